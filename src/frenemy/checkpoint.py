@@ -1,0 +1,97 @@
+"""Checkpoints: a game's state as one safetensors file with a few numbers in its metadata."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from frenemy.errors import FrenemyError
+from frenemy.game import Game
+from frenemy.run import Run, file_digest
+
+
+@dataclass
+class Progress:
+    """Where a training is, besides its tensors.
+
+    Attributes:
+        step: rounds played.
+        stage: the index of the experiment's stage that the last of them belonged to.
+        seconds: spent playing them.
+        sums, counts: of every recorded value since the last row of the log.
+    """
+
+    step: int = 0
+    stage: int = 0
+    seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def save(run: Run, game: Game, progress: Progress) -> Path:
+    """Writes the checkpoint of round `progress.step`.
+
+    Raises:
+        FrenemyError: the disk is full or the run not writable; older checkpoints are untouched.
+    """
+    tensors = {
+        f"{name}.{key}": value.detach().contiguous()
+        for name, player in game.players.items()
+        for key, value in player.state().items()
+    }
+    metadata = {"frenemy": json.dumps(asdict(progress))}
+    return run.save_checkpoint(
+        progress.step, lambda part: safetensors.torch.save_file(tensors, part, metadata)
+    )
+
+
+def load(run: Run) -> tuple[dict[str, Tensor], Progress] | None:
+    """The newest undamaged checkpoint's tensors and progress; None where there is none at all.
+
+    A damaged one is named in a warning, and the one before it is taken.
+
+    Raises:
+        FrenemyError: there are checkpoints, and all are damaged.
+    """
+    paths = run.checkpoints()
+    for path in paths:
+        try:
+            return _read(path)
+        except (OSError, ValueError, TypeError, KeyError, safetensors.SafetensorError) as error:
+            reason = " ".join(str(error).split())
+            warnings.warn(f"{path} is damaged ({reason}): trying the one before it", stacklevel=2)
+    if paths:
+        raise FrenemyError(f"{run.path}: all {len(paths)} checkpoints are damaged")
+    return None
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Progress]:
+    if file_digest(path) != path.stem.split("-")[1]:
+        raise ValueError("its content does not match the digest in its name")
+    with safetensors.safe_open(path, framework="pt") as file:
+        progress = Progress(**json.loads(file.metadata()["frenemy"]))
+        return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118
+
+
+def restore(game: Game, tensors: Mapping[str, Tensor]) -> None:
+    """Gives every player of `game` its state back.
+
+    Raises:
+        FrenemyError: the tensors are not those of this game.
+    """
+    states: dict[str, dict[str, Tensor]] = {name: {} for name in game.players}
+    try:
+        for key, value in tensors.items():
+            name, _, rest = key.partition(".")
+            states[name][rest] = value
+        for name, player in game.players.items():
+            player.load(states[name])
+    except (ValueError, KeyError) as error:
+        raise FrenemyError(f"the checkpoint does not fit the recipe's game: {error}") from None

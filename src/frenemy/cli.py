@@ -1,0 +1,362 @@
+"""The command line. Every verb imports what it needs when it is used: torch takes two seconds."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+import tyro
+from tyro.conf import (
+    CascadeSubcommandArgs,
+    OmitArgPrefixes,
+    OmitSubcommandPrefixes,
+    Positional,
+    arg,
+    subcommand,
+)
+
+from frenemy.errors import FrenemyError
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+Fit = Literal["crop", "stretch"]
+RunPath = Annotated[Positional[Path], arg(metavar="RUN")]
+Out = Annotated[Path | None, arg(aliases=["-o"])]
+Number = Annotated[int, arg(aliases=["-n"])]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """What to train on, where to, how long.
+
+    Attributes:
+        data: a folder of images, an IDX or CIFAR folder, a .npy, .npz or .mat file; the embedded
+            digits if none is given.
+        size: make every image size x size.
+        fit: how: crop the centre, or stretch.
+        out: the run's directory; runs/RECIPE, with a number if that is taken.
+        steps: stop after so many rounds.
+        epochs: stop after so many passes over the data.
+        minutes: stop after so many minutes.
+        seed: of everything random.
+        device: where to compute.
+        tensorboard: also write TensorBoard events.
+        checkpoint_seconds: the least time between checkpoints.
+        dry_run: print the game and stop.
+        resume: go on with this run to the end it was begun for.
+    """
+
+    data: Path | None = None
+    size: int | None = None
+    fit: Fit = "crop"
+    out: Path | None = None
+    steps: int | None = None
+    epochs: float | None = None
+    minutes: float | None = None
+    seed: int = 0
+    device: DeviceName = "auto"
+    tensorboard: bool = False
+    checkpoint_seconds: float = 60.0
+    dry_run: bool = False
+    resume: Path | None = None
+
+
+def train(options: OmitArgPrefixes[TrainOptions], recipe: Any = None) -> None:
+    """Play a recipe's game on images: frenemy train RECIPE --data PATH."""
+    from frenemy import training
+    from frenemy.data import open_dataset
+    from frenemy.display import TrainingDisplay, console, game_tables
+    from frenemy.pictures import load_picture, terminal
+
+    if options.resume is not None:
+        given = dataclasses.replace(options, resume=None, device="auto")
+        if recipe is not None or given != TrainOptions():
+            raise FrenemyError("--resume goes on with a run as it was begun: add only --device")
+        with TrainingDisplay() as display:
+            run = training.resume(options.resume, device=options.device, watcher=display)
+    elif recipe is None:
+        raise FrenemyError("train what? give a recipe (see `frenemy recipes`) or --resume RUN")
+    else:
+        data = open_dataset(options.data, size=options.size, fit=options.fit)
+        console.print(data.description)
+        if options.dry_run:
+            for table in game_tables(training.build(recipe, data, options.seed)):
+                console.print(table)
+            return
+        with TrainingDisplay() as display:
+            run = training.train(
+                recipe,
+                data,
+                out=options.out,
+                steps=options.steps,
+                epochs=options.epochs,
+                minutes=options.minutes,
+                seed=options.seed,
+                device=options.device,
+                tensorboard=options.tensorboard,
+                checkpoint_seconds=options.checkpoint_seconds,
+                watcher=display,
+            )
+    newest = run.samples()[-1]
+    if console.is_terminal:
+        console.print(terminal(load_picture(newest), width=min(console.width, 100)))
+    console.print(f"{run.path}: done; samples in {newest}")
+
+
+def _train_with_recipes() -> Callable[..., None]:
+    """`train` with a subcommand for every recipe, whose options are the recipe's arguments."""
+    from frenemy import recipes
+
+    choices: list[Any] = [Annotated[None, subcommand("none", description="(with --resume)")]]
+    for name in recipes.__all__:
+        recipe = getattr(recipes, name)
+        choices.append(Annotated[object, subcommand(name, constructor=_filled(recipe))])
+
+    @functools.wraps(train)
+    def verb(options: OmitArgPrefixes[TrainOptions], recipe: Any = None) -> None:
+        train(options, recipe)
+
+    union = Union[tuple(choices)]  # noqa: UP007 (made at run time)
+    verb.__annotations__["recipe"] = OmitSubcommandPrefixes[OmitArgPrefixes[union]]  # pyright: ignore
+    return verb
+
+
+def _filled(recipe: Callable[..., Any]) -> Callable[..., functools.partial[Any]]:
+    """A function of the recipe's arguments but for its data, which are filled in later."""
+    signature = inspect.signature(recipe, eval_str=True)
+    parameters = [p for p in signature.parameters.values() if p.name != "data"]
+
+    def fill(**arguments: Any) -> functools.partial[Any]:
+        return functools.partial(recipe, **arguments)
+
+    fill.__doc__ = recipe.__doc__
+    fill.__signature__ = signature.replace(parameters=parameters)  # pyright: ignore
+    fill.__annotations__ = {p.name: p.annotation for p in parameters}
+    return fill
+
+
+def sample(
+    run: RunPath, n: Number = 64, seed: int = 0, out: Out = None, device: DeviceName = "auto"
+) -> None:
+    """Draw samples into a picture, an .npz or a folder.
+
+    Args:
+        run: the run's directory.
+        n: how many.
+        seed: of the noise.
+        out: FILE.png, FILE.npz (`images`: uint8, (N, H, W[, 3])) or DIR/; RUN/sample.png.
+        device: where to compute.
+    """
+    from frenemy.model import Model
+    from frenemy.pictures import save_images
+
+    _at_least(1, n=n)
+    images = Model.load(run, device).sample(n, seed=seed)
+    _say(save_images(images, out or run / "sample.png"))
+
+
+def walk(
+    run: RunPath,
+    points: int = 8,
+    steps: int = 12,
+    seed: int = 0,
+    out: Annotated[list[Path] | None, arg(aliases=["-o"])] = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Walk along straight lines between points of z, as in the paper's Figure 3.
+
+    Args:
+        run: the run's directory.
+        points: how many; the walk returns to the first.
+        steps: images from one point to the next.
+        seed: of the points.
+        out: pictures (strips, one line a row) and films (.gif, .webp, .mp4); RUN/walk.png and .gif.
+        device: where to compute.
+    """
+    from frenemy.model import Model
+    from frenemy.pictures import FILMS, enlarge, grid, save_film, save_picture
+
+    _at_least(1, points=points, steps=steps)
+    lines = Model.load(run, device).walk(points, steps, seed=seed)
+    frames = enlarge(lines.reshape(-1, *lines.shape[2:]))
+    for path in out or [run / "walk.png", run / "walk.gif"]:
+        if path.suffix.lower() in FILMS:
+            _say(save_film(frames, path))  # pyright: ignore[reportArgumentType]
+        else:
+            _say(save_picture(grid(frames, columns=steps), path))
+
+
+def neighbours(
+    run: RunPath,
+    data: Path | None = None,
+    n: Number = 1000,
+    seed: int = 0,
+    out: Out = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Show samples beside their nearest training images, as in the paper's Figure 2.
+
+    Each row is five samples and the training image nearest to the fifth. The table compares the
+    distances of samples to the training images with those of held-out test images.
+
+    Args:
+        run: the run's directory.
+        data: the training data, if not where the run found them.
+        n: samples, and test images, whose distances are compared.
+        seed: of the noise.
+        out: the picture; RUN/neighbours.png.
+        device: where to compute.
+    """
+    import numpy as np
+
+    from frenemy.display import console, distance_table
+    from frenemy.judge.neighbours import compare_with_training
+    from frenemy.model import Model
+    from frenemy.pictures import enlarge, grid, save_picture
+
+    _at_least(1, n=n)
+    model = Model.load(run, device)
+    parts = model.data(data)
+    fake = model.sample(max(n, 25), seed=seed)
+    train, test = model.as_seen(parts.train), model.as_seen(parts.test)
+    found = compare_with_training(fake=fake, train=train, test=test[:n])
+    rows = [[*fake[i : i + 5], train[found.index[i + 4]]] for i in range(0, 25, 5)]
+    picture = grid(enlarge(np.concatenate([np.stack(row) for row in rows])), columns=6)
+    console.print(distance_table(found))
+    _say(save_picture(picture, out or run / "neighbours.png"))
+
+
+def judge(
+    run: RunPath,
+    data: Path | None = None,
+    samples: int = 10_000,
+    seed: int = 0,
+    device: DeviceName = "auto",
+) -> None:
+    """Estimate the log-likelihood of test images by Parzen windows, as the paper's Table 1 does.
+
+    Args:
+        run: the run's directory, which gets the table as judge.json.
+        data: the data to judge by, if not where the run found them.
+        samples: how many to draw; the paper takes 10,000.
+        seed: of the noise.
+        device: where to compute.
+    """
+    from frenemy.display import console, parzen_rows
+    from frenemy.judge.table import parzen_table, save_table
+    from frenemy.model import Model
+
+    _at_least(2, samples=samples)
+    model = Model.load(run, device)
+    parts = model.data(data)
+    rows = parzen_table(
+        name=f"{run} (round {model.step:,})",
+        fake=model.sample(samples, seed=seed),
+        train=model.as_seen(parts.train, samples),
+        valid=model.as_seen(parts.valid, 1000),
+        test=model.as_seen(parts.test, 10_000),
+    )
+    console.print(parzen_rows(rows))
+    _say(save_table(rows, run / "judge.json"))
+
+
+def film(run: RunPath, out: Out = None, fps: float = 8.0) -> None:
+    """Show how the fixed samples of a run grew.
+
+    Args:
+        run: the run's directory.
+        out: the film: .gif, .webp or .mp4; RUN/film.gif.
+        fps: frames a second.
+    """
+    from frenemy.pictures import load_picture, save_film
+    from frenemy.run import Run
+
+    frames = [load_picture(path) for path in Run.open(run).samples()]
+    if not frames:
+        raise FrenemyError(f"{run} has no samples yet")
+    _say(save_film(frames, out or run / "film.gif", fps=fps, hold=2.0))
+
+
+def recipes() -> None:
+    """List the recipes: what each plays, what it reaches and in what paper."""
+    from rich.table import Table
+
+    from frenemy import recipes as all_recipes
+    from frenemy.display import console
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name in all_recipes.__all__:
+        table.add_row(f"[bold]{name}", inspect.getdoc(getattr(all_recipes, name)))
+    console.print(table)
+
+
+def data(
+    path: Annotated[Positional[Path | None], arg(metavar="PATH")] = None,
+    size: int | None = None,
+    fit: Fit = "crop",
+    out: Annotated[Path, arg(aliases=["-o"])] = Path("contact-sheet.png"),
+) -> None:
+    """Report what lies at a path: count, sizes, modes, duplicates, unreadable files; draw a sheet.
+
+    Args:
+        path: as --data of `train`; the embedded digits if none is given.
+        size: make every image size x size first.
+        fit: how: crop the centre, or stretch.
+        out: the contact sheet.
+    """
+    from frenemy.data import contact_images, describe
+    from frenemy.display import console, report_table
+    from frenemy.pictures import enlarge, grid, save_picture
+
+    console.print(report_table(describe(path, size=size, fit=fit)))
+    _say(save_picture(grid(enlarge(contact_images(path, size=size, fit=fit))), out))
+
+
+def _at_least(least: int, **numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < least:
+            raise FrenemyError(f"{name} is {number}: give at least {least}")
+
+
+def _say(path: Path) -> None:
+    print(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status: 0, 1 for an error, 128 + n for signal n."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    verbs: dict[str, Callable[..., None]] = {
+        "train": _train_with_recipes() if arguments[:1] == ["train"] else train,
+        "sample": sample,
+        "walk": walk,
+        "neighbours": neighbours,
+        "judge": judge,
+        "film": film,
+        "recipes": recipes,
+        "data": data,
+    }
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            verbs,
+            prog="frenemy",
+            description="Train, judge and use generative adversarial networks on your own images.",
+            args=arguments,
+            config=(CascadeSubcommandArgs,),
+        )
+    except FrenemyError as error:
+        print(f"frenemy: {error}", file=sys.stderr)
+        number: int | None = getattr(error, "signal", None)
+        return 1 if number is None else 128 + number
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

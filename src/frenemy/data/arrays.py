@@ -1,0 +1,164 @@
+"""numpy's own files: .npy, and the images (and labels) in an .npz. Never pickled objects.
+
+Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C being 1 or 3; uint8, or floats in [0, 1].
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from frenemy.data.contents import Contents, File, Origin, from_array, numbered
+from frenemy.data.layout import channels_first, pixel_scale
+from frenemy.data.pixels import Resize
+from frenemy.data.streams import check_claim, in_one_line, read_exactly, shown
+from frenemy.errors import FrenemyError
+
+NPY_MAGIC = b"\x93NUMPY"
+ZIP_MAGIC = b"PK\x03\x04"
+
+_HEAD = 1 << 14
+"""Bytes that hold any header of a plain array; structured arrays may have longer ones."""
+
+
+def find_npy(path: Path) -> Origin:
+    """The images in one .npy file."""
+    return Origin("NPY file", path.stem, (File.at(path),), functools.partial(_read_npy, path))
+
+
+def find_npz(path: Path) -> Origin:
+    """The images in one .npz file: its array `images`, or else the only one that can be images."""
+    return Origin("NPZ file", path.stem, (File.at(path),), functools.partial(_read_npz, path))
+
+
+class _Header(NamedTuple):
+    """What precedes an array's data: its shape and type, and how many bytes it took to say so."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+    length: int
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def may_be_images(self) -> bool:
+        return len(self.shape) in (3, 4) and self.dtype.kind in "uf"
+
+
+def _read_header(read: Callable[[int], bytes], path: Path) -> _Header:
+    """The header at the start of what `read` gives, of which up to `_HEAD` bytes are consumed."""
+    head = io.BytesIO(read(_HEAD))
+    try:
+        version = npy.read_magic(head)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"version {version} of the format is not read")
+        parse = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = parse(head)
+    except Exception as error:  # a damaged header is Python text: anything may come of parsing it
+        raise FrenemyError(f"{path}: damaged NPY header: {in_one_line(error)}") from error
+    if dtype.hasobject:
+        raise FrenemyError(f"{path}: holds Python objects, which are not read; save plain numbers")
+    return _Header(shape, fortran, dtype, head.tell())
+
+
+def _read_npy(path: Path, resize: Resize | None) -> Contents:
+    with path.open("rb") as file:
+        header = _read_header(file.read, path)
+    present = path.stat().st_size - header.length
+    if header.nbytes != present:
+        raise FrenemyError(
+            f"{path}: damaged: its header claims {header.nbytes:,} bytes of data, "
+            f"it has {present:,}"
+        )
+    if header.nbytes == 0:
+        raise FrenemyError(f"{path}: holds nothing: its shape is {header.shape}")
+    order = "F" if header.fortran else "C"
+    return _contents(
+        np.memmap(path, header.dtype, "r", header.length, header.shape, order), None, path, resize
+    )
+
+
+def _read_npz(path: Path, resize: Resize | None) -> Contents:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {
+                info.filename.removesuffix(".npy"): _Member.of(archive, info, path)
+                for info in archive.infolist()
+                if info.filename.endswith(".npy")
+            }
+            images = members[_chosen(members, path)].read(archive, path)
+            labels = members["labels"].read(archive, path) if "labels" in members else None
+    except FrenemyError:
+        raise
+    except Exception as error:  # zipfile raises a dozen kinds on damage, zlib and struct theirs
+        raise FrenemyError(f"{path}: damaged zip archive: {in_one_line(error)}") from error
+    return _contents(images, labels, path, resize)
+
+
+class _Member(NamedTuple):
+    """One array of an .npz file."""
+
+    info: zipfile.ZipInfo
+    header: _Header
+
+    @classmethod
+    def of(cls, archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> _Member:
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise FrenemyError(f"{path}: {shown(info.filename)} is not compressed as numpy does it")
+        present = min(info.compress_size, path.stat().st_size)
+        packed = info.compress_type == zipfile.ZIP_DEFLATED
+        check_claim(path, info.file_size, present, packed=packed)
+        with archive.open(info) as file:
+            header = _read_header(file.read, path)
+        if header.length + header.nbytes != info.file_size:
+            raise FrenemyError(
+                f"{path}: damaged: {shown(info.filename)} claims {header.nbytes:,} bytes of data, "
+                f"it has {info.file_size - header.length:,}"
+            )
+        return cls(info, header)
+
+    def read(self, archive: zipfile.ZipFile, path: Path) -> NDArray:
+        with archive.open(self.info) as file:
+            file.read(self.header.length)
+            data = read_exactly(file.read, self.header.nbytes, path)
+            file.read(1)  # at the end of the data zipfile verifies its checksum
+        order = "F" if self.header.fortran else "C"
+        return np.frombuffer(data, self.header.dtype).reshape(self.header.shape, order=order)
+
+
+def _chosen(members: dict[str, _Member], path: Path) -> str:
+    if "images" in members:
+        return "images"
+    names = [name for name, member in members.items() if member.header.may_be_images()]
+    if len(names) != 1:
+        found = ", ".join(map(shown, names)) or "none"
+        raise FrenemyError(
+            f"{path}: which array holds the images? Name it `images`; those that could be: {found}"
+        )
+    return names[0]
+
+
+def _contents(
+    array: NDArray, values: NDArray | None, path: Path, resize: Resize | None
+) -> Contents:
+    images = channels_first(array)
+    if images is None:
+        raise FrenemyError(
+            f"{path}: its shape is {array.shape}; images are (N, H, W), (N, H, W, C) or "
+            "(N, C, H, W) with C 1 or 3"
+        )
+    labels, classes = (None, ()) if values is None else numbered(values, len(images), path)
+    return from_array(
+        images, resize, scale=pixel_scale(images, path), labels=labels, classes=classes
+    )

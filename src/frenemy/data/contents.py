@@ -1,0 +1,175 @@
+"""What lies at a path (`Origin`), and its images one at a time (`Contents`)."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frenemy.data.pixels import Resize
+from frenemy.errors import FrenemyError
+
+
+class UnreadableImage(Exception):
+    """One image of many that cannot be decoded, and why, in one line."""
+
+
+class File(NamedTuple):
+    """A file and what tells, without reading it, that it has not changed."""
+
+    name: str  # relative to its set, with "/"; empty where the set is this one file
+    path: str  # not a Path: making 60,000 of those takes half a second
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def at(cls, path: Path | str, name: str = "") -> File:
+        """The file at `path` as it is now; raises OSError if it cannot be looked at."""
+        return cls.of(os.fspath(path), name, os.stat(path))
+
+    @classmethod
+    def of(cls, path: str, name: str, status: os.stat_result) -> File:
+        """The file at `path`, whose status is known."""
+        return cls(name, path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """Images that can be decoded one at a time, in any order and from several threads.
+
+    Attributes:
+        count: how many images there are.
+        decode: image i as uint8 (C, H, W), C equal for all; raises UnreadableImage.
+        name_of: the name of image i, for messages.
+        sizes: how many images have which native size, "28x28" being width x height.
+        modes: how many images have which mode, in Pillow's words ("L", "RGB", "P" ...).
+        shape: (C, H, W) of every image as decoded, or None where they differ.
+        labels: int64 (count,), 0 .. len(classes) - 1, or None.
+        classes: the names of the labels.
+        test: how many images, the last ones, are the set's own test part; 0 if it has none.
+        unreadable: images that are not among the `count`, and why.
+    """
+
+    count: int
+    decode: Callable[[int], NDArray[np.uint8]]
+    name_of: Callable[[int], str]
+    sizes: Counter[str]
+    modes: Counter[str]
+    shape: tuple[int, int, int] | None
+    labels: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] = ()
+    test: int = 0
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+    def try_decode(self, i: int) -> NDArray[np.uint8] | str:
+        """Image i, or the reason why it cannot be decoded."""
+        try:
+            image = self.decode(i)
+        except UnreadableImage as error:
+            return str(error)
+        if self.shape is not None and image.shape != self.shape:
+            return f"is {image.shape[2]}x{image.shape[1]} when decoded, unlike its header"
+        return image
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """What was found at a path: the files that make up a set, not read yet, and how to read them.
+
+    Attributes:
+        kind: the format in words, for the description: "MNIST-style IDX set".
+        name: what messages call the set: "mnist".
+        files: all that the images are a function of.
+        reader: what `read` calls.
+        skipped: files that are left out before anything is read, and why.
+    """
+
+    kind: str
+    name: str
+    files: tuple[File, ...]
+    reader: Callable[[Resize | None], Contents]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, resize: Resize | None) -> Contents:
+        """The images, resized if told to; raises FrenemyError if the files are damaged."""
+        try:
+            return self.reader(resize)
+        except OSError as error:
+            path = error.filename or self.name
+            raise FrenemyError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+    def unchanged(self) -> bool:
+        """Whether the files are still as they were found."""
+        try:
+            return all(File.at(file.path, file.name) == file for file in self.files)
+        except OSError:
+            return False
+
+
+def from_array(
+    images: NDArray,
+    resize: Resize | None,
+    *,
+    scale: float = 1,
+    labels: NDArray[np.int64] | None = None,
+    classes: tuple[str, ...] = (),
+    test: int = 0,
+) -> Contents:
+    """Contents whose images lie in one array.
+
+    Args:
+        images: (N, C, H, W), C 1 or 3; `scale` times a pixel, rounded, is its value of 0 .. 255.
+        resize: what is done to each image.
+        scale: 1 for bytes, 255 for pixels in [0, 1].
+        labels: int64 (N,), or None.
+        classes: the names of the labels.
+        test: how many images at the end are the test part.
+    """
+    count, channels, height, width = images.shape
+    native = f"{width}x{height}"
+    if resize is not None:
+        width = height = resize.size
+
+    def decode(i: int) -> NDArray[np.uint8]:
+        image = images[i] if scale == 1 else np.rint(images[i] * scale)
+        image = image.astype(np.uint8, copy=False)
+        return image if resize is None else resize.array(image)
+
+    return Contents(
+        count=count,
+        decode=decode,
+        name_of="image {}".format,
+        sizes=Counter({native: count}),
+        modes=Counter({"L" if channels == 1 else "RGB": count}),
+        shape=(channels, height, width),
+        labels=labels,
+        classes=classes,
+        test=test,
+    )
+
+
+def numbered(values: NDArray, count: int, path: Path) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Labels as 0 .. K - 1, and the K names they stand for: the distinct `values`, in order.
+
+    Args:
+        values: `count` whole numbers, as integers or floats.
+        count: how many images there are.
+        path: the file the labels come from, for messages.
+
+    Raises:
+        FrenemyError: if there is not one whole number an image.
+    """
+    values = values.ravel()
+    if len(values) != count:
+        raise FrenemyError(f"{path}: holds {len(values):,} labels for {count:,} images")
+    if values.dtype.kind not in "iuf" or not np.array_equal(values, np.floor(values)):
+        raise FrenemyError(f"{path}: labels must be whole numbers, not {values.dtype}")
+    distinct, labels = np.unique(values.astype(np.int64), return_inverse=True)
+    return labels.astype(np.int64), tuple(str(value) for value in distinct)

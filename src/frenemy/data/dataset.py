@@ -1,0 +1,118 @@
+"""Opening a set: found, decoded once, cut into its three parts."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+from frenemy.data import store
+from frenemy.data.contents import Origin
+from frenemy.data.detect import find
+from frenemy.data.pixels import Fit, Resize
+from frenemy.data.source import Dataset, Source
+from frenemy.data.streams import shown
+from frenemy.errors import FrenemyError
+
+MAX_SIZE = 4096
+
+
+def open_dataset(path: Path | str | None, *, size: int | None = None, fit: Fit = "crop") -> Dataset:
+    """The three parts of the set at `path`, as memory maps of uint8 (N, C, H, W).
+
+    What lies there is found out from the files: a folder of pictures (its sub-folders are the
+    classes, if all pictures lie in two or more of them), MNIST-style IDX files, CIFAR-10's python
+    batches, or one .npy, .npz, .mat or IDX file; `Dataset.description` says which it was. Images
+    are decoded once, into the folder that the environment variable FRENEMY_CACHE names or else the
+    user's cache folder, and again only when the content of the files changes.
+
+    An IDX set or CIFAR-10 with a test part keeps it, and of its train part the last 10,000 images
+    (the last sixth, if it has fewer than 20,000) are held out to choose on. Any other set is cut
+    80 / 10 / 10 by a fixed permutation.
+
+    Args:
+        path: a file or a folder; None for the digits that come with the package.
+        size: the side of the square that every image is brought to; None keeps images as they are,
+            which then have to be of one size.
+        fit: "crop" resizes the centre square, "stretch" the whole image.
+
+    Warns:
+        UserWarning: once, naming the first few, if some images of a folder cannot be read.
+
+    Raises:
+        FrenemyError: if nothing readable lies at `path`, its images differ in size and no size is
+            given, there are fewer than three of them, or the cache cannot be written.
+
+    >>> digits = open_dataset(None)
+    >>> digits.description
+    'embedded UCI digits, 1,797 images 8x8 grey, 10 classes'
+    >>> len(digits.train), len(digits.valid), len(digits.test), digits.shape
+    (1439, 179, 179, (1, 8, 8))
+    """
+    origin = find(path)
+    stored = store.fetch(origin, resize_to(size, fit))
+    _warn({**origin.skipped, **stored.unreadable}, origin.name)
+    whole = Source(stored.images, stored.labels, origin.name, stored.digest, stored.classes)
+    train, valid, test = part_sizes(len(whole), stored.test)
+    if not (train and valid and test):
+        raise FrenemyError(
+            f"{origin.name}: {len(whole)} images; a set needs three at least, one for each part"
+        )
+    names = ("train", "valid", "test")
+    if stored.test:
+        names = (f"train[0:{train}]", f"train[{train}:{train + valid}]", "test")
+    ends = (0, train, train + valid, len(whole))
+    parts = [
+        whole.take(slice(start, end), f"{origin.name} {name}")
+        for start, end, name in zip(ends, ends[1:], names, strict=False)
+    ]
+    return Dataset(
+        *parts,
+        description=_description(origin, whole, stored.test),
+        arguments={
+            "path": None if path is None else str(Path(path).resolve()),
+            "size": size,
+            "fit": fit,
+        },
+    )
+
+
+def resize_to(size: int | None, fit: Fit) -> Resize | None:
+    """What `size` and `fit` ask for; raises FrenemyError if it makes no sense."""
+    if fit not in ("crop", "stretch"):
+        raise FrenemyError(f'fit must be "crop" or "stretch", not {fit!r}')
+    if size is None:
+        return None
+    if not 1 <= size <= MAX_SIZE:
+        raise FrenemyError(f"size must be from 1 to {MAX_SIZE} pixels, not {size}")
+    return Resize(size, fit)
+
+
+def part_sizes(count: int, test: int) -> tuple[int, int, int]:
+    """How many of `count` images are train, valid and test, when the last `test` are known to be.
+
+    >>> part_sizes(70_000, 10_000), part_sizes(1_000, 0)
+    ((50000, 10000, 10000), (800, 100, 100))
+    """
+    if test:
+        known = count - test
+        valid = 10_000 if known >= 20_000 else -(-known // 6)
+    else:
+        valid = test = max(count // 10, 1) if count > 2 else 0
+    return count - valid - test, valid, test
+
+
+def _description(origin: Origin, whole: Source, test: int) -> str:
+    channels, height, width = whole.shape
+    count = f"{len(whole) - test:,} + {test:,}" if test else f"{len(whole):,}"
+    colour = "grey" if channels == 1 else "colour"
+    classes = f", {len(whole.classes)} classes" if whole.classes else ""
+    return f"{origin.kind}, {count} images {width}x{height} {colour}{classes}"
+
+
+def _warn(unreadable: Mapping[str, str], name: str) -> None:
+    if unreadable:
+        few = "; ".join(f"{shown(x)}: {reason}" for x, reason in list(unreadable.items())[:3])
+        more = f"; and {len(unreadable) - 3:,} more" if len(unreadable) > 3 else ""
+        message = f"{name}: {len(unreadable):,} images cannot be read and are left out: {few}{more}"
+        warnings.warn(message, stacklevel=3)

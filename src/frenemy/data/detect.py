@@ -1,0 +1,81 @@
+"""Finding out what was given: a path in, an `Origin` or one clear sentence out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from frenemy.data import arrays, cifar, digits, folder, idx, matfile, matlab
+from frenemy.data.contents import Origin
+from frenemy.errors import FrenemyError
+
+FORMATS = (
+    "a folder of pictures (PNG, JPEG, WebP, BMP, GIF), a folder of MNIST-style IDX files or of "
+    "CIFAR-10 python batches, or an IDX, .npy, .npz or .mat file"
+)
+
+_IDX = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, and the same of t10k"
+
+KNOWN = {
+    "fashion": f"Fashion-MNIST: github.com/zalandoresearch/fashion-mnist; a folder with {_IDX}",
+    "mnist": f"MNIST: yann.lecun.com/exdb/mnist; a folder with {_IDX}",
+    "cifar": "CIFAR-10: www.cs.toronto.edu/~kriz/cifar.html, the python version, unpacked; a "
+    "folder with data_batch_1 to data_batch_5 and test_batch",
+    "tfd": "the Toronto Face Database: only from its authors (Susskind, Anderson and Hinton, "
+    "University of Toronto, 2010); a file such as TFD_48x48.mat with images (N, 48, 48)",
+}
+"""Sets that people name without having them, by a part of the name, and where they come from."""
+
+
+def find(path: Path | str | None) -> Origin:
+    """What lies at `path`; None means the embedded digits.
+
+    Files are told apart by how they start, folders by the names in them.
+
+    Raises:
+        FrenemyError: if nothing lies there, or nothing that is read.
+    """
+    if path is None:
+        return digits.origin()
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return _in_folder(path)
+        if path.is_file():
+            return _in_file(path)
+    except OSError as error:
+        raise FrenemyError(f"{path}: cannot be read: {error.strerror}") from error
+    if path.exists():
+        raise FrenemyError(f"{path}: neither a file nor a folder; give {FORMATS}")
+    raise FrenemyError(f"{path}: no such file or folder; {_hint(path)}")
+
+
+def _hint(path: Path) -> str:
+    known = next((text for part, text in KNOWN.items() if part in path.name.lower()), None)
+    return f"get {known}" if known else f"give {FORMATS}"
+
+
+def _in_folder(path: Path) -> Origin:
+    # Resolved, because "." has no name; messages show what was given only where it has one.
+    path = path if path.name else path.resolve()
+    for find_set in (idx.find_set, cifar.find_set, folder.find_folder):
+        if origin := find_set(path):
+            return origin
+    raise FrenemyError(f"{path}: holds nothing that is read; {_hint(path)}")
+
+
+def _in_file(path: Path) -> Origin:
+    with path.open("rb") as file:
+        start = file.read(128)
+    if matfile.is_matfile(start):
+        return matlab.find_file(path)
+    if start.startswith(arrays.NPY_MAGIC):
+        return arrays.find_npy(path)
+    if start.startswith(arrays.ZIP_MAGIC):
+        return arrays.find_npz(path)
+    if start.startswith((idx.GZIP, idx.MAGIC)):
+        return idx.find_file(path)
+    if start.startswith(b"\x89HDF") or start.startswith(b"MATLAB 7.3"):
+        raise FrenemyError(f"{path}: HDF5 (MATLAB 7.3) is not read; save it with -v7, or as .npy")
+    if path.suffix.lower() in folder.SUFFIXES:
+        raise FrenemyError(f"{path}: one picture; give the folder it lies in")
+    raise FrenemyError(f"{path}: not a known format; give {FORMATS}")

@@ -1,0 +1,136 @@
+"""IDX files, the format of MNIST (LeCun, Cortes and Burges, 1998), plain or gzipped.
+
+A file is two zero bytes, a type (8: unsigned bytes), the number of dimensions, each dimension as a
+big-endian 32-bit number, and the data in C order.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import math
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frenemy.data.contents import Contents, File, Origin, from_array, numbered
+from frenemy.data.layout import channels_first
+from frenemy.data.pixels import Resize
+from frenemy.data.streams import check_claim, read_exactly
+from frenemy.errors import FrenemyError
+
+GZIP = b"\x1f\x8b"
+MAGIC = b"\0\0"
+
+
+def find_set(folder: Path) -> Origin | None:
+    """The MNIST-style set in a folder, if train-images-idx3-ubyte(.gz) at least lies there."""
+    found = {
+        f"{part}-{what}": path
+        for part in ("train", "t10k")
+        for what, rank in (("images", 3), ("labels", 1))
+        if (path := _present(folder, f"{part}-{what}", rank))
+    }
+    if "train-images" not in found:
+        return None
+    files = tuple(File.at(path, path.name) for path in found.values())
+    read = functools.partial(_read_set, found)
+    return Origin("MNIST-style IDX set", folder.name, files, read)
+
+
+def find_file(path: Path) -> Origin:
+    """The images in one IDX file, plain or gzipped."""
+    name = path.name.removesuffix(".gz")
+    return Origin("IDX file", name, (File.at(path),), functools.partial(_read_file, path))
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """The array in an IDX file of unsigned bytes; from a plain file, as a memory map.
+
+    Raises:
+        FrenemyError: if the file is damaged or holds another type.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        packed = file.read(2) == GZIP
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file:
+            shape = _read_shape(file.read, path)
+            count = math.prod(shape)
+            check_claim(path, count, size, packed=packed)
+            if packed:
+                data = np.frombuffer(read_exactly(file.read, count, path), np.uint8)
+                surplus = len(file.read(1))  # at the end of the data gzip's checksum is verified
+            else:
+                surplus = size - file.tell() - count
+                data = np.memmap(path, np.uint8, "r", file.tell())
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise FrenemyError(f"{path}: damaged gzip data: {error}") from error
+    if surplus:
+        raise FrenemyError(f"{path}: damaged: its length does not agree with its shape {shape}")
+    return data.reshape(shape)
+
+
+def _read_shape(read: Callable[[int], bytes], path: Path) -> tuple[int, ...]:
+    start = read_exactly(read, 4, path)
+    if not start.startswith(MAGIC):
+        raise FrenemyError(f"{path}: not an IDX file: it does not start with two zero bytes")
+    kind, rank = start[2:]
+    if kind != 8:
+        raise FrenemyError(f"{path}: IDX type 0x{kind:02x}; only unsigned bytes (0x08) are read")
+    if rank not in (1, 3, 4):
+        raise FrenemyError(f"{path}: {rank} dimensions; images have 3 or 4, labels 1")
+    shape = np.frombuffer(read_exactly(read, 4 * rank, path), ">u4").tolist()
+    if 0 in shape:
+        raise FrenemyError(f"{path}: holds nothing: its shape is {tuple(shape)}")
+    return tuple(shape)
+
+
+def _read_images(path: Path) -> NDArray[np.uint8]:
+    images = channels_first(read_idx(path))
+    if images is None:
+        raise FrenemyError(f"{path}: holds no images; pass the file of images, or the folder")
+    return images
+
+
+def _read_file(path: Path, resize: Resize | None) -> Contents:
+    return from_array(_read_images(path), resize)
+
+
+def _read_set(found: Mapping[str, Path], resize: Resize | None) -> Contents:
+    parts = [part for part in ("train", "t10k") if f"{part}-images" in found]
+    images = [_read_images(found[f"{part}-images"]) for part in parts]
+    if len({part.shape[1:] for part in images}) > 1:
+        path = found["t10k-images"]
+        raise FrenemyError(f"{path}: images differ in size from those of {found['train-images']}")
+    labels, classes = None, ()
+    if all(f"{part}-labels" in found for part in parts):
+        values = [
+            _read_labels(found[f"{part}-labels"], len(x))
+            for part, x in zip(parts, images, strict=True)
+        ]
+        labels, classes = numbered(
+            np.concatenate(values), sum(map(len, images)), found["train-labels"]
+        )
+    return from_array(
+        np.concatenate(images),
+        resize,
+        labels=labels,
+        classes=classes,
+        test=len(images[1]) if len(images) == 2 else 0,
+    )
+
+
+def _read_labels(path: Path, count: int) -> NDArray[np.uint8]:
+    labels = read_idx(path)
+    if labels.shape != (count,):
+        raise FrenemyError(f"{path}: holds labels {labels.shape} for {count:,} images")
+    return labels
+
+
+def _present(folder: Path, stem: str, rank: int) -> Path | None:
+    names = (f"{stem}{mark}idx{rank}-ubyte{end}" for mark in "-." for end in ("", ".gz"))
+    return next((path for name in names if (path := folder / name).is_file()), None)

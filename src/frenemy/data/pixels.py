@@ -1,0 +1,119 @@
+"""From whatever Pillow opens to 8-bit grey or RGB, upright, opaque and of one size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+Fit = Literal["crop", "stretch"]
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+
+MAX_PIXELS = 1 << 26
+"""The largest picture that is decoded (8192x8192): a quarter of a gigabyte as RGBA."""
+
+_SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 swap width and height
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Bring an image to `size` x `size` with Pillow's antialiased Lanczos filter.
+
+    "crop" keeps the proportions: the centre square, its side the image's shorter one, is resized.
+    "stretch" resizes width and height each on its own.
+    """
+
+    size: int
+    fit: Fit
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """`image`, of mode L or RGB, at `size` x `size`."""
+        width, height = image.size
+        left, top = 0, 0
+        if self.fit == "crop":
+            side = min(width, height)
+            left, top = (width - side) // 2, (height - side) // 2
+            width = height = side
+        # The box, not a crop after resizing: a strip of 1 x 60,000,000 would be resized to
+        # size x 60,000,000 * size first.
+        return image.resize(
+            (self.size, self.size),
+            Image.Resampling.LANCZOS,
+            box=(left, top, left + width, top + height),
+        )
+
+    def array(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The same for a uint8 (C, H, W) array, C 1 or 3; returns (C, size, size)."""
+        planes = image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)
+        return to_array(self(Image.fromarray(planes)))
+
+
+class Header(NamedTuple):
+    """What a picture says of itself before it is decoded: upright size, mode, and if it is grey."""
+
+    width: int
+    height: int
+    mode: str
+    grey: bool
+
+
+def header(image: Image.Image) -> Header:
+    """The header of an opened picture, whose pixels stay undecoded.
+
+    Raises:
+        ValueError: if it claims more than `MAX_PIXELS` pixels, or none.
+    """
+    width, height = image.size
+    if not 0 < width * height <= MAX_PIXELS:
+        raise ValueError(f"claims {width:,}x{height:,} pixels; at most {MAX_PIXELS:,} are decoded")
+    # Without this condition Pillow decodes a whole PNG in search of its EXIF data.
+    if "exif" in image.info and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
+        width, height = height, width
+    return Header(width, height, image.mode, _is_grey(image))
+
+
+def decoded(image: Image.Image, *, grey: bool, resize: Resize | None) -> NDArray[np.uint8]:
+    """The pixels of an opened picture: uint8, (1, H, W) if `grey`, else (3, H, W).
+
+    The picture is turned upright as its EXIF data say, laid over white where it is transparent,
+    and 16-bit grey is divided by 257 (Pillow's own conversion clips it).
+
+    Raises:
+        Exception: whatever Pillow raises on damaged data.
+    """
+    if resize is not None:
+        # A JPEG can be decoded at 1/2, 1/4 or 1/8 scale; twice the size keeps Lanczos's quality.
+        image.draft(None, (2 * resize.size, 2 * resize.size))
+    image = _opaque(ImageOps.exif_transpose(image)).convert("L" if grey else "RGB")
+    return to_array(image if resize is None else resize(image))
+
+
+def to_array(image: Image.Image) -> NDArray[np.uint8]:
+    """An image of mode L or RGB as uint8 (1, H, W) or (3, H, W)."""
+    pixels = np.asarray(image)
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode == "P" and image.palette is not None:
+        # As it lies in the file: Pillow's getpalette() would decode the picture.
+        entries = np.frombuffer(bytes(image.palette.palette), np.uint8)
+        colours = entries.reshape(-1, len(image.palette.rawmode or "RGB"))[:, :3]
+        return bool((colours == colours[:, :1]).all())
+    return image.mode in ("1", "L", "LA", "La", *_SIXTEEN_BIT)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT:
+        wide = np.asarray(image, np.uint32)
+        return Image.fromarray(((wide + 128) // 257).astype(np.uint8))
+    if not image.has_transparency_data:
+        return image
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(image.convert("RGBA"))
+    return white

@@ -1,0 +1,169 @@
+"""What a set holds, told without storing it: for `frenemy data PATH`."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frenemy.data.contents import Contents
+from frenemy.data.dataset import part_sizes, resize_to
+from frenemy.data.detect import find
+from frenemy.data.pixels import Fit
+from frenemy.data.store import content_digest
+from frenemy.data.threads import each_in_order
+
+MAX_GROUPS = 5
+"""How many groups of equal images are given by name."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `describe` found.
+
+    Attributes:
+        kind: the format: "image folder".
+        count: how many images can be read.
+        sizes: how many images have which size before any resizing, "28x28" being width x height.
+        modes: how many images have which mode before any conversion, in Pillow's words.
+        classes: how many images have which label; empty without labels.
+        duplicates: how many images have the same pixels as an earlier one.
+        duplicate_groups: the names of the images in the first few groups of equal ones.
+        unreadable: the names of images that cannot be read, and why.
+        pixel_mean: of each channel, over all pixels of all images; pixels lie in [0, 1].
+        pixel_std: likewise, the standard deviation.
+        digest: sha256 of the names and bytes of the files, as hexadecimal digits.
+        parts: how many images would be train, valid and test.
+    """
+
+    kind: str
+    count: int
+    sizes: Mapping[str, int]
+    modes: Mapping[str, int]
+    classes: Mapping[str, int]
+    duplicates: int
+    duplicate_groups: tuple[tuple[str, ...], ...]
+    unreadable: Mapping[str, str]
+    pixel_mean: tuple[float, ...]
+    pixel_std: tuple[float, ...]
+    digest: str
+    parts: Mapping[str, int]
+
+
+def describe(path: Path | str | None, *, size: int | None = None, fit: Fit = "crop") -> Report:
+    """What lies at `path`. Each image is decoded and forgotten, so any sizes may be mixed.
+
+    Args:
+        path: whatever `open_dataset` takes.
+        size: as there; pixels and duplicates are then those of the resized images.
+        fit: as there.
+
+    Raises:
+        FrenemyError: if nothing readable lies at `path`.
+
+    >>> report = describe(None)
+    >>> report.count, dict(report.sizes), report.duplicates, report.classes["0"]
+    (1797, {'8x8': 1797}, 0, 178)
+    """
+    origin = find(path)
+    contents = origin.read(resize_to(size, fit))
+    tally = _Tally()
+    # 64 of the facts a thread returns are small, whatever the size of the images.
+    facts = each_in_order(
+        functools.partial(_facts, contents), range(contents.count), 64, "decoding"
+    )
+    for i, fact in enumerate(facts):
+        if isinstance(fact, str):
+            tally.unreadable[contents.name_of(i)] = fact
+        else:
+            tally.add(i, fact)
+    mean, std = tally.moments()
+    parts = part_sizes(len(tally.seen), contents.test)
+    return Report(
+        kind=origin.kind,
+        count=len(tally.seen),
+        sizes=dict(contents.sizes.most_common()),
+        modes=dict(contents.modes.most_common()),
+        classes=tally.classes(contents),
+        duplicates=tally.duplicates(),
+        duplicate_groups=tally.groups(contents.name_of),
+        unreadable={**origin.skipped, **contents.unreadable, **tally.unreadable},
+        pixel_mean=mean,
+        pixel_std=std,
+        digest=content_digest(origin.files),
+        parts=dict(zip(("train", "valid", "test"), parts, strict=True)),
+    )
+
+
+class _Facts(NamedTuple):
+    """What is kept of an image: the digest of its pixels, and how often each value occurs."""
+
+    digest: bytes
+    values: NDArray[np.int64]  # (C, 256)
+
+
+def _facts(contents: Contents, i: int) -> _Facts | str:
+    """The facts of image i, or the reason why it cannot be decoded."""
+    image = contents.try_decode(i)
+    if isinstance(image, str):
+        return image
+    digest = hashlib.sha256(repr(image.shape).encode())
+    digest.update(np.ascontiguousarray(image).data)
+    return _Facts(digest.digest(), np.stack([_occurrences(channel) for channel in image]))
+
+
+def _occurrences(channel: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How often each of 0 .. 255 occurs in (H, W)."""
+    values = np.zeros(256, np.int64)
+    rows = max(1, (1 << 20) // channel.shape[1])  # bincount takes 8 bytes a pixel
+    for start in range(0, len(channel), rows):
+        values += np.bincount(channel[start : start + rows].ravel(), minlength=256)
+    return values
+
+
+class _Tally:
+    """Sums of facts over images."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+        self.unreadable: dict[str, str] = {}
+        self._values: NDArray[np.int64] | int = 0
+        self._first: dict[bytes, int] = {}  # the digest of an image -> the first such image
+        self._later: dict[int, list[int]] = {}  # the first such image -> those that equal it
+
+    def add(self, i: int, facts: _Facts) -> None:
+        """Count image i."""
+        self.seen.append(i)
+        self._values = self._values + facts.values
+        first = self._first.setdefault(facts.digest, i)
+        if first != i:
+            self._later.setdefault(first, []).append(i)
+
+    def duplicates(self) -> int:
+        return sum(map(len, self._later.values()))
+
+    def groups(self, name_of: Callable[[int], str]) -> tuple[tuple[str, ...], ...]:
+        groups = list(self._later.items())[:MAX_GROUPS]
+        return tuple(tuple(name_of(i) for i in (first, *later)) for first, later in groups)
+
+    def classes(self, contents: Contents) -> dict[str, int]:
+        if contents.labels is None:
+            return {}
+        counts = np.bincount(contents.labels[self.seen], minlength=len(contents.classes))
+        return dict(zip(contents.classes, counts.tolist(), strict=True))
+
+    def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel, pixels in [0, 1]."""
+        if isinstance(self._values, int):
+            return (), ()
+        pixels = np.arange(256) / 255
+        weights = self._values / self._values.sum(axis=1, keepdims=True)
+        mean = weights @ pixels
+        std = np.sqrt((weights * (pixels - mean[:, None]) ** 2).sum(axis=1))
+        return tuple(mean.tolist()), tuple(std.tolist())

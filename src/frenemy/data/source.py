@@ -1,0 +1,134 @@
+"""A source: where minibatches of images come from. Batch i is a function of (seed, i)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frenemy.errors import FrenemyError
+
+
+def permutation(seed: Sequence[int] | int, epoch: int, count: int) -> NDArray[np.int64]:
+    """The order in which one pass visits `count` images: a function of its arguments alone.
+
+    Args:
+        seed: numbers from 0, one or several.
+        epoch: the number of the pass, from 0.
+        count: how many images there are.
+
+    Returns:
+        int64 (count,), read-only.
+    """
+    words = (seed,) if isinstance(seed, int) else tuple(seed)
+    return _permutation(words, epoch, count)
+
+
+@functools.lru_cache(maxsize=8)  # each minibatch of a pass asks for the same one
+def _permutation(words: tuple[int, ...], epoch: int, count: int) -> NDArray[np.int64]:
+    sequence = np.random.SeedSequence(words, spawn_key=(epoch,))
+    order = np.random.Generator(np.random.Philox(sequence)).permutation(count)
+    order.flags.writeable = False
+    return order
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Images of one shape with optional labels, read but never changed.
+
+    Attributes:
+        images: uint8, (N, C, H, W), usually a read-only memory map; C is 1 or 3, N at least 1.
+        labels: int64, (N,), or None.
+        name: what it is, for messages: "mnist train[0:50000]".
+        digest: sha256 of the content it was cut from, as hexadecimal digits.
+        classes: the names of the labels, if they have any.
+
+    Raises:
+        FrenemyError: if images and labels do not have these shapes.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None = None
+    name: str = "images"
+    digest: str = ""
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != np.uint8:
+            found = f"{self.images.dtype} {self.images.shape}"
+            raise FrenemyError(f"{self.name}: images must be uint8 (N, C, H, W), not {found}")
+        if self.labels is not None and len(self.labels) != len(self.images):
+            raise FrenemyError(
+                f"{self.name}: {len(self.images)} images but {len(self.labels)} labels"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def take(self, index: slice | NDArray[np.int64], name: str) -> Source:
+        """The images at `index`, under another name; a slice of a memory map stays one."""
+        labels = None if self.labels is None else self.labels[index]
+        return Source(self.images[index], labels, name, self.digest, self.classes)
+
+    def batch(
+        self, seed: Sequence[int] | int, i: int, size: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+        """Minibatch number `i` of the endless stream of shuffled passes that `seed` names.
+
+        Every pass visits every image once; a minibatch may straddle two passes, or several.
+
+        Args:
+            seed: numbers from 0, one or several.
+            i: the number of the minibatch, from 0.
+            size: how many images it has, at least 1.
+
+        Returns:
+            uint8 (size, C, H, W), and int64 (size,) labels or None.
+        """
+        position = i * size + np.arange(size)
+        index = np.empty(size, np.int64)
+        for epoch in range(position[0] // len(self), position[-1] // len(self) + 1):
+            here = position // len(self) == epoch
+            index[here] = permutation(seed, epoch, len(self))[position[here] % len(self)]
+        return self.images[index], None if self.labels is None else self.labels[index]
+
+    def mean(self) -> NDArray[np.float64]:
+        """The mean image, (C, H, W), pixels in [0, 1]."""
+        total = np.zeros(self.shape)
+        for start in range(0, len(self), 4096):  # bounded memory, whatever the count
+            total += self.images[start : start + 4096].sum(axis=0, dtype=np.uint64)
+        return total / (255 * len(self))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The three parts of one data set: to train on, to choose on, to report on.
+
+    Known sets keep their published parts (MNIST 50,000 / 10,000 / 10,000, CIFAR-10 40,000 /
+    10,000 / 10,000); any other set is cut 80 / 10 / 10 by a fixed permutation.
+
+    Attributes:
+        train, valid, test: the parts.
+        description: one line that says what was found.
+        arguments: those of `open_dataset` that open it again: path, size, fit.
+    """
+
+    train: Source
+    valid: Source
+    test: Source
+    description: str
+    arguments: Mapping[str, str | int | None] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        return self.train.shape

@@ -1,0 +1,279 @@
+"""The store: every set decoded once into a uint8 file, read from there as a memory map.
+
+An entry is three files, named by a digest of all that they are a function of: the names and bytes
+of the set's files, the options, and the version of this code.
+
+    KEY.npy         uint8 (N, C, H, W), a plain NumPy file
+    KEY.labels.npy  int64 (N,), if the set has labels
+    KEY.json        what else is known of it; written last, so it tells that the entry is complete
+
+Beside them lies an index, as in git: from the names, sizes and times of files to the digest of
+their content, so that a second start reads none of them. Every file is written under another name,
+then renamed. Any number of processes may build the same entry at once: they write the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import math
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import platformdirs
+from numpy.lib import format as npy
+from numpy.typing import DTypeLike, NDArray
+
+from frenemy.data.contents import Contents, File, Origin
+from frenemy.data.pixels import Resize
+from frenemy.data.source import permutation
+from frenemy.data.streams import shown
+from frenemy.data.threads import each_in_order
+from frenemy.errors import FrenemyError
+
+VERSION = 1
+"""Part of every key; raise it when the same files would be decoded to other bytes."""
+
+_TICK = 100_000_000
+"""Nanoseconds: longer than the clock of any local file system stands still."""
+
+_PIECE = 1 << 23
+"""Bytes of decoded images that one thread makes at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """An entry of the store.
+
+    Attributes:
+        images: uint8 (N, C, H, W), a read-only memory map. Sets without a test part of their own
+            are stored in a fixed random order, so that any slice is a fair sample.
+        labels: int64 (N,), 0 .. len(classes) - 1, a read-only memory map, or None.
+        classes: the names of the labels.
+        test: how many images, the last ones, are the set's own test part; 0 if it has none.
+        unreadable: the names of images that were left out, and why.
+        digest: sha256 of the names and bytes of the files, as hexadecimal digits.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+    classes: tuple[str, ...]
+    test: int
+    unreadable: dict[str, str]
+    digest: str
+
+
+def cache_folder() -> Path:
+    """Where the store lies: FRENEMY_CACHE, or else the user's cache folder."""
+    return Path(os.environ.get("FRENEMY_CACHE") or platformdirs.user_cache_path("frenemy"))
+
+
+def fetch(origin: Origin, resize: Resize | None) -> Stored:
+    """The entry of a set; it is built first if it is not there, or damaged.
+
+    Raises:
+        FrenemyError: if the set cannot be read, its images differ in size and `resize` is None,
+            or the store cannot be written.
+    """
+    folder = cache_folder()
+    digest = _known_digest(origin.files, folder / "index")
+    options = "native" if resize is None else f"{resize.fit} {resize.size}"
+    key = hashlib.sha256(f"{VERSION}|{origin.kind}|{digest}|{options}".encode()).hexdigest()
+    stem = folder / "images" / key
+    stored = _open(stem)
+    if stored is None:
+        _build(stem, origin, resize, digest)
+        stored = _open(stem)
+    if stored is None:
+        raise FrenemyError(f"{folder}: what was just written to it reads differently")
+    return stored
+
+
+def content_digest(files: tuple[File, ...]) -> str:
+    """sha256 over the names and bytes of files, as hexadecimal digits.
+
+    A file that cannot be read counts by the reason why, so that its return changes the digest.
+    """
+    digest = hashlib.sha256()
+    sums = each_in_order(_file_digest, files, 64, "reading")
+    for file, one in zip(files, sums, strict=True):
+        digest.update(os.fsencode(file.name) + b"\0" + one)
+    return digest.hexdigest()
+
+
+def _file_digest(file: File) -> bytes:
+    try:
+        with open(file.path, "rb") as opened:
+            return hashlib.file_digest(opened, "sha256").digest()
+    except OSError as error:
+        return hashlib.sha256(f"unreadable: {error.errno}".encode()).digest()
+
+
+def _known_digest(files: tuple[File, ...], index: Path) -> str:
+    """The content digest, from the index where it knows these files as they are now."""
+    root = os.path.abspath(files[0].path)
+    stamps = [f"{x.name}\0{x.size}\0{x.mtime_ns}\0{x.ctime_ns}" for x in files]
+    page = index / hashlib.sha256(os.fsencode("\0".join((root, *stamps)))).hexdigest()
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        digest = page.read_text("ascii")
+        if re.fullmatch("[0-9a-f]{64}", digest):
+            return digest
+    newest = max(max(x.mtime_ns, x.ctime_ns) for x in files)
+    # git's "racily clean" files: one that was written just now may be written again within the
+    # same tick of the clock, and would look unchanged. Such files are read again next time.
+    settled = newest < time.time_ns() - _TICK
+    digest = content_digest(files)
+    if settled:
+        with _replacing(page) as file:
+            file.write(digest.encode())
+    return digest
+
+
+def _build(stem: Path, origin: Origin, resize: Resize | None, digest: str) -> None:
+    contents = origin.read(resize)
+    shape = _common_shape(contents, origin)
+    order = range(contents.count)
+    if not contents.test:
+        order = permutation(0, 0, contents.count).tolist()
+    kept: list[int] = []
+    unreadable = dict(contents.unreadable)
+    size = max(1, min(256, _PIECE // math.prod(shape)))
+    with _replacing(_images(stem)) as file:
+        file.write(_header(np.uint8, (0, *shape)))
+        images = each_in_order(contents.try_decode, order, size, "decoding")
+        for i, image in zip(order, images, strict=True):
+            if isinstance(image, str):
+                unreadable[contents.name_of(i)] = image
+            else:
+                kept.append(i)
+                file.write(np.ascontiguousarray(image).data)
+        if not kept:
+            raise _none_readable(origin, unreadable)
+        if not origin.unchanged():
+            raise FrenemyError(f"{origin.name}: its files changed while they were read; try again")
+        file.seek(0)
+        file.write(_header(np.uint8, (len(kept), *shape)))
+    if contents.labels is not None:
+        with _replacing(_labels(stem)) as file:
+            file.write(_header(np.int64, (len(kept),)))
+            file.write(contents.labels[kept].data)
+    about = {
+        "kind": origin.kind,
+        "digest": digest,
+        "shape": [len(kept), *shape],
+        "labels": contents.labels is not None,
+        "classes": contents.classes,
+        "test": contents.test,
+        "sizes": contents.sizes,
+        "modes": contents.modes,
+        "unreadable": unreadable,
+    }
+    with _replacing(_about(stem)) as file:
+        file.write(json.dumps(about, indent=1).encode())
+
+
+def _common_shape(contents: Contents, origin: Origin) -> tuple[int, int, int]:
+    if contents.count == 0:
+        raise _none_readable(origin, dict(contents.unreadable))
+    if contents.shape is None:
+        common = ", ".join(f"{n:,} of {size}" for size, n in contents.sizes.most_common(3))
+        raise FrenemyError(
+            f"{origin.name}: images of {len(contents.sizes):,} sizes ({common} ...); "
+            "bring them to one with --size, such as --size 64"
+        )
+    return contents.shape
+
+
+def _none_readable(origin: Origin, unreadable: dict[str, str]) -> FrenemyError:
+    name, reason = next(iter(unreadable.items()))
+    return FrenemyError(
+        f"{origin.name}: none of its {len(unreadable):,} images can be read; "
+        f"{shown(name)}: {reason}"
+    )
+
+
+def _open(stem: Path) -> Stored | None:
+    """The entry, or None if it is missing or damaged."""
+    try:
+        about = json.loads(_about(stem).read_bytes())
+        shape = tuple(about["shape"])
+        return Stored(
+            images=_mapped(_images(stem), np.uint8, shape),
+            labels=_mapped(_labels(stem), np.int64, shape[:1]) if about["labels"] else None,
+            classes=tuple(about["classes"]),
+            test=about["test"],
+            unreadable=about["unreadable"],
+            digest=about["digest"],
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _mapped(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray:
+    header = _header(dtype, shape)
+    with path.open("rb") as file:
+        start = file.read(len(header))
+        length = file.seek(0, io.SEEK_END)
+    if start != header or length != len(header) + math.prod(shape) * np.dtype(dtype).itemsize:
+        raise ValueError(f"{path} is damaged")
+    return np.asarray(np.memmap(path, dtype, "r", len(header), shape))
+
+
+def _header(dtype: DTypeLike, shape: tuple[int, ...]) -> bytes:
+    """What precedes the data of a .npy file; as long for any N, as NumPy leaves room to grow."""
+    header = io.BytesIO()
+    descr = npy.dtype_to_descr(np.dtype(dtype))
+    npy.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
+def _images(stem: Path) -> Path:
+    return stem.with_name(f"{stem.name}.npy")
+
+
+def _labels(stem: Path) -> Path:
+    return stem.with_name(f"{stem.name}.labels.npy")
+
+
+def _about(stem: Path) -> Path:
+    return stem.with_name(f"{stem.name}.json")
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the name `path` when it is complete and on the disk, or never.
+
+    Raises:
+        FrenemyError: if it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise FrenemyError(
+                f"{path.parent}: no room for the decoded images ({error.strerror}); free some, or "
+                "set FRENEMY_CACHE to a folder that has more"
+            ) from error
+        raise FrenemyError(
+            f"{path.parent}: the cache cannot be written ({error.strerror}); set FRENEMY_CACHE to "
+            "a folder that can"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,101 @@
+"""Reading what a file claims to hold: no byte of memory is taken on a header's word alone."""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from frenemy.errors import FrenemyError
+
+CHUNK = 1 << 20
+"""Bytes read at a time: memory grows with what is really there."""
+
+DEFLATE_RATIO = 1032
+"""How far deflate (gzip, zip, MATLAB) can shrink anything: 258 bytes in 2 bits."""
+
+
+def check_claim(path: Path, claimed: int, present: int, *, packed: bool) -> None:
+    """Refuse a header that claims more bytes than the file can hold.
+
+    Args:
+        path: the file, for the message.
+        claimed: bytes of data the header speaks of.
+        present: bytes that lie in the file.
+        packed: whether those are deflated.
+
+    Raises:
+        FrenemyError: if `present` bytes cannot be `claimed` bytes of data.
+    """
+    if claimed > present * (DEFLATE_RATIO if packed else 1):
+        raise FrenemyError(
+            f"{path}: damaged: its header claims {claimed:,} bytes of data, "
+            f"but the file holds {present:,}{' compressed' if packed else ''}"
+        )
+
+
+def read_exactly(read: Callable[[int], bytes], count: int, path: Path) -> bytearray:
+    """The next `count` bytes that `read` gives, taken piece by piece.
+
+    Raises:
+        FrenemyError: if the data end earlier.
+    """
+    data = bytearray()
+    while len(data) < count:
+        piece = read(min(CHUNK, count - len(data)))
+        if not piece:
+            raise FrenemyError(
+                f"{path}: damaged: its data end after {len(data):,} of {count:,} bytes"
+            )
+        data += piece
+    return data
+
+
+def in_one_line(error: BaseException) -> str:
+    """What another library's exception says, short enough for the end of a message."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def shown(name: str) -> str:
+    """A file's name for a message: one line, and printable whatever the name is."""
+    return name if name.isprintable() else ascii(name)
+
+
+class BoundedFile(io.BufferedReader):
+    """A file to read, never asked for more than it holds.
+
+    Python takes the memory for `read(n)` before it reads, and Pillow hands on the n that a damaged
+    picture claims, of up to 4 GB.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(io.FileIO(path))
+        self._length = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """At most `size` bytes; all that are left if it is negative or None."""
+        return super().read(-1 if size is None else min(size, self._length))
+
+
+class Inflater:
+    """The zlib stream in the next `packed` bytes of a file, read like a file of its own."""
+
+    def __init__(self, file: BinaryIO, packed: int) -> None:
+        self._file = file
+        self._left = packed
+        self._zlib = zlib.decompressobj()
+
+    def read(self, count: int) -> bytes:
+        """At most `count` bytes, and none only at the end; raises zlib.error on damage."""
+        while not self._zlib.eof:
+            packed = self._zlib.unconsumed_tail
+            if not packed:
+                packed = self._file.read(min(self._left, CHUNK))
+                self._left -= len(packed)
+            data = self._zlib.decompress(packed, count)
+            if data or not packed:
+                return data
+        return b""

@@ -1,0 +1,60 @@
+"""Work on many items at once: results in the order of the items, memory bounded, progress shown."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+WORKERS = min(os.cpu_count() or 1, 16)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """`map(work, items)` on threads, never more than a few items ahead of who reads it."""
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) > WORKERS + 2:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def chunks(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """The items in pieces of `size`: one image is too little work for a task of its own."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def each_in_order(
+    work: Callable[[Item], Result], items: Sequence[Item], size: int, doing: str
+) -> Iterator[Result]:
+    """`map(work, items)` on threads, `size` items a task; on a terminal it shows how far it is.
+
+    Args:
+        work: is called from several threads at once.
+        items: what it is called on.
+        size: how many items a thread takes at a time.
+        doing: what is being done, for the line of progress: "decoding".
+    """
+    started = time.monotonic()
+    done = 0
+    told = False
+    for results in in_order(lambda piece: [work(item) for item in piece], chunks(items, size)):
+        yield from results
+        done += len(results)
+        spent = time.monotonic() - started
+        if spent > 2 and sys.stderr.isatty():
+            left = spent * (len(items) - done) / done
+            line = f"{doing} {done:,} of {len(items):,}, {left:.0f} s left"
+            print(f"\r{line:<60}", end="", file=sys.stderr, flush=True)
+            told = True
+    if told:
+        print(file=sys.stderr)

@@ -1,0 +1,95 @@
+"""What a recipe returns: the game, what it is played on, and what it should reach."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from frenemy.data import Dataset, Source
+from frenemy.errors import FrenemyError
+from frenemy.game import Game, Minibatch
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A game and how many epochs of it are played; stages may share networks."""
+
+    game: Game
+    epochs: float
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Stages to be played one after another on one source.
+
+    Attributes:
+        stages: the last one's game is what the run is for; earlier ones prepare its networks.
+        source: the images to train on.
+        prepare: what is done to a minibatch of images in [-1, 1] before the game sees it.
+    """
+
+    stages: Sequence[Stage]
+    source: Source
+    prepare: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def game(self) -> Game:
+        """The last stage's game."""
+        return self.stages[-1].game
+
+    def rounds(self, stage: Stage, epochs: float | None = None) -> int:
+        """How many rounds make so many epochs of a stage (its own number unless told)."""
+        epochs = stage.epochs if epochs is None else epochs
+        return max(1, math.ceil(epochs / self.epochs_per_round(stage.game)))
+
+    def epochs_per_round(self, game: Game) -> float:
+        """The share of the images that the first turn of one round sees."""
+        first = game.turns[0]
+        return game.minibatch * first.steps / first.every / len(self.source)
+
+    def stage_of(self, step: int) -> tuple[int, Stage]:
+        """The stage to which round number `step` belongs; the last one has no end."""
+        end = 0
+        for i, stage in enumerate(self.stages[:-1]):
+            end += self.rounds(stage)
+            if step < end:
+                return i, stage
+        return len(self.stages) - 1, self.stages[-1]
+
+    def images(self, pixels: Tensor) -> Tensor:
+        """uint8 (B, C, H, W) as the game sees it: float in [-1, 1], prepared."""
+        x = pixels.float().div_(127.5).sub_(1)
+        return x if self.prepare is None else self.prepare(x)
+
+    def minibatch(self, game: Game, seed: int, device: torch.device) -> Minibatch:
+        """The streams of minibatches that `game` plays on."""
+
+        def draw(stream: int, i: int) -> tuple[Tensor, Tensor | None]:
+            pixels, labels = self.source.batch((seed, stream), i, game.minibatch)
+            x = self.images(torch.from_numpy(pixels).to(device))
+            return x, None if labels is None else torch.from_numpy(labels).to(device)
+
+        return draw
+
+
+Recipe = Callable[[Dataset], Experiment]
+"""A typed function from data (and keyword arguments with defaults) to an experiment."""
+
+
+def require_shape(data: Dataset, recipe: str, *shapes: tuple[int, int, int], hint: str) -> None:
+    """Refuses data that a recipe's networks are not made for.
+
+    Raises:
+        FrenemyError: the images have none of the shapes (C, H, W).
+    """
+    if data.shape not in shapes:
+        wanted = " or ".join("x".join(map(str, shape)) for shape in shapes)
+        found = "x".join(map(str, data.shape))
+        raise FrenemyError(
+            f"{recipe} plays on {wanted} images (channels x height x width), but "
+            f"{data.train.name} has {found}: {hint}"
+        )

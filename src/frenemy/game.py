@@ -1,0 +1,312 @@
+"""The game of adversarial nets: `Round`, `Turn`, `Player`, `Game`.
+
+`Game.play` is the body of Algorithm 1 of Goodfellow et al. (2014), "Generative Adversarial Nets",
+and the only training step in this project.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Term = Callable[["Round"], Tensor]
+"""A plain function of a round: (B,) values, unreduced, for a player to minimise."""
+
+Minibatch = Callable[[int, int], tuple[Tensor, Tensor | None]]
+"""(stream, i) -> x (B, C, H, W) in [-1, 1], and y (B,) or None: minibatch i of that stream."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """p_z: `size` independent noise variables of zero mean and unit variance.
+
+    >>> Prior("uniform", 100)(64).shape
+    torch.Size([64, 100])
+    """
+
+    kind: Literal["gaussian", "uniform"]
+    size: int
+
+    def __call__(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """z, (count, size); uniform noise lies in [-sqrt 3, sqrt 3]."""
+        if self.kind == "gaussian":
+            return torch.randn(count, self.size, generator=generator)
+        edge = math.sqrt(3)
+        return torch.empty(count, self.size).uniform_(-edge, edge, generator=generator)
+
+
+class Round:
+    """One minibatch of the game, in the paper's letters.
+
+    What a term asks for is computed once: x and y are drawn, and G and D run, on first use.
+
+    Attributes:
+        x: images, (B, C, H, W) in [-1, 1]; y: their labels, (B,), or None.
+        z: noise, (B, size).
+        Gz: G(z), (B, C, H, W).
+        Dx, DGz: D(x) and D(G(z)) as logits, (B,).
+    """
+
+    def __init__(
+        self,
+        nets: Mapping[str, nn.Module],
+        z: Tensor,
+        minibatch: Callable[[], tuple[Tensor, Tensor | None]],
+        learners: Sequence[str],
+        joint: bool = False,
+    ) -> None:
+        self.nets = nets
+        self.z = z
+        self._minibatch = minibatch
+        self._learners = learners
+        self._joint = joint
+
+    @property
+    def G(self) -> nn.Module:
+        return self.nets["G"]
+
+    @property
+    def D(self) -> nn.Module:
+        return self.nets["D"]
+
+    @cached_property
+    def _xy(self) -> tuple[Tensor, Tensor | None]:
+        x, y = self._minibatch()
+        return x.requires_grad_(), y  # penalties differentiate D at x
+
+    @property
+    def x(self) -> Tensor:
+        return self._xy[0]
+
+    @property
+    def y(self) -> Tensor | None:
+        return self._xy[1]
+
+    @cached_property
+    def Gz(self) -> Tensor:
+        if "G" in self._learners:
+            return self.G(self.z)
+        with torch.no_grad():
+            Gz = self.G(self.z)
+        return Gz.requires_grad_()
+
+    @cached_property
+    def _together(self) -> tuple[Tensor, ...]:
+        return self.D(torch.cat([self.x, self.Gz])).chunk(2)
+
+    @cached_property
+    def Dx(self) -> Tensor:
+        return self._together[0] if self._joint else self.D(self.x)
+
+    @cached_property
+    def DGz(self) -> Tensor:
+        return self._together[1] if self._joint else self.D(self.Gz)
+
+    def beliefs(self) -> dict[str, Tensor]:
+        """The means of sigmoid(Dx) and sigmoid(DGz), of those that some term asked for."""
+        logits = {"D(x)": self.__dict__.get("Dx"), "D(G(z))": self.__dict__.get("DGz")}
+        return {k: v.detach().sigmoid().mean() for k, v in logits.items() if v is not None}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Who moves, and on what.
+
+    Attributes:
+        moves: for each player that moves, its weighted terms. Several players of one turn share
+            one round and step at once.
+        steps: how many minibatches the turn takes in a row: the k of Algorithm 1.
+        every: the turn is played in rounds 0, every, 2 every, ...
+        joint: x and G(z) go through D in one pass, which is cheaper and, unless D lets the images
+            of a minibatch see each other, the same.
+    """
+
+    moves: Mapping[str, Mapping[Term, float]]
+    steps: int = 1
+    every: int = 1
+    joint: bool = False
+
+
+def alternating(D: Mapping[Term, float], G: Mapping[Term, float], k: int = 1) -> tuple[Turn, ...]:
+    """Algorithm 1: k steps of D on fresh minibatches, then one of G on fresh noise."""
+    return Turn({"D": D}, steps=k, joint=True), Turn({"G": G})
+
+
+def simultaneous(D: Mapping[Term, float], G: Mapping[Term, float]) -> tuple[Turn, ...]:
+    """As the paper's published code plays: one forward pass serves both, and both step at once."""
+    return (Turn({"D": D, "G": G}),)
+
+
+class Player:
+    """A network, its optimiser and, if it has one, the moving average of its weights.
+
+    Args:
+        net: the network, on the device that it is to play on.
+        optimiser: of all its parameters.
+        schedule: round number -> settings of the optimiser ("lr", "momentum", ...) in that round.
+        averaging: decay per step of the average; it grows as (1 + t) / (10 + t) up to that.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        *,
+        schedule: Callable[[int], Mapping[str, float]] | None = None,
+        averaging: float | None = None,
+    ) -> None:
+        self.net = net
+        self.optimiser = optimiser
+        self.schedule = schedule
+        self.averaging = averaging
+        self.average = None if averaging is None else copy.deepcopy(net).requires_grad_(False)
+        self.theta = [p for group in optimiser.param_groups for p in group["params"]]
+
+    @property
+    def best(self) -> nn.Module:
+        """The network to sample from: the average where there is one."""
+        return self.net if self.average is None else self.average
+
+    def move(self, gradient: Sequence[Tensor], step: int) -> None:
+        """One optimiser step down `gradient` (one tensor for each of `theta`) in round `step`."""
+        if self.schedule is not None:
+            settings = self.schedule(step)
+            for group in self.optimiser.param_groups:
+                group.update(settings)
+        for p, g in zip(self.theta, gradient, strict=True):
+            p.grad = g
+        self.optimiser.step()
+        for p in self.theta:
+            p.grad = None
+        if self.average is not None and self.averaging is not None:
+            self._follow(min(self.averaging, (1 + step) / (10 + step)))
+
+    @torch.no_grad()
+    def _follow(self, decay: float) -> None:
+        assert self.average is not None
+        mine: list[Tensor] = list(self.net.parameters())
+        average: list[Tensor] = list(self.average.parameters())
+        torch._foreach_lerp_(average, mine, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
+        for theirs, buffer in zip(self.average.buffers(), self.net.buffers(), strict=True):
+            theirs.copy_(buffer)
+
+    def to(self, device: torch.device) -> None:
+        """Moves the networks, whose parameters stay the same objects, and the optimiser's state."""
+        self.net.to(device)
+        if self.average is not None:
+            self.average.to(device)
+        self.optimiser.load_state_dict(self.optimiser.state_dict())  # follows the parameters
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights, optimiser state and average as named tensors, which share memory."""
+        state = {f"net.{k}": v for k, v in self.net.state_dict().items()}
+        if self.average is not None:
+            state |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for i, entries in self.optimiser.state_dict()["state"].items():
+            state |= {f"optimiser.{i}.{k}": v for k, v in entries.items() if isinstance(v, Tensor)}
+        return state
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Takes back what `state` gave.
+
+        Raises:
+            ValueError: a name or a shape is not this player's.
+        """
+        parts: dict[str, dict[str, Tensor]] = {"net": {}, "average": {}, "optimiser": {}}
+        for key, value in state.items():
+            part, _, name = key.partition(".")
+            parts[part][name] = value
+        try:
+            self.net.load_state_dict(parts["net"])
+            if self.average is not None:
+                self.average.load_state_dict(parts["average"])
+        except RuntimeError as error:
+            raise ValueError(" ".join(str(error).split())) from None
+        entries: dict[int, dict[str, Tensor]] = {}
+        for key, value in parts["optimiser"].items():
+            i, _, name = key.partition(".")
+            entries.setdefault(int(i), {})[name] = value.clone()
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": entries, "param_groups": groups})
+
+
+class Game:
+    """The players, their turns in order, the prior of z, and the size of a minibatch."""
+
+    def __init__(
+        self,
+        players: Mapping[str, Player],
+        turns: Sequence[Turn],
+        prior: Prior,
+        minibatch: int,
+    ) -> None:
+        self.players = dict(players)
+        self.turns = tuple(turns)
+        self.prior = prior
+        self.minibatch = minibatch
+        self.nets = {name: player.net for name, player in self.players.items()}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the players' weights are."""
+        return next(iter(self.players.values())).theta[0].device
+
+    def to(self, device: torch.device) -> Game:
+        """Moves every player's network, average and optimiser state."""
+        for player in self.players.values():
+            player.to(device)
+        return self
+
+    def play(self, minibatch: Minibatch, *, seed: int, step: int) -> dict[str, Tensor]:
+        """Round number `step` of the game: Algorithm 1, for whatever turns this game has.
+
+        All that is drawn here comes from torch's global generator, seeded for each minibatch with
+        (seed, step, turn, minibatch of the turn), so a round is a function of its arguments and the
+        players' states. Turn number t reads stream t of the data, so that every player meets fresh
+        images and each stream passes over every image once an epoch.
+
+        Returns:
+            The mean of every term, as "player/term", and of D's beliefs; all 0-dimensional.
+        """
+        record: dict[str, Tensor] = {}
+        for t, turn in enumerate(self.turns):
+            if step % turn.every:
+                continue
+            for j in range(turn.steps):
+                torch.manual_seed(mix(seed, step, t, j))
+                i = step // turn.every * turn.steps + j
+                r = Round(
+                    self.nets,
+                    self.prior(self.minibatch).to(self.device),
+                    lambda t=t, i=i: minibatch(t, i),
+                    tuple(turn.moves),
+                    turn.joint,
+                )
+                record |= self._move(turn, r, step)
+        return record
+
+    def _move(self, turn: Turn, r: Round, step: int) -> dict[str, Tensor]:
+        record, gradients = {}, {}
+        last = len(turn.moves) - 1
+        for n, (name, terms) in enumerate(turn.moves.items()):
+            means = {term.__name__: term(r).mean() for term in terms}
+            losses = [weight * means[term.__name__] for term, weight in terms.items()]
+            theta = self.players[name].theta
+            gradients[name] = torch.autograd.grad(sum(losses[1:], losses[0]), theta, retain_graph=n < last)
+            record |= {f"{name}/{term}": mean.detach() for term, mean in means.items()}
+        for name, gradient in gradients.items():
+            self.players[name].move(gradient, step)
+        return record | r.beliefs()
+
+
+def mix(*numbers: int) -> int:
+    """A 63-bit seed that depends on every one of the (non-negative) numbers and their order."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

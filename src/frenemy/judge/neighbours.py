@@ -1,0 +1,83 @@
+"""Nearest training images: has the generator memorised?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+TILE = 500  # queries a tile: the distances of one tile are all that is held
+
+
+def nearest(*, queries: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The nearest of `images` to each query, by Euclidean distance in pixels.
+
+    Args:
+        queries: (Q, ...), pixels in [0, 1].
+        images: (N, ...), likewise; float or, to save memory, uint8 in [0, 255].
+
+    Returns:
+        Distances (Q,), float32, and indices (Q,), int64; the first of equals.
+
+    >>> nearest(queries=torch.tensor([[0.9]]), images=torch.tensor([[0.0], [1.0]]))
+    (tensor([0.1000]), tensor([1]))
+    """
+    best = torch.full((len(queries),), torch.inf)
+    index = torch.zeros(len(queries), dtype=torch.int64)
+    q = queries.flatten(1)
+    for start in range(0, len(images), 10_000):
+        block = images[start : start + 10_000].flatten(1)
+        block = block / 255 if block.dtype == torch.uint8 else block
+        norms = block.square().sum(1)
+        for at in range(0, len(q), TILE):
+            here = slice(at, at + TILE)
+            squares = torch.addmm(norms, q[here], block.T, alpha=-2)  # short of |q|^2
+            where = squares.argmin(1)
+            distance = (q[here] - block[where]).norm(dim=1)  # exact: no cancellation
+            closer = distance < best[here]
+            best[here] = torch.where(closer, distance, best[here])
+            index[here] = torch.where(closer, where + start, index[here])
+    return best, index
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Distances to the nearest training image.
+
+    Attributes:
+        index: of the training image nearest to each sample, (M,).
+        quantiles: which quantiles of the distances follow.
+        fake, test: those of the samples' and of the held-out test images' distances. Copies show
+            as samples much closer to the training images than test images are.
+    """
+
+    index: NDArray[np.int64]
+    quantiles: Sequence[float]
+    fake: Sequence[float]
+    test: Sequence[float]
+
+
+def compare_with_training(
+    *, fake: NDArray[np.uint8], train: NDArray[np.uint8], test: NDArray[np.uint8]
+) -> Comparison:
+    """How near samples and held-out images come to the training images, in pixels of [0, 1].
+
+    Args:
+        fake, train, test: uint8 (M, C, H, W), (N, C, H, W), (T, C, H, W).
+    """
+    images = torch.from_numpy(np.ascontiguousarray(train))
+    quantiles = (0.0, 0.01, 0.1, 0.5, 0.9)
+
+    def distances(queries: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+        pixels = torch.from_numpy(np.ascontiguousarray(queries)).float().div_(255)
+        return nearest(queries=pixels, images=images)
+
+    (of_fake, index), (of_test, _) = distances(fake), distances(test)
+    at = torch.tensor(quantiles)
+    return Comparison(
+        index.numpy(), quantiles, of_fake.quantile(at).tolist(), of_test.quantile(at).tolist()
+    )

@@ -1,0 +1,75 @@
+"""The Parzen table: a model beside the true distribution and what was published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frenemy.judge.parzen import GRIDS, Parzen, parzen
+from frenemy.run import write_atomically
+
+PUBLISHED = {
+    (1, 28, 28): ("adversarial nets on MNIST (Goodfellow et al. 2014)", Parzen(225, 2, None)),
+    (1, 48, 48): ("adversarial nets on TFD (Goodfellow et al. 2014)", Parzen(2057, 26, None)),
+}
+"""Table 1 of the paper, by the shape of the images; the paper does not give sigma."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: whose samples, how many, on which grid of sigma, and the result."""
+
+    name: str
+    samples: int
+    grid: str
+    result: Parzen
+
+
+def parzen_table(
+    *,
+    name: str,
+    fake: NDArray[np.uint8],
+    train: NDArray[np.uint8],
+    valid: NDArray[np.uint8],
+    test: NDArray[np.uint8],
+    grids: Iterable[str] = GRIDS,
+) -> list[Row]:
+    """The samples' rows, those of training images in their place, and the published one.
+
+    Training images as samples are the true distribution's score: what an ideal model would get.
+
+    Args:
+        name: of the model.
+        fake: its samples, uint8 (M, C, H, W).
+        train: at least as many training images, if there are so many.
+        valid: images to choose sigma on; test: images to report on.
+        grids: names from `GRIDS`.
+    """
+    real, chosen = _unit(test), _unit(valid)
+    rows = []
+    for label, images in ((name, fake), ("training images as samples", train)):
+        samples = _unit(images)
+        for grid in grids:
+            result = parzen(real=real, valid=chosen, fake=samples, sigmas=GRIDS[grid])
+            rows.append(Row(label, len(images), grid, result))
+    if test.shape[1:] in PUBLISHED:
+        label, result = PUBLISHED[test.shape[1:]]
+        rows.append(Row(label, 10_000, "authors", result))
+    return rows
+
+
+def save_table(rows: Sequence[Row], path: Path) -> Path:
+    """Writes the rows as a JSON list."""
+    text = json.dumps([asdict(row) for row in rows], indent=2) + "\n"
+    return write_atomically(path, lambda part: part.write_text(text, "utf-8"))
+
+
+def _unit(images: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images)).float().div_(255)

@@ -1,0 +1,171 @@
+"""A finished run as a generative model: something that samples images."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frenemy import checkpoint, recipes
+from frenemy.data import Dataset, Source, open_dataset
+from frenemy.engine import DeviceName, choose_device
+from frenemy.errors import FrenemyError
+from frenemy.experiment import Experiment, Recipe
+from frenemy.game import Game
+from frenemy.run import Run
+
+CHUNK = 500  # samples drawn at a time: bounded memory, and noise that does not depend on the count
+
+
+@torch.inference_mode()
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """Images (B, C, H, W) in [-1, 1] as uint8 (B, C, H, W); what lies outside is clipped."""
+    pixels = images.clamp(-1, 1).add_(1).mul_(127.5).round_()
+    return pixels.to("cpu", torch.uint8).numpy()
+
+
+def noise(game: Game, count: int, seed: int) -> Tensor:
+    """The z numbered 0 to count - 1 of the stream that `seed` names, (count, size)."""
+    generator = torch.Generator().manual_seed(seed)
+    chunks = [game.prior(CHUNK, generator) for _ in range(0, count, CHUNK)]
+    return torch.cat(chunks)[:count]
+
+
+@torch.inference_mode()
+def generate(game: Game, z: Tensor) -> NDArray[np.uint8]:
+    """G's images of z: (count, size) -> uint8 (count, C, H, W), by the average if there is one."""
+    G = game.players["G"].best
+    training = G.training
+    G.eval()
+    images = [to_pixels(G(part.to(game.device))) for part in z.split(CHUNK)]
+    G.train(training)
+    return np.concatenate(images)
+
+
+class Model:
+    """The generator of a run, as its newest checkpoint has it.
+
+    Attributes:
+        run: the run; step: the rounds that were played.
+        experiment: rebuilt from the run's recipe, with the checkpoint's weights.
+    """
+
+    def __init__(self, run: Run, experiment: Experiment, step: int) -> None:
+        self.run = run
+        self.experiment = experiment
+        self.step = step
+
+    @classmethod
+    def load(cls, path: Path | str, device: DeviceName = "auto") -> Model:
+        """Loads a run; its data need not be there any more.
+
+        Raises:
+            FrenemyError: no run, no checkpoint, or one that its recipe's game does not fit.
+        """
+        run = Run.open(Path(path))
+        loaded = checkpoint.load(run)
+        if loaded is None:
+            raise FrenemyError(
+                f"{path} has no checkpoint yet: go on with `frenemy train --resume {path}`"
+            )
+        tensors, progress = loaded
+        experiment = recipe_of(run)(_stand_in(run))
+        stage = experiment.stages[progress.stage]
+        experiment = Experiment([stage], experiment.source, experiment.prepare)
+        checkpoint.restore(stage.game, tensors)
+        stage.game.to(choose_device(device))
+        return cls(run, experiment, progress.step)
+
+    @property
+    def game(self) -> Game:
+        return self.experiment.game
+
+    def sample(self, count: int, *, seed: int = 0) -> NDArray[np.uint8]:
+        """The first `count` samples of the stream that `seed` names, uint8 (count, C, H, W)."""
+        return generate(self.game, noise(self.game, count, seed))
+
+    def walk(self, points: int, steps: int, *, seed: int = 0) -> NDArray[np.uint8]:
+        """Images along straight lines from each random point of z to the next, back to the first.
+
+        As in Figure 3 of Goodfellow et al. (2014).
+
+        Returns:
+            uint8 (points, steps, C, H, W): line i begins at point i and ends one step before the
+            next point.
+        """
+        corners = noise(self.game, points, seed)
+        weights = torch.linspace(0, 1, steps + 1)[:-1, None]  # (steps, 1)
+        lines = [
+            torch.lerp(a, b, weights) for a, b in zip(corners, corners.roll(-1, 0), strict=True)
+        ]
+        images = generate(self.game, torch.cat(lines))
+        return images.reshape(points, steps, *images.shape[1:])
+
+    def as_seen(self, source: Source, count: int | None = None) -> NDArray[np.uint8]:
+        """The first images of a source as the game saw them (contrast-normalised, say), as pixels.
+
+        Returns:
+            uint8 (min(count, len(source)), C, H, W).
+        """
+        images = source.images[:count]
+        if self.experiment.prepare is None:
+            return images
+        parts = (images[i : i + CHUNK] for i in range(0, len(images), CHUNK))
+        seen = [to_pixels(self.experiment.images(torch.from_numpy(np.array(p)))) for p in parts]
+        return np.concatenate(seen)
+
+    def data(self, path: Path | None = None) -> Dataset:
+        """The run's own data, or others prepared in the same size.
+
+        Raises:
+            FrenemyError: they cannot be read, or are not the run's own any more.
+        """
+        recorded = self.run.header["data"]
+        if path is not None:
+            return open_dataset(path, size=recorded["size"], fit=recorded["fit"])
+        return reopen(self.run)
+
+
+def reopen(run: Run) -> Dataset:
+    """The data that a run was trained on.
+
+    Raises:
+        FrenemyError: they are gone or have changed.
+    """
+    recorded = run.header["data"]
+    data = open_dataset(recorded["path"], size=recorded["size"], fit=recorded["fit"])
+    if data.train.digest != recorded["digest"]:
+        raise FrenemyError(
+            f"{recorded['path']} has changed since {run.path} was begun: restore it, or begin anew"
+        )
+    return data
+
+
+def recipe_of(run: Run) -> Recipe:
+    """The recipe of a run with its arguments filled in.
+
+    Raises:
+        FrenemyError: frenemy has no such recipe, or it takes other arguments now.
+    """
+    name, arguments = run.header["recipe"], run.header.get("arguments", {})
+    if name not in recipes.__all__:
+        raise FrenemyError(
+            f"{run.path} was trained by the recipe {name!r}, which is not frenemy's own: "
+            "load it in Python with that recipe"
+        )
+    recipe = getattr(recipes, name)
+    unknown = set(arguments) - set(inspect.signature(recipe).parameters)
+    if unknown:
+        raise FrenemyError(f"{run.path}: the recipe {name} takes no {', '.join(sorted(unknown))}")
+    return functools.partial(recipe, **arguments)
+
+
+def _stand_in(run: Run) -> Dataset:
+    """A data set of the run's shape that holds nothing: its networks' weights are overwritten."""
+    blank = Source(np.zeros((1, *run.header["data"]["shape"]), np.uint8), name="(no data)")
+    return Dataset(blank, blank, blank, "no data")

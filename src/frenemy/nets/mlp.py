@@ -1,0 +1,102 @@
+"""The multilayer perceptrons of Goodfellow et al. (2014): rectifier generators, maxout critics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def linear(n_in: int, n_out: int, irange: float, bias: float | Tensor = 0.0) -> nn.Linear:
+    """A linear layer with weights uniform in [-irange, irange] and the given bias, (n_out,)."""
+    layer = nn.Linear(n_in, n_out)
+    nn.init.uniform_(layer.weight, -irange, irange)
+    with torch.no_grad():
+        layer.bias.copy_(torch.as_tensor(bias))
+    return layer
+
+
+def sparse(n_in: int, n_out: int, inputs: int, bias: float | Tensor = 0.0) -> nn.Linear:
+    """A linear layer each of whose units has `inputs` weights ~ N(0, 1) and no others.
+
+    Martens (2010), Deep Learning via Hessian-free Optimization, section 5.
+    """
+    layer = linear(n_in, n_out, 0.0, bias)
+    chosen = torch.rand(n_out, n_in).topk(inputs, dim=1).indices  # (n_out, inputs)
+    with torch.no_grad():
+        layer.weight.scatter_(1, chosen, torch.randn(n_out, inputs))
+    return layer
+
+
+class LargestPiece(torch.autograd.Function):
+    """(B, pieces, units) -> (B, units), as `amax(1)`, whose own backward pass costs 10 times more.
+
+    A tie sends the whole gradient to each of its pieces.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor) -> Tensor:
+        largest = y.amax(1)
+        ctx.save_for_backward(y, largest)
+        return largest
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        y, largest = ctx.saved_tensors
+        with torch.no_grad():
+            wins = (y - largest.unsqueeze(1)).ge_(0)
+        return wins * gradients[0].unsqueeze(1)
+
+
+class Maxout(nn.Module):
+    """Each unit is the largest of `pieces` linear maps: (B, n_in) -> (B, units).
+
+    Goodfellow et al. (2013), Maxout Networks.
+    """
+
+    def __init__(self, n_in: int, units: int, pieces: int, irange: float) -> None:
+        super().__init__()
+        self.linear = linear(n_in, units * pieces, irange)
+        self.pieces = pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        return LargestPiece.apply(self.linear(x).unflatten(1, (self.pieces, -1)))  # pyright: ignore
+
+    def extra_repr(self) -> str:
+        return f"pieces={self.pieces}"
+
+
+def limit_norms(net: nn.Module, limit: float) -> Callable[..., None]:
+    """A hook for `Optimizer.register_step_post_hook`: max-norm regularisation of `net`.
+
+    After every step, the incoming weights of each unit (a column of the paper's matrices, a row of
+    torch's) are scaled down to Euclidean norm `limit` where they exceed it.
+    Srivastava et al. (2014), Dropout, section 5.1.
+    """
+    weights = [m.weight for m in net.modules() if isinstance(m, nn.Linear)]
+
+    @torch.no_grad()
+    def hook(*_: object) -> None:
+        for weight in weights:
+            norms = torch.linalg.vector_norm(weight, dim=1, keepdim=True)
+            weight.mul_((limit / norms).clamp_(max=1))
+
+    return hook
+
+
+def logit(mean: Tensor) -> Tensor:
+    """log(p / (1 - p)) of pixel means, clipped to [1e-7, 1 - 1e-7]: the marginal bias."""
+    return torch.logit(mean.double().flatten(), eps=1e-7).float()
+
+
+class Logit(nn.Module):
+    """One unit as D's verdict: (B, n_in) -> (B,)."""
+
+    def __init__(self, n_in: int, irange: float) -> None:
+        super().__init__()
+        self.linear = linear(n_in, 1, irange)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).squeeze(1)

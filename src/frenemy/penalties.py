@@ -1,0 +1,44 @@
+"""Penalties on D's gradient with respect to its input, as terms `Round -> (B,)`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from frenemy.game import Round
+
+
+def r1(r: Round) -> Tensor:
+    """|grad_x D(x)|^2 / 2 at real images. Mescheder et al. (2018), Which Training Methods for GANs
+    do actually Converge?, eq. 9 without its gamma, which is the term's weight.
+    """
+    return _squared_norm(_gradient(r.Dx, r.x)) / 2
+
+
+def r2(r: Round) -> Tensor:
+    """|grad_x D(x)|^2 / 2 at samples x = G(z). Mescheder et al. (2018), eq. 10 without gamma."""
+    return _squared_norm(_gradient(r.DGz, r.Gz)) / 2
+
+
+def wgan_gp(r: Round) -> Tensor:
+    """(|grad D(x_hat)| - 1)^2 at x_hat uniform on the line from x to G(z).
+
+    Gulrajani et al. (2017), Improved Training of Wasserstein GANs, Algorithm 1; their lambda is the
+    term's weight.
+    """
+    epsilon = torch.rand(len(r.x), *[1] * (r.x.ndim - 1)).to(r.x)
+    x_hat = torch.lerp(r.Gz.detach(), r.x.detach(), epsilon).requires_grad_()
+    norm = _squared_norm(_gradient(r.D(x_hat), x_hat)).add(1e-12).sqrt()  # sqrt'(0) is infinite
+    return (norm - 1).square()
+
+
+def _gradient(logits: Tensor, x: Tensor) -> Tensor:
+    """D logits_i / d x_i, (B, ...), itself differentiable."""
+    return torch.autograd.grad(logits.sum(), x, create_graph=True)[0]
+
+
+def _squared_norm(x: Tensor) -> Tensor:
+    return x.flatten(1).square().sum(1)  # (B, ...) -> (B,)

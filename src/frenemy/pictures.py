@@ -1,0 +1,181 @@
+"""Grids, strips and films of images, for files and for the terminal.
+
+Images here are uint8, (N, C, H, W) with C = 1 or 3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.style import Style
+from rich.text import Text
+
+from frenemy.errors import FrenemyError
+from frenemy.run import write_atomically, writing_failed
+
+Images = NDArray[np.uint8]
+
+GAP = 2  # pixels between the images of a grid
+SMALLEST = 64  # pixels: smaller images are enlarged by whole factors up to about this size
+FILMS = (".gif", ".webp", ".mp4")
+
+
+def grid(images: Images, columns: int | None = None) -> Images:
+    """Images side by side on black, (3 or 1, height, width); as square as can be by default."""
+    count, channels, height, width = images.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    canvas = np.zeros(
+        (channels, rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), np.uint8
+    )
+    for i, image in enumerate(images):
+        top, left = i // columns * (height + GAP), i % columns * (width + GAP)
+        canvas[:, top : top + height, left : left + width] = image
+    return canvas
+
+
+def enlarge(images: Images) -> Images:
+    """Small images repeated pixel by pixel up to about 64 pixels, (N, C, H', W')."""
+    factor = max(1, SMALLEST // max(images.shape[2:]))
+    return images.repeat(factor, axis=2).repeat(factor, axis=3)
+
+
+def channels_last(images: Images) -> Images:
+    """(..., C, H, W) -> (..., H, W) for grey images, (..., H, W, 3) for colour."""
+    return images[..., 0, :, :] if images.shape[-3] == 1 else np.moveaxis(images, -3, -1)
+
+
+def to_pillow(image: Images) -> Image.Image:
+    """(C, H, W) as a Pillow image."""
+    return Image.fromarray(np.ascontiguousarray(channels_last(image)))
+
+
+def save_picture(image: Images, path: Path) -> Path:
+    """Writes one image (C, H, W) to `path`, whose ending names the format.
+
+    Raises:
+        FrenemyError: the format is unknown, or the file cannot be written.
+    """
+    format = Image.registered_extensions().get(path.suffix.lower())
+    if format is None:
+        raise FrenemyError(f"{path}: unknown picture format: use .png, .jpg or .webp")
+    return write_atomically(path, lambda part: to_pillow(image).save(part, format=format))
+
+
+def load_picture(path: Path) -> Images:
+    """A picture file of ours as one image, (C, H, W).
+
+    Raises:
+        FrenemyError: it cannot be read.
+    """
+    try:
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture.convert("L" if picture.mode == "L" else "RGB"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise FrenemyError(f"{path} cannot be read as a picture: {error}") from None
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+
+
+def save_images(images: Images, path: Path) -> Path:
+    """Writes images (N, C, H, W) as one grid, as `images` in an .npz, or one by one into a folder.
+
+    Args:
+        images: any number.
+        path: a picture file, an .npz, or a folder: anything without an ending.
+
+    Raises:
+        FrenemyError: the ending is unknown, the folder holds files, or writing failed.
+    """
+    if path.suffix == ".npz":
+
+        def write(part: Path) -> None:
+            with open(part, "wb") as file:
+                np.savez_compressed(file, images=channels_last(images))
+
+        return write_atomically(path, write)
+    if path.suffix and not path.is_dir():
+        return save_picture(grid(enlarge(images)), path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        taken = any(path.iterdir())
+    except OSError as error:
+        raise writing_failed(path, error) from error
+    if taken:
+        raise FrenemyError(f"{path} is not empty: give a new folder")
+    for i, image in enumerate(images):
+        save_picture(image, path / f"{i:06d}.png")
+    return path
+
+
+def save_film(frames: Sequence[Images], path: Path, *, fps: float = 12, hold: float = 1.0) -> Path:
+    """Writes frames (C, H, W) as a film: .gif and .webp by Pillow, .mp4 by PyAV.
+
+    Args:
+        frames: of one size.
+        path: whose ending names the format.
+        fps: frames a second.
+        hold: seconds that the last frame stays.
+
+    Raises:
+        FrenemyError: the format is unknown, PyAV missing, or the file cannot be written.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FILMS:
+        raise FrenemyError(f"{path}: unknown film format: use {', '.join(FILMS)}")
+    if suffix == ".mp4":
+        held = [*frames, *[frames[-1]] * round(hold * fps)]
+        return write_atomically(path, lambda part: _encode_mp4(held, part, fps))
+    first, *rest = [to_pillow(frame) for frame in frames]
+    durations = [round(1000 / fps)] * len(rest) + [round(1000 * hold)]
+    return write_atomically(
+        path,
+        lambda part: first.save(
+            part,
+            format=suffix[1:],
+            save_all=True,
+            append_images=rest,
+            duration=durations,
+            loop=0,
+            **({"lossless": True} if suffix == ".webp" else {}),
+        ),
+    )
+
+
+def _encode_mp4(frames: Sequence[Images], path: Path, fps: float) -> None:
+    try:
+        import av
+    except ImportError:
+        raise FrenemyError("films as .mp4 need PyAV: pip install 'frenemy[film]'") from None
+    height, width = frames[0].shape[1:]
+    even = ((0, 0), (0, height % 2), (0, width % 2))  # H.264 halves the colour planes
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("h264", rate=round(fps), options={"crf": "18"})
+        stream.width, stream.height = width + width % 2, height + height % 2
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            colour = np.broadcast_to(frame, (3, height, width))
+            pixels = np.ascontiguousarray(np.pad(colour, even).transpose(1, 2, 0))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def terminal(image: Images, width: int) -> Text:
+    """One image (C, H, W) in at most `width` columns of the terminal, two pixels a character."""
+    picture = to_pillow(image).convert("RGB")
+    scale = min(1.0, width / picture.width)
+    size = (max(1, int(picture.width * scale)), max(2, int(picture.height * scale) // 2 * 2))
+    pixels = np.asarray(picture.resize(size, Image.Resampling.BOX))
+    text = Text(no_wrap=True)
+    for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
+        for above, below in zip(upper, lower, strict=True):
+            colours = Style(
+                color="rgb({},{},{})".format(*above), bgcolor="rgb({},{},{})".format(*below)
+            )
+            text.append("▀", colours)
+        text.append("\n")
+    return text

@@ -1,0 +1,231 @@
+"""A run: a directory with everything that one training made.
+
+    run.json       recipe, arguments, seed, data, versions, target
+    log.jsonl      one JSON object a line, for every 50 rounds
+    samples/       pictures of the same z as G learns, named after the round
+    checkpoints/   STEP-DIGEST.safetensors, the newest two
+
+Nothing appears under its final name before it is whole and on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from frenemy.errors import FrenemyError
+
+CHECKPOINTS_KEPT = 2
+DIGEST_LENGTH = 16  # hexadecimal digits of the sha256 in a checkpoint's name
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
+    """Has `write` fill a temporary file and moves it to `path` once it is on the disk.
+
+    Raises:
+        FrenemyError: the disk is full, the directory unwritable, or writing failed otherwise; then
+            whatever stood at `path` still stands there.
+    """
+    return _commit(path.parent / f".{path.name}.{os.getpid()}.part", write, lambda _: path)
+
+
+def _commit(part: Path, write: Callable[[Path], object], name: Callable[[Path], Path]) -> Path:
+    try:
+        write(part)
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        final = name(part)
+        part.replace(final)
+        _sync_directory(final.parent)
+    except Exception as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise writing_failed(part.parent, error) from error
+    return final
+
+
+def writing_failed(place: Path, error: Exception) -> FrenemyError:
+    """The one-line error for a write into `place` that ended in `error`."""
+    if isinstance(error, FrenemyError):
+        return error
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(
+        error  # safetensors reports the operating system's error as text
+    )
+    if full:
+        return FrenemyError(f"{place}: no space left on the disk: free some and try again")
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return FrenemyError(f"{place}: cannot write here ({reason}): choose another place")
+
+
+def _sync_directory(path: Path) -> None:
+    if os.name == "nt":  # directories cannot be opened there
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def file_digest(path: Path) -> str:
+    """The first 16 hexadecimal digits of the file's sha256."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_LENGTH]
+
+
+class Run:
+    """A run directory, opened by `Run.create` or `Run.open`.
+
+    Attributes:
+        path: the directory.
+        header: what `run.json` holds.
+    """
+
+    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+        self.path = path
+        self.header = header
+
+    @classmethod
+    def create(cls, path: Path, header: Mapping[str, Any]) -> Run:
+        """Makes a new run.
+
+        Raises:
+            FrenemyError: `path` already holds a run or other files, or cannot be written to.
+        """
+        if (path / "run.json").exists():
+            raise FrenemyError(
+                f"{path} already holds a run: go on with it by `frenemy train --resume {path}`, "
+                "or give another --out"
+            )
+        try:
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise FrenemyError(
+                    f"{path} exists and is not an empty directory: give another --out"
+                )
+            for name in ("samples", "checkpoints"):
+                (path / name).mkdir(parents=True)
+        except OSError as error:
+            raise writing_failed(path, error) from error
+        run = cls(path, dict(header))
+        run.update()
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Opens an existing run.
+
+        Raises:
+            FrenemyError: `path` holds no run, or its `run.json` is damaged.
+        """
+        try:
+            header = json.loads((path / "run.json").read_text("utf-8"))
+        except FileNotFoundError:
+            raise FrenemyError(f"{path} holds no run (no run.json there)") from None
+        except (OSError, ValueError) as error:
+            raise FrenemyError(f"{path / 'run.json'} cannot be read: {error}") from None
+        if not isinstance(header, dict) or not isinstance(header.get("recipe"), str):
+            raise FrenemyError(f"{path / 'run.json'} is not a run's description")
+        return cls(path, header)
+
+    def update(self, **fields: Any) -> None:
+        """Writes `run.json` with the given fields changed."""
+        self.header.update(fields)
+        text = json.dumps(self.header, indent=2) + "\n"
+        write_atomically(self.path / "run.json", lambda part: part.write_text(text, "utf-8"))
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the run against a second process that would train it.
+
+        Raises:
+            FrenemyError: another process holds it.
+        """
+        lock = filelock.FileLock(self.path / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            raise FrenemyError(f"{self.path} is being trained by another process") from None
+        except OSError as error:
+            raise writing_failed(self.path, error) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    # ---- the log
+
+    @property
+    def _log(self) -> Path:
+        return self.path / "log.jsonl"
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Appends one row to the log."""
+        try:
+            with open(self._log, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise writing_failed(self.path, error) from error
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The log's rows in order; a last line that a kill cut short is left out."""
+        if not self._log.exists():
+            return []
+        rows = []
+        for line in self._log.read_text("utf-8", errors="replace").splitlines():
+            try:
+                row = json.loads(line)
+                row["step"]
+            except (ValueError, TypeError, KeyError):
+                break
+            rows.append(row)
+        return rows
+
+    def rewind(self, step: int) -> None:
+        """Forgets what was logged and drawn after round `step`: it will be made again."""
+        kept = "".join(json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step)
+        write_atomically(self._log, lambda part: part.write_text(kept, "utf-8"))
+        for later in self.samples():
+            if int(later.stem) > step:
+                later.unlink()
+        for part in self.path.rglob(".*.part"):  # what a kill left half-written
+            part.unlink(missing_ok=True)
+
+    # ---- the pictures
+
+    def samples(self) -> list[Path]:
+        """The sample pictures in the order of their rounds."""
+        return sorted((self.path / "samples").glob("[0-9]*.png"))
+
+    # ---- the checkpoints
+
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints' files, the newest first."""
+        pattern = re.compile(r"\d{8,}-[0-9a-f]{16}\.safetensors")
+        found = [p for p in (self.path / "checkpoints").glob("*") if pattern.fullmatch(p.name)]
+        return sorted(found, key=lambda p: int(p.name.split("-")[0]), reverse=True)
+
+    def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> Path:
+        """Has `write` fill the checkpoint of round `step`, and deletes all but the newest two.
+
+        The file's name carries its digest, so that one rename makes both valid at once.
+        """
+        folder = self.path / "checkpoints"
+        with contextlib.suppress(OSError), open(self._log, "rb") as log:
+            os.fsync(log.fileno())  # the rows before a checkpoint last as long as it does
+        path = _commit(
+            folder / f".{step:08d}.{os.getpid()}.part",
+            write,
+            lambda part: folder / f"{step:08d}-{file_digest(part)}.safetensors",
+        )
+        for old in self.checkpoints()[CHECKPOINTS_KEPT:]:
+            old.unlink(missing_ok=True)
+        return path

@@ -1,0 +1,23 @@
+"""What all tests share: a cache of their own, and the real data if there are any."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory):
+    """Keeps the tests out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FRENEMY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with MNIST, CIFAR-10 and faces."""
+    folder = os.environ.get("FRENEMY_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("no real data: set FRENEMY_DATA to a folder with mnist/, cifar10/, ...")
+    return Path(folder).resolve()

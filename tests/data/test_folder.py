@@ -1,0 +1,308 @@
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from .data_files import all_of
+from PIL import Image
+
+from frenemy.data import open_dataset
+from frenemy.data.detect import find
+from frenemy.data.pixels import MAX_PIXELS, Resize
+from frenemy.errors import FrenemyError
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """An empty folder."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    return folder
+
+
+def only(folder, size=None, fit="crop"):
+    """The one image of a folder as decoded."""
+    contents = find(folder).read(None if size is None else Resize(size, fit))
+    assert (contents.count, dict(contents.unreadable)) == (1, {})
+    return contents.decode(0)
+
+
+def noise(mode="RGB", size=(6, 4)):
+    channels = len(Image.new(mode, (1, 1)).getbands())
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (size[1], size[0], channels), np.uint8)
+    return Image.frombytes(mode, size, pixels.tobytes())
+
+
+def planes(image):
+    array = np.asarray(image)
+    return array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
+
+
+def save_many(folder, count=10, size=(8, 8), mode="L"):
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(count)
+    for i in range(count):
+        shape = (size[1], size[0]) if mode == "L" else (size[1], size[0], 3)
+        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(folder / f"{i}.png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "webp", "PNG"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_lossless_formats(pictures, suffix, mode):
+    noise(mode).save(pictures / f"a.{suffix}", lossless=True)
+    expected = planes(noise(mode))
+    if suffix == "webp" and mode == "L":  # WebP knows colour only
+        expected = np.repeat(expected, 3, axis=0)
+    np.testing.assert_array_equal(only(pictures), expected)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_jpeg(pictures, mode):
+    smooth = Image.linear_gradient("L").resize((64, 64)).convert(mode)
+    smooth.save(pictures / "a.jpg", quality=95)
+    expected = planes(smooth.convert("L" if mode == "L" else "RGB")).astype(int)
+    assert np.abs(only(pictures) - expected).max() < 8
+
+
+def test_black_and_white(pictures):
+    bits = Image.fromarray(np.eye(5, dtype=bool))
+    bits.save(pictures / "a.png")
+    np.testing.assert_array_equal(only(pictures), 255 * np.eye(5, dtype=np.uint8)[None])
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif", "bmp"])
+def test_colour_palette(pictures, suffix):
+    image = Image.new("P", (3, 1))
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
+    image.putdata([0, 1, 2])
+    image.save(pictures / f"a.{suffix}")
+    np.testing.assert_array_equal(only(pictures)[:, 0], 255 * np.eye(3, dtype=np.uint8))
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif", "bmp"])
+def test_grey_palette_is_grey(pictures, suffix):
+    image = Image.new("P", (3, 1))
+    image.putpalette([200, 200, 200, 7, 7, 7, 90, 90, 90])
+    image.putdata([0, 1, 2])
+    image.save(pictures / f"a.{suffix}")
+    np.testing.assert_array_equal(only(pictures), [[[200, 7, 90]]])
+
+
+def test_first_frame_of_a_gif(pictures):
+    frames = [Image.new("L", (4, 4), value) for value in (10, 200)]
+    frames[0].save(pictures / "a.gif", save_all=True, append_images=frames[1:])
+    assert np.unique(only(pictures)).tolist() == [10]
+
+
+def test_sixteen_bits_are_scaled(pictures):
+    values = np.array([[0, 128, 129, 257, 1000, 32768, 65535]], np.uint16)
+    Image.fromarray(values).save(pictures / "a.png")
+    expected = np.round(values / 257).astype(np.uint8)
+    np.testing.assert_array_equal(only(pictures), expected[None])
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_laid_over_white(pictures, mode):
+    image = noise(mode)
+    image.save(pictures / "a.png")
+    *colours, alpha = planes(image).astype(float)
+    expected = (np.array(colours) * alpha + 255 * (255 - alpha)) / 255
+    assert np.abs(only(pictures) - expected).max() <= 1
+    assert len(only(pictures)) == len(colours)
+
+
+def test_a_transparent_palette_entry_is_white(pictures):
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 0, 255, 0])
+    image.putdata([0, 1])
+    image.save(pictures / "a.png", transparency=0)
+    np.testing.assert_array_equal(only(pictures)[:, 0], [[255, 0], [255, 255], [255, 0]])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_exif_rotation(pictures, orientation, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    noise().save(pictures / f"a.{suffix}", exif=exif, lossless=True)
+    x = np.asarray(noise())
+    upright = {
+        1: x,
+        2: x[:, ::-1],
+        3: x[::-1, ::-1],
+        4: x[::-1],
+        5: x.transpose(1, 0, 2),
+        6: np.rot90(x, -1),
+        7: x[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(x),
+    }[orientation]
+    contents = find(pictures).read(None)
+    assert contents.shape == (3, *upright.shape[:2])
+    np.testing.assert_array_equal(contents.decode(0), np.moveaxis(upright, -1, 0))
+
+
+def test_grey_only_if_all_are(pictures):
+    noise("L").save(pictures / "a.png")
+    assert find(pictures).read(None).shape == (1, 4, 6)
+    noise("RGB").save(pictures / "b.png")
+    assert find(pictures).read(None).shape == (3, 4, 6)
+
+
+def test_crop_takes_the_centre_square(pictures):
+    noise(size=(10, 4)).save(pictures / "a.png")
+    expected = planes(noise(size=(10, 4)))[:, :, 3:7]
+    np.testing.assert_array_equal(only(pictures, 4), expected)
+    assert only(pictures, 3).shape == (3, 3, 3)
+
+
+def test_stretch_takes_the_whole(pictures):
+    image = noise(size=(10, 4))
+    image.save(pictures / "a.png")
+    expected = planes(image.resize((5, 5), Image.Resampling.LANCZOS))
+    np.testing.assert_array_equal(only(pictures, 5, "stretch"), expected)
+
+
+def test_shrinking_is_antialiased(pictures):
+    board = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    Image.fromarray(board).save(pictures / "a.png")
+    assert np.abs(only(pictures, 8).astype(int) - 127).max() < 12
+
+
+def test_big_jpegs_shrink_alike(pictures):
+    # They are decoded at a smaller scale first, which must not show.
+    smooth = Image.radial_gradient("L").resize((1024, 800))
+    smooth.save(pictures / "a.jpg", quality=95)
+    expected = Resize(32, "crop")(Image.open(pictures / "a.jpg"))
+    assert np.abs(only(pictures, 32) - planes(expected).astype(int)).max() <= 2
+
+
+def test_a_strip_costs_no_memory(pictures):
+    Image.new("L", (1, 5_000_000), 9).save(pictures / "a.png")
+    assert only(pictures, 64).shape == (1, 64, 64)
+
+
+def test_class_folders(tmp_path, cache):
+    for k, name in enumerate(("cat", "dog", "emu")):
+        save_many(tmp_path / "set" / name, 10 + k)
+    save_many(tmp_path / "set" / "emu" / "young", 5)
+    dataset = open_dataset(tmp_path / "set")
+    labels = all_of(dataset)[1]
+    assert dataset.train.classes == ("cat", "dog", "emu")
+    assert np.bincount(labels).tolist() == [10, 11, 17]
+    assert dataset.description == "image folder, 38 images 8x8 grey, 3 classes"
+    cat = {np.asarray(Image.open(x)).tobytes() for x in (tmp_path / "set" / "cat").iterdir()}
+    images = all_of(dataset)[0]
+    assert {x.tobytes() for x in images[labels == 0]} == cat
+
+
+def test_no_classes_if_some_lie_outside(pictures):
+    save_many(pictures / "cat")
+    save_many(pictures / "dog")
+    save_many(pictures)
+    assert find(pictures).read(None).labels is None
+
+
+def test_no_classes_in_one_sub_folder(pictures):
+    save_many(pictures / "all")
+    assert find(pictures).read(None).labels is None
+
+
+def test_the_parts_are_cut_by_a_fixed_permutation(tmp_path, cache):
+    save_many(tmp_path / "set", 40)
+    dataset = open_dataset(tmp_path / "set")
+    assert [len(x) for x in (dataset.train, dataset.valid, dataset.test)] == [32, 4, 4]
+    assert dataset.train.name == "set train"
+    images = all_of(dataset)[0]
+    assert len({x.tobytes() for x in images}) == 40
+    again = all_of(open_dataset(tmp_path / "set"))[0]
+    np.testing.assert_array_equal(images, again)
+    assert dataset.train.images.base is dataset.test.images.base  # views of one memory map
+    assert not dataset.train.images.flags.writeable
+
+
+def test_mixed_sizes_need_a_size(pictures, cache):
+    save_many(pictures / "a", size=(8, 8))
+    save_many(pictures / "b", size=(9, 8))
+    with pytest.raises(FrenemyError, match=r"images of 2 sizes \(10 of 8x8, 10 of 9x8.*--size"):
+        open_dataset(pictures)
+    assert open_dataset(pictures, size=7).shape == (1, 7, 7)
+
+
+def test_unreadable_files_are_skipped_and_named(pictures, cache):
+    save_many(pictures, 10)
+    (pictures / "a.png").write_bytes(b"nonsense")
+    whole = (pictures / "3.png").read_bytes()
+    (pictures / "b.png").write_bytes(whole[: len(whole) // 2])
+    for _ in range(2):  # decoded, and from the store
+        with pytest.warns(UserWarning, match=r"2 images cannot be read.*a.png: is not a pic.*b.pn"):
+            dataset = open_dataset(pictures)
+        assert len(all_of(dataset)[0]) == 10
+
+
+def test_all_unreadable_is_an_error(pictures, cache):
+    (pictures / "a.png").write_bytes(b"nonsense")
+    with pytest.raises(FrenemyError, match=r"none of its 1 images can be read; a.png: is not"):
+        open_dataset(pictures)
+
+
+def test_decompression_bombs_are_skipped(pictures):
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    side = int(MAX_PIXELS**0.5) + 1
+    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    (pictures / "bomb.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
+    noise().save(pictures / "good.png")
+    contents = find(pictures).read(None)
+    assert contents.count == 1
+    assert contents.unreadable["bomb.png"].startswith("claims 8,193x8,193 pixels")
+
+
+def test_what_is_passed_over(pictures):
+    noise().save(pictures / "a.png")
+    noise().save(pictures / ".hidden.png")
+    (pictures / ".folder").mkdir()
+    noise().save(pictures / ".folder" / "a.png")
+    (pictures / "notes.txt").write_text("no picture")
+    os.mkfifo(pictures / "pipe.png")
+    assert [file.name for file in find(pictures).files] == ["a.png"]
+
+
+def test_links(tmp_path, pictures):
+    noise().save(pictures / "a.png")
+    noise().save(tmp_path / "outside.png")
+    (pictures / "inside.png").symlink_to("a.png")
+    (pictures / "outside.png").symlink_to(tmp_path / "outside.png")
+    (pictures / "loop.png").symlink_to("loop.png")
+    (pictures / "again").symlink_to(".", target_is_directory=True)
+    origin = find(pictures)
+    assert [file.name for file in origin.files] == ["a.png", "inside.png"]
+    assert origin.skipped["outside.png"] == "is a link that leads out of the folder"
+    assert origin.skipped["loop.png"] == "Too many levels of symbolic links"
+
+
+def test_only_links_that_lead_out(tmp_path, pictures):
+    noise().save(tmp_path / "outside.png")
+    (pictures / "a.png").symlink_to(tmp_path / "outside.png")
+    with pytest.raises(FrenemyError, match=r"a\.png: is a link that leads out"):
+        find(pictures)
+
+
+def test_odd_names(tmp_path, cache):
+    folder = tmp_path / "pictures"
+    save_many(folder, 10)
+    for name in (b"caf\xe9.png", "ü \u2028.png".encode(), b"line\nbreak.png"):
+        (folder / os.fsdecode(name)).write_bytes(b"nonsense")
+    with pytest.warns(UserWarning) as caught:
+        open_dataset(folder)
+    message = str(caught[0].message)
+    assert message.isprintable() and "'line\\nbreak.png'" in message

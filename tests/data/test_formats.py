@@ -1,0 +1,295 @@
+"""Every format against what was written."""
+
+import zipfile
+
+import numpy as np
+import pytest
+import scipy.io
+from .data_files import all_of, idx_bytes, same_set, some_images, write_cifar, write_idx, write_mnist
+from sklearn.datasets import load_digits
+
+from frenemy.data import open_dataset
+from frenemy.errors import FrenemyError
+
+
+def test_embedded_digits_are_the_known_ones():
+    known = load_digits()
+    dataset = open_dataset(None)
+    images, labels = all_of(dataset)
+    expected = np.floor(known.images * 255 / 16 + 0.5).astype(np.uint8)
+    written = {(x.tobytes(), y) for x, y in zip(expected, known.target, strict=True)}
+    assert {(x.tobytes(), y) for x, y in zip(images, labels, strict=True)} == written
+    assert dataset.description == "embedded UCI digits, 1,797 images 8x8 grey, 10 classes"
+    assert dataset.train.images.max() == 255
+
+
+@pytest.mark.parametrize("end", ["", ".gz"])
+@pytest.mark.parametrize("mark", ["-", "."])
+def test_mnist_folder(tmp_path, end, mark):
+    written, labels = write_mnist(tmp_path / "mnist", end=end, mark=mark)
+    dataset = open_dataset(tmp_path / "mnist")
+    images, found = all_of(dataset)
+    np.testing.assert_array_equal(images[:, 0], written)
+    np.testing.assert_array_equal(found, labels)
+    assert dataset.description == ("MNIST-style IDX set, 48 + 10 images 28x28 grey, 10 classes")
+    parts = (dataset.train, dataset.valid, dataset.test)
+    assert [len(part) for part in parts] == [40, 8, 10]
+    assert [part.name for part in parts] == [
+        "mnist train[0:40]",
+        "mnist train[40:48]",
+        "mnist test",
+    ]
+    assert dataset.train.classes == tuple("0123456789")
+
+
+def test_mnist_folder_without_test_part_or_labels(tmp_path):
+    images = some_images(20)[:, 0]
+    write_idx(tmp_path / "train-images-idx3-ubyte", images)
+    dataset = open_dataset(tmp_path)
+    assert same_set(all_of(dataset)[0][:, 0], images)
+    assert [len(x) for x in (dataset.train, dataset.valid, dataset.test)] == [16, 2, 2]
+    assert dataset.train.labels is None
+
+
+@pytest.mark.parametrize("name", ["some-images", "some-images.gz"])
+def test_one_idx_file(tmp_path, name):
+    images = some_images(12)
+    write_idx(tmp_path / name, images[:, 0])
+    dataset = open_dataset(tmp_path / name)
+    assert same_set(all_of(dataset)[0], images)
+    assert dataset.train.name == "some-images train"
+
+
+def test_colour_idx_file(tmp_path):
+    images = some_images(12, channels=3)
+    write_idx(tmp_path / "colour", images)
+    assert same_set(all_of(open_dataset(tmp_path / "colour"))[0], images)
+
+
+def test_idx_labels_are_not_images(tmp_path):
+    write_idx(tmp_path / "labels", np.arange(10))
+    with pytest.raises(FrenemyError, match="no images"):
+        open_dataset(tmp_path / "labels")
+
+
+def test_idx_labels_must_be_as_many(tmp_path):
+    write_mnist(tmp_path)
+    write_idx(tmp_path / "train-labels-idx1-ubyte", np.arange(10))
+    with pytest.raises(FrenemyError, match=r"holds labels \(10,\) for 48 images"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("inner", ["", "cifar-10-batches-py"])
+def test_cifar_batches(tmp_path, protocol, inner):
+    written, labels = write_cifar(tmp_path / "cifar" / inner, protocol=protocol)
+    dataset = open_dataset(tmp_path / "cifar")
+    images, found = all_of(dataset)
+    np.testing.assert_array_equal(images, written)
+    np.testing.assert_array_equal(found, labels)
+    assert dataset.description == "CIFAR-10 batches, 40 + 8 images 32x32 colour, 10 classes"
+    assert dataset.train.classes[3] == "class 3"
+
+
+def test_cifar_batches_with_keys_of_bytes(tmp_path):
+    written, _ = write_cifar(tmp_path, keys=bytes)
+    np.testing.assert_array_equal(all_of(open_dataset(tmp_path))[0], written)
+
+
+LAYOUTS = {
+    "NHW": lambda x: x[:, 0],
+    "NHW1": lambda x: np.moveaxis(x[:, :1], 1, -1),
+    "N1HW": lambda x: x[:, :1],
+    "NHW3": lambda x: np.moveaxis(x, 1, -1),
+    "N3HW": lambda x: x,
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_npy(tmp_path, layout, order):
+    images = some_images(20, channels=3)
+    array = LAYOUTS[layout](images)
+    np.save(tmp_path / "set.npy", np.asarray(array, order=order))
+    found, _ = all_of(open_dataset(tmp_path / "set.npy"))
+    assert same_set(found, images if "3" in layout else images[:, :1])
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4"])
+def test_floats_in_0_1_are_scaled(tmp_path, dtype):
+    images = some_images(20)
+    np.save(tmp_path / "set.npy", (images / 255).astype(dtype))
+    assert same_set(all_of(open_dataset(tmp_path / "set.npy"))[0], images)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.linspace(-1, 1, 60).reshape(3, 5, 4), r"must lie in \[0, 1\], not \[-1, 1\]"),
+        (np.full((3, 5, 4), np.nan), r"must lie in \[0, 1\]"),
+        (np.zeros((3, 5, 4), np.int64), "pixels are int64; save them as uint8"),
+        (np.zeros((3, 5), np.uint8), r"its shape is \(3, 5\); images are"),
+        (np.zeros((3, 5, 4, 2), np.uint8), r"its shape is \(3, 5, 4, 2\); images are"),
+        (np.zeros((0, 5, 4), np.uint8), "holds nothing"),
+        (np.zeros((2, 5, 4), np.uint8), "2 images; a set needs three"),
+        (np.zeros((3, 5, 4), [("a", "u1")]), "pixels are"),
+    ],
+)
+def test_arrays_that_are_no_images(tmp_path, array, message):
+    np.save(tmp_path / "set.npy", array)
+    with pytest.raises(FrenemyError, match=message):
+        open_dataset(tmp_path / "set.npy")
+
+
+def test_python_objects_are_refused(tmp_path):
+    np.save(tmp_path / "set.npy", np.array([[[{}]]], object), allow_pickle=True)
+    with pytest.raises(FrenemyError, match="holds Python objects"):
+        open_dataset(tmp_path / "set.npy")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz(tmp_path, save):
+    images = some_images(20)
+    labels = np.repeat([3, 7], 10)
+    save(tmp_path / "set.npz", images=images, labels=labels, other=images[:, :, 0])
+    found, numbers = all_of(dataset := open_dataset(tmp_path / "set.npz"))
+    written = {(x.tobytes(), y) for x, y in zip(images, labels, strict=True)}
+    names = [int(dataset.train.classes[k]) for k in numbers]
+    assert dataset.train.classes == ("3", "7")
+    assert {(x.tobytes(), y) for x, y in zip(found, names, strict=True)} == written
+
+
+def test_npz_with_one_array_that_can_be_images(tmp_path):
+    images = some_images(20)
+    np.savez(tmp_path / "set.npz", pictures=images, numbers=np.arange(5))
+    assert same_set(all_of(open_dataset(tmp_path / "set.npz"))[0], images)
+
+
+def test_npz_with_two_arrays_that_can_be_images(tmp_path):
+    np.savez(tmp_path / "set.npz", a=some_images(), b=some_images())
+    with pytest.raises(FrenemyError, match="Name it `images`; those that could be: a, b"):
+        open_dataset(tmp_path / "set.npz")
+
+
+def test_npz_labels_must_be_whole_numbers(tmp_path):
+    np.savez(tmp_path / "set.npz", images=some_images(20), labels=np.linspace(0, 1, 20))
+    with pytest.raises(FrenemyError, match="labels must be whole numbers"):
+        open_dataset(tmp_path / "set.npz")
+
+
+def test_a_zip_of_other_things(tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.writestr("picture.png", b"")
+    with pytest.raises(FrenemyError, match="those that could be: none"):
+        open_dataset(tmp_path / "set.zip")
+
+
+def flat(images):
+    """As MATLAB's images(:): column-major."""
+    return images[:, 0].transpose(0, 2, 1).reshape(len(images), -1)
+
+
+MATLAB = {
+    "NHW": lambda x: x[:, 0],
+    "HWN": lambda x: x[:, 0].transpose(1, 2, 0),
+    "PN": lambda x: flat(x).T,
+    "NP": flat,
+    "HWCN": lambda x: x.transpose(2, 3, 1, 0),
+}
+
+
+@pytest.mark.parametrize("layout", MATLAB)
+@pytest.mark.parametrize("packed", [False, True])
+def test_mat(tmp_path, layout, packed):
+    images = some_images(12, 6, 6, channels=3 if layout == "HWCN" else 1)
+    labels = np.arange(12) % 3 + 1
+    variables = {
+        "pictures": MATLAB[layout](images),
+        "y": labels,
+        "note": "text",
+        "cells": np.array(["a", 1], object),
+        "folds": np.ones((12, 5)),
+    }
+    scipy.io.savemat(tmp_path / "set.mat", variables, do_compression=packed)
+    found, numbers = all_of(dataset := open_dataset(tmp_path / "set.mat"))
+    assert same_set(found, images)
+    assert dataset.train.classes == ("1", "2", "3")
+    written = {x.tobytes(): y - 1 for x, y in zip(images, labels, strict=True)}
+    assert [written[x.tobytes()] for x in found] == numbers.tolist()
+
+
+@pytest.mark.parametrize(("labelled", "count"), [(True, 25), (False, 36)])
+def test_mat_where_both_axes_are_squares(tmp_path, labelled, count):
+    array = some_images(25, 6, 6).reshape(25, 36)
+    variables = {"images": array} | ({"labels": np.arange(25)} if labelled else {})
+    scipy.io.savemat(tmp_path / "set.mat", variables)
+    assert len(all_of(open_dataset(tmp_path / "set.mat"))[0]) == count
+
+
+@pytest.mark.parametrize("scale", [1, 255])
+def test_mat_of_doubles(tmp_path, scale):
+    images = some_images(12, 6, 6)
+    scipy.io.savemat(tmp_path / "set.mat", {"x": images[:, 0] / scale})
+    assert same_set(all_of(open_dataset(tmp_path / "set.mat"))[0], images)
+
+
+def test_mat_of_doubles_out_of_range(tmp_path):
+    scipy.io.savemat(tmp_path / "set.mat", {"x": some_images(12, 6, 6)[:, 0] / 100})
+    with pytest.raises(FrenemyError, match=r"`x` must lie in \[0, 1\] or be whole numbers"):
+        open_dataset(tmp_path / "set.mat")
+
+
+def test_mat_without_images(tmp_path):
+    scipy.io.savemat(tmp_path / "set.mat", {"x": np.ones((3, 5)), "z": np.ones((4, 4)) * 1j})
+    with pytest.raises(FrenemyError, match=r"found x \(3, 5\)"):
+        open_dataset(tmp_path / "set.mat")
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+def test_arrays_are_resized_too(tmp_path, fit):
+    np.save(tmp_path / "set.npy", some_images(20, 9, 13, 3))
+    dataset = open_dataset(tmp_path / "set.npy", size=6, fit=fit)
+    assert dataset.shape == (3, 6, 6)
+
+
+def test_what_is_not_there(tmp_path):
+    with pytest.raises(FrenemyError, match=r"no such file or folder; give a folder of pictures"):
+        open_dataset(tmp_path / "nothing")
+    for name, words in {
+        "mnist": "yann.lecun.com",
+        "Fashion-MNIST": "zalandoresearch",
+        "cifar-10": "data_batch_1",
+        "TFD": "Susskind",
+    }.items():
+        with pytest.raises(FrenemyError, match=words):
+            open_dataset(tmp_path / name)
+
+
+def test_what_is_not_read(tmp_path):
+    for name, data, words in (
+        ("a.txt", b"hello", "not a known format"),
+        ("a.mat", b"MATLAB 7.3 MAT-file", "-v7"),
+        ("a.h5", b"\x89HDF\r\n", "-v7"),
+        ("a.png", b"\x89PNG", "give the folder"),
+        ("empty", b"", "not a known format"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(FrenemyError, match=words):
+            open_dataset(tmp_path / name)
+    with pytest.raises(FrenemyError, match=r"no picture|holds nothing that is read|give"):
+        open_dataset(tmp_path / "empty")
+
+
+def test_options_are_checked():
+    with pytest.raises(FrenemyError, match="size must be from 1"):
+        open_dataset(None, size=0)
+    with pytest.raises(FrenemyError, match='"crop" or "stretch"'):
+        open_dataset(None, size=8, fit="squeeze")  # type: ignore[arg-type]
+
+
+def test_idx_of_another_type(tmp_path):
+    data = bytearray(idx_bytes(np.zeros((3, 2, 2), np.uint8)))
+    data[2] = 0x0D
+    (tmp_path / "floats").write_bytes(data)
+    with pytest.raises(FrenemyError, match="IDX type 0x0d; only unsigned bytes"):
+        open_dataset(tmp_path / "floats")

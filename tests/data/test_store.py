@@ -1,0 +1,249 @@
+import errno
+import json
+import multiprocessing
+import os
+import resource
+import time
+
+import numpy as np
+import pytest
+from .data_files import all_of, some_images
+from PIL import Image
+
+from frenemy.data import open_dataset, store
+from frenemy.data.contents import Contents
+from frenemy.errors import FrenemyError
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    for k, name in enumerate(("a", "b")):
+        (folder / name).mkdir(parents=True)
+        for i, image in enumerate(some_images(10, 8, 8, seed=k)):
+            Image.fromarray(image[0]).save(folder / name / f"{i}.png")
+    settle(folder)
+    return folder
+
+
+def settle(folder):
+    """Make files look as if they had been written a while ago, so that the index takes them."""
+    for path in folder.rglob("*.png"):
+        os.utime(path, (1, 1))
+    time.sleep(2 * store._TICK / 1e9)  # the time of the last change cannot be set
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The numbers of the images that were decoded so far."""
+    numbers = []
+    real = Contents.try_decode
+    monkeypatch.setattr(
+        Contents, "try_decode", lambda self, i: (numbers.append(i), real(self, i))[1]
+    )
+    return numbers
+
+
+@pytest.fixture
+def hashed(monkeypatch):
+    """The names of the files that were read for their digest so far."""
+    names = []
+    real = store._file_digest
+    monkeypatch.setattr(store, "_file_digest", lambda file: (names.append(file), real(file))[1])
+    return names
+
+
+def files(cache):
+    return sorted(x.name for x in (cache / "images").iterdir())
+
+
+def test_the_second_start_neither_decodes_nor_reads(pictures, cache, decoded, hashed):
+    first = open_dataset(pictures)
+    assert (len(decoded), len(hashed)) == (20, 20)
+    second = open_dataset(pictures)
+    assert (len(decoded), len(hashed)) == (20, 20)
+    np.testing.assert_array_equal(all_of(first)[0], all_of(second)[0])
+    np.testing.assert_array_equal(all_of(first)[1], all_of(second)[1])
+    assert first.train.digest == second.train.digest
+    assert first.description == second.description
+
+
+def test_new_times_are_looked_into_but_do_not_count(pictures, cache, decoded, hashed):
+    first = open_dataset(pictures)
+    os.utime(pictures / "a" / "3.png", (5, 5))
+    assert open_dataset(pictures).train.digest == first.train.digest
+    assert (len(decoded), len(hashed)) == (20, 40)
+
+
+def test_files_written_just_now_are_read_again(pictures, cache, hashed):
+    (pictures / "a" / "3.png").write_bytes((pictures / "a" / "4.png").read_bytes())
+    open_dataset(pictures)
+    open_dataset(pictures)
+    assert len(hashed) == 40
+
+
+def test_the_same_content_elsewhere_is_not_decoded_again(pictures, cache, decoded):
+    open_dataset(pictures)
+    moved = pictures.with_name("moved")
+    pictures.rename(moved)
+    assert open_dataset(moved).train.name == "moved train"
+    assert len(decoded) == 20
+
+
+@pytest.mark.parametrize("change", ["content", "name", "more", "fewer"])
+def test_other_content_is_another_set(pictures, cache, change):
+    first = open_dataset(pictures)
+    path = pictures / "a" / "3.png"
+    if change == "content":
+        before = path.stat()
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1  # the last byte of a PNG belongs to a checksum that nobody looks at
+        path.write_bytes(data)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # only ctime tells
+    elif change == "name":
+        path.rename(path.with_name("other.png"))
+    elif change == "more":
+        Image.new("L", (8, 8)).save(pictures / "a" / "more.png")
+    else:
+        path.unlink()
+    assert open_dataset(pictures).train.digest != first.train.digest
+
+
+def test_each_size_and_fit_is_an_entry(pictures, cache, decoded):
+    digests = {
+        open_dataset(pictures, size=size, fit=fit).train.digest
+        for size, fit in ((None, "crop"), (None, "stretch"), (4, "crop"), (4, "stretch"))
+    }
+    assert len(digests) == 1
+    assert len(files(cache)) == 3 * 3
+    assert len(decoded) == 3 * 20
+
+
+def damaged(path, how):
+    data = path.read_bytes()
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(
+            {
+                "empty": b"",
+                "truncated": data[:-1],
+                "longer": data + b"x",
+                "header": b"\0" + data[1:],
+            }[how]
+        )
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "truncated", "longer", "header"])
+@pytest.mark.parametrize("suffix", [".npy", ".labels.npy", ".json"])
+def test_a_damaged_entry_is_built_again(pictures, cache, decoded, how, suffix):
+    first = all_of(open_dataset(pictures))
+    images, labels = first[0].copy(), first[1].copy()
+    (path,) = (x for x in (cache / "images").iterdir() if x.name.partition(".")[2] == suffix[1:])
+    damaged(path, how)
+    again = all_of(open_dataset(pictures))
+    np.testing.assert_array_equal(again[0], images)
+    np.testing.assert_array_equal(again[1], labels)
+    assert len(decoded) == 40
+    assert len(files(cache)) == 3
+
+
+def test_a_damaged_index_is_written_again(pictures, cache, hashed):
+    open_dataset(pictures)
+    (page,) = (cache / "index").iterdir()
+    page.write_bytes(b"\xff")
+    open_dataset(pictures)
+    assert len(hashed) == 40
+    open_dataset(pictures)
+    assert len(hashed) == 40
+
+
+def test_what_lies_in_the_store(pictures, cache):
+    dataset = open_dataset(pictures)
+    (path,) = (cache / "images").glob("*[!s].npy")
+    images = np.load(path)
+    np.testing.assert_array_equal(images, all_of(dataset)[0])
+    about = json.loads(next((cache / "images").glob("*.json")).read_text())
+    assert about["kind"] == "image folder"
+    assert about["shape"] == [20, 1, 8, 8]
+    assert about["digest"] == dataset.train.digest
+
+
+def limit_file_size(size):
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+
+
+def test_a_full_disk(tmp_path, cache):
+    np.save(tmp_path / "set.npy", some_images(100, 32, 32))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    try:
+        limit_file_size(50_000)
+        with pytest.raises(FrenemyError, match=r"no room for the decoded images.*FRENEMY_CACHE"):
+            open_dataset(tmp_path / "set.npy")
+    finally:
+        limit_file_size(before)
+    assert files(cache) == []
+    open_dataset(tmp_path / "set.npy")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_is_full_at_the_end(pictures, cache, monkeypatch, code):
+    def fail(_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(FrenemyError, match="no room for the decoded images"):
+        open_dataset(pictures)
+    assert [x for x in cache.rglob("*") if x.is_file()] == []
+
+
+def test_a_cache_that_cannot_be_written(pictures, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(FrenemyError, match=r"cannot be written \(.*\); set FRENEMY_CACHE"):
+        open_dataset(pictures)
+
+
+def test_interruption_leaves_nothing(pictures, cache, monkeypatch):
+    def interrupt(self, i):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Contents, "try_decode", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        open_dataset(pictures)
+    assert files(cache) == []
+
+
+def test_files_that_change_meanwhile(pictures, cache, monkeypatch):
+    real = Contents.try_decode
+
+    def change(self, i):
+        if i == 7:
+            Image.new("L", (8, 8)).save(pictures / "a" / "3.png")
+        return real(self, i)
+
+    monkeypatch.setattr(Contents, "try_decode", change)
+    with pytest.raises(FrenemyError, match="changed while they were read"):
+        open_dataset(pictures)
+    assert files(cache) == []
+
+
+def open_and_sum(path, cache, barrier, results):
+    os.environ["FRENEMY_CACHE"] = str(cache)
+    barrier.wait()
+    results.put(int(all_of(open_dataset(path))[0].sum(dtype=np.int64)))
+
+
+def test_two_processes_at_once(pictures, cache):
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(2), context.Queue()
+    arguments = (pictures, cache, barrier, results)
+    processes = [context.Process(target=open_and_sum, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    sums = [results.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join()
+    assert sums == [all_of(open_dataset(pictures))[0].sum(dtype=np.int64)] * 2
+    assert len(files(cache)) == 3

@@ -1,0 +1,138 @@
+"""Checkpoints: exact round trips, and damage of any kind."""
+
+import functools
+import warnings
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from frenemy import checkpoint
+from frenemy.checkpoint import Progress
+from frenemy.errors import FrenemyError
+from frenemy.game import Game, Player, Prior, alternating
+from frenemy.objectives import minimax_d, nonsaturating_g
+from frenemy.run import Run, file_digest
+
+
+def make_game(width=3, optimiser=torch.optim.Adam):
+    D = nn.Sequential(nn.Flatten(), nn.Linear(4, 1), nn.Flatten(0))
+    G = nn.Sequential(nn.Linear(2, width), nn.Linear(width, 4), nn.Unflatten(1, (1, 2, 2)))
+    players = {
+        "D": Player(D, optimiser(D.parameters(), lr=0.1)),
+        "G": Player(G, optimiser(G.parameters(), lr=0.1), averaging=0.9),
+    }
+    return Game(players, alternating({minimax_d: 1}, {nonsaturating_g: 1}), Prior("uniform", 2), 5)
+
+
+def images(stream, i):
+    return torch.full((5, 1, 2, 2), float(stream + i) / 10), None
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.create(tmp_path / "run", {"recipe": "mine"})
+
+
+@functools.cache
+def two_checkpoints():
+    """The bytes of the checkpoints of rounds 1 and 2, by file name."""
+    import tempfile
+    from pathlib import Path
+
+    game = make_game()
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run.create(Path(folder) / "run", {"recipe": "mine"})
+        for step in (1, 2):
+            game.play(images, seed=0, step=step)
+            checkpoint.save(run, game, Progress(step))
+        return {path.name: path.read_bytes() for path in run.checkpoints()}
+
+
+@pytest.mark.parametrize("optimiser", [torch.optim.Adam, torch.optim.RMSprop, torch.optim.SGD])
+def test_a_restored_game_goes_on_bit_for_bit(run, optimiser):
+    game = make_game(optimiser=optimiser)
+    for step in range(3):
+        game.play(images, seed=7, step=step)
+    checkpoint.save(run, game, Progress(3, 0, 1.5, {"D/minimax_d": 0.1 + 0.2}, {"D/minimax_d": 3}))
+    loaded = checkpoint.load(run)
+    assert loaded is not None
+    tensors, progress = loaded
+    assert progress == Progress(3, 0, 1.5, {"D/minimax_d": 0.1 + 0.2}, {"D/minimax_d": 3})
+    other = make_game(optimiser=optimiser)
+    checkpoint.restore(other, tensors)
+    for step in range(3, 6):
+        assert game.play(images, seed=7, step=step) == other.play(images, seed=7, step=step)
+    for name in game.players:
+        ours, theirs = game.players[name].state(), other.players[name].state()
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_another_game_refuses_the_tensors(run):
+    checkpoint.save(run, make_game(), Progress(1))
+    tensors, _ = checkpoint.load(run) or pytest.fail("nothing saved")
+    with pytest.raises(FrenemyError, match="does not fit"):
+        checkpoint.restore(make_game(width=4), tensors)
+
+
+def test_no_checkpoint_is_none(run):
+    assert checkpoint.load(run) is None
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
+@given(
+    position=st.floats(0, 1, exclude_max=True),
+    damage=st.sampled_from(["flip", "cut", "insert", "empty"]),
+    byte=st.integers(1, 255),
+)
+def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_it_used(
+    tmp_path_factory, position, damage, byte
+):
+    run = Run.create(tmp_path_factory.mktemp("runs") / "run", {"recipe": "mine"})
+    (newest, content), (older, good) = two_checkpoints().items()
+    at = int(position * len(content))
+    damaged = {
+        "flip": content[:at] + bytes([content[at] ^ byte]) + content[at + 1 :],
+        "cut": content[:at],
+        "insert": content[:at] + bytes([byte]) + content[at:],
+        "empty": b"",
+    }[damage]
+    (run.path / "checkpoints" / newest).write_bytes(damaged)
+    (run.path / "checkpoints" / older).write_bytes(good)
+    with pytest.warns(UserWarning, match=f"{newest} is damaged"):
+        loaded = checkpoint.load(run)
+    assert loaded is not None and loaded[1].step == 1
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
+@given(
+    content=st.one_of(
+        st.binary(max_size=200),
+        st.integers(0, 2**64 - 1).map(lambda n: n.to_bytes(8, "little") + b"{}"),  # header length
+        st.sampled_from(
+            [
+                b'{"__metadata__":{"frenemy":"{}"},"a":{"dtype":"F32","shape":[999999999999],'
+                b'"data_offsets":[0,3999999999996]}}',
+                b'{"__metadata__":{"frenemy":"[1, 2]"}}',
+                b'{"__metadata__":{"frenemy":"{\\"nonsense\\": 1}"}}',
+                b"{}",
+            ]
+        ).map(lambda header: len(header).to_bytes(8, "little") + header),
+    )
+)
+def test_a_forged_checkpoint_with_a_true_digest_is_refused_in_one_line(tmp_path_factory, content):
+    run = Run.create(tmp_path_factory.mktemp("runs") / "run", {"recipe": "mine"})
+    part = run.path / "part"
+    part.write_bytes(content)
+    part.rename(run.path / "checkpoints" / f"00000001-{file_digest(part)}.safetensors")
+    with warnings.catch_warnings(), pytest.raises(FrenemyError, match="damaged") as caught:
+        warnings.simplefilter("ignore")
+        checkpoint.load(run)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,165 @@
+"""Gradient penalties against closed forms, finite differences and second derivatives."""
+
+import math
+
+import pytest
+import torch
+from scipy.stats import kstest
+from torch import nn
+from torch.autograd import gradcheck
+from torch.func import functional_call
+
+from frenemy.game import Round
+from frenemy.nets.mlp import Logit, Maxout
+from frenemy.penalties import r1, r2, wgan_gp
+
+SHAPE = (2, 3, 2)
+
+
+@pytest.fixture(autouse=True)
+def _double():
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(0)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def round_of(D, x=None, z=None, joint=False):
+    """A round of D on the images x and, G being the identity, z."""
+    x = torch.randn(5, *SHAPE) if x is None else x
+    z = torch.randn(5, *SHAPE) if z is None else z
+    return Round({"G": nn.Identity(), "D": D}, z, lambda: (x.clone(), None), (), joint)
+
+
+class Linear(nn.Module):
+    """D(x) = w.x + b, whose gradient is w."""
+
+    def __init__(self, w):
+        super().__init__()
+        self.w, self.b = nn.Parameter(w), nn.Parameter(torch.tensor(0.3))
+
+    def forward(self, x):
+        return x.flatten(1) @ self.w + self.b
+
+
+class Quadratic(nn.Module):
+    """D(x) = a |x|^2 / 2, whose gradient is a x."""
+
+    def __init__(self, a=1.0):
+        super().__init__()
+        self.a = nn.Parameter(torch.tensor(a))
+
+    def forward(self, x):
+        return self.a * x.flatten(1).square().sum(1) / 2
+
+
+def smooth():
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.Tanh(), nn.Linear(6, 1), nn.Flatten(0))
+
+
+def maxout():
+    return nn.Sequential(nn.Flatten(), Maxout(12, 4, 3, 0.5), Maxout(4, 4, 3, 0.5), Logit(4, 0.5))
+
+
+def squares(x):
+    return x.flatten(1).square().sum(1)
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_closed_forms_for_a_linear_D(joint):
+    w = torch.randn(12)
+    r = round_of(Linear(w), joint=joint)
+    half = torch.full((5,), w.square().sum().item() / 2)
+    # float64 roundings; the 1e-12 under wgan_gp's root shifts it by that much
+    torch.testing.assert_close(r1(r), half, rtol=1e-13, atol=0)
+    torch.testing.assert_close(r2(r), half, rtol=1e-13, atol=0)
+    torch.testing.assert_close(wgan_gp(r), ((2 * half).sqrt() - 1) ** 2, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_r1_looks_at_real_images_and_r2_at_samples(joint):
+    r = round_of(Quadratic(), joint=joint)
+    torch.testing.assert_close(r1(r), squares(r.x) / 2, rtol=1e-13, atol=0)  # float64 roundings
+    torch.testing.assert_close(r2(r), squares(r.z) / 2, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("penalty", [r1, r2, wgan_gp])
+def test_penalties_give_one_value_for_each_image_and_vanish_or_not_with_the_slope(penalty):
+    flat = penalty(round_of(Linear(torch.zeros(12))))
+    assert flat.shape == (5,)
+    # at slope 0 only wgan_gp objects: (0 - 1)^2, up to the root of its 1e-12
+    expected = torch.full((5,), 1.0 if penalty is wgan_gp else 0.0)
+    torch.testing.assert_close(flat, expected, rtol=3e-6, atol=0)
+
+
+def test_wgan_gp_is_zero_at_slope_one_and_finite_at_slope_zero():
+    w = torch.randn(12)
+    assert wgan_gp(round_of(Linear(w / w.norm()))).max() < 1e-20  # the square of 1e-12's shift
+    D = Linear(torch.zeros(12))
+    (gradient,) = torch.autograd.grad(wgan_gp(round_of(D)).sum(), D.w)
+    assert gradient.isfinite().all()
+
+
+def test_wgan_gp_points_are_uniform_between_real_and_fake():
+    count = 2000
+    x, z = torch.full((count, 1, 1, 1), 3.0), torch.full((count, 1, 1, 1), 1.0)
+    norm = 1 + wgan_gp(round_of(Quadratic(), x, z)).sqrt()  # |x_hat|, which is above 1 here
+    assert kstest(norm.detach().numpy(), "uniform", args=(1, 2)).pvalue > 0.01
+
+
+def test_wgan_gp_draws_one_point_for_each_image_not_for_each_pixel():
+    count = 500
+    x = torch.tensor([3.0, 0.0]).repeat(count, 1).view(count, 2, 1, 1)
+    norm = 1 + wgan_gp(round_of(Quadratic(), x, x.flip(1))).sqrt()
+    # the line from (3, 0) to (0, 3) comes no closer to 0 than 3 / sqrt 2; the square goes to 0
+    assert norm.min() >= 3 / math.sqrt(2) - 1e-9  # the 1e-12 under the root
+    assert norm.unique().numel() == count
+
+
+@pytest.mark.parametrize("build", [smooth, maxout])
+@pytest.mark.parametrize(("penalty", "letter"), [(r1, "x"), (r2, "z")])
+def test_r1_and_r2_agree_with_central_differences(build, penalty, letter):
+    D = build()
+    r = round_of(D)
+    at, h = getattr(r, letter).detach(), 1e-5
+    steps = h * torch.eye(12).view(12, *SHAPE)
+    slopes = torch.stack([(D(at + step) - D(at - step)) / (2 * h) for step in steps], 1)
+    # differences err by h^2 = 1e-10 (third derivatives) + 1e-16 / h = 1e-11 (rounding)
+    torch.testing.assert_close(penalty(r), squares(slopes) / 2, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("penalty", [r1, r2, wgan_gp])
+@pytest.mark.parametrize("build", [smooth, maxout, lambda: Linear(torch.randn(12)), Quadratic])
+def test_gradients_with_respect_to_the_weights_agree_with_finite_differences(build, penalty):
+    D = build()
+    names = [name for name, _ in D.named_parameters()]
+    x, z = torch.randn(2, 3, *SHAPE)
+
+    def of_theta(*theta):
+        torch.manual_seed(1)  # wgan_gp's points must not move between the evaluations
+        weights = dict(zip(names, theta, strict=True))
+        return penalty(round_of(lambda x: functional_call(D, weights, (x,)), x, z))
+
+    assert gradcheck(of_theta, tuple(p.detach().requires_grad_() for p in D.parameters()))
+
+
+def test_gradients_with_respect_to_the_weights_have_their_closed_forms():
+    w = torch.randn(12)
+    D = Linear(w)
+    (gradient,) = torch.autograd.grad(r1(round_of(D)).mean(), D.w)
+    torch.testing.assert_close(gradient, w, rtol=1e-13, atol=0)  # d (|w|^2 / 2) / dw
+    D = Quadratic(1.7)
+    r = round_of(D)
+    (gradient,) = torch.autograd.grad(r1(r).mean(), D.a)  # d (a^2 |x|^2 / 2) / da = a |x|^2
+    torch.testing.assert_close(gradient, 1.7 * squares(r.x).mean(), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("penalty", [r1, r2, wgan_gp])
+def test_a_joint_pass_gives_the_same_penalty(penalty):
+    D = smooth()
+    x, z = torch.randn(2, 5, *SHAPE)
+    values = []
+    for joint in (False, True):
+        torch.manual_seed(1)  # the same points for wgan_gp
+        values.append(penalty(round_of(D, x, z, joint)))
+    torch.testing.assert_close(*values, rtol=1e-13, atol=1e-15)  # sums in another order

@@ -1,0 +1,164 @@
+"""Exact resume, as real processes that are really killed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+
+from frenemy.run import Run
+
+STEPS = 200
+
+
+def start(*arguments, **options):
+    command = [sys.executable, "-m", "frenemy.cli", "train", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def finish(*arguments):
+    process = start(*arguments)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    return out
+
+
+def begin(path, steps=STEPS, *more):
+    return ("digits2014", "--steps", steps, "--out", path, "--checkpoint-seconds", 0.01, *more)
+
+
+def outcome(path):
+    """Everything that must be the same: tensors, progress but for its clock, log and pictures."""
+    run = Run.open(path)
+    newest = run.checkpoints()[0]
+    with safetensors.safe_open(newest, "pt") as file:
+        progress = json.loads(file.metadata()["frenemy"])
+    del progress["seconds"]
+    return {
+        "tensors": {k: v.numpy().tobytes() for k, v in safetensors.torch.load_file(newest).items()},
+        "progress": progress,
+        "log": (run.path / "log.jsonl").read_bytes(),
+        "pictures": {picture.name: picture.read_bytes() for picture in run.samples()},
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "undisturbed"
+    finish(*begin(path))
+    return outcome(path)
+
+
+def wait_until(condition, process, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.005)
+
+
+def kill_at_random(path, kills, seed):
+    """Begins a run, kills it at random moments, resumes it each time, and finishes it at last."""
+    chance = random.Random(seed)
+    process = start(*begin(path))
+    for _ in range(kills):
+        wait_until((path / "run.json").exists, process)
+        before = len(list(path.glob("samples/*.png")))
+        wait_until(lambda n=before: len(list(path.glob("samples/*.png"))) != n, process, 20)
+        time.sleep(chance.uniform(0, 1.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process = start("--resume", path)
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+
+
+def test_a_run_killed_again_and_again_ends_bit_identical(tmp_path, undisturbed):
+    kill_at_random(tmp_path / "run", kills=4, seed=1)
+    assert outcome(tmp_path / "run") == undisturbed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_many_more_kills_end_bit_identical(tmp_path, undisturbed, seed):
+    kill_at_random(tmp_path / "run", kills=8, seed=100 + seed)
+    assert outcome(tmp_path / "run") == undisturbed
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path, undisturbed):
+    path = tmp_path / "run"
+    process = start(*begin(path), "--checkpoint-seconds", "1000")
+    wait_until(lambda: len(list(path.glob("samples/*.png"))) > 3, process)
+    process.kill()
+    process.wait()
+    assert not Run.open(path).checkpoints()
+    finish("--resume", path)
+    assert outcome(path) == undisturbed
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_finish_the_round_save_and_say_how_to_go_on(tmp_path, undisturbed, number):
+    path = tmp_path / "run"
+    process = start(*begin(path), "--checkpoint-seconds", "1000")
+    wait_until(lambda: len(list(path.glob("samples/*.png"))) > 10, process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert f"go on with `frenemy train --resume {path}`" in err
+    assert len(err.strip().splitlines()) == 1
+    assert len(Run.open(path).checkpoints()) == 1
+    finish("--resume", path)
+    assert outcome(path) == undisturbed
+
+
+def test_two_seeds_differ_and_a_finished_run_resumes_to_itself(tmp_path, undisturbed):
+    path = tmp_path / "other"
+    finish(*begin(path, STEPS, "--seed", 1))
+    other = outcome(path)
+    assert other["tensors"] != undisturbed["tensors"]
+    assert other["pictures"] != undisturbed["pictures"]
+    finish("--resume", path)
+    assert outcome(path) == other
+
+
+def test_a_run_being_trained_is_not_trained_twice(tmp_path):
+    path = tmp_path / "run"
+    process = start(*begin(path, 100_000))
+    wait_until(lambda: len(list(path.glob("samples/*.png"))) > 3, process)
+    second = start("--resume", path)
+    _, err = second.communicate(timeout=60)
+    process.kill()
+    process.wait()
+    assert second.returncode == 1
+    assert "being trained by another process" in err
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits are set between fork and exec")
+def test_files_that_cannot_grow_stop_the_run_and_leave_it_loadable(tmp_path):
+    import resource
+
+    path = tmp_path / "run"
+    finish(*begin(path, 60))
+    kept = Run.open(path).checkpoints()
+    description = json.loads((path / "run.json").read_text())
+    description["target"]["steps"] = 120
+    (path / "run.json").write_text(json.dumps(description))
+
+    def small_files():  # as on a full disk, writing a checkpoint fails half-way
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+
+    process = start("--resume", path, preexec_fn=small_files)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert len(err.strip().splitlines()) == 1 and str(path) in err
+    assert Run.open(path).checkpoints() == kept
+    finish("--resume", path)
+    assert Run.open(path).rows()[-1]["step"] == 100
+    assert not list(Path(path).rglob(".*.part"))
