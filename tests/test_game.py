@@ -84,7 +84,7 @@ def watch_moves(game, monkeypatch):
 
     def watched(name, move):
         def wrapper(gradient, step):
-            moves.append((name, [g.clone() for g in gradient]))
+            moves.append((name, [None if g is None else g.clone() for g in gradient]))
             move(gradient, step)
 
         return wrapper
@@ -140,6 +140,22 @@ def test_only_the_player_whose_turn_it_is_moves(mover, joint):
         assert all(p.grad is None for p in net.parameters())
 
 
+@pytest.mark.parametrize("learners", [("D",), ("G",), ("D", "G")])
+def test_G_remembers_how_it_made_Gz_only_where_it_learns(learners):
+    made = []
+
+    def looking(term):
+        def wrapper(r):
+            made.append(r.Gz.grad_fn is not None)
+            return term(r)
+
+        return wrapper
+
+    terms = {"D": {looking(minimax_d): 1.0}, "G": {looking(nonsaturating_g): 1.0}}
+    play(game_of([Turn({name: terms[name] for name in learners})]), [0])
+    assert made == ["G" in learners] * len(learners)
+
+
 def test_every_minibatch_meets_fresh_noise():
     game = game_of(alternating(D_TERMS, G_TERMS, k=3))
     seen = []
@@ -168,11 +184,15 @@ def test_every_says_in_which_rounds_a_turn_is_played_and_skips_no_minibatch():
 
 
 @pytest.mark.parametrize("penalty", [r1, r2])
-def test_a_lazy_regulariser_may_have_a_turn_of_its_own(penalty):
-    # D's last bias has no part in its slope, so the term's gradient there is zero
-    game = game_of([Turn({"D": D_TERMS}), Turn({"D": {penalty: 1.0}}, every=4)])
+@pytest.mark.parametrize("optimiser", [sgd, adam])
+def test_a_lazy_regulariser_may_have_a_turn_of_its_own(penalty, optimiser):
+    game = game_of([Turn({"D": {penalty: 1.0}}, every=4)], optimiser)
+    theta = game.players["D"].theta
+    start = [p.detach().clone() for p in theta]
     records = play(game, range(5))
     assert [f"D/{penalty.__name__}" in record for record in records] == [1, 0, 0, 0, 1]
+    moved = [not torch.equal(p, s) for p, s in zip(theta, start, strict=True)]
+    assert moved == [True, True, True, False]  # the last bias has no part in D's slope
 
 
 def test_labels_reach_the_terms():
@@ -391,15 +411,29 @@ def test_the_average_follows_with_a_decay_that_ramps_up():
     net = nn.Linear(1, 1)
     player = Player(net, torch.optim.SGD(net.parameters(), lr=0.5), averaging=0.9)
     assert player.best is player.average
-    for step in (0, 1, 5, 79, 81, 1000):
+    for step in (0, 1, 5, 17, 18, 19, 1000):
         before = [p.clone() for p in player.average.parameters()]
         player.move([torch.randn_like(p) for p in player.theta], step)
-        decay = min(0.9, (1 + step) / (10 + step))
+        decay = min(0.9, step / (step + 2))
         expected = [decay * a + (1 - decay) * p for a, p in zip(before, player.theta, strict=True)]
         torch.testing.assert_close(  # float64 roundings
             list(player.average.parameters()), expected, rtol=1e-13, atol=1e-15
         )
     assert not any(p.requires_grad for p in player.average.parameters())
+
+
+def test_while_it_ramps_up_the_average_weighs_rounds_by_their_number():
+    # Shamir & Zhang (2013): polynomial-decay averaging with eta = 1 is sum t theta_t / sum t
+    net = nn.Linear(3, 2)
+    player = Player(net, torch.optim.SGD(net.parameters(), lr=0.5), averaging=0.99999)
+    weighted = torch.zeros_like(net.weight)
+    for step in range(20):
+        player.move([torch.randn_like(p) for p in player.theta], step)
+        weighted += (step + 1) * net.weight.detach()
+    expected = weighted / sum(range(1, 21))
+    torch.testing.assert_close(  # float64 roundings
+        player.average.weight.detach(), expected, rtol=1e-12, atol=1e-14
+    )
 
 
 def test_a_player_without_an_average_samples_from_its_net():
@@ -426,6 +460,24 @@ def test_the_schedule_sets_the_optimiser_before_each_step():
         torch.testing.assert_close(net.weight.detach(), before - 1 / (step + 1))
 
 
+def test_schedule_and_average_go_by_the_round():
+    asked = []
+
+    def schedule(t):
+        asked.append(t)
+        return {"lr": 0.1}
+
+    game = game_of([Turn({"D": D_TERMS})], schedule=schedule, averaging=0.9)
+    start = [p.detach().clone() for p in game.nets["D"].parameters()]
+    play(game, [30])
+    assert asked == [30]
+    for a, p, s in zip(
+        game.players["D"].average.parameters(), game.nets["D"].parameters(), start, strict=True
+    ):
+        # min(.9, 30 / 32) is .9; float64 roundings
+        torch.testing.assert_close(a, s + 0.1 * (p.detach() - s), rtol=1e-12, atol=1e-15)
+
+
 def test_moving_to_a_device_keeps_parameters_and_state():
     game = game_of(alternating(D_TERMS, G_TERMS), adam, averaging=0.9)
     play(game, range(2))
@@ -449,11 +501,21 @@ def fill(game, state):
         player.load({k.removeprefix(part): v for k, v in state.items() if k.startswith(part)})
 
 
+GAMES = {
+    "alternating": alternating(D_TERMS, G_TERMS, k=2),
+    "simultaneous": simultaneous(D_TERMS, G_TERMS),
+    "lazy": [Turn({"D": {r1: 1.0}}, every=2), *alternating({pairing_d: 1.0}, {pairing_g: 1.0})],
+    "penalty": [Turn({"D": {r1: 1.0}})],  # which gives the last bias no gradient, ever
+}
+
+
 @OPTIMISERS
 @AVERAGES
-def test_training_on_from_a_state_is_bit_identical_to_never_having_stopped(optimiser, averaging):
+@pytest.mark.parametrize("turns", GAMES.values(), ids=GAMES)
+def test_training_on_from_a_state_is_bit_identical_to_never_having_stopped(
+    turns, optimiser, averaging
+):
     def new(init):
-        turns = alternating(D_TERMS, G_TERMS, k=2)
         return game_of(turns, optimiser, dropout=True, init=init, averaging=averaging)
 
     through = new(init=0)
@@ -502,7 +564,6 @@ def test_the_state_shares_memory():
         ("average.0.weight", (3, 4)),
         ("average.extra", (1,)),
         ("optimiser.0.momentum_buffer", (3, 4)),
-        ("optimiser.0.momentum_buffer", None),
         ("optimiser.9.momentum_buffer", (1,)),
         ("optimiser.first.momentum_buffer", (1,)),
         ("unheard_of.0.weight", (1,)),

@@ -42,7 +42,7 @@ def test_a_killed_write_leaves_nothing_under_the_final_name(tmp_path):
 
 
 def test_create_refuses_a_directory_that_holds_a_run_or_other_files(run, tmp_path):
-    with pytest.raises(FrenemyError, match="already holds a run.*--resume"):
+    with pytest.raises(FrenemyError, match=r"already holds a run.*--resume"):
         Run.create(run.path, HEADER)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "holiday.txt").write_text("mine")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import inspect
 import sys
@@ -108,12 +109,16 @@ def train(options: OmitArgPrefixes[TrainOptions], recipe: Any = None) -> None:
     console.print(f"{run.path}: done; samples in {newest}")
 
 
-def _train_with_recipes() -> Callable[..., None]:
-    """`train` with a subcommand for every recipe, whose options are the recipe's arguments."""
+def _train_with_recipes(word: str) -> Callable[..., None]:
+    """`train` with subcommands whose options are the recipes' arguments: that of the recipe which
+    `word` names, or all of them where it is an option.
+    """
     from frenemy import recipes
 
     choices: list[Any] = [Annotated[None, subcommand("none", description="(with --resume)")]]
-    for name in recipes.__all__:
+    named = [word] if not word.startswith("-") else recipes.__all__
+    _known(word, recipes.__all__, "recipe")
+    for name in named:
         recipe = getattr(recipes, name)
         choices.append(Annotated[object, subcommand(name, constructor=_filled(recipe))])
 
@@ -223,8 +228,8 @@ def neighbours(
     model = Model.load(run, device)
     parts = model.data(data)
     fake = model.sample(max(n, 25), seed=seed)
-    train, test = model.as_seen(parts.train), model.as_seen(parts.test)
-    found = compare_with_training(fake=fake, train=train, test=test[:n])
+    train, test = model.as_seen(parts.train.images), model.as_seen(parts.test.images[:n])
+    found = compare_with_training(fake=fake, train=train, test=test)
     rows = [[*fake[i : i + 5], train[found.index[i + 4]]] for i in range(0, 25, 5)]
     picture = grid(enlarge(np.concatenate([np.stack(row) for row in rows])), columns=6)
     console.print(distance_table(found))
@@ -257,9 +262,9 @@ def judge(
     rows = parzen_table(
         name=f"{run} (round {model.step:,})",
         fake=model.sample(samples, seed=seed),
-        train=model.as_seen(parts.train, samples),
-        valid=model.as_seen(parts.valid, 1000),
-        test=model.as_seen(parts.test, 10_000),
+        train=model.as_seen(parts.train.random(samples, seed=seed)),
+        valid=model.as_seen(parts.valid.images[:1000]),
+        test=model.as_seen(parts.test.images[:10_000]),
     )
     console.print(parzen_rows(rows))
     _say(save_table(rows, run / "judge.json"))
@@ -309,12 +314,21 @@ def data(
         fit: how: crop the centre, or stretch.
         out: the contact sheet.
     """
-    from frenemy.data import contact_images, describe
+    from frenemy.data import describe
     from frenemy.display import console, report_table
     from frenemy.pictures import enlarge, grid, save_picture
 
-    console.print(report_table(describe(path, size=size, fit=fit)))
-    _say(save_picture(grid(enlarge(contact_images(path, size=size, fit=fit))), out))
+    report = describe(path, size=size, fit=fit)
+    console.print(report_table(report))
+    _say(save_picture(grid(enlarge(report.thumbnails)), out))
+
+
+def _known(word: str, names: Sequence[str], kind: str) -> None:
+    """Refuses a word that is neither an option nor one of the names, with the nearest of them."""
+    if not word.startswith("-") and word not in names:
+        near = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names)}"
+        raise FrenemyError(f"no {kind} {word!r}: {hint}")
 
 
 def _at_least(least: int, **numbers: int) -> None:
@@ -331,7 +345,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status: 0, 1 for an error, 128 + n for signal n."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     verbs: dict[str, Callable[..., None]] = {
-        "train": _train_with_recipes() if arguments[:1] == ["train"] else train,
+        "train": train,
         "sample": sample,
         "walk": walk,
         "neighbours": neighbours,
@@ -342,6 +356,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
+        verb, word = [*arguments, "--help", "--help"][:2]
+        _known(verb, list(verbs), "command")
+        if verb == "train":
+            verbs["train"] = _train_with_recipes(word)
         tyro.extras.subcommand_cli_from_dict(
             verbs,
             prog="frenemy",

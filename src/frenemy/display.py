@@ -98,11 +98,14 @@ class TrainingDisplay:
             return
         self._shown = now
         seconds, rounds = now - self._begun[0], training.progress.step - self._begun[1]
-        values = "  ".join(
-            f"{key.partition('/')[2] if '/' in key and '(' not in key else key} {value:.3f}"
-            for key, value in training.row.items()
-            if key not in ("step", "epoch")
-        )
+        losses: dict[str, float] = {}
+        for key, value in training.row.items():
+            player, _, term = key.partition("/")
+            if term:
+                losses.setdefault(player, value)  # the first term: the objective itself
+            elif "(" in key:
+                losses[key] = value
+        values = "  ".join(f"{key} {value:.3f}" for key, value in losses.items())
         self._bar.update(
             self._task,
             completed=training.share_done,

@@ -44,21 +44,27 @@ class Experiment:
     def rounds(self, stage: Stage, epochs: float | None = None) -> int:
         """How many rounds make so many epochs of a stage (its own number unless told)."""
         epochs = stage.epochs if epochs is None else epochs
-        return max(1, math.ceil(epochs / self.epochs_per_round(stage.game)))
+        first = stage.game.turns[0]
+        exact = epochs * len(self.source) * first.every / (stage.game.minibatch * first.steps)
+        return max(1, math.ceil(exact))
 
     def epochs_per_round(self, game: Game) -> float:
         """The share of the images that the first turn of one round sees."""
         first = game.turns[0]
         return game.minibatch * first.steps / first.every / len(self.source)
 
-    def stage_of(self, step: int) -> tuple[int, Stage]:
-        """The stage to which round number `step` belongs; the last one has no end."""
-        end = 0
+    def stage_of(self, step: int) -> tuple[int, int]:
+        """The stage to which round `step` belongs, and the first round of it.
+
+        The last stage has no end.
+        """
+        first = 0
         for i, stage in enumerate(self.stages[:-1]):
-            end += self.rounds(stage)
+            end = first + self.rounds(stage)
             if step < end:
-                return i, stage
-        return len(self.stages) - 1, self.stages[-1]
+                return i, first
+            first = end
+        return len(self.stages) - 1, first
 
     def images(self, pixels: Tensor) -> Tensor:
         """uint8 (B, C, H, W) as the game sees it: float in [-1, 1], prepared."""

@@ -80,7 +80,7 @@ class Round:
     @cached_property
     def _xy(self) -> tuple[Tensor, Tensor | None]:
         x, y = self._minibatch()
-        return x.requires_grad_(), y  # penalties differentiate D at x
+        return x.detach().requires_grad_(), y  # penalties differentiate D at x
 
     @property
     def x(self) -> Tensor:
@@ -152,7 +152,9 @@ class Player:
         net: the network, on the device that it is to play on.
         optimiser: of all its parameters.
         schedule: round number -> settings of the optimiser ("lr", "momentum", ...) in that round.
-        averaging: decay per step of the average; it grows as (1 + t) / (10 + t) up to that.
+        averaging: decay of the average in each round; it grows as t / (t + 2) up to that, so that
+            the average begins as the polynomial-decay one of Shamir & Zhang (2013), Stochastic
+            Gradient Descent for Non-smooth Optimization, section 4, with eta = 1.
     """
 
     def __init__(
@@ -175,8 +177,13 @@ class Player:
         """The network to sample from: the average where there is one."""
         return self.net if self.average is None else self.average
 
-    def move(self, gradient: Sequence[Tensor], step: int) -> None:
-        """One optimiser step down `gradient` (one tensor for each of `theta`) in round `step`."""
+    def move(self, gradient: Sequence[Tensor | None], step: int) -> None:
+        """One optimiser step in round `step`.
+
+        Args:
+            gradient: one tensor for each of `theta`, or None where the loss does not depend on it.
+            step: the round.
+        """
         if self.schedule is not None:
             settings = self.schedule(step)
             for group in self.optimiser.param_groups:
@@ -187,7 +194,7 @@ class Player:
         for p in self.theta:
             p.grad = None
         if self.average is not None and self.averaging is not None:
-            self._follow(min(self.averaging, (1 + step) / (10 + step)))
+            self._follow(min(self.averaging, step / (step + 2)))
 
     @torch.no_grad()
     def _follow(self, decay: float) -> None:
@@ -223,6 +230,8 @@ class Player:
         parts: dict[str, dict[str, Tensor]] = {"net": {}, "average": {}, "optimiser": {}}
         for key, value in state.items():
             part, _, name = key.partition(".")
+            if part not in parts or (part == "average" and self.average is None):
+                raise ValueError(f"{key} is no part of this player")
             parts[part][name] = value
         try:
             self.net.load_state_dict(parts["net"])
@@ -233,6 +242,8 @@ class Player:
         entries: dict[int, dict[str, Tensor]] = {}
         for key, value in parts["optimiser"].items():
             i, _, name = key.partition(".")
+            if int(i) >= len(self.theta) or value.shape not in ((), self.theta[int(i)].shape):
+                raise ValueError(f"optimiser.{key} does not fit this player's parameters")
             entries.setdefault(int(i), {})[name] = value.clone()
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": entries, "param_groups": groups})
@@ -297,11 +308,15 @@ class Game:
         record, gradients = {}, {}
         last = len(turn.moves) - 1
         for n, (name, terms) in enumerate(turn.moves.items()):
-            means = {term.__name__: term(r).mean() for term in terms}
-            losses = [weight * means[term.__name__] for term, weight in terms.items()]
-            theta = self.players[name].theta
-            gradients[name] = torch.autograd.grad(sum(losses[1:], losses[0]), theta, retain_graph=n < last)
-            record |= {f"{name}/{term}": mean.detach() for term, mean in means.items()}
+            means = {term: term(r).mean() for term in terms}
+            losses = [weight * means[term] for term, weight in terms.items()]
+            gradients[name] = torch.autograd.grad(
+                sum(losses[1:], losses[0]),
+                self.players[name].theta,
+                retain_graph=n < last,
+                allow_unused=True,  # a penalty does not depend on D's last bias
+            )
+            record |= {f"{name}/{term.__name__}": mean.detach() for term, mean in means.items()}
         for name, gradient in gradients.items():
             self.players[name].move(gradient, step)
         return record | r.beliefs()

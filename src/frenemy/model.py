@@ -106,13 +106,8 @@ class Model:
         images = generate(self.game, torch.cat(lines))
         return images.reshape(points, steps, *images.shape[1:])
 
-    def as_seen(self, source: Source, count: int | None = None) -> NDArray[np.uint8]:
-        """The first images of a source as the game saw them (contrast-normalised, say), as pixels.
-
-        Returns:
-            uint8 (min(count, len(source)), C, H, W).
-        """
-        images = source.images[:count]
+    def as_seen(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Images (N, C, H, W) as the game saw them (contrast-normalised, say), as pixels again."""
         if self.experiment.prepare is None:
             return images
         parts = (images[i : i + CHUNK] for i in range(0, len(images), CHUNK))

@@ -28,6 +28,8 @@ FILMS = (".gif", ".webp", ".mp4")
 def grid(images: Images, columns: int | None = None) -> Images:
     """Images side by side on black, (3 or 1, height, width); as square as can be by default."""
     count, channels, height, width = images.shape
+    if not count:
+        raise FrenemyError("no images to show")
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     canvas = np.zeros(
@@ -62,7 +64,7 @@ def save_picture(image: Images, path: Path) -> Path:
         FrenemyError: the format is unknown, or the file cannot be written.
     """
     format = Image.registered_extensions().get(path.suffix.lower())
-    if format is None:
+    if format not in Image.SAVE:
         raise FrenemyError(f"{path}: unknown picture format: use .png, .jpg or .webp")
     return write_atomically(path, lambda part: to_pillow(image).save(part, format=format))
 
@@ -91,7 +93,7 @@ def save_images(images: Images, path: Path) -> Path:
     Raises:
         FrenemyError: the ending is unknown, the folder holds files, or writing failed.
     """
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
 
         def write(part: Path) -> None:
             with open(part, "wb") as file:

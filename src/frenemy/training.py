@@ -149,7 +149,7 @@ def resume(
 def build(recipe: Recipe, data: Dataset, seed: int) -> Experiment:
     """The recipe's experiment; its initial weights are a function of the seed."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(mix(seed))
+        torch.manual_seed(mix(seed, 0, 2))  # no stage's seed
         return recipe(data)
 
 
@@ -219,9 +219,10 @@ class Training:
         if progress.step == 0:
             self._draw_samples(self.experiment.stages[0])
         while self.share_done < 1 and not caught:
-            progress.stage, stage = self.experiment.stage_of(progress.step)
-            streams = self.experiment.minibatch(stage.game, self.seed, self.device)
-            record = stage.game.play(streams, seed=self.seed, step=progress.step)
+            progress.stage, first = self.experiment.stage_of(progress.step)
+            stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
+            streams = self.experiment.minibatch(stage.game, seed, self.device)
+            record = stage.game.play(streams, seed=seed, step=progress.step - first)
             self._recent.append((progress.step, record))
             progress.step += 1
             progress.seconds = time.monotonic() - begun

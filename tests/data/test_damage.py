@@ -11,13 +11,14 @@ import zipfile
 import numpy as np
 import pytest
 import scipy.io
-from .data_files import idx_bytes, some_images, write_cifar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from frenemy.data import describe
 from frenemy.errors import FrenemyError
+
+from .data_files import idx_bytes, some_images, write_cifar
 
 IMAGES = some_images(30, 6, 6)[:, 0]
 MEMORY = 8_000_000

@@ -4,13 +4,14 @@ import zlib
 
 import numpy as np
 import pytest
-from .data_files import all_of
 from PIL import Image
 
 from frenemy.data import open_dataset
 from frenemy.data.detect import find
 from frenemy.data.pixels import MAX_PIXELS, Resize
 from frenemy.errors import FrenemyError
+
+from .data_files import all_of
 
 
 @pytest.fixture

@@ -1,15 +1,25 @@
 """Every format against what was written."""
 
+import gzip
 import zipfile
 
 import numpy as np
 import pytest
 import scipy.io
-from .data_files import all_of, idx_bytes, same_set, some_images, write_cifar, write_idx, write_mnist
 from sklearn.datasets import load_digits
 
 from frenemy.data import open_dataset
 from frenemy.errors import FrenemyError
+
+from .data_files import (
+    all_of,
+    idx_bytes,
+    same_set,
+    some_images,
+    write_cifar,
+    write_idx,
+    write_mnist,
+)
 
 
 def test_embedded_digits_are_the_known_ones():
@@ -171,8 +181,9 @@ def test_npz_with_two_arrays_that_can_be_images(tmp_path):
         open_dataset(tmp_path / "set.npz")
 
 
-def test_npz_labels_must_be_whole_numbers(tmp_path):
-    np.savez(tmp_path / "set.npz", images=some_images(20), labels=np.linspace(0, 1, 20))
+@pytest.mark.parametrize("label", [0.5, np.nan, np.inf])
+def test_npz_labels_must_be_whole_numbers(tmp_path, label):
+    np.savez(tmp_path / "set.npz", images=some_images(20), labels=np.full(20, label))
     with pytest.raises(FrenemyError, match="labels must be whole numbers"):
         open_dataset(tmp_path / "set.npz")
 
@@ -180,8 +191,23 @@ def test_npz_labels_must_be_whole_numbers(tmp_path):
 def test_a_zip_of_other_things(tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         archive.writestr("picture.png", b"")
-    with pytest.raises(FrenemyError, match="those that could be: none"):
+    with pytest.raises(FrenemyError, match="a zip without NumPy arrays; unpack it"):
         open_dataset(tmp_path / "set.zip")
+
+
+def test_a_gzipped_archive(tmp_path):
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(gzip.compress(b"cifar-10-batches-py/" * 30))
+    with pytest.raises(FrenemyError, match="unpack it if it is an archive"):
+        open_dataset(tmp_path / "cifar-10-python.tar.gz")
+
+
+def test_the_folder_one_is_in(tmp_path, monkeypatch):
+    write_mnist(tmp_path / "mnist")
+    (tmp_path / "mnist" / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "mnist" / "inner")
+    assert open_dataset("..").train.name == "mnist train[0:40]"
+    monkeypatch.chdir(tmp_path / "mnist")
+    assert open_dataset(".").train.name == "mnist train[0:40]"
 
 
 def flat(images):

@@ -9,11 +9,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from .data_files import some_images, write_cifar
 
 from frenemy.data import pickles
 from frenemy.data.pickles import load_dict
 from frenemy.errors import FrenemyError
+
+from .data_files import some_images, write_cifar
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ import sys
 import numpy as np
 import pytest
 import scipy.io
-from .data_files import all_of, same_set
 
 from frenemy.data import describe, open_dataset
 from frenemy.data.idx import read_idx
+
+from .data_files import all_of, same_set
 
 
 def unpacked(real_data, name, out):

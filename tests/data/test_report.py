@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from .data_files import some_images, write_mnist
 from PIL import Image
 
 from frenemy.data import describe, open_dataset
+
+from .data_files import some_images, write_mnist
 
 
 @pytest.fixture

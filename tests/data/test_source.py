@@ -3,13 +3,14 @@ import sys
 
 import numpy as np
 import pytest
-from .data_files import some_images
 from hypothesis import given
 from hypothesis import strategies as st
 
 from frenemy.data import Source
 from frenemy.data.source import permutation
 from frenemy.errors import FrenemyError
+
+from .data_files import some_images
 
 
 def numbered(count):

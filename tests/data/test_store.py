@@ -1,36 +1,31 @@
 import errno
 import json
-import multiprocessing
 import os
 import resource
-import time
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from .data_files import all_of, some_images
 from PIL import Image
 
 from frenemy.data import open_dataset, store
 from frenemy.data.contents import Contents
 from frenemy.errors import FrenemyError
 
+from .data_files import all_of, some_images
+
 
 @pytest.fixture
-def pictures(tmp_path):
+def pictures(tmp_path, monkeypatch):
+    """A folder of 20 pictures, which the index takes as if they had been written long ago."""
+    monkeypatch.setattr(store, "_TICK", -(10**12))
     folder = tmp_path / "pictures"
     for k, name in enumerate(("a", "b")):
         (folder / name).mkdir(parents=True)
         for i, image in enumerate(some_images(10, 8, 8, seed=k)):
             Image.fromarray(image[0]).save(folder / name / f"{i}.png")
-    settle(folder)
     return folder
-
-
-def settle(folder):
-    """Make files look as if they had been written a while ago, so that the index takes them."""
-    for path in folder.rglob("*.png"):
-        os.utime(path, (1, 1))
-    time.sleep(2 * store._TICK / 1e9)  # the time of the last change cannot be set
 
 
 @pytest.fixture
@@ -75,8 +70,8 @@ def test_new_times_are_looked_into_but_do_not_count(pictures, cache, decoded, ha
     assert (len(decoded), len(hashed)) == (20, 40)
 
 
-def test_files_written_just_now_are_read_again(pictures, cache, hashed):
-    (pictures / "a" / "3.png").write_bytes((pictures / "a" / "4.png").read_bytes())
+def test_files_written_just_now_are_read_again(pictures, cache, hashed, monkeypatch):
+    monkeypatch.setattr(store, "_TICK", 10**12)
     open_dataset(pictures)
     open_dataset(pictures)
     assert len(hashed) == 40
@@ -229,21 +224,30 @@ def test_files_that_change_meanwhile(pictures, cache, monkeypatch):
     assert files(cache) == []
 
 
-def open_and_sum(path, cache, barrier, results):
-    os.environ["FRENEMY_CACHE"] = str(cache)
-    barrier.wait()
-    results.put(int(all_of(open_dataset(path))[0].sum(dtype=np.int64)))
+OPEN = """
+import sys
+from frenemy.data import open_dataset
+print("ready", flush=True)
+sys.stdin.readline()
+print(int(open_dataset(sys.argv[1]).train.images.sum(dtype="int64")))
+"""
 
 
 def test_two_processes_at_once(pictures, cache):
-    context = multiprocessing.get_context("spawn")
-    barrier, results = context.Barrier(2), context.Queue()
-    arguments = (pictures, cache, barrier, results)
-    processes = [context.Process(target=open_and_sum, args=arguments) for _ in range(2)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, str(pictures)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
     for process in processes:
-        process.start()
-    sums = [results.get(timeout=60) for _ in processes]
+        assert process.stdout.readline() == "ready\n"
     for process in processes:
-        process.join()
-    assert sums == [all_of(open_dataset(pictures))[0].sum(dtype=np.int64)] * 2
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    sums = [int(process.communicate(timeout=60)[0]) for process in processes]
+    assert sums == [open_dataset(pictures).train.images.sum(dtype=np.int64)] * 2
     assert len(files(cache)) == 3

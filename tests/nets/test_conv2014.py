@@ -21,9 +21,9 @@ def test_the_generator_makes_images_of_32x32():
         assert G(torch.empty(2, 100)).shape == (2, 3, 32, 32)
     layers = [m for m in G if list(m.parameters())]
     # weights and biases of each layer by arithmetic
-    sizes = [100 * 8000 + 8000, 8000 * 8000 + 8000, 80 * 3 * 5 * 5 + 3]
+    sizes = [100 * 8000 + 8000, 8000 * 8000 + 8000, 80 * 3 * 5 * 5, 3 * 32 * 32]
     assert [sum(p.numel() for p in layer.parameters()) for layer in layers] == sizes
-    assert isinstance(layers[-1], nn.ConvTranspose2d)
+    assert isinstance(layers[-2], nn.ConvTranspose2d)
 
 
 def test_the_critic_has_the_maps_it_says(D):

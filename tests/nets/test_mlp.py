@@ -9,7 +9,18 @@ import torch
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from frenemy.nets.mlp import LargestPiece, Logit, Maxout, limit_norms, linear, logit, sparse
+from frenemy.nets.layers import Dropout
+from frenemy.nets.mlp import (
+    LargestPiece,
+    Logit,
+    Maxout,
+    limit_norms,
+    linear,
+    logit,
+    maxout_discriminator,
+    rectifier_generator,
+    sparse,
+)
 
 
 def double(*shape, seed=0):
@@ -108,6 +119,39 @@ def test_logit_layer_gives_one_number_an_image():
     assert layer(x[:1]).shape == (1,)
     expected = x @ layer.linear.weight[0] + layer.linear.bias
     torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-6)  # float32 roundings
+
+
+# The two networks
+
+
+def test_the_rectifier_generator_starts_around_the_mean_image():
+    torch.manual_seed(0)
+    mean = torch.rand(1, 4, 4).double()
+    G = rectifier_generator(7, (1, 4, 4), mean)
+    assert [(m.in_features, m.out_features) for m in G if isinstance(m, nn.Linear)] == [
+        (7, 1200),
+        (1200, 1200),
+        (1200, 16),
+    ]
+    with torch.no_grad():
+        Gz = G(torch.zeros(2, 7))  # at z = 0 every rectifier is at 0
+    assert Gz.shape == (2, 1, 4, 4)
+    # float32 roundings of numbers up to 1
+    torch.testing.assert_close((Gz + 1) / 2, mean.float().expand(2, 1, 4, 4), rtol=0, atol=3e-7)
+
+
+@pytest.mark.parametrize("dropout", [True, False])
+def test_the_maxout_discriminator_has_two_layers_and_dropout_if_wanted(dropout):
+    torch.manual_seed(0)
+    D = maxout_discriminator(6, 10, 0.1, dropout=dropout)
+    assert [m.keep for m in D if isinstance(m, Dropout)] == ([0.8, 0.5, 0.5] if dropout else [])
+    sizes = [sum(p.numel() for p in m.parameters()) for m in D if list(m.parameters())]
+    assert sizes == [50 * (6 + 1), 50 * (10 + 1), 10 + 1]
+    assert all(0.08 < p.abs().max() <= np.float32(0.1) for p in D.parameters() if p.ndim == 2)
+    assert all(not p.any() for p in D.parameters() if p.ndim == 1)
+    x = torch.randn(5, 6)
+    assert D(x).shape == (5,)
+    assert torch.equal(D(x), D(x)) != dropout
 
 
 # Max-norm regularisation

@@ -169,7 +169,10 @@ def numbered(values: NDArray, count: int, path: Path) -> tuple[NDArray[np.int64]
     values = values.ravel()
     if len(values) != count:
         raise FrenemyError(f"{path}: holds {len(values):,} labels for {count:,} images")
-    if values.dtype.kind not in "iuf" or not np.array_equal(values, np.floor(values)):
+    whole = values.dtype.kind in "iuf" and np.all(
+        np.isfinite(values) & (values == np.floor(values))
+    )
+    if not whole:
         raise FrenemyError(f"{path}: labels must be whole numbers, not {values.dtype}")
     distinct, labels = np.unique(values.astype(np.int64), return_inverse=True)
     return labels.astype(np.int64), tuple(str(value) for value in distinct)

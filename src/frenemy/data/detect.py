@@ -55,8 +55,8 @@ def _hint(path: Path) -> str:
 
 
 def _in_folder(path: Path) -> Origin:
-    # Resolved, because "." has no name; messages show what was given only where it has one.
-    path = path if path.name else path.resolve()
+    if path.name in ("", ".."):  # "." is a folder like any other, but has no name for messages
+        path = path.resolve()
     for find_set in (idx.find_set, cifar.find_set, folder.find_folder):
         if origin := find_set(path):
             return origin
@@ -74,7 +74,7 @@ def _in_file(path: Path) -> Origin:
         return arrays.find_npz(path)
     if start.startswith((idx.GZIP, idx.MAGIC)):
         return idx.find_file(path)
-    if start.startswith(b"\x89HDF") or start.startswith(b"MATLAB 7.3"):
+    if start.startswith((b"\x89HDF", b"MATLAB 7.3")):
         raise FrenemyError(f"{path}: HDF5 (MATLAB 7.3) is not read; save it with -v7, or as .npy")
     if path.suffix.lower() in folder.SUFFIXES:
         raise FrenemyError(f"{path}: one picture; give the folder it lies in")

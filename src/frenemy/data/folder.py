@@ -60,7 +60,7 @@ def find_folder(folder: Path) -> Origin | None:
         return None
     files.sort()
     reader = functools.partial(_read, tuple(files))
-    return Origin("image folder", os.path.basename(root), tuple(files), reader, skipped)
+    return Origin("image folder", folder.name, tuple(files), reader, skipped)
 
 
 def _file(entry: os.DirEntry[str], name: str, root: str) -> File | str | None:

@@ -77,7 +77,10 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 def _read_shape(read: Callable[[int], bytes], path: Path) -> tuple[int, ...]:
     start = read_exactly(read, 4, path)
     if not start.startswith(MAGIC):
-        raise FrenemyError(f"{path}: not an IDX file: it does not start with two zero bytes")
+        raise FrenemyError(
+            f"{path}: not an IDX file, which starts with two zero bytes; unpack it if it is an "
+            "archive"
+        )
     kind, rank = start[2:]
     if kind != 8:
         raise FrenemyError(f"{path}: IDX type 0x{kind:02x}; only unsigned bytes (0x08) are read")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,12 +15,18 @@ from numpy.typing import NDArray
 from frenemy.data.contents import Contents
 from frenemy.data.dataset import part_sizes, resize_to
 from frenemy.data.detect import find
-from frenemy.data.pixels import Fit
+from frenemy.data.pixels import Fit, Resize
 from frenemy.data.store import content_digest
 from frenemy.data.threads import each_in_order
 
 MAX_GROUPS = 5
 """How many groups of equal images are given by name."""
+
+THUMBNAILS = 100
+"""How many images are shown at most."""
+
+THUMBNAIL = Resize(64, "crop")
+"""What brings images that are larger than that, or differ, to one size to be shown."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Report:
         pixel_std: likewise, the standard deviation.
         digest: sha256 of the names and bytes of the files, as hexadecimal digits.
         parts: how many images would be train, valid and test.
+        thumbnails: some of the images, evenly spaced, for a contact sheet: uint8 (n, C, H, W).
     """
 
     kind: str
@@ -54,6 +61,7 @@ class Report:
     pixel_std: tuple[float, ...]
     digest: str
     parts: Mapping[str, int]
+    thumbnails: NDArray[np.uint8]
 
 
 def describe(path: Path | str | None, *, size: int | None = None, fit: Fit = "crop") -> Report:
@@ -98,7 +106,17 @@ def describe(path: Path | str | None, *, size: int | None = None, fit: Fit = "cr
         pixel_std=std,
         digest=content_digest(origin.files),
         parts=dict(zip(("train", "valid", "test"), parts, strict=True)),
+        thumbnails=_thumbnails(contents, tally.seen),
     )
+
+
+def _thumbnails(contents: Contents, readable: Sequence[int]) -> NDArray[np.uint8]:
+    """Evenly spaced ones of the readable images, (n, C, H, W), n at most `THUMBNAILS`."""
+    chosen = readable[:: -(-len(readable) // THUMBNAILS)] if readable else []
+    small = contents.shape is not None and max(contents.shape[1:]) <= THUMBNAIL.size
+    images = (contents.decode(i) for i in chosen)
+    shown = [image if small else THUMBNAIL.array(image) for image in images]
+    return np.stack(shown) if shown else np.zeros((0, 1, 1, 1), np.uint8)
 
 
 class _Facts(NamedTuple):

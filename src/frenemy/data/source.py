@@ -101,6 +101,10 @@ class Source:
             index[here] = permutation(seed, epoch, len(self))[position[here] % len(self)]
         return self.images[index], None if self.labels is None else self.labels[index]
 
+    def random(self, count: int, seed: int) -> NDArray[np.uint8]:
+        """Different images drawn at random, uint8 (min(count, N), C, H, W)."""
+        return self.batch(seed, 0, min(count, len(self)))[0]
+
     def mean(self) -> NDArray[np.float64]:
         """The mean image, (C, H, W), pixels in [0, 1]."""
         total = np.zeros(self.shape)

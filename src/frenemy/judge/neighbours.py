@@ -10,15 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-TILE = 500  # queries a tile: the distances of one tile are all that is held
+TILE = 500  # queries in a tile and images in a block: the distances of one are all that is held
+BLOCK = 10_000
 
 
-def nearest(*, queries: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+def nearest(*, queries: Tensor, images: Tensor | NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
     """The nearest of `images` to each query, by Euclidean distance in pixels.
 
     Args:
         queries: (Q, ...), pixels in [0, 1].
-        images: (N, ...), likewise; float or, to save memory, uint8 in [0, 255].
+        images: (N, ...), likewise, or an array of uint8 in [0, 255], which is read by blocks.
 
     Returns:
         Distances (Q,), float32, and indices (Q,), int64; the first of equals.
@@ -28,16 +29,17 @@ def nearest(*, queries: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
     """
     best = torch.full((len(queries),), torch.inf)
     index = torch.zeros(len(queries), dtype=torch.int64)
-    q = queries.flatten(1)
-    for start in range(0, len(images), 10_000):
-        block = images[start : start + 10_000].flatten(1)
-        block = block / 255 if block.dtype == torch.uint8 else block
+    q = queries.flatten(1).double()
+    for start in range(0, len(images), BLOCK):
+        part = images[start : start + BLOCK]
+        block = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part)) / 255
+        block = block.flatten(1).double()
         norms = block.square().sum(1)
         for at in range(0, len(q), TILE):
             here = slice(at, at + TILE)
             squares = torch.addmm(norms, q[here], block.T, alpha=-2)  # short of |q|^2
             where = squares.argmin(1)
-            distance = (q[here] - block[where]).norm(dim=1)  # exact: no cancellation
+            distance = (q[here] - block[where]).norm(dim=1).float()  # exact: no cancellation
             closer = distance < best[here]
             best[here] = torch.where(closer, distance, best[here])
             index[here] = torch.where(closer, where + start, index[here])
@@ -69,12 +71,11 @@ def compare_with_training(
     Args:
         fake, train, test: uint8 (M, C, H, W), (N, C, H, W), (T, C, H, W).
     """
-    images = torch.from_numpy(np.ascontiguousarray(train))
     quantiles = (0.0, 0.01, 0.1, 0.5, 0.9)
 
     def distances(queries: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        pixels = torch.from_numpy(np.ascontiguousarray(queries)).float().div_(255)
-        return nearest(queries=pixels, images=images)
+        pixels = torch.from_numpy(np.array(queries)).float().div_(255)
+        return nearest(queries=pixels, images=train)
 
     (of_fake, index), (of_test, _) = distances(fake), distances(test)
     at = torch.tensor(quantiles)

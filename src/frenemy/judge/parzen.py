@@ -93,7 +93,12 @@ def parzen(*, real: Tensor, valid: Tensor, fake: Tensor, sigmas: Sequence[float]
     Args:
         real, valid, fake: (N, ...), (V, ...), (M, ...), pixels in [0, 1].
         sigmas: widths to choose from, such as `GRIDS["default"]`.
+
+    Raises:
+        FrenemyError: as `log_likelihood`, and for fewer than two real images.
     """
+    if len(real) < 2:
+        raise FrenemyError(f"parzen: {len(real)} test images: an error bar needs two at least")
     valid, real, fake = (images.flatten(1) for images in (valid, real, fake))
     on_valid = log_likelihood(real=valid, fake=fake, sigmas=sigmas).mean(1)  # (S,)
     sigma = sigmas[int(on_valid.argmax())]

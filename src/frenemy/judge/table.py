@@ -48,12 +48,12 @@ def parzen_table(
     Args:
         name: of the model.
         fake: its samples, uint8 (M, C, H, W).
-        train: at least as many training images, if there are so many.
+        train: as many training images, if there are so many.
         valid: images to choose sigma on; test: images to report on.
         grids: names from `GRIDS`.
     """
     real, chosen = _unit(test), _unit(valid)
-    rows = []
+    rows, grids = [], tuple(grids)
     for label, images in ((name, fake), ("training images as samples", train)):
         samples = _unit(images)
         for grid in grids:
@@ -72,4 +72,4 @@ def save_table(rows: Sequence[Row], path: Path) -> Path:
 
 
 def _unit(images: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(images)).float().div_(255)
+    return torch.from_numpy(np.array(images)).float().div_(255)

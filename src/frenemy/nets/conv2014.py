@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from frenemy.nets.layers import Dropout
@@ -23,7 +24,8 @@ def transposed_generator(size: int) -> nn.Sequential:
         linear(8000, 8000, 0.05),
         nn.Sigmoid(),
         nn.Unflatten(1, (80, 10, 10)),
-        _uniform(nn.ConvTranspose2d(80, 3, 5, stride=3), 0.05),  # 3 (10 - 1) + 5 = 32
+        _uniform(nn.ConvTranspose2d(80, 3, 5, stride=3, bias=False), 0.05),  # 3 (10 - 1) + 5 = 32
+        PixelBias((3, 32, 32)),
     )
 
 
@@ -47,6 +49,17 @@ def maxout_convolutions() -> nn.Sequential:
     )
 
 
+class PixelBias(nn.Module):
+    """Adds a bias to every pixel of every map, (B, *shape): the published code ties none."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.bias
+
+
 class MaxoutConvolution(nn.Module):
     """Each map is the larger, pixel by pixel, of `pieces` convolutions.
 
@@ -68,5 +81,6 @@ class MaxoutConvolution(nn.Module):
 
 def _uniform(layer: Convolution, irange: float) -> Convolution:
     nn.init.uniform_(layer.weight, -irange, irange)
-    layer.bias.detach().zero_()  # pyright: ignore[reportOptionalMemberAccess]
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
     return layer

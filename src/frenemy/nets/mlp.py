@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from frenemy.nets.layers import Dropout, FromUnit
+
 
 def linear(n_in: int, n_out: int, irange: float, bias: float | Tensor = 0.0) -> nn.Linear:
     """A linear layer with weights uniform in [-irange, irange] and the given bias, (n_out,)."""
@@ -100,3 +102,38 @@ class Logit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x).squeeze(1)
+
+
+def rectifier_generator(size: int, shape: tuple[int, int, int], mean: Tensor) -> nn.Sequential:
+    """G of the paper's MNIST game: z (B, size) -> 1200 -> 1200 rectifiers -> images (B, *shape).
+
+    Args:
+        size: of z.
+        shape: (C, H, W) of an image.
+        mean: the data's mean image, (C, H, W) in [0, 1], where the output's bias starts.
+    """
+    return nn.Sequential(
+        linear(size, 1200, 0.05),
+        nn.ReLU(inplace=True),
+        linear(1200, 1200, 0.05),
+        nn.ReLU(inplace=True),
+        linear(1200, mean.numel(), 0.05, bias=logit(mean)),
+        nn.Sigmoid(),
+        FromUnit(shape),
+    )
+
+
+def maxout_discriminator(
+    n_in: int, units: int, irange: float = 0.005, *, dropout: bool = True
+) -> nn.Sequential:
+    """D of the paper's fully connected games: two layers of maxout units of 5 pieces, and a logit.
+
+    (B, n_in) -> (B,). Dropout keeps .8 of the input and .5 of the hidden units.
+    """
+    layers = [Maxout(n_in, units, 5, irange), Maxout(units, units, 5, irange), Logit(units, irange)]
+    if not dropout:
+        return nn.Sequential(*layers)
+    keeps = (0.8, 0.5, 0.5)
+    return nn.Sequential(
+        *(m for keep, layer in zip(keeps, layers, strict=True) for m in (Dropout(keep), layer))
+    )

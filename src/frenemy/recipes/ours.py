@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import torch
@@ -11,8 +12,8 @@ from typing_extensions import Doc
 from frenemy.data import Dataset
 from frenemy.experiment import Experiment, Stage, require_shape
 from frenemy.game import Game, Player, Prior, Turn
-from frenemy.nets.layers import FromUnit, ToUnit
-from frenemy.nets.mlp import Logit, Maxout, linear, logit
+from frenemy.nets.layers import ToUnit
+from frenemy.nets.mlp import maxout_discriminator, rectifier_generator
 from frenemy.objectives import OBJECTIVES, ObjectiveName
 from frenemy.penalties import r1, r2
 
@@ -22,34 +23,32 @@ def mnist(
     *,
     objective: Annotated[ObjectiveName, Doc("what both players play for")] = "pairing",
     gamma: Annotated[float, Doc("weight of the R1 and R2 penalties")] = 1.0,
-    rate: Annotated[float, Doc("learning rate of both players' Adam")] = 2e-4,
-    averaging: Annotated[float, Doc("decay of the average of G's weights, per round")] = 0.999,
+    rate: Annotated[float, Doc("initial learning rate of both players' Adam")] = 1e-3,
+    averaging: Annotated[float, Doc("decay of the average of G's weights, a round")] = 0.9999,
     minibatch: Annotated[int, Doc("images in a minibatch")] = 100,
 ) -> Experiment:
     """Our best MLP game for MNIST, with G and D of the sizes of the 2014 paper's."""
     require_shape(data, "mnist", (1, 28, 28), hint="give MNIST by --data, or play digits2014")
     prior = Prior("uniform", 100)
-    bias = logit(torch.from_numpy(data.train.mean()))
-    G = nn.Sequential(
-        linear(prior.size, 1200, 0.05),
-        nn.ReLU(inplace=True),
-        linear(1200, 1200, 0.05),
-        nn.ReLU(inplace=True),
-        linear(1200, len(bias), 0.05, bias=bias),
-        nn.Sigmoid(),
-        FromUnit(data.shape),
-    )
-    D = nn.Sequential(
-        ToUnit(),
-        Maxout(len(bias), 240, 5, 0.03),
-        Maxout(240, 240, 5, 0.03),
-        Logit(240, 0.03),
-    )
+    mean = torch.from_numpy(data.train.mean())
+    G = rectifier_generator(prior.size, data.shape, mean)
+    D = nn.Sequential(ToUnit(), *maxout_discriminator(mean.numel(), 240, 0.03, dropout=False))
 
     def adam(net: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.Adam(net.parameters(), lr=rate, betas=(0.0, 0.99), fused=True)
 
+    def schedule(t: int) -> dict[str, float]:
+        return {"lr": rate * min(1.0, math.sqrt(10_000 / max(t, 1)))}
+
     terms = OBJECTIVES[objective]
-    players = {"D": Player(D, adam(D)), "G": Player(G, adam(G), averaging=averaging)}
-    turns = [Turn({"D": {terms.d: 1.0, r1: gamma, r2: gamma}}), Turn({"G": {terms.g: 1.0}})]
+    players = {
+        "D": Player(D, adam(D), schedule=schedule),
+        "G": Player(G, adam(G), schedule=schedule, averaging=averaging),
+    }
+    lazy = 4  # rounds from one penalty to the next
+    turns = [
+        Turn({"D": {terms.d: 1.0}}, joint=True),
+        Turn({"D": {r1: lazy * gamma, r2: lazy * gamma}}, every=lazy),
+        Turn({"G": {terms.g: 1.0}}),
+    ]
     return Experiment([Stage(Game(players, turns, prior, minibatch), 200)], data.train)

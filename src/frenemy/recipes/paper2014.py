@@ -19,8 +19,15 @@ from frenemy.experiment import Experiment, Stage, require_shape
 from frenemy.game import Game, Player, Prior, Turn, alternating
 from frenemy.game import simultaneous as play_simultaneously
 from frenemy.nets.conv2014 import maxout_convolutions, transposed_generator
-from frenemy.nets.layers import Dropout, FromUnit, Scale, ToUnit
-from frenemy.nets.mlp import Logit, Maxout, limit_norms, linear, logit, sparse
+from frenemy.nets.layers import FromUnit, Scale, ToUnit
+from frenemy.nets.mlp import (
+    limit_norms,
+    linear,
+    logit,
+    maxout_discriminator,
+    rectifier_generator,
+    sparse,
+)
 from frenemy.objectives import OBJECTIVES
 
 Objective2014 = Annotated[Literal["nonsaturating", "minimax"], Doc("what G plays for")]
@@ -72,13 +79,14 @@ def faces2014(
     hint = "add --size 48, or play digits2014"
     require_shape(data, "faces2014", (1, 48, 48), hint=hint)
     prior = Prior("gaussian", 100)
-    pixels = data.train.mean().size
+    mean = torch.from_numpy(data.train.mean())
+    pixels = mean.numel()
     decoder = nn.Sequential(
         linear(prior.size, 8000, 0.05),
         nn.ReLU(inplace=True),
         linear(8000, 8000, 0.05, bias=-2.0),
         nn.Sigmoid(),
-        sparse(8000, pixels, inputs=100, bias=_marginal_bias(data)),
+        sparse(8000, pixels, inputs=100, bias=logit(mean)),
         nn.Sigmoid(),
         FromUnit(data.shape),
     )
@@ -90,15 +98,7 @@ def faces2014(
     )
 
     def stage(G: nn.Module, epochs: float) -> Stage:
-        D = nn.Sequential(
-            ToUnit(),
-            Dropout(0.8),
-            Maxout(pixels, 1200, 5, 0.005),
-            Dropout(0.5),
-            Maxout(1200, 1200, 5, 0.005),
-            Dropout(0.5),
-            Logit(1200, 0.005),
-        )
+        D = nn.Sequential(ToUnit(), *maxout_discriminator(pixels, 1200))
         game = _game(data, D, G, prior, objective, k, simultaneous, rate, minibatch, limit=1.9365)
         return Stage(game, epochs)
 
@@ -126,16 +126,7 @@ def cifar2014(
         Scale(1 / CONTRAST_RANGE),
         nn.Unflatten(1, data.shape),
     )
-    D = nn.Sequential(
-        nn.Flatten(),
-        Scale(CONTRAST_RANGE),
-        Dropout(0.8),
-        Maxout(3072, 1600, 5, 0.005),
-        Dropout(0.5),
-        Maxout(1600, 1600, 5, 0.005),
-        Dropout(0.5),
-        Logit(1600, 0.005),
-    )
+    D = nn.Sequential(nn.Flatten(), Scale(CONTRAST_RANGE), *maxout_discriminator(3072, 1600))
     game = _game(data, D, G, prior, objective, k, simultaneous, rate, minibatch)
     return Experiment([Stage(game, EPOCHS)], data.train, prepare=normalise_contrast)
 
@@ -187,32 +178,11 @@ def _digits(
     minibatch: int,
 ) -> Experiment:
     prior = Prior("uniform", 100)
-    bias = _marginal_bias(data)
-    G = nn.Sequential(
-        linear(prior.size, 1200, 0.05),
-        nn.ReLU(inplace=True),
-        linear(1200, 1200, 0.05),
-        nn.ReLU(inplace=True),
-        linear(1200, len(bias), 0.05, bias=bias),
-        nn.Sigmoid(),
-        FromUnit(data.shape),
-    )
-    D = nn.Sequential(
-        ToUnit(),
-        Dropout(0.8),
-        Maxout(len(bias), 240, 5, 0.005),
-        Dropout(0.5),
-        Maxout(240, 240, 5, 0.005),
-        Dropout(0.5),
-        Logit(240, 0.005),
-    )
+    mean = torch.from_numpy(data.train.mean())
+    G = rectifier_generator(prior.size, data.shape, mean)
+    D = nn.Sequential(ToUnit(), *maxout_discriminator(mean.numel(), 240))
     game = _game(data, D, G, prior, objective, k, simultaneous, rate, minibatch)
     return Experiment([Stage(game, EPOCHS)], data.train)
-
-
-def _marginal_bias(data: Dataset) -> Tensor:
-    """The bias at which G's output units start at the mean image, (C H W,)."""
-    return logit(torch.from_numpy(data.train.mean()))
 
 
 def _game(

@@ -1,0 +1,37 @@
+# Everything from a bare checkout; Python 3.11 or later and make are all that is needed.
+# pip honours PIP_CONSTRAINT, a constraints file, which may decide the build of torch.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet
+DEMO := demo/$(shell date +%Y%m%d-%H%M%S)
+
+.PHONY: demo test test-slow lint clean
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(PIP) --editable '.[test]'
+	touch $@
+
+# Two networks play the 2014 game on real digits; then you see what came out and how good it is.
+demo: .venv/ready
+	$(BIN)/frenemy train digits2014 --out $(DEMO)
+	$(BIN)/frenemy film $(DEMO)
+	$(BIN)/frenemy walk $(DEMO)
+	$(BIN)/frenemy neighbours $(DEMO)
+	$(BIN)/frenemy judge $(DEMO)
+
+test: lint
+	$(BIN)/pytest
+
+test-slow: .venv/ready
+	$(BIN)/pytest -m slow
+
+lint: .venv/ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv demo

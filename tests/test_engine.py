@@ -1,0 +1,92 @@
+"""Devices that are not there, and that fast products are still float32's."""
+
+import pytest
+import torch
+
+from frenemy import engine
+from frenemy.engine import FLOAT32_ERROR, choose_device, use_fastest_float32
+from frenemy.errors import FrenemyError
+
+matmul = torch.backends.mkldnn.matmul
+
+
+@pytest.fixture(autouse=True)
+def _restored():
+    """Puts back what the engine sets for the whole process, once and for all tests."""
+    engine.prepare_processor()
+    cudnn = torch.backends.cudnn
+    before = matmul.fp32_precision, cudnn.benchmark, cudnn.deterministic
+    yield
+    matmul.fp32_precision, cudnn.benchmark, cudnn.deterministic = before
+
+
+def machine(monkeypatch, *, cuda=False, mps=False):
+    """A machine with these devices."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_told_in_one_line(name, monkeypatch):
+    machine(monkeypatch)
+    with pytest.raises(FrenemyError, match=f"--device {name}: .* there is: cpu") as refused:
+        choose_device(name)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "chosen"),
+    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_auto_takes_the_fastest_there_is(cuda, mps, chosen, monkeypatch):
+    machine(monkeypatch, cuda=cuda, mps=mps)
+    assert choose_device().type == chosen
+
+
+def test_the_processor_can_always_be_chosen(monkeypatch):
+    machine(monkeypatch, cuda=True, mps=True)
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+def test_cuda_computes_the_same_every_time(monkeypatch):
+    machine(monkeypatch, cuda=True)
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = True, False
+    choose_device("cuda")
+    assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.benchmark
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 64), (100, 784, 1200), (512, 512, 512)])
+def test_fast_products_are_as_good_as_float32(shape):
+    use_fastest_float32()
+    n, k, m = shape
+    generator = torch.Generator().manual_seed(1)
+    a, b = torch.randn(n, k, generator=generator), torch.randn(k, m, generator=generator)
+    exact = a.double() @ b.double()
+    error = ((a @ b).double() - exact).norm() / exact.norm()
+    assert error < 1e-6  # sums of up to 784 products, each rounded by 6e-8; bfloat16 errs by 2e-3
+
+
+@pytest.mark.parametrize(("allowed", "kept"), [(float("inf"), False), (0.0, True)])
+def test_the_error_of_one_product_decides(allowed, kept, monkeypatch):
+    matmul.fp32_precision = "ieee"
+    monkeypatch.setattr(engine, "FLOAT32_ERROR", allowed)
+    use_fastest_float32()
+    assert matmul.fp32_precision == ("ieee" if kept else "bf16")
+
+
+def test_the_allowed_error_lies_between_float32s_and_bfloat16s():
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 512, 512, generator=generator)
+    exact = a.double() @ b.double()
+    rounded = a.bfloat16().double() @ b.bfloat16().double()
+    assert (rounded - exact).norm() / exact.norm() > 100 * FLOAT32_ERROR
+    assert torch.finfo(torch.float32).eps < FLOAT32_ERROR
+
+
+def test_choosing_draws_no_random_numbers():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    use_fastest_float32()
+    assert torch.equal(torch.rand(3), expected)

@@ -1,0 +1,163 @@
+"""Stages, epochs and rounds by exact arithmetic; the streams of minibatches."""
+
+import math
+from fractions import Fraction
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from frenemy.data import Dataset, Source
+from frenemy.errors import FrenemyError
+from frenemy.experiment import Experiment, Stage, require_shape
+from frenemy.game import Turn
+
+CPU = torch.device("cpu")
+
+
+def game_of(minibatch, steps=1, every=1):
+    """What an experiment asks of a game: its minibatch and its turns."""
+    turns = (Turn({"D": {}}, steps=steps, every=every), Turn({"G": {}}))
+    return SimpleNamespace(minibatch=minibatch, turns=turns)
+
+
+def source_of(count, labels=True, shape=(1, 2, 2)):
+    """Images whose number is written in their first two pixels."""
+    images = np.zeros((count, *shape), np.uint8)
+    images[:, 0, 0, 0], images[:, 0, 0, 1] = np.arange(count) % 256, np.arange(count) // 256
+    return Source(images, np.arange(count) if labels else None, name="stand-in")
+
+
+def experiment_of(*stages, count=100, prepare=None, labels=True):
+    stages = [Stage(game, epochs) for game, epochs in stages]
+    return Experiment(stages, source_of(count, labels), prepare)
+
+
+# Epochs and rounds
+
+
+@pytest.mark.parametrize(
+    ("minibatch", "steps", "every", "share"),
+    [(10, 1, 1, 0.1), (10, 3, 1, 0.3), (10, 1, 4, 0.025), (10, 3, 4, 0.075), (250, 1, 1, 2.5)],
+)
+def test_an_epoch_is_one_pass_of_the_first_turn(minibatch, steps, every, share):
+    game = game_of(minibatch, steps, every)
+    found = experiment_of((game, 1)).epochs_per_round(game)
+    assert found == pytest.approx(share, rel=1e-15)  # one or two roundings of float64
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("minibatch", [7, 100, 128])
+@pytest.mark.parametrize("count", [60, 1439, 50_000, 98_058])
+@pytest.mark.parametrize("epochs", [1, 22, 50, 250, 0.5])
+def test_a_stage_has_as_few_rounds_as_make_its_epochs(count, minibatch, steps, epochs):
+    game = game_of(minibatch, steps)
+    experiment = Experiment([Stage(game, epochs)], range(count))  # only its length is asked
+    exact = max(1, math.ceil(Fraction(epochs) * count / (minibatch * steps)))
+    assert experiment.rounds(experiment.stages[0]) == exact
+
+
+def test_rounds_of_other_epochs_may_be_asked():
+    experiment = experiment_of((game_of(10), 7))
+    (stage,) = experiment.stages
+    assert experiment.rounds(stage) == 70
+    assert experiment.rounds(stage, 2) == 20
+    assert experiment.rounds(stage, 0.001) == 1
+    assert experiment.rounds(stage, 0) == 1
+
+
+def test_a_round_belongs_to_the_stage_that_has_begun_and_not_ended():
+    experiment = experiment_of((game_of(10), 2), (game_of(30), 1), (game_of(10), 3))
+    ends = [20, 20 + 4]  # 100 images: 2 epochs of 10 rounds; 1 epoch of 3.3
+    expected = [0] * ends[0] + [1] * (ends[1] - ends[0]) + [2] * 30
+    found = [experiment.stage_of(step) for step in range(len(expected))]
+    assert [i for i, _ in found] == expected
+    assert all(first == [0, *ends][i] for i, first in found)
+    assert experiment.stage_of(10**9)[0] == 2  # the last stage has no end
+
+
+def test_one_stage_has_all_rounds():
+    experiment = experiment_of((game_of(10), 1))
+    assert [experiment.stage_of(step)[0] for step in (0, 9, 10, 1000)] == [0] * 4
+
+
+def test_the_run_is_for_the_last_stages_game():
+    first, last = game_of(10), game_of(20)
+    assert experiment_of((first, 1), (last, 1)).game is last
+
+
+# Minibatches
+
+
+def test_images_are_floats_from_minus_one_to_one():
+    experiment = experiment_of((game_of(10), 1))
+    levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    x = experiment.images(levels)
+    assert x.dtype == torch.float32
+    assert (x.min(), x.max()) == (-1, 1)
+    expected = levels.double() / 255 * 2 - 1
+    torch.testing.assert_close(x.double(), expected, rtol=0, atol=1e-7)  # float32 near 1
+    assert torch.equal(((x + 1) * 127.5).round().byte(), levels)  # and back without a loss
+    assert torch.equal(levels.flatten(), torch.arange(256, dtype=torch.uint8))
+
+
+def test_images_are_prepared_before_the_game_sees_them():
+    game = game_of(10)
+    experiment = experiment_of((game, 1), prepare=lambda x: 5 - x)
+    plain = experiment_of((game, 1))
+    x, _ = experiment.minibatch(game, 0, CPU)(0, 0)
+    assert torch.equal(x, 5 - plain.minibatch(game, 0, CPU)(0, 0)[0])
+
+
+def test_minibatches_are_the_sources_batches_of_seed_and_stream():
+    game = game_of(10)
+    experiment = experiment_of((game, 1))
+    draw = experiment.minibatch(game, 3, CPU)
+    for stream in (0, 1):
+        for i in (0, 4, 11):
+            x, y = draw(stream, i)
+            pixels, labels = experiment.source.batch((3, stream), i, 10)
+            assert torch.equal(x, experiment.images(torch.from_numpy(pixels)))
+            assert y.tolist() == labels.tolist()
+
+
+def test_unlabelled_images_have_no_y():
+    game = game_of(10)
+    assert experiment_of((game, 1), labels=False).minibatch(game, 0, CPU)(0, 0)[1] is None
+
+
+@pytest.mark.parametrize("stream", [0, 1, 2])
+def test_every_stream_passes_over_every_image_once_an_epoch(stream):
+    game = game_of(10)
+    draw = experiment_of((game, 1)).minibatch(game, 0, CPU)
+    for epoch in range(2):
+        seen = [y for i in range(10) for y in draw(stream, 10 * epoch + i)[1].tolist()]
+        assert sorted(seen) == list(range(100))
+
+
+def test_streams_seeds_and_epochs_have_orders_of_their_own():
+    game = game_of(100)
+    experiment = experiment_of((game, 1))
+    orders = {
+        tuple(experiment.minibatch(game, seed, CPU)(stream, i)[1].tolist())
+        for seed in (0, 1)
+        for stream in (0, 1)
+        for i in (0, 1)
+    }
+    assert len(orders) == 8
+
+
+# Shapes
+
+
+def test_require_shape_lets_the_right_ones_pass_and_names_the_wrong_one():
+    part = source_of(5, shape=(3, 4, 6))
+    data = Dataset(part, part, part, "stand-in")
+    assert require_shape(data, "mine", (1, 4, 6), (3, 4, 6), hint="add --size 4") is None
+    with pytest.raises(FrenemyError) as refused:
+        require_shape(data, "mine", (1, 28, 28), (3, 32, 32), hint="add --size 32")
+    message = str(refused.value)
+    parts = ("mine", "1x28x28 or 3x32x32", "stand-in", "3x4x6", "add --size 32")
+    assert all(part in message for part in parts)
+    assert "\n" not in message

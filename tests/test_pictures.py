@@ -1,0 +1,368 @@
+"""Grids, files and films: geometry, round trips through every format, nothing left half-written."""
+
+import os
+import sys
+
+import av
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+from frenemy import pictures
+from frenemy.errors import FrenemyError
+from frenemy.pictures import (
+    GAP,
+    channels_last,
+    enlarge,
+    grid,
+    load_picture,
+    save_film,
+    save_images,
+    save_picture,
+    terminal,
+)
+
+CHANNELS = pytest.mark.parametrize("channels", [1, 3])
+
+
+def images(count, channels=1, height=5, width=4, seed=0):
+    """uint8 (count, channels, height, width)."""
+    random = np.random.default_rng(seed)
+    return random.integers(0, 256, (count, channels, height, width), dtype=np.uint8)
+
+
+# Grids
+
+
+@CHANNELS
+@pytest.mark.parametrize(
+    ("count", "columns", "shape"),
+    [
+        (1, None, (1, 1)),
+        (2, None, (1, 2)),
+        (5, None, (2, 3)),
+        (9, None, (3, 3)),
+        (5, 5, (1, 5)),
+        (7, 3, (3, 3)),
+        (3, 1, (3, 1)),
+        (2, 4, (1, 4)),
+    ],
+)
+def test_a_grid_holds_every_image_in_its_place_and_black_elsewhere(count, columns, shape, channels):
+    x = np.maximum(images(count, channels), 1)
+    rows, across = shape
+    picture = grid(x, columns)
+    assert picture.dtype == np.uint8
+    assert picture.shape == (channels, rows * (5 + GAP) - GAP, across * (4 + GAP) - GAP)
+    for i in range(count):
+        top, left = (i // across) * (5 + GAP), (i % across) * (4 + GAP)
+        assert (picture[:, top : top + 5, left : left + 4] == x[i]).all()
+    assert (picture != 0).sum() == x.size
+
+
+@CHANNELS
+@pytest.mark.parametrize(
+    ("size", "factor"),
+    [((8, 8), 8), ((28, 28), 2), ((32, 32), 2), ((33, 33), 1), ((200, 9), 1), ((10, 20), 3)],
+)
+def test_small_images_are_enlarged_pixel_by_pixel_by_a_whole_factor(size, factor, channels):
+    x = images(2, channels, *size)
+    y = enlarge(x)
+    assert y.shape == (2, channels, size[0] * factor, size[1] * factor)
+    assert max(y.shape[2:]) <= max(pictures.SMALLEST, *size)
+    for dy in range(factor):
+        for dx in range(factor):
+            assert (y[:, :, dy::factor, dx::factor] == x).all()
+
+
+def test_channels_go_last_or_away():
+    grey, colour = images(3, 1), images(3, 3)
+    assert (channels_last(grey) == grey[:, 0]).all()
+    assert channels_last(colour).shape == (3, 5, 4, 3)
+    assert (channels_last(colour)[1, 2, 3] == colour[1, :, 2, 3]).all()
+    assert (channels_last(colour[0]) == channels_last(colour)[0]).all()
+
+
+# Pictures
+
+
+@CHANNELS
+@pytest.mark.parametrize("name", ["a.png", "A.PNG", "a.bmp", "a.tiff"])
+def test_a_picture_reads_back_as_it_was(tmp_path, channels, name):
+    (x,) = images(1, channels)
+    path = save_picture(x, tmp_path / name)
+    assert path == tmp_path / name
+    read = load_picture(path)
+    assert read.dtype == np.uint8
+    assert (read == x).all()
+    assert os.listdir(tmp_path) == [name]
+
+
+@CHANNELS
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp"])
+def test_lossy_formats_keep_the_shape_and_about_the_content(tmp_path, channels, name):
+    ramp = np.linspace(0, 255, 32 * 32).reshape(1, 32, 32).astype(np.uint8).repeat(channels, 0)
+    read = load_picture(save_picture(ramp, tmp_path / name))
+    # WebP knows no grey; quality 75 or 80 errs by a few levels on smooth pictures
+    assert read.shape[1:] == (32, 32)
+    assert np.abs(read.astype(int) - ramp).mean() < 4
+
+
+@pytest.mark.parametrize("name", ["a.xyz", "a.npy", "a.mp4", "a.psd"])
+def test_an_unknown_ending_is_told_with_those_that_are_known(tmp_path, name):
+    with pytest.raises(FrenemyError, match=r"unknown picture format: use .*\.png"):
+        save_picture(images(1)[0], tmp_path / name)
+    with pytest.raises(FrenemyError, match=r"unknown picture format: use .*\.png"):
+        save_images(images(2), tmp_path / name)
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n and no more"])
+def test_what_is_no_picture_is_told_in_one_line(tmp_path, content):
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(FrenemyError, match=r"a\.png cannot be read as a picture") as refused:
+        load_picture(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_picture_is_told_in_one_line(tmp_path):
+    with pytest.raises(FrenemyError, match=r"a\.png cannot be read"):
+        load_picture(tmp_path / "a.png")
+
+
+def test_a_truncated_picture_is_told_in_one_line(tmp_path):
+    path = save_picture(images(1, 3, 64, 64)[0], tmp_path / "a.png")
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(FrenemyError, match=r"a\.png cannot be read"):
+        load_picture(path)
+
+
+# Many images
+
+
+@CHANNELS
+def test_an_npz_holds_the_images_channels_last(tmp_path, channels):
+    x = images(7, channels)
+    path = save_images(x, tmp_path / "x.npz")
+    with np.load(path, allow_pickle=False) as file:
+        assert file.files == ["images"]
+        read = file["images"]
+    assert read.dtype == np.uint8
+    assert read.shape == ((7, 5, 4) if channels == 1 else (7, 5, 4, 3))
+    assert (read == channels_last(x)).all()
+    assert os.listdir(tmp_path) == ["x.npz"]
+
+
+@CHANNELS
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_folder_holds_one_png_an_image_in_order(tmp_path, channels, existing):
+    x = images(12, channels)
+    folder = tmp_path / "deep" / "folder"
+    if existing:
+        folder.mkdir(parents=True)
+    assert save_images(x, folder) == folder
+    names = sorted(os.listdir(folder))
+    assert len(names) == 12
+    assert all((load_picture(folder / name) == x[i]).all() for i, name in enumerate(names))
+
+
+def test_an_existing_folder_may_have_a_dot_in_its_name(tmp_path):
+    folder = tmp_path / "run.1"
+    folder.mkdir()
+    save_images(images(2), folder)
+    assert len(os.listdir(folder)) == 2
+
+
+def test_a_folder_with_something_in_it_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(FrenemyError, match="not empty"):
+        save_images(images(2), tmp_path)
+    assert os.listdir(tmp_path) == ["mine.txt"]
+
+
+def test_a_file_in_place_of_a_folder_is_told_in_one_line(tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(FrenemyError) as refused:
+        save_images(images(2), tmp_path / "taken")
+    assert "\n" not in str(refused.value)
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+@CHANNELS
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_picture_file_holds_an_enlarged_grid(tmp_path, channels, count):
+    x = images(count, channels)
+    path = save_images(x, tmp_path / "x.png")
+    assert (load_picture(path) == grid(enlarge(x))).all()
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.png", "folder"])
+def test_no_images_at_all_are_either_written_or_told_in_one_line(tmp_path, name):
+    try:
+        path = save_images(images(0), tmp_path / name)
+    except FrenemyError as refused:
+        assert "\n" not in str(refused)
+        assert not os.listdir(tmp_path)
+    else:
+        assert path.exists()
+
+
+# Films
+
+
+def read_film(path):
+    """Frames as uint8 (N, H, W, 3), and the seconds of each, but for an .mp4."""
+    if path.suffix == ".mp4":
+        with av.open(str(path)) as container:
+            frames = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+        return np.stack(frames), None
+    frames, seconds = [], []
+    with Image.open(path) as film:
+        for frame in ImageSequence.Iterator(film):
+            frames.append(np.asarray(frame.convert("RGB")))
+            seconds.append(frame.info["duration"] / 1000)
+    return np.stack(frames), seconds
+
+
+def steps(count, channels, height=16, width=12):
+    """Frames that differ: flat greys, which every format keeps nearly as they are."""
+    levels = np.linspace(20, 235, count).astype(np.uint8)
+    return [np.full((channels, height, width), level, np.uint8) for level in levels]
+
+
+@CHANNELS
+@pytest.mark.parametrize("count", [1, 2, 6])
+@pytest.mark.parametrize("ending", [".gif", ".webp", ".mp4", ".GIF"])
+def test_films_have_their_frames_in_order(tmp_path, ending, channels, count):
+    frames = steps(count, channels)
+    path = save_film(frames, tmp_path / f"film{ending}", fps=10, hold=0.5)
+    read, _ = read_film(path)
+    held = 5 if ending == ".mp4" else 0  # the others hold by a duration
+    assert read.shape == (count + held, 16, 12, 3)
+    for i, found in enumerate(read):
+        expected = frames[min(i, count - 1)][0, 0, 0]
+        # 0 in .gif and .webp; H.264's limited range and quantisation cost a few levels
+        assert np.abs(found.astype(int) - expected).max() <= (8 if ending == ".mp4" else 0)
+    assert os.listdir(tmp_path) == [f"film{ending}"]
+
+
+@pytest.mark.parametrize("ending", [".gif", ".webp"])
+def test_films_hold_their_last_frame(tmp_path, ending):
+    path = save_film(steps(3, 3), tmp_path / f"film{ending}", fps=10, hold=2)
+    _, seconds = read_film(path)
+    assert seconds == [0.1, 0.1, 2.0]
+
+
+def test_an_mp4_plays_at_its_rate(tmp_path):
+    path = save_film(steps(8, 3), tmp_path / "film.mp4", fps=4, hold=1)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.average_rate == 4
+        assert float(stream.duration * stream.time_base) == pytest.approx((8 + 4) / 4)
+
+
+@pytest.mark.parametrize("size", [(15, 12), (16, 13), (17, 11)])
+def test_an_mp4_of_odd_size_is_padded_by_one_row_or_column(tmp_path, size):
+    path = save_film(steps(2, 1, *size), tmp_path / "film.mp4", hold=0)
+    read, _ = read_film(path)
+    assert read.shape[1:3] == tuple(n + n % 2 for n in size)
+
+
+@pytest.mark.parametrize("ending", [".gif", ".webp", ".mp4"])
+def test_coloured_frames_keep_their_colour(tmp_path, ending):
+    red = np.zeros((3, 32, 32), np.uint8)
+    red[0] = 200
+    path = save_film([red, red[::-1].copy()], tmp_path / f"film{ending}", hold=0)
+    read, _ = read_film(path)
+    # limited range and halved colour planes of H.264 cost some levels; channels would cost 200
+    assert np.abs(read[0, 16, 16].astype(int) - (200, 0, 0)).max() < 20
+    assert np.abs(read[1, 16, 16].astype(int) - (0, 0, 200)).max() < 20
+
+
+@pytest.mark.parametrize("name", ["film.avi", "film", "film.png"])
+def test_an_unknown_film_format_is_told_with_those_that_are_known(tmp_path, name):
+    with pytest.raises(FrenemyError, match=r"unknown film format: use \.gif, \.webp, \.mp4"):
+        save_film(steps(2, 1), tmp_path / name)
+    assert not os.listdir(tmp_path)
+
+
+def test_without_pyav_an_mp4_names_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(FrenemyError, match=r"pip install 'frenemy\[film\]'"):
+        save_film(steps(2, 1), tmp_path / "film.mp4")
+    assert not os.listdir(tmp_path)
+
+
+# Nothing half-written
+
+
+def broken_save(self, part, **options):
+    part.write_bytes(b"half")
+    raise OSError(28, "No space left on device")
+
+
+def broken_npz(file, **arrays):
+    file.write(b"half")
+    raise OSError(28, "No space left on device")
+
+
+def broken_encoder(frames, part, fps):
+    part.write_bytes(b"half")
+    raise ValueError("the encoder\nfell over")
+
+
+@pytest.mark.parametrize("before", [None, b"an older file"])
+@pytest.mark.parametrize(
+    ("name", "save"),
+    [
+        ("x.png", lambda path: save_picture(images(1)[0], path)),
+        ("x.npz", lambda path: save_images(images(2), path)),
+        ("x.gif", lambda path: save_film(steps(3, 1), path)),
+        ("x.webp", lambda path: save_film(steps(3, 1), path)),
+        ("x.mp4", lambda path: save_film(steps(3, 1), path)),
+    ],
+)
+def test_an_error_leaves_no_half_written_file(tmp_path, monkeypatch, name, save, before):
+    path = tmp_path / name
+    if before is not None:
+        path.write_bytes(before)
+    monkeypatch.setattr(Image.Image, "save", broken_save)
+    monkeypatch.setattr(np, "savez_compressed", broken_npz)
+    monkeypatch.setattr(pictures, "_encode_mp4", broken_encoder)
+    with pytest.raises(FrenemyError) as refused:
+        save(path)
+    assert "\n" not in str(refused.value)
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == ([] if before is None else [before])
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.npz", "x.gif", "x.webp", "x.mp4"])
+def test_a_missing_folder_is_told_in_one_line(tmp_path, name):
+    film = name.endswith((".gif", ".webp", ".mp4"))
+    path = tmp_path / "missing" / name
+    with pytest.raises(FrenemyError) as refused:
+        save_film(steps(2, 1), path) if film else save_images(images(2), path)
+    assert "\n" not in str(refused.value)
+
+
+# The terminal
+
+
+def test_the_terminal_shows_two_pixels_a_character():
+    picture = np.zeros((3, 2, 3), np.uint8)
+    picture[0, 0], picture[2, 1] = 255, 255  # red above, blue below
+    text = terminal(picture, width=80)
+    assert text.plain == "▀▀▀\n"
+    for span in text.spans:
+        assert span.style.color.get_truecolor() == (255, 0, 0)
+        assert span.style.bgcolor.get_truecolor() == (0, 0, 255)
+
+
+@CHANNELS
+@pytest.mark.parametrize(("height", "width"), [(100, 200), (31, 200), (7, 5), (1, 1)])
+def test_the_terminal_is_no_wider_than_asked(height, width, channels):
+    text = terminal(images(1, channels, height, width)[0], width=40)
+    lines = text.plain.splitlines()
+    assert {len(line) for line in lines} == {min(40, width)}
+    scale = min(1, 40 / width)
+    assert abs(2 * len(lines) - height * scale) <= 2  # rounded to whole characters
