@@ -115,7 +115,10 @@ TABLES = {
         dropout=5,
     ),
 }
-CONVOLUTIONS = 80 * 3 * 25 + 3 * 32 * 32, 64 * (3 * 64 + 1) + 64 * (32 * 64 + 1) + 384 * (32 * 25 + 1)
+CONVOLUTIONS = (
+    80 * 3 * 25 + 3 * 32 * 32,
+    64 * (3 * 64 + 1) + 64 * (32 * 64 + 1) + 384 * (32 * 25 + 1),
+)
 
 
 @pytest.fixture(scope="module", params=TABLES)
