@@ -31,9 +31,15 @@ def images(stream, i):
     return torch.full((5, 1, 2, 2), float(stream + i) / 10), None
 
 
+def new_run(folder):
+    run = Run.create(folder / "run", {"recipe": "mine"})
+    with run.lock():  # makes the folders
+        return run
+
+
 @pytest.fixture
 def run(tmp_path):
-    return Run.create(tmp_path / "run", {"recipe": "mine"})
+    return new_run(tmp_path)
 
 
 @functools.cache
@@ -44,7 +50,7 @@ def two_checkpoints():
 
     game = make_game()
     with tempfile.TemporaryDirectory() as folder:
-        run = Run.create(Path(folder) / "run", {"recipe": "mine"})
+        run = new_run(Path(folder))
         for step in (1, 2):
             game.play(images, seed=0, step=step)
             checkpoint.save(run, game, Progress(step))
@@ -93,7 +99,7 @@ def test_no_checkpoint_is_none(run):
 def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_it_used(
     tmp_path_factory, position, damage, byte
 ):
-    run = Run.create(tmp_path_factory.mktemp("runs") / "run", {"recipe": "mine"})
+    run = new_run(tmp_path_factory.mktemp("runs"))
     (newest, content), (older, good) = two_checkpoints().items()
     at = int(position * len(content))
     damaged = {
@@ -128,7 +134,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_it_used(
     )
 )
 def test_a_forged_checkpoint_with_a_true_digest_is_refused_in_one_line(tmp_path_factory, content):
-    run = Run.create(tmp_path_factory.mktemp("runs") / "run", {"recipe": "mine"})
+    run = new_run(tmp_path_factory.mktemp("runs"))
     part = run.path / "part"
     part.write_bytes(content)
     part.rename(run.path / "checkpoints" / f"00000001-{file_digest(part)}.safetensors")

@@ -1,6 +1,7 @@
 """The command line, verb by verb, in this process; `test_resume.py` runs real processes."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -96,7 +97,16 @@ def test_neighbours_film_and_judge_write_beside_the_run(run, capsys):
     printed = capsys.readouterr().out
     assert "held-out test images" in printed and "training images as" in printed
     assert Image.open(run / "neighbours.png").size == (6 * 66 - 2, 5 * 66 - 2)
-    assert Image.open(run / "film.gif").n_frames == len(Run.open(run).samples())
+    # frames that show the same are one, so compare how long they take: 8 a second, the last holds 2
+    film = Image.open(run / "film.gif")
+    lengths = []
+    for frame in range(film.n_frames):
+        film.seek(frame)
+        lengths.append(film.info["duration"])
+    samples = len(Run.open(run).samples())
+    assert sum(lengths) == pytest.approx(
+        125 * (samples - 1) + 2000, abs=10 * samples
+    )  # GIF: 1/100 s
     rows = json.loads((run / "judge.json").read_text())
     assert {row["grid"] for row in rows} == {"default", "authors"}
     assert all(row["result"]["error"] > 0 for row in rows)
@@ -188,8 +198,44 @@ class TestBadInput:
         assert "unknown picture format" in errors(capsys, "sample", run, "-o", tmp_path / "s.xyz")
         assert "unknown film format" in errors(capsys, "film", run, "-o", tmp_path / "s.png")
 
-    def test_numbers_out_of_range(self, capsys, run):
-        assert "at least 1" in errors(capsys, "sample", run, "-n", 0)
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("sample", "RUN", "-n", 0),
+            ("sample", "RUN", "--seed", -1),
+            ("walk", "RUN", "--points", 0),
+            ("judge", "RUN", "--samples", 1),
+            ("film", "RUN", "--fps", 0),
+            ("train", "digits2014", "--steps", 0),
+            ("train", "digits2014", "--seed", -1),
+            ("train", "digits2014", "--minibatch", 0),
+            ("train", "digits2014", "--k", 0),
+            ("train", "digits2014", "--k", 2, "--simultaneous"),
+            ("data", "--size", 0),
+        ],
+    )
+    def test_numbers_out_of_range(self, capsys, run, arguments, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        line = errors(capsys, *(run if a == "RUN" else a for a in arguments))
+        assert str(arguments[-1]) in line or "--simultaneous" in line
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("key", ["seed", "data", "threads", "device"])
+    def test_an_incomplete_description(self, capsys, tmp_path, run, key):
+        header = json.loads((run / "run.json").read_text())
+        del header[key]
+        (tmp_path / "run.json").write_text(json.dumps(header))
+        for verb in ("sample", "train --resume"):
+            assert f"{key} is wrong" in errors(capsys, *verb.split(), tmp_path)
+
+    def test_arguments_that_the_recipe_does_not_take(self, capsys, tmp_path, run):
+        copy = tmp_path / "copy"
+        shutil.copytree(run, copy)
+        header = json.loads((run / "run.json").read_text())
+        for arguments in ({"minibatch": "x"}, {"colour": 1}):
+            header["arguments"] = arguments
+            (copy / "run.json").write_text(json.dumps(header))
+            assert "recipe" in errors(capsys, "sample", copy)
 
     def test_changed_data(self, capsys, tmp_path):
         images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8)
@@ -201,9 +247,9 @@ class TestBadInput:
         assert "has changed" in errors(capsys, "train", "--resume", out)
         assert main(["sample", str(out), "-n", "1"]) == 0  # needs no data
 
-    def test_a_game_that_explodes_is_named_and_its_checkpoint_kept(self, capsys, tmp_path):
+    def test_a_game_that_explodes_is_named(self, capsys, tmp_path):
         out = tmp_path / "run"
         arguments = ("train", "digits2014", "--rate", "1e30", "--steps", 100, "--out", out)
         line = errors(capsys, *arguments)
-        assert "round 1: D's term minimax_d is not finite" in line
+        assert "round 0: G's term nonsaturating_g is not finite" in line and "--rate" in line
         assert not Run.open(out).checkpoints()

@@ -154,10 +154,10 @@ def test_streams_seeds_and_epochs_have_orders_of_their_own():
 def test_require_shape_lets_the_right_ones_pass_and_names_the_wrong_one():
     part = source_of(5, shape=(3, 4, 6))
     data = Dataset(part, part, part, "stand-in")
-    assert require_shape(data, "mine", (1, 4, 6), (3, 4, 6), hint="add --size 4") is None
+    assert require_shape(data, "mine", (3, 4, 6), hint="add --size 4") is None
     with pytest.raises(FrenemyError) as refused:
-        require_shape(data, "mine", (1, 28, 28), (3, 32, 32), hint="add --size 32")
+        require_shape(data, "mine", (1, 28, 28), hint="add --size 32")
     message = str(refused.value)
-    parts = ("mine", "1x28x28 or 3x32x32", "stand-in", "3x4x6", "add --size 32")
+    parts = ("mine", "1x28x28", "stand-in", "3x4x6", "add --size 32")
     assert all(part in message for part in parts)
     assert "\n" not in message

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from frenemy.game import Game, Player, Prior, Turn, alternating, mix, simultaneous
+from frenemy.game import Game, Player, Prior, Turn, alternating, mix, simultaneous, weight_at
 from frenemy.nets.layers import Dropout
 from frenemy.objectives import (
     hinge_d,
@@ -375,6 +375,13 @@ def test_a_loss_is_the_weighted_sum_of_its_terms(monkeypatch):
     torch.testing.assert_close(both, expected, rtol=1e-12, atol=1e-14)  # float64 roundings
     for (_, single), name in zip(alone, ("D/minimax_d", "D/hinge_d"), strict=True):
         assert record[name] == single[name]  # recorded unweighted
+
+
+def test_a_weight_may_depend_on_the_round(monkeypatch):
+    scheduled, _ = gradient_of({minimax_d: 1.0, r1: lambda step: 3.0 + step}, monkeypatch)
+    fixed, _ = gradient_of({minimax_d: 1.0, r1: 3.0}, monkeypatch)  # in round 0
+    assert all(torch.equal(a, b) for a, b in zip(scheduled, fixed, strict=True))
+    assert [weight_at(step, lambda t: 2.0 * t) for step in (0, 5)] == [0.0, 10.0]
 
 
 def test_terms_of_one_name_are_all_played(monkeypatch):

@@ -14,7 +14,7 @@ import safetensors.torch
 
 from frenemy.run import Run
 
-STEPS = 200
+STEPS = 400
 
 
 def start(*arguments, **options):
@@ -65,19 +65,26 @@ def wait_until(condition, process, seconds=60.0):
 
 
 def kill_at_random(path, kills, seed):
-    """Begins a run, kills it at random moments, resumes it each time, and finishes it at last."""
+    """Begins a run, kills it at random moments, resumes it each time, and finishes it at last.
+
+    Every kill hits a living process, at a random time after it has written a checkpoint.
+    """
     chance = random.Random(seed)
     process = start(*begin(path))
+    taken_up = set()
     for _ in range(kills):
-        wait_until((path / "run.json").exists, process)
-        before = len(list(path.glob("samples/*.png")))
-        wait_until(lambda n=before: len(list(path.glob("samples/*.png"))) != n, process, 20)
-        time.sleep(chance.uniform(0, 1.5))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        known = {p.name for p in path.glob("checkpoints/0*")}
+        wait_until(lambda old=known: {p.name for p in path.glob("checkpoints/0*")} - old, process)
+        time.sleep(chance.uniform(0, 0.4))
+        if process.poll() is not None:
+            break  # it was quicker
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        taken_up.add(Run.open(path).checkpoints()[0].name)
         process = start("--resume", path)
     _, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
+    assert any(0 < int(name[:8]) < STEPS for name in taken_up)
 
 
 def test_a_run_killed_again_and_again_ends_bit_identical(tmp_path, undisturbed):

@@ -9,12 +9,26 @@ import pytest
 from frenemy.errors import FrenemyError
 from frenemy.run import Run, file_digest, write_atomically
 
-HEADER = {"recipe": "digits2014", "arguments": {}, "seed": 0}
+HEADER = {
+    "recipe": "digits2014",
+    "arguments": {},
+    "seed": 0,
+    "target": {"steps": 1},
+    "device": "cpu",
+    "threads": 1,
+    "checkpoint_seconds": 60.0,
+    "tensorboard": False,
+    "data": {},
+    "versions": {},
+}
 
 
 @pytest.fixture
 def run(tmp_path):
-    return Run.create(tmp_path / "run", HEADER)
+    run = Run.create(tmp_path / "run", HEADER)
+    with run.lock():  # makes the folders
+        pass
+    return run
 
 
 def fail(part):
@@ -56,6 +70,11 @@ def test_open_names_a_damaged_description(run, text):
     (run.path / "run.json").write_text(text)
     with pytest.raises(FrenemyError, match=r"run\.json"):
         Run.open(run.path)
+
+
+def test_a_start_that_was_killed_before_it_was_described_is_no_obstacle(tmp_path):
+    (tmp_path / ".run.json.123.part").write_text("{")
+    assert Run.create(tmp_path, HEADER).header == HEADER
 
 
 def test_open_says_where_there_is_no_run(tmp_path):

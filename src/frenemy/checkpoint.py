@@ -10,6 +10,7 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from frenemy.errors import FrenemyError
@@ -33,6 +34,11 @@ class Progress:
     seconds: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        whole = all(isinstance(n, int) and n >= 0 for n in (self.step, self.stage))
+        if not (whole and isinstance(self.seconds, int | float)):
+            raise ValueError("its progress is no progress")
 
 
 def save(run: Run, game: Game, progress: Progress) -> Path:
@@ -64,7 +70,7 @@ def load(run: Run) -> tuple[dict[str, Tensor], Progress] | None:
     for path in paths:
         try:
             return _read(path)
-        except (OSError, ValueError, TypeError, KeyError, safetensors.SafetensorError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError, SafetensorError) as error:
             reason = " ".join(str(error).split())
             warnings.warn(f"{path} is damaged ({reason}): trying the one before it", stacklevel=2)
     if paths:

@@ -22,7 +22,7 @@ from tyro.conf import (
     subcommand,
 )
 
-from frenemy.errors import FrenemyError
+from frenemy.errors import FrenemyError, at_least
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Fit = Literal["crop", "stretch"]
@@ -42,10 +42,10 @@ class TrainOptions:
         fit: how: crop the centre, or stretch.
         out: the run's directory; runs/RECIPE, with a number if that is taken.
         steps: stop after so many rounds.
-        epochs: stop after so many passes over the data.
+        epochs: stop after so many passes over the data, preparing stages included.
         minutes: stop after so many minutes.
         seed: of everything random.
-        device: where to compute.
+        device: where to compute; a resumed run goes on where it was begun.
         tensorboard: also write TensorBoard events.
         checkpoint_seconds: the least time between checkpoints.
         dry_run: print the game and stop.
@@ -72,6 +72,7 @@ def train(options: OmitArgPrefixes[TrainOptions], recipe: Any = None) -> None:
     from frenemy import training
     from frenemy.data import open_dataset
     from frenemy.display import TrainingDisplay, console, game_tables
+    from frenemy.model import set_up
     from frenemy.pictures import load_picture, terminal
 
     if options.resume is not None:
@@ -79,14 +80,15 @@ def train(options: OmitArgPrefixes[TrainOptions], recipe: Any = None) -> None:
         if recipe is not None or given != TrainOptions():
             raise FrenemyError("--resume goes on with a run as it was begun: add only --device")
         with TrainingDisplay() as display:
-            run = training.resume(options.resume, device=options.device, watcher=display)
+            where = None if options.device == "auto" else options.device
+            run = training.resume(options.resume, device=where, watcher=display)
     elif recipe is None:
         raise FrenemyError("train what? give a recipe (see `frenemy recipes`) or --resume RUN")
     else:
         data = open_dataset(options.data, size=options.size, fit=options.fit)
-        console.print(data.description)
+        print(data.description)
         if options.dry_run:
-            for table in game_tables(training.build(recipe, data, options.seed)):
+            for table in game_tables(set_up(recipe, data, options.seed)):
                 console.print(table)
             return
         with TrainingDisplay() as display:
@@ -106,7 +108,7 @@ def train(options: OmitArgPrefixes[TrainOptions], recipe: Any = None) -> None:
     newest = run.samples()[-1]
     if console.is_terminal:
         console.print(terminal(load_picture(newest), width=min(console.width, 100)))
-    console.print(f"{run.path}: done; samples in {newest}")
+    print(f"{run.path}: done; samples in {newest}")
 
 
 def _train_with_recipes(word: str) -> Callable[..., None]:
@@ -160,7 +162,8 @@ def sample(
     from frenemy.model import Model
     from frenemy.pictures import save_images
 
-    _at_least(1, n=n)
+    at_least(1, n=n)
+    at_least(0, seed=seed)
     images = Model.load(run, device).sample(n, seed=seed)
     _say(save_images(images, out or run / "sample.png"))
 
@@ -186,7 +189,8 @@ def walk(
     from frenemy.model import Model
     from frenemy.pictures import FILMS, enlarge, grid, save_film, save_picture
 
-    _at_least(1, points=points, steps=steps)
+    at_least(1, points=points, steps=steps)
+    at_least(0, seed=seed)
     lines = Model.load(run, device).walk(points, steps, seed=seed)
     frames = enlarge(lines.reshape(-1, *lines.shape[2:]))
     for path in out or [run / "walk.png", run / "walk.gif"]:
@@ -224,7 +228,8 @@ def neighbours(
     from frenemy.model import Model
     from frenemy.pictures import enlarge, grid, save_picture
 
-    _at_least(1, n=n)
+    at_least(1, n=n)
+    at_least(0, seed=seed)
     model = Model.load(run, device)
     parts = model.data(data)
     fake = model.sample(max(n, 25), seed=seed)
@@ -256,11 +261,12 @@ def judge(
     from frenemy.judge.table import parzen_table, save_table
     from frenemy.model import Model
 
-    _at_least(2, samples=samples)
+    at_least(2, samples=samples)
+    at_least(0, seed=seed)
     model = Model.load(run, device)
     parts = model.data(data)
     rows = parzen_table(
-        name=f"{run} (round {model.step:,})",
+        name=f"{run} (round {model.progress.step:,})",
         fake=model.sample(samples, seed=seed),
         train=model.as_seen(parts.train.random(samples, seed=seed)),
         valid=model.as_seen(parts.valid.images[:1000]),
@@ -281,6 +287,7 @@ def film(run: RunPath, out: Out = None, fps: float = 8.0) -> None:
     from frenemy.pictures import load_picture, save_film
     from frenemy.run import Run
 
+    at_least(0.1, fps=fps)
     frames = [load_picture(path) for path in Run.open(run).samples()]
     if not frames:
         raise FrenemyError(f"{run} has no samples yet")
@@ -331,12 +338,6 @@ def _known(word: str, names: Sequence[str], kind: str) -> None:
         raise FrenemyError(f"no {kind} {word!r}: {hint}")
 
 
-def _at_least(least: int, **numbers: int) -> None:
-    for name, number in numbers.items():
-        if number < least:
-            raise FrenemyError(f"{name} is {number}: give at least {least}")
-
-
 def _say(path: Path) -> None:
     print(path)
 
@@ -373,6 +374,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1 if number is None else 128 + number
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever reads our output has seen enough
+        sys.stdout = None
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from frenemy.data import Report
     from frenemy.experiment import Experiment
     from frenemy.judge.neighbours import Comparison
@@ -29,8 +31,36 @@ def plain(number: float) -> str:
     return f"{number:g}"
 
 
+def weighted(weight: float | Callable[[int], float]) -> str:
+    """A term's weight; that of the first round, marked, where it changes with the round t."""
+    return f"{plain(weight(0))}(t)" if callable(weight) else plain(weight)
+
+
+def output_shapes(net: nn.Module, x: Tensor) -> list[tuple[nn.Module, str]]:
+    """The layers of a network, also of those within it, with the shape that each gives an image."""
+    from torch import nn, no_grad
+
+    found: list[tuple[nn.Module, str]] = []
+
+    def note(layer: nn.Module, _: object, output: Tensor) -> None:
+        found.append((layer, "x".join(map(str, output.shape[1:])) or "1"))
+
+    def layers(net: nn.Module) -> Iterator[nn.Module]:
+        for child in net.children():
+            yield from layers(child) if isinstance(child, nn.Sequential) else [child]
+
+    hooks = [layer.register_forward_hook(note) for layer in layers(net)]
+    with no_grad():
+        net(x)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
 def game_tables(experiment: Experiment) -> list[Table]:
     """The game of each stage: players, layers, shapes, parameter counts; turns and their terms."""
+    import torch
+
     tables = []
     for stage in experiment.stages:
         game, rounds = stage.game, experiment.rounds(stage)
@@ -38,24 +68,26 @@ def game_tables(experiment: Experiment) -> list[Table]:
             f"{rounds:,} rounds ({plain(stage.epochs)} epochs) of minibatches of {game.minibatch}; "
             f"z: {game.prior.size} {game.prior.kind}"
         )
-        table = Table("player", "layer", "parameters", title=title, title_justify="left")
+        table = Table("player", "layer", "gives", "parameters", title=title, title_justify="left")
         table.columns[-1].justify = "right"
         for name, player in game.players.items():
-            for layer in player.net.children():
+            sees = game.prior(2) if name == "G" else torch.zeros(2, *experiment.source.shape)
+            for layer, shape in output_shapes(player.net, sees):
                 count = sum(p.numel() for p in layer.parameters())
-                table.add_row(name, " ".join(str(layer).split()), f"{count:,}" if count else "")
+                table.add_row(
+                    name, " ".join(str(layer).split()), shape, f"{count:,}" if count else ""
+                )
             total = sum(p.numel() for p in player.net.parameters())
             optimiser = type(player.optimiser).__name__
             averaged = f", averaged {plain(player.averaging)}" if player.averaging else ""
-            table.add_row(
-                name, f"[bold]{optimiser}{averaged}", f"[bold]{total:,}", end_section=True
-            )
+            played_by = f"{optimiser}{averaged}"
+            table.add_row(name, played_by, "", f"{total:,}", end_section=True)
         for turn in game.turns:
             for name, terms in turn.moves.items():
-                loss = " + ".join(f"{plain(w)} {term.__name__}" for term, w in terms.items())
+                loss = " + ".join(f"{weighted(w)} {term.__name__}" for term, w in terms.items())
                 often = f", {turn.steps} steps" if turn.steps > 1 else ""
                 often += f", every {turn.every} rounds" if turn.every > 1 else ""
-                table.add_row(name, f"minimises {loss}{often}", "")
+                table.add_row(name, f"minimises {loss}{often}", "", "")
         tables.append(table)
     return tables
 
@@ -121,7 +153,7 @@ def parzen_rows(rows: list[Row]) -> Table:
     for row in rows:
         sigma = "" if row.result.sigma is None else f"{row.result.sigma:.3f}"
         value = f"{row.result.value:.1f} ± {row.result.error:.1f}"
-        table.add_row(row.name, f"{row.samples:,}", row.grid, sigma, value)
+        table.add_row(escape(row.name), f"{row.samples:,}", row.grid, sigma, value)
     for column in (1, 3, 4):
         table.columns[column].justify = "right"
     return table

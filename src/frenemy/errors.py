@@ -1,8 +1,25 @@
 """The one kind of error that is meant to be read by a person."""
 
+from __future__ import annotations
+
 
 class FrenemyError(Exception):
     """Bad input or a failed operation, told in one line: what, where, and what to do.
 
     The command line prints the message without a traceback and exits with status 1.
     """
+
+
+def at_least(least: float, **numbers: float) -> None:
+    """Refuses numbers that are too small (or not a number), by their names.
+
+    Raises:
+        FrenemyError: one of them is less than `least`.
+
+    >>> at_least(1, minibatch=0)
+    Traceback (most recent call last):
+    frenemy.errors.FrenemyError: minibatch is 0: give 1 or more
+    """
+    for name, number in numbers.items():
+        if not number >= least:
+            raise FrenemyError(f"{name} is {number}: give {least} or more")

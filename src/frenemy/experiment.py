@@ -86,14 +86,19 @@ Recipe = Callable[[Dataset], Experiment]
 """A typed function from data (and keyword arguments with defaults) to an experiment."""
 
 
-def require_shape(data: Dataset, recipe: str, *shapes: tuple[int, int, int], hint: str) -> None:
+MNIST_HINT = (
+    "give a folder with MNIST's IDX files (yann.lecun.com/exdb/mnist) by --data, or play digits2014"
+)
+
+
+def require_shape(data: Dataset, recipe: str, shape: tuple[int, int, int], hint: str) -> None:
     """Refuses data that a recipe's networks are not made for.
 
     Raises:
-        FrenemyError: the images have none of the shapes (C, H, W).
+        FrenemyError: the images are not of the shape (C, H, W); the hint says what would be.
     """
-    if data.shape not in shapes:
-        wanted = " or ".join("x".join(map(str, shape)) for shape in shapes)
+    if data.shape != shape:
+        wanted = "x".join(map(str, shape))
         found = "x".join(map(str, data.shape))
         raise FrenemyError(
             f"{recipe} plays on {wanted} images (channels x height x width), but "

@@ -17,8 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from frenemy.errors import at_least
+
 Term = Callable[["Round"], Tensor]
 """A plain function of a round: (B,) values, unreduced, for a player to minimise."""
+
+Weight = float | Callable[[int], float]
+"""Of a term in a player's loss: a number, or one for each round."""
 
 Minibatch = Callable[[int, int], tuple[Tensor, Tensor | None]]
 """(stream, i) -> x (B, C, H, W) in [-1, 1], and y (B,) or None: minibatch i of that stream."""
@@ -129,18 +134,21 @@ class Turn:
             of a minibatch see each other, the same.
     """
 
-    moves: Mapping[str, Mapping[Term, float]]
+    moves: Mapping[str, Mapping[Term, Weight]]
     steps: int = 1
     every: int = 1
     joint: bool = False
 
+    def __post_init__(self) -> None:
+        at_least(1, k=self.steps, every=self.every)
 
-def alternating(D: Mapping[Term, float], G: Mapping[Term, float], k: int = 1) -> tuple[Turn, ...]:
+
+def alternating(D: Mapping[Term, Weight], G: Mapping[Term, Weight], k: int = 1) -> tuple[Turn, ...]:
     """Algorithm 1: k steps of D on fresh minibatches, then one of G on fresh noise."""
     return Turn({"D": D}, steps=k, joint=True), Turn({"G": G})
 
 
-def simultaneous(D: Mapping[Term, float], G: Mapping[Term, float]) -> tuple[Turn, ...]:
+def simultaneous(D: Mapping[Term, Weight], G: Mapping[Term, Weight]) -> tuple[Turn, ...]:
     """As the paper's published code plays: one forward pass serves both, and both step at once."""
     return (Turn({"D": D, "G": G}),)
 
@@ -259,6 +267,7 @@ class Game:
         prior: Prior,
         minibatch: int,
     ) -> None:
+        at_least(1, minibatch=minibatch)
         self.players = dict(players)
         self.turns = tuple(turns)
         self.prior = prior
@@ -309,7 +318,7 @@ class Game:
         last = len(turn.moves) - 1
         for n, (name, terms) in enumerate(turn.moves.items()):
             means = {term: term(r).mean() for term in terms}
-            losses = [weight * means[term] for term, weight in terms.items()]
+            losses = [weight_at(step, terms[term]) * mean for term, mean in means.items()]
             gradients[name] = torch.autograd.grad(
                 sum(losses[1:], losses[0]),
                 self.players[name].theta,
@@ -320,6 +329,11 @@ class Game:
         for name, gradient in gradients.items():
             self.players[name].move(gradient, step)
         return record | r.beliefs()
+
+
+def weight_at(step: int, weight: Weight) -> float:
+    """The number that a weight is in round `step`."""
+    return weight(step) if callable(weight) else weight
 
 
 def mix(*numbers: int) -> int:

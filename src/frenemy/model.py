@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frenemy import checkpoint, recipes
+from frenemy.checkpoint import Progress
 from frenemy.data import Dataset, Source, open_dataset
 from frenemy.engine import DeviceName, choose_device
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Recipe
-from frenemy.game import Game
+from frenemy.game import Game, mix
 from frenemy.run import Run
 
 CHUNK = 500  # samples drawn at a time: bounded memory, and noise that does not depend on the count
@@ -51,18 +52,25 @@ class Model:
     """The generator of a run, as its newest checkpoint has it.
 
     Attributes:
-        run: the run; step: the rounds that were played.
+        run: the run; progress: how far it had come.
         experiment: rebuilt from the run's recipe, with the checkpoint's weights.
     """
 
-    def __init__(self, run: Run, experiment: Experiment, step: int) -> None:
+    def __init__(self, run: Run, experiment: Experiment, progress: Progress) -> None:
         self.run = run
         self.experiment = experiment
-        self.step = step
+        self.progress = progress
 
     @classmethod
-    def load(cls, path: Path | str, device: DeviceName = "auto") -> Model:
+    def load(
+        cls, path: Path | str, device: DeviceName = "auto", *, recipe: Recipe | None = None
+    ) -> Model:
         """Loads a run; its data need not be there any more.
+
+        Args:
+            path: the run's directory.
+            device: where to compute.
+            recipe: the run's recipe, where it is not one of frenemy's own.
 
         Raises:
             FrenemyError: no run, no checkpoint, or one that its recipe's game does not fit.
@@ -74,12 +82,12 @@ class Model:
                 f"{path} has no checkpoint yet: go on with `frenemy train --resume {path}`"
             )
         tensors, progress = loaded
-        experiment = recipe_of(run)(_stand_in(run))
+        experiment = set_up(recipe or recipe_of(run), _stand_in(run), seed=0)
         stage = experiment.stages[progress.stage]
         experiment = Experiment([stage], experiment.source, experiment.prepare)
         checkpoint.restore(stage.game, tensors)
         stage.game.to(choose_device(device))
-        return cls(run, experiment, progress.step)
+        return cls(run, experiment, progress)
 
     @property
     def game(self) -> Game:
@@ -139,6 +147,20 @@ def reopen(run: Run) -> Dataset:
             f"{recorded['path']} has changed since {run.path} was begun: restore it, or begin anew"
         )
     return data
+
+
+def set_up(recipe: Recipe, data: Dataset, seed: int) -> Experiment:
+    """The recipe's experiment on the data; its initial weights are a function of the seed.
+
+    Raises:
+        FrenemyError: the recipe does not take its arguments, or not these data.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(mix(seed, 0, 2))  # no stage's seed
+        try:
+            return recipe(data)
+        except (TypeError, ValueError, KeyError) as error:
+            raise FrenemyError(f"the recipe fails on its arguments: {error}") from error
 
 
 def recipe_of(run: Run) -> Recipe:

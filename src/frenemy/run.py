@@ -21,10 +21,25 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+from safetensors import SafetensorError
 
 from frenemy.errors import FrenemyError
 
 CHECKPOINTS_KEPT = 2
+HEADER: dict[str, type | tuple[type, ...]] = {
+    "recipe": str,
+    "arguments": dict,
+    "seed": int,
+    "target": dict,
+    "device": str,
+    "threads": int,
+    "checkpoint_seconds": (int, float),
+    "tensorboard": bool,
+    "data": dict,
+    "versions": dict,
+}
+"""What every `run.json` holds."""
+
 DIGEST_LENGTH = 16  # hexadecimal digits of the sha256 in a checkpoint's name
 
 
@@ -41,22 +56,21 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
 def _commit(part: Path, write: Callable[[Path], object], name: Callable[[Path], Path]) -> Path:
     try:
         write(part)
-        with open(part, "rb") as file:
+        with open(part, "r+b") as file:
             os.fsync(file.fileno())
         final = name(part)
         part.replace(final)
         _sync_directory(final.parent)
-    except Exception as error:
+    except (OSError, ValueError, SafetensorError) as error:
+        raise writing_failed(part.parent, error) from error
+    finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        raise writing_failed(part.parent, error) from error
     return final
 
 
 def writing_failed(place: Path, error: Exception) -> FrenemyError:
     """The one-line error for a write into `place` that ended in `error`."""
-    if isinstance(error, FrenemyError):
-        return error
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(
         error  # safetensors reports the operating system's error as text
     )
@@ -80,6 +94,11 @@ def file_digest(path: Path) -> str:
     """The first 16 hexadecimal digits of the file's sha256."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_LENGTH]
+
+
+def step_of(checkpoint: Path) -> int:
+    """The number of rounds played at a checkpoint, from its file's name."""
+    return int(checkpoint.name.partition("-")[0])
 
 
 class Run:
@@ -107,14 +126,12 @@ class Run:
                 "or give another --out"
             )
         try:
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise FrenemyError(
-                    f"{path} exists and is not an empty directory: give another --out"
-                )
-            for name in ("samples", "checkpoints"):
-                (path / name).mkdir(parents=True)
+            path.mkdir(parents=True, exist_ok=True)
+            taken = [p for p in path.iterdir() if p.suffix != ".part"]  # a killed start's
         except OSError as error:
             raise writing_failed(path, error) from error
+        if taken:
+            raise FrenemyError(f"{path} is not an empty directory: give another --out")
         run = cls(path, dict(header))
         run.update()
         return run
@@ -132,8 +149,9 @@ class Run:
             raise FrenemyError(f"{path} holds no run (no run.json there)") from None
         except (OSError, ValueError) as error:
             raise FrenemyError(f"{path / 'run.json'} cannot be read: {error}") from None
-        if not isinstance(header, dict) or not isinstance(header.get("recipe"), str):
-            raise FrenemyError(f"{path / 'run.json'} is not a run's description")
+        for key, kind in HEADER.items():
+            if not isinstance(header, dict) or not isinstance(header.get(key), kind):
+                raise FrenemyError(f"{path / 'run.json'} is no run's description: {key} is wrong")
         return cls(path, header)
 
     def update(self, **fields: Any) -> None:
@@ -144,13 +162,15 @@ class Run:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Holds the run against a second process that would train it.
+        """Holds the run against a second process that would train it, and makes its folders.
 
         Raises:
             FrenemyError: another process holds it.
         """
         lock = filelock.FileLock(self.path / ".lock")
         try:
+            for name in ("samples", "checkpoints"):
+                (self.path / name).mkdir(exist_ok=True)
             lock.acquire(blocking=False)
         except filelock.Timeout:
             raise FrenemyError(f"{self.path} is being trained by another process") from None
@@ -196,6 +216,9 @@ class Run:
         for later in self.samples():
             if int(later.stem) > step:
                 later.unlink()
+        for damaged in self.checkpoints():  # or the round would have been taken up from there
+            if step_of(damaged) > step >= 0:
+                damaged.unlink()
         for part in self.path.rglob(".*.part"):  # what a kill left half-written
             part.unlink(missing_ok=True)
 
@@ -211,7 +234,7 @@ class Run:
         """The checkpoints' files, the newest first."""
         pattern = re.compile(r"\d{8,}-[0-9a-f]{16}\.safetensors")
         found = [p for p in (self.path / "checkpoints").glob("*") if pattern.fullmatch(p.name)]
-        return sorted(found, key=lambda p: int(p.name.split("-")[0]), reverse=True)
+        return sorted(found, key=step_of, reverse=True)
 
     def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> Path:
         """Has `write` fill the checkpoint of round `step`, and deletes all but the newest two.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import signal
 import threading
 import time
 import types
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -25,9 +27,9 @@ from frenemy.engine import DeviceName, choose_device
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Recipe, Stage
 from frenemy.game import mix
-from frenemy.model import generate, noise, recipe_of, reopen
+from frenemy.model import generate, noise, recipe_of, reopen, set_up
 from frenemy.pictures import enlarge, grid, save_picture
-from frenemy.run import Run
+from frenemy.run import Run, step_of
 
 LOG_EVERY = 50  # rounds
 SAMPLES = 64  # images in a sample grid
@@ -75,7 +77,8 @@ def train(
         recipe: such as `recipes.mnist2014`, or a `functools.partial` of it with other arguments.
         data: from `open_dataset`; the embedded digits if None.
         out: the run's directory, which must not hold one yet; `runs/RECIPE` with a number if None.
-        steps, epochs, minutes: when to stop, at most one of them; else where the recipe says.
+        steps, epochs, minutes: when to stop, at most one of them; else where the recipe says. All
+            stages count: a recipe with a preparing stage spends its first rounds there.
         seed: of everything random. The same seed gives the same run, bit for bit.
         device: where to compute.
         tensorboard: also write TensorBoard events into the run.
@@ -87,13 +90,22 @@ def train(
             loss or weight became infinite or NaN (`NotFinite`). The run keeps its last checkpoint.
         Interrupted: Ctrl-C or SIGTERM; the run was saved.
     """
-    if sum(limit is not None for limit in (steps, epochs, minutes)) > 1:
+    limits = {"steps": steps, "epochs": epochs, "minutes": minutes}
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    if len(given) > 1:
         raise FrenemyError("give one of --steps, --epochs and --minutes")
+    for name, limit in given.items():
+        if not 0 < limit < math.inf:
+            raise FrenemyError(f"--{name} {limit}: give a number above 0")
+    if seed < 0:
+        raise FrenemyError(f"--seed {seed}: give 0 or more")
+    where = choose_device(device)
+    writer = _event_writer() if tensorboard else None
     data = open_dataset(None) if data is None else data
-    experiment = build(recipe, data, seed)
+    experiment = set_up(recipe, data, seed)
     name, arguments = _name(recipe)
     if epochs is not None:
-        steps = experiment.rounds(Stage(experiment.game, epochs))
+        steps = experiment.rounds(experiment.stages[-1], epochs)
     elif steps is None and minutes is None:
         steps = sum(experiment.rounds(stage) for stage in experiment.stages)
     header = {
@@ -101,6 +113,8 @@ def train(
         "arguments": arguments,
         "seed": seed,
         "target": {"minutes": minutes} if minutes is not None else {"steps": steps},
+        "device": where.type,
+        "threads": torch.get_num_threads(),
         "checkpoint_seconds": checkpoint_seconds,
         "tensorboard": tensorboard,
         "data": {
@@ -114,17 +128,16 @@ def train(
             "torch": torch.__version__,
             "numpy": numpy.__version__,
         },
-        "threads": torch.get_num_threads(),
     }
     run = Run.create(Path(out) if out is not None else _free_name(name), header)
-    return _train(run, experiment, device, watcher)
+    return _train(run, experiment, where, writer, watcher)
 
 
 def resume(
     path: Path | str,
     *,
     recipe: Recipe | None = None,
-    device: DeviceName = "auto",
+    device: DeviceName | None = None,
     watcher: Watcher | None = None,
 ) -> Run:
     """Goes on with a run from its newest undamaged checkpoint, to the end that it was begun for.
@@ -135,28 +148,36 @@ def resume(
     Args:
         path: the run's directory.
         recipe: the run's recipe, where it is not one of frenemy's own.
-        device, watcher: as for `train`.
+        device: where to compute, if not where the run was begun, which bit-identity needs.
+        watcher: is called after every round.
 
     Raises:
         FrenemyError: as `train`; and no run there, its data gone or changed, another process
             training it, or all its checkpoints damaged.
     """
     run = Run.open(Path(path))
-    experiment = build(recipe or recipe_of(run), reopen(run), run.header["seed"])
-    return _train(run, experiment, device, watcher)
-
-
-def build(recipe: Recipe, data: Dataset, seed: int) -> Experiment:
-    """The recipe's experiment; its initial weights are a function of the seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(mix(seed, 0, 2))  # no stage's seed
-        return recipe(data)
+    where = choose_device(device or run.header["device"])
+    began_with = run.header["versions"].get("torch")
+    if (where.type, torch.__version__) != (run.header["device"], began_with):
+        warnings.warn(
+            f"{run.path} was begun on {run.header['device']} with torch {began_with}: "
+            "its last bits may differ from here on",
+            stacklevel=2,
+        )
+    writer = _event_writer() if run.header["tensorboard"] else None
+    experiment = set_up(recipe or recipe_of(run), reopen(run), run.header["seed"])
+    return _train(run, experiment, where, writer, watcher)
 
 
 def _name(recipe: Recipe) -> tuple[str, dict[str, Any]]:
+    """A recipe's name and all its arguments but the data, defaults included."""
+    function, given = recipe, {}
     if isinstance(recipe, functools.partial):
-        return recipe.func.__name__, dict(recipe.keywords)
-    return recipe.__name__, {}
+        function, given = recipe.func, recipe.keywords
+    arguments = inspect.signature(function).bind_partial(**given)
+    arguments.apply_defaults()
+    arguments.arguments.pop("data", None)
+    return function.__name__, dict(arguments.arguments)
 
 
 def _free_name(recipe: str) -> Path:
@@ -168,11 +189,25 @@ def _free_name(recipe: str) -> Path:
     return path
 
 
-def _train(run: Run, experiment: Experiment, device: DeviceName, watcher: Watcher | None) -> Run:
-    with run.lock(), torch.random.fork_rng(), _signals() as caught:
+def _train(
+    run: Run,
+    experiment: Experiment,
+    device: torch.device,
+    writer: EventWriter | None,
+    watcher: Watcher | None,
+) -> Run:
+    gpus = [device] if device.type == "cuda" else []
+    with run.lock(), torch.random.fork_rng(devices=gpus), _signals() as caught:
         torch.set_num_threads(run.header["threads"])  # sums in another order differ in last bits
-        training = Training(run, experiment, choose_device(device))
-        training.play(caught, watcher)
+        training = Training(run, experiment, device)
+        if writer is not None:
+            after = training.progress.step + 1  # what was written later will be written again
+            training.events = writer(str(run.path / "events"), purge_step=after)
+        try:
+            training.play(caught, watcher)
+        finally:
+            if training.events is not None:
+                training.events.close()
     return run
 
 
@@ -200,7 +235,7 @@ class Training:
         run.rewind(self.progress.step if loaded is not None else -1)
         for stage in experiment.stages:
             stage.game.to(device)
-        self._events = _open_events(run, self.progress.step)
+        self.events: Any = None
 
     @property
     def share_done(self) -> float:
@@ -241,31 +276,29 @@ class Training:
             self.save()
         if self.share_done < 1:
             raise Interrupted(
-                f"stopped after round {progress.step:,} and saved: "
+                f"stopped after round {progress.step:,}, all saved: "
                 f"go on with `frenemy train --resume {self.run.path}`",
                 caught[0],
             )
 
     def save(self) -> None:
-        """Writes a checkpoint, after a check that every weight is finite."""
+        """Writes a checkpoint, after a check that all weights and optimiser states are finite."""
         self._collect()
         game = self.experiment.stages[self.progress.stage].game
         for name, player in game.players.items():
-            for key, value in player.net.state_dict().items():
+            for key, value in player.state().items():
                 if not torch.isfinite(value).all():
-                    raise NotFinite(self._not_finite(self.progress.step, name, f"weight {key}"))
+                    raise NotFinite(self._not_finite(self.progress.step, name, key))
+        if self.events is not None:
+            self.events.flush()
         checkpoint.save(self.run, game, self.progress)
 
     def _not_finite(self, step: int, player: str, what: str) -> str:
         kept = self.run.checkpoints()
-        last = (
-            f"the checkpoint of round {int(kept[0].name.split('-')[0]):,} is kept"
-            if kept
-            else ("there is no checkpoint yet")
-        )
+        last = f"that of round {step_of(kept[0]):,} is kept" if kept else "there is none yet"
         return (
-            f"round {step:,}: {player}'s {what} is not finite; {last} in {self.run.path}: "
-            "try a lower --rate"
+            f"round {step:,}: {player}'s {what} is not finite: try a lower --rate "
+            f"(checkpoints in {self.run.path}: {last})"
         )
 
     def _collect(self) -> None:
@@ -273,10 +306,11 @@ class Training:
         sums, counts = self.progress.sums, self.progress.counts
         for step, record in self._recent:
             numbers = torch.stack(list(record.values())).tolist()
+            wrong = [k for k, n in zip(record, numbers, strict=True) if not math.isfinite(n)]
+            if wrong:
+                player, _, term = min(wrong, key=lambda k: "/" not in k).rpartition("/")
+                raise NotFinite(self._not_finite(step, player or "D", f"term {term}"))
             for key, number in zip(record, numbers, strict=True):
-                if not math.isfinite(number):
-                    player, _, term = key.rpartition("/")
-                    raise NotFinite(self._not_finite(step, player or "D", f"term {term}"))
                 sums[key] = sums.get(key, 0.0) + number
                 counts[key] = counts.get(key, 0) + 1
         self._recent.clear()
@@ -288,9 +322,9 @@ class Training:
         means = {key: total / progress.counts[key] for key, total in progress.sums.items()}
         self.row = {"step": progress.step, "epoch": round(epoch, 6), **means}
         self.run.log(self.row)
-        if self._events is not None:
+        if self.events is not None:
             for key, value in means.items():
-                self._events.add_scalar(key, value, progress.step)
+                self.events.add_scalar(key, value, progress.step)
         progress.sums, progress.counts = {}, {}
 
     def _draw_samples(self, stage: Stage) -> None:
@@ -305,16 +339,17 @@ def is_sample_step(step: int) -> bool:
     return step in {round(decade * 10 ** (i / 10)) for i in range(10)}
 
 
-def _open_events(run: Run, step: int) -> Any:
-    if not run.header.get("tensorboard"):
-        return None
+EventWriter = Callable[..., Any]
+
+
+def _event_writer() -> EventWriter:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise FrenemyError(
             "--tensorboard needs TensorBoard: pip install 'frenemy[tensorboard]'"
         ) from None
-    return SummaryWriter(str(run.path / "events"), purge_step=step + 1)
+    return SummaryWriter
 
 
 @contextmanager

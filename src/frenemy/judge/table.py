@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frenemy.judge.parzen import GRIDS, Parzen, parzen
+from frenemy.judge.parzen import GRIDS, Parzen, parzen_on_grids
 from frenemy.run import write_atomically
 
 PUBLISHED = {
@@ -52,13 +52,11 @@ def parzen_table(
         valid: images to choose sigma on; test: images to report on.
         grids: names from `GRIDS`.
     """
-    real, chosen = _unit(test), _unit(valid)
-    rows, grids = [], tuple(grids)
+    real, chosen = unit_pixels(test), unit_pixels(valid)
+    rows, sigmas = [], {grid: GRIDS[grid] for grid in grids}
     for label, images in ((name, fake), ("training images as samples", train)):
-        samples = _unit(images)
-        for grid in grids:
-            result = parzen(real=real, valid=chosen, fake=samples, sigmas=GRIDS[grid])
-            rows.append(Row(label, len(images), grid, result))
+        results = parzen_on_grids(real=real, valid=chosen, fake=unit_pixels(images), grids=sigmas)
+        rows += [Row(label, len(images), grid, result) for grid, result in results.items()]
     if test.shape[1:] in PUBLISHED:
         label, result = PUBLISHED[test.shape[1:]]
         rows.append(Row(label, 10_000, "authors", result))
@@ -71,5 +69,6 @@ def save_table(rows: Sequence[Row], path: Path) -> Path:
     return write_atomically(path, lambda part: part.write_text(text, "utf-8"))
 
 
-def _unit(images: NDArray[np.uint8]) -> Tensor:
+def unit_pixels(images: NDArray[np.uint8]) -> Tensor:
+    """uint8 pixels as float32 in [0, 1], of the same shape."""
     return torch.from_numpy(np.array(images)).float().div_(255)

@@ -10,7 +10,7 @@ from torch import nn
 from typing_extensions import Doc
 
 from frenemy.data import Dataset
-from frenemy.experiment import Experiment, Stage, require_shape
+from frenemy.experiment import MNIST_HINT, Experiment, Stage, require_shape
 from frenemy.game import Game, Player, Prior, Turn
 from frenemy.nets.layers import ToUnit
 from frenemy.nets.mlp import maxout_discriminator, rectifier_generator
@@ -22,13 +22,13 @@ def mnist(
     data: Dataset,
     *,
     objective: Annotated[ObjectiveName, Doc("what both players play for")] = "pairing",
-    gamma: Annotated[float, Doc("weight of the R1 and R2 penalties")] = 1.0,
+    gamma: Annotated[float, Doc("weight of the R1 and R2 penalties, at first")] = 0.3,
     rate: Annotated[float, Doc("initial learning rate of both players' Adam")] = 1e-3,
     averaging: Annotated[float, Doc("decay of the average of G's weights, a round")] = 0.9999,
     minibatch: Annotated[int, Doc("images in a minibatch")] = 100,
 ) -> Experiment:
-    """Our best MLP game for MNIST, with G and D of the sizes of the 2014 paper's."""
-    require_shape(data, "mnist", (1, 28, 28), hint="give MNIST by --data, or play digits2014")
+    """Our best MNIST game with G and D of the 2014 paper's sizes."""
+    require_shape(data, "mnist", (1, 28, 28), hint=MNIST_HINT)
     prior = Prior("uniform", 100)
     mean = torch.from_numpy(data.train.mean())
     G = rectifier_generator(prior.size, data.shape, mean)
@@ -46,9 +46,13 @@ def mnist(
         "G": Player(G, adam(G), schedule=schedule, averaging=averaging),
     }
     lazy = 4  # rounds from one penalty to the next
+
+    def weight(t: int) -> float:
+        return lazy * gamma * min(1.0, 1000 / max(t, 1))
+
     turns = [
         Turn({"D": {terms.d: 1.0}}, joint=True),
-        Turn({"D": {r1: lazy * gamma, r2: lazy * gamma}}, every=lazy),
+        Turn({"D": {r1: weight, r2: weight}}, every=lazy),
         Turn({"G": {terms.g: 1.0}}),
     ]
     return Experiment([Stage(Game(players, turns, prior, minibatch), 200)], data.train)

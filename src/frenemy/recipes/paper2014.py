@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from typing_extensions import Doc
 
 from frenemy.data import Dataset
-from frenemy.experiment import Experiment, Stage, require_shape
+from frenemy.errors import FrenemyError, at_least
+from frenemy.experiment import MNIST_HINT, Experiment, Stage, require_shape
 from frenemy.game import Game, Player, Prior, Turn, alternating
 from frenemy.game import simultaneous as play_simultaneously
 from frenemy.nets.conv2014 import maxout_convolutions, transposed_generator
@@ -49,7 +50,7 @@ def mnist2014(
     minibatch: Minibatch = 100,
 ) -> Experiment:
     """The MNIST game of Table 1 of Goodfellow et al. (2014): Parzen 225 ± 2 nats there."""
-    require_shape(data, "mnist2014", (1, 28, 28), hint="give MNIST by --data, or play digits2014")
+    require_shape(data, "mnist2014", (1, 28, 28), hint=MNIST_HINT)
     return _digits(data, objective, k, simultaneous, rate, minibatch)
 
 
@@ -76,7 +77,7 @@ def faces2014(
     minibatch: Minibatch = 100,
 ) -> Experiment:
     """The Toronto Face Database game of Table 1, in two stages: Parzen 2057 ± 26 nats there."""
-    hint = "add --size 48, or play digits2014"
+    hint = "give grey faces by --data with --size 48, or play digits2014"
     require_shape(data, "faces2014", (1, 48, 48), hint=hint)
     prior = Prior("gaussian", 100)
     mean = torch.from_numpy(data.train.mean())
@@ -115,7 +116,7 @@ def cifar2014(
     minibatch: Minibatch = 100,
 ) -> Experiment:
     """The fully connected CIFAR-10 game of Figure 3 c, on contrast-normalised images."""
-    require_shape(data, "cifar2014", (3, 32, 32), hint="give CIFAR-10 by --data, or add --size 32")
+    require_shape(data, "cifar2014", (3, 32, 32), hint=CIFAR_HINT)
     prior = Prior("gaussian", 100)
     G = nn.Sequential(
         linear(prior.size, 8000, 0.05),
@@ -141,8 +142,7 @@ def cifar2014_conv(
     minibatch: Minibatch = 128,
 ) -> Experiment:
     """The convolutional CIFAR-10 game of Figure 3 d, on contrast-normalised images."""
-    hint = "give CIFAR-10 by --data, or add --size 32"
-    require_shape(data, "cifar2014_conv", (3, 32, 32), hint=hint)
+    require_shape(data, "cifar2014_conv", (3, 32, 32), hint=CIFAR_HINT)
     prior = Prior("gaussian", 100)
     G = nn.Sequential(transposed_generator(prior.size), Scale(1 / CONTRAST_RANGE))
     D = nn.Sequential(Scale(CONTRAST_RANGE), maxout_convolutions())
@@ -152,6 +152,11 @@ def cifar2014_conv(
 
 EPOCHS = 250.0
 """The published code has no stopping rule for digits and CIFAR-10; the momentum settles here."""
+
+CIFAR_HINT = (
+    "give CIFAR-10's python batches (cs.toronto.edu/~kriz/cifar.html) by --data, "
+    "or colour pictures with --size 32"
+)
 
 CONTRAST = 55.0
 CONTRAST_RANGE = 3.0
@@ -165,7 +170,7 @@ def normalise_contrast(x: Tensor) -> Tensor:
     (B, C, H, W) -> (B, C, H, W). Goodfellow et al. (2013), Maxout Networks, section 5.2.
     """
     x = x - x.mean(dim=(1, 2, 3), keepdim=True)
-    norms = x.flatten(1).norm(dim=1).clamp_(min=1e-8)
+    norms = x.flatten(1).norm(dim=1).clamp_(min=1e-3)  # a blank image stays blank
     return x * (CONTRAST / CONTRAST_RANGE / norms)[:, None, None, None]
 
 
@@ -197,6 +202,9 @@ def _game(
     minibatch: int,
     limit: float | None = None,
 ) -> Game:
+    at_least(1, minibatch=minibatch, k=k)
+    if simultaneous and k != 1:
+        raise FrenemyError(f"--k {k} is for alternating play: leave out --simultaneous")
     schedule = schedule2014(rate, rounds_per_epoch=len(data.train) / (minibatch * k))
 
     def player(net: nn.Module) -> Player:

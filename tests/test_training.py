@@ -1,0 +1,238 @@
+"""Training in this process: every kind of game, stopped after every round, ends bit for bit."""
+
+import functools
+import warnings
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from frenemy import Model, resume, train
+from frenemy.data import open_dataset
+from frenemy.errors import FrenemyError
+from frenemy.experiment import Experiment, Stage
+from frenemy.game import Game, Player, Prior, Turn, alternating, simultaneous
+from frenemy.nets.layers import Dropout
+from frenemy.objectives import minimax_d, nonsaturating_g, pairing_d, pairing_g
+from frenemy.penalties import r1, r2
+from frenemy.run import Run
+from frenemy.training import NotFinite, is_sample_step
+
+
+class Stopped(Exception):
+    """What the watcher of these tests raises."""
+
+
+def players(shape, optimiser, averaging=None, schedule=None):
+    """G and D of a few weights, with dropout and with batch statistics."""
+    pixels = int(np.prod(shape))
+    G = nn.Sequential(
+        nn.Linear(3, 8),
+        nn.BatchNorm1d(8),
+        nn.Linear(8, pixels),
+        nn.Tanh(),
+        nn.Unflatten(1, shape),
+    )
+    D = nn.Sequential(
+        nn.Flatten(), Dropout(0.8), nn.Linear(pixels, 8), nn.Softplus(), nn.Linear(8, 1)
+    )
+    D.append(nn.Flatten(0))
+    return {
+        "D": Player(D, optimiser(D), schedule=schedule),
+        "G": Player(G, optimiser(G), schedule=schedule, averaging=averaging),
+    }
+
+
+def sgd(net):
+    return torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.5)
+
+
+def adam(net):
+    return torch.optim.Adam(net.parameters(), lr=0.01, betas=(0.0, 0.9), fused=True)
+
+
+def plain(data, *, rate: float = 0.1):
+    return one_stage(data, players(data.shape, sgd), [*ALTERNATING])
+
+
+def lazy(data):
+    turns = [
+        Turn({"D": {pairing_d: 1.0}}, steps=2, joint=True),
+        Turn({"D": {r1: lambda t: 1 / (1 + t), r2: 0.5}}, every=4),
+        Turn({"G": {pairing_g: 1.0}}),
+    ]
+    schedule = lambda t: {"lr": 0.01 / (1 + t)}  # noqa: E731
+    return one_stage(data, players(data.shape, adam, 0.99, schedule), turns)
+
+
+def at_once(data):
+    turns = simultaneous({minimax_d: 0.5}, {nonsaturating_g: 1.0})
+    return one_stage(data, players(data.shape, adam, 0.9), turns)
+
+
+def two_stages(data):
+    first = players(data.shape, sgd)
+    second = players(data.shape, adam, 0.9)
+    both = nn.Sequential(nn.Linear(3, 3), first["G"].net)  # the first stage prepares its G
+    second["G"] = Player(both, adam(both), averaging=0.9)
+    games = [Game(p, ALTERNATING, Prior("gaussian", 3), 100) for p in (first, second)]
+    epochs = 4 * 100 / len(data.train)  # four rounds
+    return Experiment([Stage(games[0], epochs), Stage(games[1], epochs)], data.train)
+
+
+ALTERNATING = alternating({minimax_d: 1.0}, {nonsaturating_g: 1.0})
+RECIPES = [plain, lazy, at_once, two_stages]
+ROUNDS = 7
+
+
+def one_stage(data, players, turns):
+    game = Game(players, turns, Prior("uniform", 3), 20)
+    return Experiment([Stage(game, 1)], data.train)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_dataset(None)
+
+
+def outcome(path):
+    run = Run.open(path)
+    tensors = safetensors.torch.load_file(run.checkpoints()[0])
+    return {
+        "tensors": {key: value.numpy().tobytes() for key, value in tensors.items()},
+        "log": run.rows(),
+        "pictures": {p.name: p.read_bytes() for p in run.samples()},
+    }
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_run_stopped_after_every_round_ends_bit_identical(recipe, digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("frenemy.training.LOG_EVERY", 3)  # so that rows straddle the stops
+    settings = {"steps": ROUNDS, "seed": 5}
+    train(recipe, digits, out=tmp_path / "whole", **settings)
+
+    def stop(training):
+        training.save()
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        train(recipe, digits, out=tmp_path / "parts", watcher=stop, **settings)
+    for done in range(1, ROUNDS):
+        assert int(Run.open(tmp_path / "parts").checkpoints()[0].name[:8]) == done
+        torch.rand(1)  # nothing may depend on the generator outside
+        with pytest.raises(Stopped):
+            resume(tmp_path / "parts", recipe=recipe, watcher=stop)
+    resume(tmp_path / "parts", recipe=recipe)
+    assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+    assert [row["step"] for row in Run.open(tmp_path / "whole").rows()] == [3, 6]
+
+
+def test_the_users_random_numbers_are_left_alone(digits, tmp_path):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    train(plain, digits, out=tmp_path / "run", steps=2)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_damaged_newest_checkpoint_is_replaced_and_the_end_is_the_same(digits, tmp_path):
+    paths = [tmp_path / name for name in ("whole", "damaged")]
+    for path in paths:
+        train(lazy, digits, out=path, steps=6, watcher=lambda t: t.save())
+    newest = Run.open(paths[1]).checkpoints()[0]
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match="is damaged"):
+        resume(paths[1], recipe=lazy)
+    assert outcome(paths[1]) == outcome(paths[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        resume(paths[1], recipe=lazy)  # the damaged one is gone
+
+
+def test_a_weight_that_is_not_finite_is_never_saved(digits, tmp_path):
+    def spoil(training):
+        if training.progress.step == 3:
+            training.experiment.game.nets["D"][2].weight.data[0, 0] = torch.inf
+        training.save()
+
+    with pytest.raises(NotFinite, match=r"round 3: D's net\.2\.weight .*that of round 2 is kept"):
+        train(plain, digits, out=tmp_path / "run", steps=5, watcher=spoil)
+    assert [int(p.name[:8]) for p in Run.open(tmp_path / "run").checkpoints()] == [2, 1]
+
+
+def test_an_optimiser_state_that_is_not_finite_is_never_saved(digits, tmp_path):
+    def spoil(training):
+        player = training.experiment.game.players["G"]
+        player.optimiser.state[player.theta[0]]["exp_avg_sq"][0, 0] = torch.inf
+        training.save()
+
+    with pytest.raises(NotFinite, match=r"round 1: G's optimiser\.0\.exp_avg_sq"):
+        train(lazy, digits, out=tmp_path / "run", steps=5, watcher=spoil)
+
+
+@pytest.mark.parametrize(
+    ("limit", "rounds"),
+    [({"steps": 3}, 3), ({"epochs": 0.5}, 36), ({}, 72)],  # 1,439 images by 20
+)
+def test_when_to_stop(digits, tmp_path, limit, rounds):
+    run = train(plain, digits, out=tmp_path / "run", **limit)
+    assert int(run.checkpoints()[0].name[:8]) == rounds
+
+
+def test_minutes_count_over_all_parts_of_a_run(digits, tmp_path):
+    seen = []
+
+    def watch(training):
+        seen.append(training.progress.seconds)
+        if len(seen) == 5:
+            training.save()
+            raise Stopped
+
+    path = tmp_path / "run"
+    with pytest.raises(Stopped):
+        train(plain, digits, out=path, minutes=0.01, watcher=watch)
+    resume(path, recipe=plain, watcher=watch)
+    assert seen == sorted(seen) and seen[-2] < 0.6 <= seen[-1]  # .01 minutes
+
+
+@pytest.mark.parametrize(
+    "settings", [{"steps": 0}, {"epochs": -1}, {"minutes": float("nan")}, {"seed": -1}]
+)
+def test_numbers_without_sense_are_refused_before_anything_is_written(digits, tmp_path, settings):
+    with pytest.raises(FrenemyError):
+        train(plain, digits, out=tmp_path / "run", **settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_device_leaves_no_directory(digits, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(FrenemyError, match="cuda"):
+        train(plain, digits, out=tmp_path / "run", steps=1, device="cuda")
+    assert not (tmp_path / "run").exists()
+
+
+def test_own_recipes_are_recorded_with_defaults_and_load_with_the_recipe(digits, tmp_path):
+    run = train(functools.partial(plain), digits, out=tmp_path / "run", steps=1)
+    assert (run.header["recipe"], run.header["arguments"]) == ("plain", {"rate": 0.1})
+    with pytest.raises(FrenemyError, match="not frenemy's own"):
+        Model.load(run.path)
+    assert Model.load(run.path, recipe=plain).sample(3).shape == (3, 1, 8, 8)
+
+
+def test_events_of_tensorboard_read_back(digits, tmp_path, monkeypatch):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    monkeypatch.setattr("frenemy.training.LOG_EVERY", 2)
+    run = train(plain, digits, out=tmp_path / "run", steps=6, tensorboard=True)
+    events = accumulator.EventAccumulator(str(run.path / "events")).Reload()
+    scalars = {e.step: e.value for e in events.Scalars("D/minimax_d")}
+    # events hold float32
+    assert scalars == pytest.approx({r["step"]: r["D/minimax_d"] for r in run.rows()}, rel=1e-6)
+
+
+def test_samples_are_drawn_ten_times_a_decade():
+    steps = [step for step in range(2001) if is_sample_step(step)]
+    assert steps[:10] == [1, 2, 3, 4, 5, 6, 8, 10, 13, 16]
+    assert steps[-4:] == [1000, 1259, 1585, 1995]
