@@ -1,10 +1,14 @@
 """The README's commands do what it says."""
 
+import os
 import re
 import shlex
+import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from frenemy.cli import main
 
@@ -24,15 +28,36 @@ def test_every_verb_is_shown():
     assert verbs == expected
 
 
-def test_the_commands_run(tmp_path, monkeypatch, real_data):
+def write_idx(folder: Path) -> None:
+    """A small data set in MNIST's format: blurred dots."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for part, count in (("train", 300), ("t10k", 60)):
+        coarse = random.integers(0, 256, (count, 7, 7), np.uint8)
+        images = coarse.repeat(4, axis=1).repeat(4, axis=2)
+        header = struct.pack(">4i", 0x803, *images.shape)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        labels = struct.pack(">2i", 0x801, count) + bytes(i % 10 for i in range(count))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(labels)
+
+
+def test_the_commands_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mnist").symlink_to(real_data / "mnist")
-    (tmp_path / "pictures").symlink_to(real_data / "mnist")
+    real = Path(os.environ.get("FRENEMY_DATA", "")).absolute() / "mnist"
+    if real.is_dir():
+        (tmp_path / "mnist").symlink_to(real)
+    else:
+        write_idx(tmp_path / "mnist")
+    (tmp_path / "pictures").mkdir()
+    for i, mode in enumerate(("L", "RGB", "RGBA", "P")):
+        Image.new(mode, (40 + i, 50), i).save(tmp_path / "pictures" / f"{mode}.png")
     for _, *arguments in commands():
         if "--minutes" in arguments:  # the same command, for as long as a test may take
             at = arguments.index("--minutes")
             arguments[at : at + 2] = ["--steps", "30"]
         assert main(arguments) == 0, arguments
+    for made in ("samples.png", "walk.png", "walk.webp", "film.webp", "run/judge.json"):
+        assert (tmp_path / made).stat().st_size > 0
 
 
 def test_the_python_example_runs(tmp_path, monkeypatch):
