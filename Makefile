@@ -15,7 +15,7 @@ DEMO := demo/$(shell date +%Y%m%d-%H%M%S)
 
 # Two networks play the 2014 game on real digits; then you see what came out and how good it is.
 demo: .venv/ready
-	$(BIN)/frenemy train digits2014 --out $(DEMO)
+	$(BIN)/frenemy train digits --out $(DEMO)
 	$(BIN)/frenemy film $(DEMO)
 	$(BIN)/frenemy walk $(DEMO)
 	$(BIN)/frenemy neighbours $(DEMO)

@@ -24,7 +24,7 @@ class Dropout(nn.Module):
         words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64, device=x.device)
         bits = words.random_(-(2**63), None).view(torch.int16)[: x.numel()].view(x.shape)
         below = round(self.keep * 2**16) - 2**15
-        mask = bits.float().lt_(below).mul_(1 / self.keep)  # floats: boolean masks cost 6 times more
+        mask = bits.float().lt_(below).mul_(1 / self.keep)  # boolean masks cost 6 times more
         return x * mask.to(x.dtype)
 
     def extra_repr(self) -> str:

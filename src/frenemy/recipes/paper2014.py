@@ -63,7 +63,7 @@ def digits2014(
     rate: Rate = 0.1,
     minibatch: Minibatch = 100,
 ) -> Experiment:
-    """The MNIST game at any size: by default on the 8x8 digits that come with frenemy."""
+    """The paper's MNIST game at any size, by default 8x8 digits, on which it collapses."""
     return _digits(data, objective, k, simultaneous, rate, minibatch)
 
 
