@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from frenemy.nets.layers import Dropout
-from frenemy.nets.mlp import LargestPiece, Logit, Maxout, linear
+from frenemy.nets.mlp import Logit, Maxout, largest_piece, linear
 
 Convolution = TypeVar("Convolution", nn.Conv2d, nn.ConvTranspose2d)
 
@@ -72,8 +72,7 @@ class MaxoutConvolution(nn.Module):
         self.pieces = pieces
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.convolution(x).unflatten(1, (self.pieces, -1))
-        return LargestPiece.apply(y)  # pyright: ignore[reportReturnType]
+        return largest_piece(self.convolution(x).unflatten(1, (self.pieces, -1)))
 
     def extra_repr(self) -> str:
         return f"pieces={self.pieces}"

@@ -52,6 +52,11 @@ class LargestPiece(torch.autograd.Function):
         return wins * gradients[0].unsqueeze(1)
 
 
+def largest_piece(y: Tensor) -> Tensor:
+    """The largest of the pieces of every unit: (B, pieces, ...) -> (B, ...)."""
+    return LargestPiece.apply(y)  # pyright: ignore[reportReturnType] (torch leaves it untyped)
+
+
 class Maxout(nn.Module):
     """Each unit is the largest of `pieces` linear maps: (B, n_in) -> (B, units).
 
@@ -64,7 +69,7 @@ class Maxout(nn.Module):
         self.pieces = pieces
 
     def forward(self, x: Tensor) -> Tensor:
-        return LargestPiece.apply(self.linear(x).unflatten(1, (self.pieces, -1)))  # pyright: ignore
+        return largest_piece(self.linear(x).unflatten(1, (self.pieces, -1)))
 
     def extra_repr(self) -> str:
         return f"pieces={self.pieces}"
