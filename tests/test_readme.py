@@ -63,7 +63,7 @@ def test_the_commands_run(tmp_path, monkeypatch):
 def test_the_python_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    short, changes = re.subn(r"steps=[\d_]+", "steps=20", code)
+    short, changes = re.subn(r"steps=[\d_]+", "steps=60", code)  # one row in the log
     assert changes == 1
     exec(compile(short, "README.md", "exec"), {})
     assert (tmp_path / "samples.png").exists()
