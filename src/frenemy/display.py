@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ class TrainingDisplay:
 
     def __init__(self) -> None:
         self._bar = Progress(
-            _Round(),
-            BarColumn(bar_width=20),
+            _Round(Column(no_wrap=True)),
+            BarColumn(bar_width=8),
             TextColumn("{task.fields[rate]:.1f}/s"),
             TextColumn("{task.fields[values]}"),
             TimeRemainingColumn(),
@@ -137,7 +137,7 @@ class TrainingDisplay:
                 losses.setdefault(player, value)  # the first term: the objective itself
             elif "(" in key:
                 losses[key] = value
-        values = "  ".join(f"{key} {value:.3f}" for key, value in losses.items())
+        values = " ".join(f"{key} {value:.3f}" for key, value in losses.items())
         self._bar.update(
             self._task,
             completed=training.share_done,
