@@ -13,7 +13,7 @@ DEMO := demo/$(shell date +%Y%m%d-%H%M%S)
 	$(PIP) --editable '.[test]'
 	touch $@
 
-# Two networks play the 2014 game on real digits; then you see what came out and how good it is.
+# Networks of 2014 play our own objective on real digits, on which the 2014 settings collapse.
 demo: .venv/ready
 	$(BIN)/frenemy train digits --out $(DEMO)
 	$(BIN)/frenemy film $(DEMO)

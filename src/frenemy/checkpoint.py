@@ -83,7 +83,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Progress]:
         raise ValueError("its content does not match the digest in its name")
     with safetensors.safe_open(path, framework="pt") as file:
         progress = Progress(**json.loads(file.metadata()["frenemy"]))
-        return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118
+        return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118 (a file, no dict)
 
 
 def restore(game: Game, tensors: Mapping[str, Tensor]) -> None:
