@@ -18,8 +18,7 @@ import tyro
 from tyro.conf import Positional
 
 from frenemy.judge.neighbours import compare_with_training
-from frenemy.judge.parzen import GRIDS, parzen_on_grids
-from frenemy.judge.table import unit_pixels
+from frenemy.judge.parzen import GRIDS, parzen_on_grids, unit_pixels
 from frenemy.model import Model
 
 

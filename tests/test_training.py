@@ -110,6 +110,7 @@ def outcome(path):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_run_stopped_after_every_round_ends_bit_identical(recipe, digits, tmp_path, monkeypatch):
     monkeypatch.setattr("frenemy.training.LOG_EVERY", 3)  # so that rows straddle the stops
+    monkeypatch.setattr("frenemy.training.TICK", 2)  # and so do the looks at the game's health
     settings = {"steps": ROUNDS, "seed": 5}
     train(recipe, digits, out=tmp_path / "whole", **settings)
 

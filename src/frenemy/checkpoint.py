@@ -27,6 +27,7 @@ class Progress:
         stage: the index of the experiment's stage that the last of them belonged to.
         seconds: spent playing them.
         sums, counts: of every recorded value since the last row of the log.
+        memory: what the next look at the game's health needs to know of the last one.
     """
 
     step: int = 0
@@ -34,6 +35,7 @@ class Progress:
     seconds: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    memory: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         whole = all(isinstance(n, int) and n >= 0 for n in (self.step, self.stage))
@@ -69,7 +71,7 @@ def load(run: Run) -> tuple[dict[str, Tensor], Progress] | None:
     paths = run.checkpoints()
     for path in paths:
         try:
-            return _read(path)
+            return read(path)
         except (OSError, ValueError, TypeError, KeyError, RecursionError, SafetensorError) as error:
             reason = " ".join(str(error).split())
             warnings.warn(f"{path} is damaged ({reason}): trying the one before it", stacklevel=2)
@@ -78,7 +80,8 @@ def load(run: Run) -> tuple[dict[str, Tensor], Progress] | None:
     return None
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], Progress]:
+def read(path: Path) -> tuple[dict[str, Tensor], Progress]:
+    """One checkpoint's tensors and progress; `load` tells what a damaged one raises."""
     if file_digest(path) != path.stem.split("-")[1]:
         raise ValueError("its content does not match the digest in its name")
     with safetensors.safe_open(path, framework="pt") as file:

@@ -48,6 +48,8 @@ class TrainOptions:
         device: where to compute; a resumed run goes on where it was begun.
         tensorboard: also write TensorBoard events.
         checkpoint_seconds: the least time between checkpoints.
+        keep_checkpoints: how many are kept, the newest; `judge --all-checkpoints` draws its curves
+            from them.
         dry_run: print the game and stop.
         resume: go on with this run to the end it was begun for.
     """
@@ -63,6 +65,7 @@ class TrainOptions:
     device: DeviceName = "auto"
     tensorboard: bool = False
     checkpoint_seconds: float = 60.0
+    keep_checkpoints: int = 2
     dry_run: bool = False
     resume: Path | None = None
 
@@ -103,6 +106,7 @@ def train(options: OmitArgPrefixes[TrainOptions], recipe: Any = None) -> None:
                 device=options.device,
                 tensorboard=options.tensorboard,
                 checkpoint_seconds=options.checkpoint_seconds,
+                keep_checkpoints=options.keep_checkpoints,
                 watcher=display,
             )
     newest = run.samples()[-1]
@@ -241,39 +245,167 @@ def neighbours(
     _say(save_picture(picture, out or run / "neighbours.png"))
 
 
+@dataclasses.dataclass(frozen=True)
+class JudgeOptions:
+    """By what, and how.
+
+    Attributes:
+        against: the real images; those that the run was trained on, if it is one.
+        metrics: fid, kid, is, precision, recall, density, coverage, two-sample, vendi, copying,
+            within-class-diversity, parzen; and, only when asked for, the slow ones: fid-infinity,
+            sliced-wasserstein, ais.
+        features: what images are compared by: pixels, random, classifier-NAME, inception,
+            inception-clean or FILE.onnx; a classifier that was trained on these images if there
+            is one, else random.
+        samples: how many images of each.
+        seed: of all that is drawn.
+        size: bring all images to size x size first.
+        fit: how: crop the centre, or stretch.
+        umap: draw the embedding by UMAP, if it is installed, and not by principal components.
+        all_checkpoints: also judge the run's earlier checkpoints, and draw curves.
+        out: the report's .json, beside which the page lies as .html; judge.json in the run.
+        device: where to compute.
+        train_features: train a classifier on this labelled set first, for --features.
+        name: of that classifier; that of the set, if none is given.
+    """
+
+    against: Path | None = None
+    metrics: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    samples: int = 10_000
+    seed: int = 0
+    size: int | None = None
+    fit: Fit = "crop"
+    umap: bool = False
+    all_checkpoints: bool = False
+    out: Out = None
+    device: DeviceName = "auto"
+    train_features: Path | None = None
+    name: str | None = None
+
+
 def judge(
-    run: RunPath,
-    data: Path | None = None,
-    samples: int = 10_000,
-    seed: int = 0,
-    device: DeviceName = "auto",
+    options: OmitArgPrefixes[JudgeOptions],
+    target: Annotated[Positional[Path | None], arg(metavar="TARGET")] = None,
 ) -> None:
-    """Estimate the log-likelihood of test images by Parzen windows, as the paper's Table 1 does.
+    """Measure how good samples are: frenemy judge RUN, or FOLDER --against FOLDER.
 
     Args:
-        run: the run's directory, which gets the table as judge.json.
-        data: the data to judge by, if not where the run found them.
-        samples: how many to draw; the paper takes 10,000.
-        seed: of the noise.
-        device: where to compute.
+        options: by what, and how.
+        target: a run, or images: a folder, an .npz.
     """
-    from frenemy.display import console, parzen_rows
-    from frenemy.judge.table import parzen_table, save_table
-    from frenemy.model import Model
+    from frenemy.display import console, report_rows, working
 
-    at_least(2, samples=samples)
-    at_least(0, seed=seed)
-    model = Model.load(run, device)
-    parts = model.data(data)
-    rows = parzen_table(
-        name=f"{run} (round {model.progress.step:,})",
-        fake=model.sample(samples, seed=seed),
-        train=model.as_seen(parts.train.random(samples, seed=seed)),
-        valid=model.as_seen(parts.valid.images[:1000]),
-        test=model.as_seen(parts.test.images[:10_000]),
-    )
-    console.print(parzen_rows(rows))
-    _say(save_table(rows, run / "judge.json"))
+    features = options.features
+    if options.train_features is not None:
+        features = (*features, _train_features(options))
+        if target is None:
+            return
+    if target is None:
+        raise FrenemyError("judge what? give a run, or a folder or .npz with --against SOURCE")
+    at_least(2, samples=options.samples)
+    at_least(0, seed=options.seed)
+    from frenemy import judging
+    from frenemy.data import open_dataset, open_images
+    from frenemy.engine import choose_device
+    from frenemy.model import Model
+    from frenemy.run import write_atomically
+
+    is_run = (target / "run.json").exists()
+    out = options.out or (target / "judge.json" if is_run else Path("judge.json"))
+    if out.suffix != ".json":
+        raise FrenemyError(f"--out {out}: the report is a .json file")
+    how: dict[str, Any] = {
+        "metrics": options.metrics,
+        "features": features,
+        "samples": options.samples,
+        "seed": options.seed,
+        "device": choose_device(options.device),
+    }
+    model = None
+    with working() as say:
+        if is_run:
+            if options.size is not None:
+                raise FrenemyError("--size: a run's images keep the size they were trained in")
+            model = Model.load(target, options.device)
+            data = model.seen(model.data(options.against))
+            subject = judging.subject_of(model, options.samples, options.seed)
+        else:
+            if options.against is None:
+                raise FrenemyError(f"{target} is no run: say what to judge it by: --against SOURCE")
+            data = open_dataset(options.against, size=options.size, fit=options.fit)
+            images = open_images(target, size=options.size, fit=options.fit)
+            drawn = images.random(options.samples, seed=options.seed)
+            subject = judging.Subject(str(target), drawn)
+        judgement = judging.judge(subject, data, **how, say=say)
+        report = judgement.report
+        if options.all_checkpoints:
+            if model is None:
+                raise FrenemyError(f"--all-checkpoints: {target} is no run")
+            found = judging.curves(model, data, **how, say=say)
+            report = dataclasses.replace(report, curves=found)
+            judgement = dataclasses.replace(judgement, report=report)
+        say("the page")
+        page = judgement.page("umap" if options.umap else "pca")
+    console.print(report_rows(judgement.report))
+    _say(judgement.report.save(out))
+    html = out.with_suffix(".html")
+    _say(write_atomically(html, lambda part: part.write_text(page, "utf-8")))
+
+
+def _train_features(options: JudgeOptions) -> str:
+    """Trains the classifier that was asked for; returns the name of its features."""
+    from frenemy.data import open_dataset
+    from frenemy.display import working
+    from frenemy.supervised import train_classifier
+
+    source = options.train_features
+    assert source is not None
+    data = open_dataset(source, size=options.size, fit=options.fit)
+    name = options.name or source.resolve().name.partition(".")[0]
+    with working() as say:
+        path, card = train_classifier(
+            data,
+            name,
+            device=options.device,
+            seed=options.seed,
+            progress=lambda share: say(f"training the classifier {name!r}: {share:.0%}"),
+        )
+    print(f"{path}: classifier-{name}, {card.accuracy:.2%} right on {card.tested:,} test images")
+    return f"classifier-{name}"
+
+
+def compare(
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN")],
+) -> None:
+    """Lay the reports of several runs side by side, and say which differences mean something.
+
+    Args:
+        runs: judged runs, or their judge.json: two or more.
+    """
+    from frenemy.display import comparison_rows, console
+    from frenemy.judge.report import Report
+
+    if len(runs) < 2:
+        raise FrenemyError("compare takes two runs or more")
+    paths = [path / "judge.json" if path.is_dir() else path for path in runs]
+    console.print(comparison_rows([Report.load(path) for path in paths]))
+
+
+def health(run: RunPath) -> None:
+    """Say how a run's game is going: what was measured, and what ails it.
+
+    Args:
+        run: the run's directory.
+    """
+    from frenemy.display import console, health_rows
+    from frenemy.judge.health import diagnose, ticks_of
+    from frenemy.run import Run
+
+    ticks = ticks_of(Run.open(run).rows())
+    if not ticks:
+        raise FrenemyError(f"{run} has no measurements yet: they begin after 100 rounds")
+    console.print(health_rows(ticks, diagnose(ticks)))
 
 
 def film(run: RunPath, out: Out = None, fps: float = 8.0) -> None:
@@ -351,6 +483,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "walk": walk,
         "neighbours": neighbours,
         "judge": judge,
+        "compare": compare,
+        "health": health,
         "film": film,
         "recipes": recipes,
         "data": data,

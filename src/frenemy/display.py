@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Column, Table
 from rich.text import Text
+
+from frenemy.judge.health import HEALTH
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from frenemy.data import Report
     from frenemy.experiment import Experiment
+    from frenemy.judge.estimate import Estimate
+    from frenemy.judge.health import Finding, Tick
     from frenemy.judge.neighbours import Comparison
-    from frenemy.judge.table import Row
+    from frenemy.judge.report import Better
+    from frenemy.judge.report import Report as Verdict
     from frenemy.training import Training
 
 console = Console(highlight=False)
@@ -114,6 +130,7 @@ class TrainingDisplay:
         self._task = self._bar.add_task("", total=1.0, step=0, rate=0.0, values="")
         self._shown = 0.0
         self._begun: tuple[float, int] | None = None
+        self._told: set[str] = set()
 
     def __enter__(self) -> TrainingDisplay:
         self._bar.start()
@@ -126,6 +143,10 @@ class TrainingDisplay:
         now = time.monotonic()
         if self._begun is None:
             self._begun = (now, training.progress.step)
+        for finding in training.findings:
+            if finding.illness not in self._told:
+                self._told.add(finding.illness)
+                self._bar.console.print(finding_text(finding))
         if now - self._shown < self.INTERVAL and training.share_done < 1:
             return
         self._shown = now
@@ -133,6 +154,8 @@ class TrainingDisplay:
         losses: dict[str, float] = {}
         for key, value in training.row.items():
             player, _, term = key.partition("/")
+            if key.startswith(HEALTH):
+                continue
             if term:
                 losses.setdefault(player, value)  # the first term: the objective itself
             elif "(" in key:
@@ -147,16 +170,103 @@ class TrainingDisplay:
         )
 
 
-def parzen_rows(rows: list[Row]) -> Table:
-    """The judge's table."""
-    table = Table("samples of", "number", "sigma from", "sigma", "log-likelihood, nats")
-    for row in rows:
-        sigma = "" if row.result.sigma is None else f"{row.result.sigma:.3f}"
-        value = f"{row.result.value:.1f} ± {row.result.error:.1f}"
-        table.add_row(escape(row.name), f"{row.samples:,}", row.grid, sigma, value)
-    for column in (1, 3, 4):
-        table.columns[column].justify = "right"
+ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "": ""}
+
+
+@contextmanager
+def working() -> Iterator[Callable[[str], None]]:
+    """Shows on a terminal what is being done, and for how long; gives what is to be told."""
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+    with progress:
+        task = progress.add_task("", total=None)
+        yield lambda what: progress.update(task, description=what)
+
+
+def report_rows(report: Verdict) -> Group:
+    """The judge's table, and what the numbers are worth."""
+    table = Table("metric", "", *(escape(name) for name in report.subjects))
+    for column in table.columns[2:]:
+        column.justify = "right"
+    notes: dict[str, str] = {}
+
+    def cell(estimate: Estimate | None) -> str:
+        if estimate is None:
+            return ""
+        mark = notes.setdefault(estimate.note, f"[{len(notes) + 1}]") if estimate.note else ""
+        return escape(f"{estimate} {mark}".rstrip())
+
+    for line in report.lines:
+        cells = [cell(line.results.get(name)) for name in report.subjects]
+        table.add_row(escape(line.metric), ARROWS[line.better], *cells)
+    said = [Text(f"{mark} {note}") for note, mark in notes.items()]
+    doubts = [Text(f"warning: {text}", style="yellow") for text in report.warnings]
+    return Group(table, *said, *doubts)
+
+
+def comparison_rows(reports: Sequence[Verdict]) -> Table:
+    """Several reports side by side: what they have in common, and where it differs for certain.
+
+    A difference from the first is marked where it exceeds 2.6 of its standard errors, which
+    equal runs do once in a hundred.
+    """
+    table = Table("metric", "", *(escape(report.target) for report in reports))
+    for column in table.columns[2:]:
+        column.justify = "right"
+    table.caption = f"* differs from the first by more than {CERTAIN} standard errors (p < .01)"
+    results = [{line.metric: line for line in report.lines} for report in reports]
+    for metric, line in results[0].items():
+        found = [
+            lines[metric].results.get(report.target) if metric in lines else None
+            for lines, report in zip(results, reports, strict=True)
+        ]
+        first = found[0]
+        if first is None or not any(found[1:]):
+            continue
+        cells = [str(first)]
+        for other in found[1:]:
+            cells.append("" if other is None else f"{other}{_mark(first, other)}")
+        table.add_row(escape(metric), ARROWS[line.better], *map(escape, cells))
     return table
+
+
+CERTAIN = 2.6
+
+
+def _mark(first: Estimate, other: Estimate) -> str:
+    return (
+        " *"
+        if abs(other.value - first.value) > CERTAIN * math.hypot(first.error, other.error)
+        else ""
+    )
+
+
+def health_rows(ticks: Sequence[Tick], findings: Sequence[Finding]) -> Group:
+    """What was measured of a game, at some of its rounds, and what was found."""
+    shown = sorted({round(i * (len(ticks) - 1) / 7) for i in range(8)})
+    table = Table("round", *(f"{ticks[i]['step']:,}" for i in shown))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name in dict.fromkeys(key for tick in ticks for key in tick if key != "step"):
+        values = [ticks[i].get(name) for i in shown]
+        table.add_row(escape(name), *("" if v is None else f"{v:.3g}" for v in values))
+    return Group(table, *([finding_text(finding) for finding in findings] or [Text(WELL)]))
+
+
+WELL = "no sign of non-convergence, mode collapse or a diminished gradient"
+
+
+def finding_text(finding: Finding) -> Text:
+    """One finding in words."""
+    return Text.assemble(
+        (f"{finding.illness} since round {finding.since:,}", "bold yellow"),
+        f": {finding.evidence}. Try: {finding.remedy}.",
+    )
 
 
 def distance_table(found: Comparison) -> Table:

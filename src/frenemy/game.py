@@ -25,6 +25,12 @@ Term = Callable[["Round"], Tensor]
 Weight = float | Callable[[int], float]
 """Of a term in a player's loss: a number, or one for each round."""
 
+Gradient = Sequence[Tensor | None]
+"""Of a player's loss: one tensor for each of its `theta`, None where the loss does not depend."""
+
+Observer = Callable[["Round", "Turn", Mapping[str, Gradient]], Mapping[str, Tensor]]
+"""Sees a round just before its movers step, with their gradients; what it returns is recorded."""
+
 Minibatch = Callable[[int, int], tuple[Tensor, Tensor | None]]
 """(stream, i) -> x (B, C, H, W) in [-1, 1], and y (B,) or None: minibatch i of that stream."""
 
@@ -185,13 +191,8 @@ class Player:
         """The network to sample from: the average where there is one."""
         return self.net if self.average is None else self.average
 
-    def move(self, gradient: Sequence[Tensor | None], step: int) -> None:
-        """One optimiser step in round `step`.
-
-        Args:
-            gradient: one tensor for each of `theta`, or None where the loss does not depend on it.
-            step: the round.
-        """
+    def move(self, gradient: Gradient, step: int) -> None:
+        """One optimiser step in round `step`."""
         if self.schedule is not None:
             settings = self.schedule(step)
             for group in self.optimiser.param_groups:
@@ -285,7 +286,9 @@ class Game:
             player.to(device)
         return self
 
-    def play(self, minibatch: Minibatch, *, seed: int, step: int) -> dict[str, Tensor]:
+    def play(
+        self, minibatch: Minibatch, *, seed: int, step: int, observe: Observer | None = None
+    ) -> dict[str, Tensor]:
         """Round number `step` of the game: Algorithm 1, for whatever turns this game has.
 
         All that is drawn here comes from torch's global generator, seeded for each minibatch with
@@ -294,7 +297,8 @@ class Game:
         images and each stream passes over every image once an epoch.
 
         Returns:
-            The mean of every term, as "player/term", and of D's beliefs; all 0-dimensional.
+            The mean of every term, as "player/term", of D's beliefs, and what `observe` returned;
+            all 0-dimensional.
         """
         record: dict[str, Tensor] = {}
         for t, turn in enumerate(self.turns):
@@ -310,11 +314,12 @@ class Game:
                     tuple(turn.moves),
                     turn.joint,
                 )
-                record |= self._move(turn, r, step)
+                record |= self._move(turn, r, step, observe)
         return record
 
-    def _move(self, turn: Turn, r: Round, step: int) -> dict[str, Tensor]:
-        record, gradients = {}, {}
+    def _move(self, turn: Turn, r: Round, step: int, observe: Observer | None) -> dict[str, Tensor]:
+        record: dict[str, Tensor] = {}
+        gradients: dict[str, Gradient] = {}
         last = len(turn.moves) - 1
         for n, (name, terms) in enumerate(turn.moves.items()):
             means = {term: term(r).mean() for term in terms}
@@ -326,6 +331,8 @@ class Game:
                 allow_unused=True,  # a penalty does not depend on D's last bias
             )
             record |= {f"{name}/{term.__name__}": mean.detach() for term, mean in means.items()}
+        if observe is not None:
+            record |= observe(r, turn, gradients)
         for name, gradient in gradients.items():
             self.players[name].move(gradient, step)
         return record | r.beliefs()

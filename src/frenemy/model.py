@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 
 from frenemy import checkpoint, recipes
@@ -89,6 +91,19 @@ class Model:
         stage.game.to(choose_device(device))
         return cls(run, experiment, progress)
 
+    def restore(self, path: Path) -> Model:
+        """Takes the weights of another of the run's checkpoints, of the same stage.
+
+        Raises:
+            FrenemyError: it is damaged, or does not fit.
+        """
+        try:
+            tensors, self.progress = checkpoint.read(path)
+        except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+            raise FrenemyError(f"{path} is damaged: {error}") from None
+        checkpoint.restore(self.game, tensors)
+        return self
+
     @property
     def game(self) -> Game:
         return self.experiment.game
@@ -132,6 +147,16 @@ class Model:
         if path is not None:
             return open_dataset(path, size=recorded["size"], fit=recorded["fit"])
         return reopen(self.run)
+
+    def seen(self, data: Dataset) -> Dataset:
+        """The data as the game saw them: see `as_seen`."""
+        if self.experiment.prepare is None:
+            return data
+        parts = {
+            name: dataclasses.replace(source, images=self.as_seen(source.images))
+            for name, source in (("train", data.train), ("valid", data.valid), ("test", data.test))
+        }
+        return dataclasses.replace(data, **parts)
 
 
 def reopen(run: Run) -> Dataset:

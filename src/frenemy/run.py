@@ -3,7 +3,7 @@
     run.json       recipe, arguments, seed, data, versions, target
     log.jsonl      one JSON object a line, for every 50 rounds
     samples/       pictures of the same z as G learns, named after the round
-    checkpoints/   STEP-DIGEST.safetensors, the newest two
+    checkpoints/   STEP-DIGEST.safetensors, the newest two or as many as asked
 
 Nothing appears under its final name before it is whole and on the disk.
 """
@@ -25,7 +25,6 @@ from safetensors import SafetensorError
 
 from frenemy.errors import FrenemyError
 
-CHECKPOINTS_KEPT = 2
 HEADER: dict[str, type | tuple[type, ...]] = {
     "recipe": str,
     "arguments": dict,
@@ -46,10 +45,16 @@ DIGEST_LENGTH = 16  # hexadecimal digits of the sha256 in a checkpoint's name
 def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     """Has `write` fill a temporary file and moves it to `path` once it is on the disk.
 
+    Folders that are missing on the way to `path` are made.
+
     Raises:
         FrenemyError: the disk is full, the directory unwritable, or writing failed otherwise; then
             whatever stood at `path` still stands there.
     """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise writing_failed(path.parent, error) from error
     return _commit(path.parent / f".{path.name}.{os.getpid()}.part", write, lambda _: path)
 
 
@@ -237,7 +242,7 @@ class Run:
         return sorted(found, key=step_of, reverse=True)
 
     def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> Path:
-        """Has `write` fill the checkpoint of round `step`, and deletes all but the newest two.
+        """Has `write` fill the checkpoint of round `step`, and deletes those that are too old.
 
         The file's name carries its digest, so that one rename makes both valid at once.
         """
@@ -249,6 +254,6 @@ class Run:
             write,
             lambda part: folder / f"{step:08d}-{file_digest(part)}.safetensors",
         )
-        for old in self.checkpoints()[CHECKPOINTS_KEPT:]:
+        for old in self.checkpoints()[self.header.get("keep_checkpoints", 2) :]:
             old.unlink(missing_ok=True)
         return path

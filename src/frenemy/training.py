@@ -10,8 +10,9 @@ import threading
 import time
 import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,14 @@ from frenemy import checkpoint
 from frenemy.checkpoint import Progress
 from frenemy.data import Dataset, open_dataset
 from frenemy.engine import DeviceName, choose_device
-from frenemy.errors import FrenemyError
+from frenemy.errors import FrenemyError, at_least
 from frenemy.experiment import Experiment, Recipe, Stage
-from frenemy.game import mix
+from frenemy.game import Game, Minibatch, mix
+from frenemy.judge.health import HEALTH, Finding, diagnose, ticks_of
 from frenemy.model import generate, noise, recipe_of, reopen, set_up
 from frenemy.pictures import enlarge, grid, save_picture
 from frenemy.run import Run, step_of
+from frenemy.vitals import TICK, Vitals
 
 LOG_EVERY = 50  # rounds
 SAMPLES = 64  # images in a sample grid
@@ -69,6 +72,7 @@ def train(
     device: DeviceName = "auto",
     tensorboard: bool = False,
     checkpoint_seconds: float = 60.0,
+    keep_checkpoints: int = 2,
     watcher: Watcher | None = None,
 ) -> Run:
     """Plays a recipe's game and returns the run.
@@ -83,6 +87,7 @@ def train(
         device: where to compute.
         tensorboard: also write TensorBoard events into the run.
         checkpoint_seconds: the least time between checkpoints.
+        keep_checkpoints: how many are kept, the newest; two at least, should one be damaged.
         watcher: is called after every round.
 
     Raises:
@@ -99,6 +104,7 @@ def train(
             raise FrenemyError(f"--{name} {limit}: give a number above 0")
     if seed < 0:
         raise FrenemyError(f"--seed {seed}: give 0 or more")
+    at_least(2, keep_checkpoints=keep_checkpoints)
     where = choose_device(device)
     writer = _event_writer() if tensorboard else None
     data = open_dataset(None) if data is None else data
@@ -116,6 +122,7 @@ def train(
         "device": where.type,
         "threads": torch.get_num_threads(),
         "checkpoint_seconds": checkpoint_seconds,
+        "keep_checkpoints": keep_checkpoints,
         "tensorboard": tensorboard,
         "data": {
             **data.arguments,
@@ -218,6 +225,7 @@ class Training:
         run, experiment: what is trained, and where to.
         progress: rounds and seconds so far.
         row: the latest row of the log.
+        findings: what is going wrong, as far as the game has come.
     """
 
     def __init__(self, run: Run, experiment: Experiment, device: torch.device) -> None:
@@ -226,13 +234,16 @@ class Training:
         self.device = device
         self.seed: int = run.header["seed"]
         self.row: Mapping[str, float] = {}
-        self._recent: list[tuple[int, dict[str, Tensor]]] = []
+        self._recent: list[tuple[int, Mapping[str, Tensor]]] = []
         loaded = checkpoint.load(run)
         self.progress = Progress()
         if loaded is not None:
             tensors, self.progress = loaded
             checkpoint.restore(experiment.stages[self.progress.stage].game, tensors)
         run.rewind(self.progress.step if loaded is not None else -1)
+        self._ticks = ticks_of(run.rows())
+        self.findings: Sequence[Finding] = diagnose(self._ticks)
+        self._vitals: Vitals | None = None
         for stage in experiment.stages:
             stage.game.to(device)
         self.events: Any = None
@@ -257,8 +268,7 @@ class Training:
             progress.stage, first = self.experiment.stage_of(progress.step)
             stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
             streams = self.experiment.minibatch(stage.game, seed, self.device)
-            record = stage.game.play(streams, seed=seed, step=progress.step - first)
-            self._recent.append((progress.step, record))
+            self._recent.append((progress.step, self._round(stage.game, streams, seed, first)))
             progress.step += 1
             progress.seconds = time.monotonic() - begun
             if progress.step % LOG_EVERY == 0:
@@ -274,12 +284,27 @@ class Training:
                 save_cost = saved_at - progress.seconds
         if progress.step > played_before:
             self.save()
+            self.run.update(findings=[asdict(finding) for finding in self.findings])
         if self.share_done < 1:
             raise Interrupted(
                 f"stopped after round {progress.step:,}, all saved: "
                 f"go on with `frenemy train --resume {self.run.path}`",
                 caught[0],
             )
+
+    def _round(self, game: Game, streams: Minibatch, seed: int, first: int) -> Mapping[str, Tensor]:
+        """Plays one round, and measures how the game is going if it is time to."""
+        step = self.progress.step - first
+        if (step + 1) % TICK:
+            return game.play(streams, seed=seed, step=step)
+        if self._vitals is None or self._vitals.game is not game:
+            if step < TICK:  # a stage begins: what was known of another is no use
+                self.progress.memory = {}
+            self._vitals = Vitals(game, streams, seed, self.progress.memory)
+        record = game.play(streams, seed=seed, step=step, observe=self._vitals.observer(step))
+        found = self._vitals.look()
+        self.progress.memory = self._vitals.memory
+        return {**record, **found}
 
     def save(self) -> None:
         """Writes a checkpoint, after a check that all weights and optimiser states are finite."""
@@ -305,12 +330,15 @@ class Training:
         """Adds the recent rounds' records to the sums of the row to come."""
         sums, counts = self.progress.sums, self.progress.counts
         for step, record in self._recent:
-            numbers = torch.stack(list(record.values())).tolist()
+            numbers = torch.stack([value.to(self.device) for value in record.values()]).tolist()
             wrong = [k for k, n in zip(record, numbers, strict=True) if not math.isfinite(n)]
+            wrong = [key for key in wrong if not key.startswith(HEALTH)]  # says nothing new
             if wrong:
                 player, _, term = min(wrong, key=lambda k: "/" not in k).rpartition("/")
                 raise NotFinite(self._not_finite(step, player or "D", f"term {term}"))
             for key, number in zip(record, numbers, strict=True):
+                if not math.isfinite(number):
+                    continue
                 sums[key] = sums.get(key, 0.0) + number
                 counts[key] = counts.get(key, 0) + 1
         self._recent.clear()
@@ -321,7 +349,11 @@ class Training:
         epoch = progress.step * self.experiment.epochs_per_round(stage.game)
         means = {key: total / progress.counts[key] for key, total in progress.sums.items()}
         self.row = {"step": progress.step, "epoch": round(epoch, 6), **means}
-        self.run.log(self.row)
+        if ticks := ticks_of([self.row]):
+            self._ticks += ticks
+            self.findings = diagnose(self._ticks)
+        found = {"findings": [f.illness for f in self.findings]} if self.findings else {}
+        self.run.log({**self.row, **found})
         if self.events is not None:
             for key, value in means.items():
                 self.events.add_scalar(key, value, progress.step)

@@ -1,7 +1,7 @@
 """Where images come from: whatever lies at a path, as a train, a valid and a test part."""
 
-from frenemy.data.dataset import open_dataset
+from frenemy.data.dataset import open_dataset, open_images
 from frenemy.data.report import Report, describe
 from frenemy.data.source import Dataset, Source
 
-__all__ = ["Dataset", "Report", "Source", "describe", "open_dataset"]
+__all__ = ["Dataset", "Report", "Source", "describe", "open_dataset", "open_images"]

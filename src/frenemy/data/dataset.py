@@ -49,10 +49,8 @@ def open_dataset(path: Path | str | None, *, size: int | None = None, fit: Fit =
     >>> len(digits.train), len(digits.valid), len(digits.test), digits.shape
     (1439, 179, 179, (1, 8, 8))
     """
-    origin = find(path)
-    stored = store.fetch(origin, resize_to(size, fit))
-    _warn({**origin.skipped, **stored.unreadable}, origin.name)
-    whole = Source(stored.images, stored.labels, origin.name, stored.digest, stored.classes)
+    origin, stored = _fetch(path, size, fit)
+    whole = _whole(origin, stored)
     train, valid, test = part_sizes(len(whole), stored.test)
     if not (train and valid and test):
         raise FrenemyError(
@@ -75,6 +73,26 @@ def open_dataset(path: Path | str | None, *, size: int | None = None, fit: Fit =
             "fit": fit,
         },
     )
+
+
+def open_images(path: Path | str, *, size: int | None = None, fit: Fit = "crop") -> Source:
+    """All images at `path` as one source; how they are found and stored is told by `open_dataset`.
+
+    Raises:
+        FrenemyError: as `open_dataset`, but any number of images will do.
+    """
+    return _whole(*_fetch(path, size, fit))
+
+
+def _fetch(path: Path | str | None, size: int | None, fit: Fit) -> tuple[Origin, store.Stored]:
+    origin = find(path)
+    stored = store.fetch(origin, resize_to(size, fit))
+    _warn({**origin.skipped, **stored.unreadable}, origin.name)
+    return origin, stored
+
+
+def _whole(origin: Origin, stored: store.Stored) -> Source:
+    return Source(stored.images, stored.labels, origin.name, stored.digest, stored.classes)
 
 
 def resize_to(size: int | None, fit: Fit) -> Resize | None:
@@ -115,4 +133,4 @@ def _warn(unreadable: Mapping[str, str], name: str) -> None:
         few = "; ".join(f"{shown(x)}: {reason}" for x, reason in list(unreadable.items())[:3])
         more = f"; and {len(unreadable) - 3:,} more" if len(unreadable) > 3 else ""
         message = f"{name}: {len(unreadable):,} images cannot be read and are left out: {few}{more}"
-        warnings.warn(message, stacklevel=3)
+        warnings.warn(message, stacklevel=4)

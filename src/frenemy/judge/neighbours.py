@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from frenemy.judge.estimate import tiles
+
 TILE = 500  # queries in a tile and images in a block: the distances of one are all that is held
 BLOCK = 10_000
 
@@ -18,7 +20,7 @@ def nearest(*, queries: Tensor, images: Tensor | NDArray[np.uint8]) -> tuple[Ten
     """The nearest of `images` to each query, by Euclidean distance in pixels.
 
     Args:
-        queries: (Q, ...), pixels in [0, 1].
+        queries: (Q, ...), pixels in [0, 1], or features.
         images: (N, ...), likewise, or an array of uint8 in [0, 255], which is read by blocks.
 
     Returns:
@@ -27,19 +29,17 @@ def nearest(*, queries: Tensor, images: Tensor | NDArray[np.uint8]) -> tuple[Ten
     >>> nearest(queries=torch.tensor([[0.9]]), images=torch.tensor([[0.0], [1.0]]))
     (tensor([0.1000]), tensor([1]))
     """
-    best = torch.full((len(queries),), torch.inf)
-    index = torch.zeros(len(queries), dtype=torch.int64)
-    q = queries.flatten(1).double()
+    best = torch.full((len(queries),), torch.inf, device=queries.device)
+    index = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
     for start in range(0, len(images), BLOCK):
         part = images[start : start + BLOCK]
         block = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part)) / 255
-        block = block.flatten(1).double()
+        block = block.flatten(1).to(queries.device).double()
         norms = block.square().sum(1)
-        for at in range(0, len(q), TILE):
-            here = slice(at, at + TILE)
-            squares = torch.addmm(norms, q[here], block.T, alpha=-2)  # short of |q|^2
-            where = squares.argmin(1)
-            distance = (q[here] - block[where]).norm(dim=1).float()  # exact: no cancellation
+        for here in tiles(len(queries), TILE):
+            q = queries[here].flatten(1).double()
+            where = torch.addmm(norms, q, block.T, alpha=-2).argmin(1)  # short of |q|^2
+            distance = (q - block[where]).norm(dim=1).float()  # exact: no cancellation
             closer = distance < best[here]
             best[here] = torch.where(closer, distance, best[here])
             index[here] = torch.where(closer, where + start, index[here])

@@ -12,7 +12,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from frenemy.errors import FrenemyError
@@ -123,3 +125,8 @@ def parzen_on_grids(
         for sigma, row in zip(widths, log_p, strict=True)
     }
     return {name: results[sigma] for name, sigma in chosen.items()}
+
+
+def unit_pixels(images: NDArray[np.uint8]) -> Tensor:
+    """uint8 pixels as float32 in [0, 1], of the same shape."""
+    return torch.from_numpy(np.array(images)).float().div_(255)

@@ -1,0 +1,132 @@
+"""The judge's own classifier: a small convolutional network whose hidden layer is a feature."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import safetensors
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from frenemy.errors import FrenemyError
+from frenemy.run import write_atomically
+
+SIDE = 32  # pixels: larger images are averaged down to this
+WIDTHS = (32, 64, 128)
+FEATURES = 128
+
+
+class Seen(NamedTuple):
+    """What a network sees in images: features (B, d), and logits (B, classes) if it has classes."""
+
+    features: Tensor
+    logits: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a trained classifier.
+
+    Attributes:
+        name: by which it is used: "mnist" for `classifier-mnist`.
+        shape: (C, H, W) of the images it was trained on.
+        classes: their names.
+        data: digest of the set.
+        accuracy: on the test part, in [0, 1], over `tested` images.
+        tested: how many those were.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    classes: Sequence[str]
+    data: str
+    accuracy: float
+    tested: int
+
+
+class Classifier(nn.Module):
+    """Three convolutions and two linear layers, as LeCun et al. (1998) with batch normalisation.
+
+    Args:
+        channels: 1 or 3, of the images.
+        classes: how many.
+    """
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        widths = (channels, *WIDTHS)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(n_in, n_out, size, padding=size // 2, bias=False)
+            for n_in, n_out, size in zip(widths, widths[1:], (5, 3, 3), strict=False)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in WIDTHS)
+        self.hidden = nn.Linear(WIDTHS[-1] * 9, FEATURES)
+        self.out = nn.Linear(FEATURES, classes)
+
+    def forward(self, x: Tensor) -> Seen:
+        """Images (B, C, H, W) in [-1, 1] -> features (B, 128) and logits (B, classes)."""
+        if max(x.shape[2:]) > SIDE:
+            x = F.adaptive_avg_pool2d(x, SIDE)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = F.max_pool2d(F.relu(norm(convolution(x))), 2, ceil_mode=True)  # 28 -> 14, 7, 4
+        x = F.adaptive_avg_pool2d(x, 3).flatten(1)  # (B, 1152)
+        features = F.relu(self.hidden(x))
+        return Seen(features, self.out(features))
+
+
+def save_classifier(net: Classifier, card: Card, path: Path) -> Path:
+    """Writes weights and card as one safetensors file."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    metadata = {"frenemy": json.dumps({"kind": "classifier", **asdict(card)})}
+    return write_atomically(path, lambda part: safetensors.torch.save_file(tensors, part, metadata))
+
+
+def load_classifier(path: Path) -> tuple[Classifier, Card]:
+    """Reads what `save_classifier` wrote.
+
+    Raises:
+        FrenemyError: it is not there, or no such file.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            about = json.loads(file.metadata()["frenemy"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (a file, no dict)
+        if about.pop("kind") != "classifier":
+            raise ValueError("it holds something else")
+        card = Card(**{**about, "shape": tuple(about["shape"]), "classes": tuple(about["classes"])})
+        net = Classifier(card.shape[0], len(card.classes))
+        net.load_state_dict(tensors)
+    except FileNotFoundError:
+        raise FrenemyError(f"{path} is not there") from None
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise FrenemyError(f"{path} is no classifier of frenemy's: {reason}") from None
+    return net.eval(), card
+
+
+@torch.no_grad()
+def augmented(x: Tensor, flip: bool) -> Tensor:
+    """Images (B, C, H, W) turned by up to 10 degrees, scaled by up to 10 %, moved by up to 8 %.
+
+    Args:
+        x: the images.
+        flip: also mirror half of them. Draws from torch's global generator.
+    """
+    count = len(x)
+    angle, scale, right, down = torch.rand(4, count).mul_(2).sub_(1).to(x)
+    angle, scale = angle * 0.175, 1 + 0.1 * scale
+    mirror = torch.randint(2, (count,)).to(x).mul_(2).sub_(1) if flip else torch.ones(count).to(x)
+    cos, sin = angle.cos() * scale, angle.sin() * scale
+    rows = [
+        torch.stack([cos * mirror, -sin, 0.16 * right], 1),
+        torch.stack([sin * mirror, cos, 0.16 * down], 1),
+    ]
+    where = F.affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False)
+    return F.grid_sample(x, where, padding_mode="border", align_corners=False)

@@ -1,0 +1,99 @@
+"""How much a set of samples varies, without looking at the real ones."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from frenemy.judge.distances import squared_distances
+from frenemy.judge.estimate import Estimate, checked, tiles
+
+TILE = 2048  # rows that are turned into directions at once
+
+
+def vendi(*, fake: Tensor) -> Estimate:
+    """The Vendi score: how many kinds of sample there are, by the eigenvalues l of K / n,
+
+        VS = exp(- sum of l log l),    K_ij = cosine of the angle between x_i and x_j.
+
+    It is 1 when all samples are alike and n when they are orthogonal; it grows with n, so compare
+    equal counts. Where n > d the eigenvalues are those of the d x d matrix mean x x^T / |x|^2. A
+    vector of zeros has no direction: all such are alike, and like no other.
+
+    The error is the delta method's: the entropy's derivative by a sample of direction u is
+    - u.log(mean u u^T) u. (Resampling would count repeats as lost kinds.) Memory: min(n, d)^2.
+
+    Source: Friedman, Dieng (2023), The Vendi Score: A Diversity Evaluation Metric for Machine
+    Learning.
+
+    Args:
+        fake: features (n, d), two or more.
+
+    Raises:
+        FrenemyError: too few samples, or numbers that are not finite.
+
+    >>> round(vendi(fake=torch.eye(3).repeat(100, 1)).value, 6)
+    3.0
+    """
+    (fake,) = checked("vendi", 2, fake=fake)
+    n, d = fake.shape
+    tiny = torch.finfo(torch.float64).tiny  # 0 log 0 = 0, and rounding leaves no more than 0
+    if n > d:
+        moment = torch.zeros(d + 1, d + 1, dtype=torch.float64, device=fake.device)
+        for here in tiles(n, TILE):
+            u = _directions(fake[here])
+            moment += u.T @ u / n
+        spread, axes = torch.linalg.eigh(moment)
+        logs = spread.clamp(min=tiny).log()
+        parts = [(_directions(fake[here]) @ axes).square() @ logs for here in tiles(n, TILE)]
+        entropies = -torch.cat(parts)
+    else:
+        u = _directions(fake)
+        spread, vectors = torch.linalg.eigh(u @ u.T / n)
+        logs = spread.clamp(min=tiny).log()
+        entropies = -vectors.square() @ (n * spread * logs)  # (u.axis)^2 = n l vector^2
+    value = math.exp(entropies.mean().item())
+    error = value * entropies.std().item() / math.sqrt(n)
+    many = f"{value:.3g} kinds among {n:,} samples: more samples may show more"
+    return Estimate(value, error, many if value > n / 2 else "")
+
+
+def _directions(rows: Tensor) -> Tensor:
+    """Unit vectors, float64 (N, d + 1): the last entry is 1 for rows of zeros alone."""
+    rows = rows.double()
+    norms = rows.norm(dim=1, keepdim=True)
+    zero = (norms == 0).double()
+    return torch.cat([rows / (norms + zero), zero], 1)
+
+
+def pairwise_distance(*, fake: Tensor) -> Estimate:
+    """The mean Euclidean distance between two different samples, over all pairs.
+
+    It is a U-statistic of order 2; with h_i the mean distance of sample i to the others and h
+    their mean, the jackknife gives its squared error 4 (n - 1) / (n (n - 2)^2) sum (h_i - h)^2.
+
+    Sources: Hoeffding (1948), A Class of Statistics with Asymptotically Normal Distribution;
+    Arvesen (1969), Jackknifing U-Statistics.
+
+    Args:
+        fake: (n, d), three or more.
+
+    Raises:
+        FrenemyError: too few samples, or numbers that are not finite.
+
+    >>> print(pairwise_distance(fake=torch.tensor([[0.0], [3.0], [3.0]])))
+    2 ± 2
+    """
+    (fake,) = checked("pairwise_distance", 3, fake=fake)
+    n = len(fake)
+    sums = torch.zeros(n, dtype=torch.float64, device=fake.device)
+    for here, there, squares in squared_distances(fake):
+        distances = squares.sqrt_()
+        sums[here] += distances.sum(1)
+        if here != there:
+            sums[there] += distances.sum(0)
+    means = sums / (n - 1)
+    error = 2 * means.std(correction=0).item() * math.sqrt(n - 1) / (n - 2)
+    return Estimate(means.mean().item(), error)

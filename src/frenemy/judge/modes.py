@@ -1,0 +1,294 @@
+"""Which modes of a known distribution samples reach, and how evenly.
+
+Two games have modes that can be counted: mixtures of Gaussians in the plane, and stacked MNIST,
+whose 1,000 modes are three digits in the colour channels. Metz, Poole, Pfau and Sohl-Dickstein
+(2017), Unrolled Generative Adversarial Networks; Srivastava et al. (2017), VEEGAN: Reducing Mode
+Collapse in GANs using Implicit Variational Learning; Lin et al. (2018), PacGAN: The Power of Two
+Samples in Generative Adversarial Networks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frenemy.errors import FrenemyError, at_least
+from frenemy.judge.estimate import TILE, Estimate, checked, tiles
+
+RADIUS = 3.0  # standard deviations within which a sample of a mixture is of high quality
+
+
+@dataclass(frozen=True)
+class Modes:
+    """How samples spread over the modes of a known distribution.
+
+    Attributes:
+        total: how many modes there are.
+        caught: how many of them the samples reach.
+        reverse_kl: KL(the samples' shares of the modes || the true shares), nats; 0 is best, and
+            the fewer the samples, the higher it is for exact ones: see `kl_floor`.
+        quality: the share of the samples near a mode; None where nearness has no meaning.
+    """
+
+    total: int
+    caught: Estimate
+    reverse_kl: Estimate
+    quality: Estimate | None = None
+
+
+def mixture_modes(
+    *, centres: Tensor, sd: float, fake: Tensor, real_weights: Tensor | None = None
+) -> Modes:
+    """Modes of a mixture of K Gaussians N(centre, sd^2 I) that the samples catch.
+
+    Every sample belongs to the centre nearest to it, the first of equals. It is of high quality if
+    that is at most 3 sd away: of exact samples a share of `quality_ceiling` is. A mode is caught if
+    at least one high-quality sample belongs to it; the reverse KL counts all samples, far or near.
+
+    Args:
+        centres: (K, d).
+        sd: of every mode.
+        fake: (M, d).
+        real_weights: (K,), in proportion to the true shares of the modes; by default all equal.
+
+    Raises:
+        FrenemyError: no samples, differing dimensions, numbers that are not finite, an sd or a
+            weight that is not above 0, or centres that coincide.
+
+    >>> found = mixture_modes(centres=ring(), sd=0.01, fake=ring()[:4])
+    >>> found.caught.value, round(found.reverse_kl.value, 3)  # half of the modes: log 2
+    (4.0, 0.693)
+    """
+    centres, fake = checked("modes", 1, centres=centres, fake=fake)
+    centres, fake = centres.double().to(fake.device), fake.double()
+    if not 0 < sd < math.inf:
+        raise FrenemyError(f"modes: sd is {sd}: it has to be above 0")
+    if len(centres.unique(dim=0)) < len(centres):
+        raise FrenemyError("modes: two centres coincide: name each mode once")
+    total = len(centres)
+    everyone, near = torch.zeros(2, total, dtype=torch.int64, device=fake.device)
+    for rows in tiles(len(fake), TILE):
+        # differences, not products, which would cancel where sd is far below the distances
+        distances = torch.cdist(
+            fake[rows], centres, compute_mode="donot_use_mm_for_euclid_dist"
+        )  # (tile, K)
+        distance, nearest = distances.min(1)
+        everyone += nearest.bincount(minlength=total)
+        near += nearest[distance <= RADIUS * sd].bincount(minlength=total)
+    share = near.sum().item() / len(fake)
+    quality = Estimate(share, math.sqrt(share * (1 - share) / len(fake)))
+    return Modes(
+        total,
+        _caught(near, len(fake)),
+        _reverse_kl(everyone, _shares(total, real_weights)),
+        quality,
+    )
+
+
+def class_modes(*, fake_classes: Tensor, count: int, real_weights: Tensor | None = None) -> Modes:
+    """Modes of a set whose modes are classes, from the classes that a classifier gives samples.
+
+    A class is caught if at least one sample has it.
+
+    Args:
+        fake_classes: integers (M,), from 0 to count - 1; of stacked digits, `stacked_classes`.
+        count: of the classes, 1,000 for stacked MNIST.
+        real_weights: (count,), in proportion to the true shares; by default all equal.
+
+    Raises:
+        FrenemyError: no samples, classes out of range, or a weight that is not above 0.
+
+    >>> found = class_modes(fake_classes=torch.tensor([0, 0, 1, 1]), count=4)
+    >>> found.caught.value, round(found.reverse_kl.value, 3)  # half of the classes: log 2
+    (2.0, 0.693)
+    """
+    at_least(1, count=count)
+    if fake_classes.ndim != 1 or not len(fake_classes):
+        raise FrenemyError(
+            f"modes: classes of shape {tuple(fake_classes.shape)}: needs (M,), one for each sample"
+        )
+    _refuse_classes(fake_classes, count)
+    histogram = fake_classes.long().bincount(minlength=count)
+    kl = _reverse_kl(histogram, _shares(count, real_weights))
+    return Modes(count, _caught(histogram, len(fake_classes)), kl)
+
+
+def quality_ceiling(d: int) -> float:
+    """Share of an isotropic Gaussian in d dimensions that is within 3 sd: P(chi^2_d <= 9).
+
+    In the plane, 1 - exp(-4.5). Other modes close by would raise it.
+
+    >>> round(quality_ceiling(2), 5)
+    0.98889
+    """
+    at_least(1, d=d)
+    half = torch.tensor([d / 2, RADIUS**2 / 2], dtype=torch.float64)
+    return torch.special.gammainc(half[0], half[1]).item()
+
+
+def kl_floor(modes: int, samples: int) -> float:
+    """What the reverse KL of so many exact samples is in the mean, to first order in 1 / samples.
+
+    (modes - 1) / (2 samples), for many samples a mode (Miller 1955, Note on the Bias of Information
+    Estimates).
+
+    >>> round(kl_floor(1000, 26_000), 4)
+    0.0192
+    """
+    at_least(1, modes=modes, samples=samples)
+    return (modes - 1) / (2 * samples)
+
+
+def ring(count: int = 8, radius: float = 1.0) -> Tensor:
+    """Centres at even angles on a circle, float32 (count, 2), the first one at (radius, 0).
+
+    >>> ring(4).round().abs()
+    tensor([[1., 0.],
+            [0., 1.],
+            [1., 0.],
+            [0., 1.]])
+    """
+    at_least(1, count=count)
+    angles = torch.arange(count, dtype=torch.float64) * (math.tau / count)
+    return (radius * torch.stack([angles.cos(), angles.sin()], 1)).float()
+
+
+def square_grid(side: int = 5, spacing: float = 2.0) -> Tensor:
+    """Centres on a square lattice around 0, float32 (side^2, 2): by default {-4, -2, 0, 2, 4}^2.
+
+    >>> square_grid(2)
+    tensor([[-1., -1.],
+            [-1.,  1.],
+            [ 1., -1.],
+            [ 1.,  1.]])
+    """
+    at_least(1, side=side)
+    line = (torch.arange(side) - (side - 1) / 2) * spacing
+    return torch.cartesian_prod(line, line)
+
+
+def sample_mixture(
+    *, centres: Tensor, sd: float, count: int, seed: int, real_weights: Tensor | None = None
+) -> Tensor:
+    """Exact samples of the mixture of `mixture_modes`, (count, d), typed and placed as its centres.
+
+    Args:
+        centres, sd, real_weights: see there.
+        count: of the samples.
+        seed: they are a function of it.
+    """
+    at_least(1, count=count)
+    generator = torch.Generator().manual_seed(seed)
+    shares = _shares(len(centres), real_weights)
+    index = torch.multinomial(shares, count, replacement=True, generator=generator)
+    noise = torch.randn(count, *centres.shape[1:], generator=generator, dtype=centres.dtype)
+    return centres[index.to(centres.device)] + sd * noise.to(centres.device)
+
+
+def stack(
+    *, images: NDArray[np.uint8], labels: NDArray[np.int64], count: int, seed: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Stacked digits: three images drawn at random, with replacement, as the colour channels.
+
+    Args:
+        images: uint8 (N, 1, H, W).
+        labels: (N,), from 0 to 9.
+        count: of the stacks: 128,000 to train on by custom.
+        seed: the draws are a function of it.
+
+    Returns:
+        uint8 (count, 3, H, W), and the stacks' classes from 0 to 999, int64 (count,).
+
+    Raises:
+        FrenemyError: images of other than one channel, or labels that are not theirs.
+    """
+    if images.ndim != 4 or images.shape[1] != 1 or not len(images):
+        raise FrenemyError(f"stack: images of shape {images.shape}: needs (N, 1, H, W), 1 or more")
+    if labels.shape != images.shape[:1]:
+        raise FrenemyError(f"stack: {len(images)} images but labels of shape {labels.shape}")
+    at_least(1, count=count)
+    generator = torch.Generator().manual_seed(seed)
+    index = torch.randint(len(images), (count, 3), generator=generator).numpy()
+    classes = stacked_classes(torch.from_numpy(labels[index])).numpy()
+    return images[index, 0], classes
+
+
+def stacked_classes(labels: Tensor) -> Tensor:
+    """The class of a stack of digits a, b, c in its three channels: 100 a + 10 b + c.
+
+    Args:
+        labels: integers (..., 3), from 0 to 9.
+
+    Returns:
+        int64 (...), from 0 to 999.
+
+    >>> stacked_classes(torch.tensor([[9, 0, 4]]))
+    tensor([904])
+    """
+    if labels.ndim < 1 or labels.shape[-1] != 3:
+        raise FrenemyError(f"modes: labels of shape {tuple(labels.shape)}: needs (N, 3)")
+    _refuse_classes(labels, 10)
+    a, b, c = labels.long().unbind(-1)
+    return 100 * a + 10 * b + c
+
+
+def _refuse_classes(classes: Tensor, count: int) -> None:
+    """Refuses what is no class from 0 to count - 1."""
+    if classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool:
+        raise FrenemyError(f"modes: classes of {classes.dtype}: they have to be integers")
+    if classes.numel() and not 0 <= int(classes.min()) <= int(classes.max()) < count:
+        raise FrenemyError(
+            f"modes: classes from {int(classes.min())} to {int(classes.max())}: "
+            f"they have to be from 0 to {count - 1}"
+        )
+
+
+def _shares(total: int, weights: Tensor | None) -> Tensor:
+    """The true shares of the modes, float64 (total,), of sum 1."""
+    if weights is None:
+        return torch.full((total,), 1 / total, dtype=torch.float64)
+    weights = weights.double().cpu()
+    if weights.shape != (total,) or not ((weights > 0) & weights.isfinite()).all():
+        raise FrenemyError(
+            f"modes: real_weights of shape {tuple(weights.shape)}: give each of the {total} modes "
+            "one that is above 0"
+        )
+    return weights / weights.sum()
+
+
+def _caught(histogram: Tensor, samples: int) -> Estimate:
+    """How many modes have a sample, with the error that resampling the samples would give.
+
+    With shares p of M samples, the indicators of modes i and j being missed have the covariance
+    (1 - p_i - p_j)^M - (1 - p_i)^M (1 - p_j)^M, and (1 - p_i)^M (1 - (1 - p_i)^M) on the diagonal.
+    Modes that were missed stay missed in it: 0 if all that are caught are caught many times.
+    """
+    histogram = histogram.cpu()
+    p = histogram[histogram > 0].double() / samples
+    missed = (1 - p) ** samples
+    both = (1 - p[:, None] - p).clamp(min=0) ** samples
+    both.diagonal().copy_(missed)
+    variance = (both - missed[:, None] * missed).sum().item()
+    return Estimate(float(len(p)), math.sqrt(max(variance, 0.0)))
+
+
+def _reverse_kl(histogram: Tensor, shares: Tensor) -> Estimate:
+    """KL(p || shares) of the samples' shares p, with its error by the delta method.
+
+    Variance (sum p log^2(p / q) - KL^2) / M. Where p is close to q this is of second order in
+    1 / M, and up to sqrt 2 too large.
+    """
+    histogram = histogram.cpu()
+    samples = int(histogram.sum())
+    p = histogram.double() / samples
+    log_ratio = (p / shares).clamp(min=torch.finfo(torch.float64).tiny).log()  # 0 log 0 = 0
+    value = (p * log_ratio).sum().item()
+    variance = (p * log_ratio.square()).sum().item() - value**2
+    floor = kl_floor(len(p), samples)
+    note = f"exact samples of this many have about {floor:.2g}" if value < 3 * floor else ""
+    return Estimate(max(value, 0.0), math.sqrt(max(variance, 0.0) / samples), note)

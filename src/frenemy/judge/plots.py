@@ -1,0 +1,319 @@
+"""Plots of features and of metrics as SVG text, for the pages that the judge writes.
+
+The text stands alone in a page: no external fonts, no dates, identifiers of its own. What is drawn
+in ink takes the colour of the text around it (`currentColor`); the other colours keep a contrast
+of 3 to white and to near-black, and differ to colour-blind eyes; shapes differ as well.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import matplotlib
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+from torch import Tensor
+
+from frenemy.errors import FrenemyError
+from frenemy.judge.coverage import TIE
+from frenemy.judge.distances import kth_nearest, squared_distances
+from frenemy.judge.estimate import checked
+
+DRAWN = 1000  # points of each set: more of them hide one another, and make a heavy page
+INK = "#010203"  # stands for the colour of the text, which the page knows
+BLUE, VERMILION, GREY = "#2f80c9", "#d55e00", "#808080"
+ALPHA = 0.85  # of points
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text
+    "font.family": ["DejaVu Sans"],  # wide: what the page sets instead needs no more room
+    "font.size": 12,
+    "axes.titlesize": 13,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "path.simplify": False,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.titlecolor", "axes.edgecolor"), INK),
+    **dict.fromkeys(("xtick.color", "ytick.color"), INK),
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a page shows in one place.
+
+    Attributes:
+        panels: markup, which a page includes as it is: each an <svg> or <img> with its own
+            description for those who cannot see it.
+        caption: what is to be seen, in words.
+    """
+
+    panels: Sequence[str]
+    caption: str = ""
+
+
+def embedding(*, real: Tensor, fake: Tensor, method: Literal["pca", "umap"] = "pca") -> Picture:
+    """Both sets in a plane: 1,000 points of each, or all if there are fewer.
+
+    "pca": the plane of the first two principal components of the real ones (Pearson 1901, On Lines
+    and Planes of Closest Fit to Systems of Points in Space). "umap": fitted to both sets together
+    (McInnes et al. 2018, UMAP: Uniform Manifold Approximation and Projection for Dimension
+    Reduction); where umap-learn is not installed, PCA takes its place, and the caption says so.
+
+    Args:
+        real: features (N, d); fake: (M, d).
+        method: how to come to two dimensions.
+
+    Raises:
+        FrenemyError: as `checked`, for fewer than three rows.
+    """
+    real, fake = (_drawn(rows) for rows in checked("embedding", 3, real=real, fake=fake))
+    plane = _umap(real, fake) if method == "umap" else None
+    labels = ("", "")
+    if plane is not None:
+        x, y = plane
+        how = "UMAP of both sets together (distances between far groups mean little)"
+    else:
+        x, y, shares = _principal_plane(real, fake)
+        labels = _component_labels(shares)
+        how = "The plane of the first two principal components of the real features"
+        if method == "umap":
+            how += " (for UMAP: pip install 'frenemy[umap]')"
+    kind = "PCA" if plane is None else "UMAP"
+
+    def draw(axes: Axes) -> None:
+        _dots(axes, x, BLUE, "o", f"real ({len(x):,})")
+        _dots(axes, y, VERMILION, "^", f"generated ({len(y):,})")
+        _label(axes, labels)
+
+    alt = (
+        f"Scatter plot of {len(x):,} real and {len(y):,} generated images in two dimensions "
+        f"({kind}); {_overlap(x, y)}"
+    )
+    caption = (
+        f"{how}: {len(x):,} real images and {len(y):,} generated ones. A good generator's points "
+        "lie where the real ones do, in the same density."
+    )
+    return Picture((_svg(draw, alt, height=4.2),), caption)
+
+
+def precision_recall_picture(*, real: Tensor, fake: Tensor, k: int = 5) -> Picture:
+    """Which samples lie among the real images, and which real images the samples reach.
+
+    A point x lies in the manifold of a set P if |x - p| < r(p) for some p of P, where r(p) is the
+    distance from p to its k-th nearest neighbour in P: precision is the share of samples in the
+    real manifold, recall that of real images in the samples', as of
+    `precision_recall_density_coverage` (Kynkäänniemi et al. 2019, Improved Precision and Recall
+    Metric for Assessing Generative Models). Membership is decided among all features, on at most
+    1,000 points, equally many of each set; only the drawing is flat.
+
+    Args:
+        real: features (N, d); fake: (M, d).
+        k: which neighbour's distance is the radius, 1 to 999.
+
+    Raises:
+        FrenemyError: as `checked`, for fewer than k + 1 rows, or three.
+    """
+    if not 1 <= k < DRAWN:
+        raise FrenemyError(f"precision and recall picture: k is {k}: give 1 to {DRAWN - 1}")
+    real, fake = checked("precision and recall picture", max(k + 1, 3), real=real, fake=fake)
+    count = min(len(real), len(fake), DRAWN)  # the radii depend on how many points there are
+    real, fake = _drawn(real, count), _drawn(fake, count)
+    x, y, shares = _principal_plane(real, fake)
+    labels = _component_labels(shares)
+
+    def panel(name: str, others: Tensor, points: Tensor, inside: Tensor, *names: str) -> str:
+        share = inside.double().mean().item()
+
+        def draw(axes: Axes) -> None:
+            _dots(axes, others, GREY, "o", names[0], size=2)
+            _dots(axes, points[inside], BLUE, "o", f"{names[1]}, inside")
+            _dots(axes, points[~inside], VERMILION, "x", "outside", size=5)
+            axes.set_title(f"{name} {share:.2f}")
+            _label(axes, labels)
+
+        alt = (
+            f"Scatter plot: {int(inside.sum()):,} of {len(points):,} {names[1]} images lie among "
+            f"the {names[0]} ones: {name.lower()} {share:.2f}"
+        )
+        return _svg(draw, alt, height=4.2)
+
+    panels = (
+        panel("Precision", x, y, _within(fake, real, k), "real", "generated"),
+        panel("Recall", y, x, _within(real, fake, k), "generated", "real"),
+    )
+    caption = (
+        f"On {count:,} images of each set; the table may take more. Precision: a generated image "
+        "is inside if it is nearer to some real image than that image's real neighbour number "
+        f"{k} is. Recall: the same with the roles swapped. Many outside under precision are "
+        "bad samples; under recall, kinds of images that are never made. All dimensions of the "
+        "features count, of which this plane shows two: a point may look inside and not be."
+    )
+    return Picture(panels, caption)
+
+
+def curve(points: Sequence[tuple[int, float, float]], title: str) -> Picture:
+    """A metric over the rounds of a run, with a band of one standard error on both sides.
+
+    Args:
+        points: (round, value, error) in order; an error of NaN has no band, a value of NaN no
+            point. Rounds that span more than a factor of 20 stand on a logarithmic axis.
+        title: for the caption, and for those who cannot see it.
+
+    Raises:
+        FrenemyError: no value is finite.
+    """
+    shown = [point for point in points if math.isfinite(point[1])]
+    if not shown:
+        raise FrenemyError(f"curve of {title}: no finite value to draw")
+    rounds = [t for t, _, _ in shown]
+    values = [value for _, value, _ in shown]
+    errors = [error if math.isfinite(error) else 0.0 for _, _, error in shown]
+    first = min((t for t in rounds if t > 0), default=0)
+
+    def draw(axes: Axes) -> None:
+        low, high = (
+            [v + sign * e for v, e in zip(values, errors, strict=True)] for sign in (-1, 1)
+        )
+        axes.fill_between(rounds, low, high, color=BLUE, alpha=0.25, linewidth=0)
+        axes.errorbar(rounds, values, yerr=errors, color=BLUE, marker="o", markersize=4, capsize=3)
+        if first and max(rounds) > 20 * first:
+            if min(rounds) > 0:
+                axes.set_xscale("log")
+            else:  # there is no logarithm of round 0
+                axes.set_xscale("symlog", linthresh=first)
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel("round")
+
+    alt = (
+        f"{title} over {len(shown)} checkpoints: {values[0]:.4g} at round {rounds[0]:,}, "
+        f"{values[-1]:.4g} at round {rounds[-1]:,}"
+    )
+    return Picture((_svg(draw, alt, height=3.0),), title)
+
+
+# Drawing
+
+
+def _svg(draw: Callable[[Axes], None], alt: str, *, height: float) -> str:
+    """What `draw` makes of empty axes, 5 inches wide, as an <svg> that is described by `alt`."""
+    buffer = io.StringIO()
+    # the identifiers in a page have to differ between its plots, and not between two runs
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": alt}):
+        figure = Figure(figsize=(5, height), layout="constrained")
+        draw(figure.subplots())
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg ") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # nothing refers to these, and all plots share them
+    # a hundredth of a point is enough: in tags, and not in what is written on the axes
+    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), svg)
+    svg = svg.replace(INK, "currentColor")
+    label = f'<svg role="img" aria-label="{html.escape(alt)}" stroke-linejoin="round" '
+    return svg.replace("<svg ", label, 1).strip()
+
+
+def _dots(
+    axes: Axes, points: Tensor, colour: str, marker: str, label: str, size: float = 4
+) -> None:
+    """Points (N, 2), and how they are called in the legend."""
+    if len(points):
+        axes.plot(
+            *points.T.tolist(),
+            linestyle="none",
+            marker=marker,
+            color=colour,
+            alpha=ALPHA,
+            markersize=size,
+            markeredgewidth=1.2 if marker == "x" else 0,  # a cross is nothing but edges
+            label=label,
+        )
+
+
+def _label(axes: Axes, labels: tuple[str, str]) -> None:
+    """Names the axes of a plane whose units mean nothing; the legend lies below."""
+    axes.set(xlabel=labels[0], ylabel=labels[1], xticks=[], yticks=[])
+    axes.figure.legend(loc="outside lower center", ncols=3, markerscale=1.5, columnspacing=1)
+
+
+def _component_labels(shares: Tensor) -> tuple[str, str]:
+    first, second = (f"{share:.0%}" for share in shares.tolist())
+    return f"1st component ({first} of real variance)", f"2nd component ({second})"
+
+
+def _overlap(x: Tensor, y: Tensor) -> str:
+    """How far apart the centres lie, in words for those who cannot see the plot."""
+    spread = x.var(0).sum().sqrt().item()
+    if not spread:
+        return "all the real ones are in one place"
+    distance = (x.mean(0) - y.mean(0)).norm().item() / spread
+    return f"the centres lie {distance:.2g} standard deviations of the real ones apart"
+
+
+# Points
+
+
+def _drawn(rows: Tensor, count: int = DRAWN) -> Tensor:
+    """At most `count` rows in float64, the same ones each time."""
+    if len(rows) > count:
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
+        rows = rows[order[:count].sort().values.to(rows.device)]
+    return rows.cpu().double()
+
+
+def _principal_plane(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Both sets on the first two principal components of `real`, and the shares of its variance.
+
+    With X the centred real rows, X X' = U S^2 U' gives the components V = X' U / S: there are at
+    most 1,000 rows, but there may be many more features. The sign of a component is that which
+    makes its largest entry positive; one without variance is 0.
+
+    Returns:
+        (N, 2), (M, 2) and (2,).
+    """
+    centre = real.mean(0)
+    x = real - centre
+    squares, u = torch.linalg.eigh(x @ x.T)  # in ascending order
+    squares, u = squares[-2:].flip(0), u[:, -2:].flip(1)
+    total = x.square().sum()
+    exists = squares > 1e-12 * total  # of less, rounding is the larger part
+    components = x.T @ u / squares.clamp_min(1e-300).sqrt() * exists  # (d, 2)
+    largest = components.gather(0, components.abs().argmax(0, keepdim=True))
+    components = components * torch.where(largest < 0, -1.0, 1.0)
+    shares = squares * exists / total.clamp_min(1e-300)
+    return x @ components, (fake - centre) @ components, shares
+
+
+def _umap(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Both sets by UMAP, (N, 2) and (M, 2); None if umap-learn is not installed."""
+    try:
+        from umap import UMAP  # pyright: ignore[reportMissingImports] (an extra)
+    except ImportError:
+        return None
+    both = torch.cat([real, fake]).numpy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about sets that are small or fall apart: both may be
+        reducer = UMAP(n_neighbors=min(15, len(both) - 1), random_state=0, n_jobs=1)
+        plane = torch.as_tensor(reducer.fit_transform(both))
+    return plane[: len(real)], plane[len(real) :]
+
+
+def _within(queries: Tensor, points: Tensor, k: int) -> Tensor:
+    """Which queries lie in the k-nearest-neighbour manifold of the points, (Q,) bool."""
+    limits = kth_nearest(points, k).square() * TIE
+    inside = torch.zeros(len(queries), dtype=torch.bool)
+    for here, there, squares in squared_distances(queries, points):
+        inside[here] |= (squares < limits[there]).any(1)
+    return inside

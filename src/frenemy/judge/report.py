@@ -1,0 +1,122 @@
+"""What a judge found: every metric for the model and for the two reference rows."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from frenemy.errors import FrenemyError
+from frenemy.judge.estimate import Estimate
+from frenemy.run import write_atomically
+
+Better = Literal["lower", "higher", ""]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric, by the name of its protocol, and what it gives each subject.
+
+    Attributes:
+        metric: such as "fid10k_classifier-mnist".
+        better: which direction is.
+        results: by subject; a subject that the metric cannot judge is left out.
+    """
+
+    metric: str
+    better: Better
+    results: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The table of `frenemy judge`.
+
+    Attributes:
+        target: what was judged; against: what by.
+        protocol: how, as words: samples, features, seed, versions ...
+        subjects: the columns: the target, held-out real images, noise.
+        lines: the metrics.
+        warnings: what the numbers are worth where that is in doubt.
+        curves: for each metric of a run's checkpoints, (round, value, error) in order.
+    """
+
+    target: str
+    against: str
+    protocol: Mapping[str, str]
+    subjects: Sequence[str]
+    lines: Sequence[Line]
+    warnings: Sequence[str] = ()
+    curves: Mapping[str, Sequence[tuple[int, float, float]]] = field(default_factory=dict)
+
+    def save(self, path: Path) -> Path:
+        """Writes it as JSON; numbers that are not finite become null."""
+        text = json.dumps(_plain(self), indent=2, allow_nan=False) + "\n"
+        return write_atomically(path, lambda part: part.write_text(text, "utf-8"))
+
+    @classmethod
+    def load(cls, path: Path) -> Report:
+        """Reads what `save` wrote.
+
+        Raises:
+            FrenemyError: it is not there, or no such report.
+        """
+        try:
+            found = json.loads(path.read_text("utf-8"))
+            lines = [
+                Line(
+                    str(line["metric"]),
+                    _better(line["better"]),
+                    {str(k): _estimate(v) for k, v in line["results"].items()},
+                )
+                for line in found["lines"]
+            ]
+            curves = {
+                str(k): [(int(t), _number(v), _number(e)) for t, v, e in points]
+                for k, points in found["curves"].items()
+            }
+            return cls(
+                str(found["target"]),
+                str(found["against"]),
+                {str(k): str(v) for k, v in found["protocol"].items()},
+                [str(name) for name in found["subjects"]],
+                lines,
+                [str(text) for text in found["warnings"]],
+                curves,
+            )
+        except FileNotFoundError:
+            raise FrenemyError(f"{path} is not there: make it with `frenemy judge`") from None
+        except KeyError as error:
+            raise FrenemyError(f"{path} is no report of `frenemy judge`: no {error}") from None
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise FrenemyError(f"{path} is no report of `frenemy judge`: {error}") from None
+
+
+def _estimate(found: Mapping[str, Any]) -> Estimate:
+    return Estimate(_number(found["value"]), _number(found["error"]), str(found["note"]))
+
+
+def _better(found: str) -> Better:
+    if found not in ("lower", "higher", ""):
+        raise ValueError(f"{found!r} is not a direction")
+    return found
+
+
+def _number(found: float | None) -> float:
+    return math.nan if found is None else float(found)
+
+
+def _plain(thing: Any) -> Any:
+    """Dataclasses as dictionaries, NaN as None."""
+    if hasattr(thing, "__dataclass_fields__"):
+        return {name: _plain(getattr(thing, name)) for name in thing.__dataclass_fields__}
+    if isinstance(thing, Mapping):
+        return {str(key): _plain(value) for key, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [_plain(value) for value in thing]
+    if isinstance(thing, float) and not math.isfinite(thing):
+        return None
+    return thing

@@ -1,0 +1,188 @@
+"""What is measured of a game while it is played, for `frenemy.judge.health` to read.
+
+Every `TICK` rounds the players' gradients and D's logits are looked at as they are, and a few
+hundred samples are drawn and compared with as many real images. All of it is a function of the
+seed, the round and what `Vitals.memory` holds, so that a resumed run measures the same.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from frenemy.game import (
+    Game,
+    Gradient,
+    Minibatch,
+    Observer,
+    Round,
+    Term,
+    Turn,
+    Weight,
+    mix,
+    weight_at,
+)
+from frenemy.judge.coverage import precision_recall_density_coverage
+from frenemy.judge.features import RandomNetwork
+from frenemy.judge.health import HEALTH
+
+TICK = 100  # rounds
+SAMPLES = 256  # compared with as many real images
+NEIGHBOURS = 5
+FOLLOWED = 64  # of the samples are followed from tick to tick, in so many random directions:
+DIRECTIONS = 8
+WEIGHTS = 512  # of each player, chosen at random, show which way the players move
+REPEATS = 0.05  # of the median distance of real images to their nearest: closer is a repeat
+
+Memory = dict[str, list[float]]
+
+
+class Vitals:
+    """The measurements of one game, tick by tick.
+
+    Args:
+        game: what is played.
+        minibatch: its streams of data.
+        seed: of the run, from which the real images and the samples' z are drawn.
+        memory: of the last tick, if there was one.
+
+    Attributes:
+        memory: what the next tick needs to know of this one, as plain numbers.
+    """
+
+    def __init__(
+        self, game: Game, minibatch: Minibatch, seed: int, memory: Memory | None = None
+    ) -> None:
+        self.game = game
+        self.memory: Memory = {} if memory is None else memory
+        generator = torch.Generator().manual_seed(mix(seed, 3))
+        self._z = game.prior(SAMPLES, generator).to(game.device)
+        self._net = RandomNetwork().to(game.device)
+        stream = len(game.turns)  # no turn reads it
+        batches = range(math.ceil(SAMPLES / game.minibatch))
+        x = torch.cat([minibatch(stream, i)[0] for i in batches])[:SAMPLES]
+        self._real = self._look(x)
+        distances = _distances(self._real)
+        self._spread = _mean_pair(distances)
+        self._near = _nearest(distances).median()
+        d = self._real.shape[1]
+        directions = torch.randn(d, min(d, DIRECTIONS), generator=generator).to(game.device)
+        self._directions = torch.linalg.qr(directions).Q
+        self._step = _mean_pair(_distances(self._real @ self._directions)).cpu()
+        self._chosen = {
+            name: [_choose(p, WEIGHTS / sum(q.numel() for q in player.theta), generator)
+                   for p in player.theta]
+            for name, player in game.players.items()
+        }  # fmt: skip
+
+    @torch.no_grad()
+    def _look(self, x: Tensor) -> Tensor:
+        """A cheap feature: random convolutions of images, points as they are; (B, d) float32."""
+        return (self._net(x).features if x.ndim == 4 else x.flatten(1)).float()
+
+    def observer(self, step: int) -> Observer:
+        """To be given to `Game.play` in round `step`: sees its gradients and D's logits."""
+        return functools.partial(self._observe, step)
+
+    def _observe(
+        self, step: int, r: Round, turn: Turn, gradients: Mapping[str, Gradient]
+    ) -> dict[str, Tensor]:
+        if turn.every > 1:
+            return {}
+        found = {f"{name} gradient": _norm(gradient) for name, gradient in gradients.items()}
+        known = r.__dict__  # what some term asked for: a round computes it once
+        if "D" in turn.moves and "Dx" in known and "DGz" in known:
+            Dx, DGz = r.Dx.detach(), r.DGz.detach()
+            found |= {
+                "D right on x": (Dx > 0).float().mean(),
+                "D right on G(z)": (DGz < 0).float().mean(),
+                "D ahead": (Dx[:, None] > DGz[None, :]).float().mean(),
+                "margin": Dx.mean() - DGz.mean(),
+                "value": -(softplus(-Dx) + softplus(DGz)).mean() + math.log(4),
+            }
+        if "G" in turn.moves and "DGz" in known:
+            found["G signal"] = _signal(r, turn.moves["G"], step)
+        return {HEALTH + name: value for name, value in found.items()}
+
+    @torch.no_grad()
+    def look(self) -> dict[str, Tensor]:
+        """Draws samples and compares them with the real images and with the last tick's."""
+        G = self.game.players["G"].best
+        training = G.training
+        G.eval()
+        fake = self._look(G(self._z))
+        G.train(training)
+        if not torch.isfinite(fake).all():
+            return {}  # the training loop will name the player at its next check
+        distances = _distances(fake)
+        found = {
+            "diversity": _mean_pair(distances) / self._spread,
+            "repeats": (_nearest(distances) < REPEATS * self._near).float().mean(),
+        }
+        compared = precision_recall_density_coverage(real=self._real, fake=fake, k=NEIGHBOURS)
+        for name in ("precision", "recall", "coverage"):
+            found[name] = torch.tensor(compared[name].value)
+        return {HEALTH + name: value for name, value in {**found, **self._motion(fake)}.items()}
+
+    def _motion(self, fake: Tensor) -> dict[str, Tensor]:
+        """How far the same z's samples moved since the last tick, and how the weights turned."""
+        followed = (fake[:FOLLOWED] @ self._directions).cpu()
+        sketch = torch.cat([
+            p.detach().flatten()[index].float()
+            for name, player in self.game.players.items()
+            for p, index in zip(player.theta, self._chosen[name], strict=True)
+        ]).cpu()  # fmt: skip
+        before = {name: torch.tensor(numbers) for name, numbers in self.memory.items()}
+        self.memory = {"samples": followed.flatten().tolist(), "weights": sketch.tolist()}
+        found: dict[str, Tensor] = {}
+        if "samples" in before:
+            moved = (followed - before["samples"].view_as(followed)).norm(dim=1).mean()
+            found["motion"] = moved / self._step
+            update = sketch - before["weights"]
+            self.memory["update"] = update.tolist()
+            if "update" in before:
+                found["turning"] = torch.cosine_similarity(update, before["update"], dim=0)
+        return found
+
+
+def _signal(r: Round, terms: Mapping[Term, Weight], step: int) -> Tensor:
+    """The mean of |d loss / d D(G(z))| over a minibatch: what of D's opinion reaches G."""
+    probe = copy.copy(r)
+    with torch.enable_grad():
+        leaf = r.DGz.detach().requires_grad_()
+        probe.__dict__["DGz"] = leaf
+        losses = [weight_at(step, weight) * term(probe).sum() for term, weight in terms.items()]
+        (slope,) = torch.autograd.grad(sum(losses[1:], losses[0]), leaf, retain_graph=True)
+    return slope.abs().mean()
+
+
+def _norm(gradient: Gradient) -> Tensor:
+    parts = [g for g in gradient if g is not None]
+    return torch.stack(torch._foreach_norm(parts)).norm()  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _distances(points: Tensor) -> Tensor:
+    """(N, d) -> (N, N)."""
+    return torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _mean_pair(distances: Tensor) -> Tensor:
+    count = len(distances)
+    return distances.sum() / (count * (count - 1))
+
+
+def _nearest(distances: Tensor) -> Tensor:
+    """The distance of each point to its nearest other, (N,)."""
+    return distances.clone().fill_diagonal_(torch.inf).amin(1)
+
+
+def _choose(p: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Indices of about that share of a parameter's weights, one at least."""
+    count = min(p.numel(), max(1, round(share * p.numel())))
+    return torch.randperm(p.numel(), generator=generator)[:count].to(p.device)

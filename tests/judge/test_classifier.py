@@ -1,0 +1,141 @@
+"""The judge's classifier: what it learns, how it is kept, and which files it refuses."""
+
+import numpy as np
+import pytest
+import torch
+
+from frenemy.data import open_dataset
+from frenemy.data.source import Dataset, Source
+from frenemy.errors import FrenemyError
+from frenemy.judge.classifier import Card, Classifier, augmented, load_classifier, save_classifier
+from frenemy.judge.features import classifier, classifier_path, extract
+from frenemy.supervised import accuracy, train_classifier
+
+CARD = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, 0.5, 10)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_dataset(None)
+
+
+@pytest.fixture(scope="module")
+def trained(digits):
+    return train_classifier(digits, "digits", rounds=300)
+
+
+def test_it_learns_the_embedded_digits(trained, digits):
+    path, card = trained
+    net, _ = load_classifier(path)
+    # scikit-learn's own example reaches .97 on half of these digits with a support vector machine
+    assert card.accuracy > 0.96 and card.tested == len(digits.test)
+    assert accuracy(net, digits.test) == card.accuracy
+    assert card.classes == tuple("0123456789") and card.data == digits.train.digest
+
+
+def test_it_is_found_by_its_name(trained, digits):
+    assert trained[0] == classifier_path("digits")
+    seen = extract(classifier("digits"), digits.test.images)
+    assert seen.features.shape == (179, 128) and seen.logits is not None
+    assert seen.logits.shape == (179, 10)
+
+
+def test_the_same_seed_gives_the_same_weights(digits, tmp_path, monkeypatch):
+    nets = []
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path / folder))
+        data = Dataset(digits.train, digits.valid, digits.test, "", {})
+        torch.manual_seed(len(nets))  # what others draw is no matter
+        path, _ = train_classifier(data, "digits", rounds=3, seed=seed)
+        nets.append(load_classifier(path)[0].state_dict())
+    assert all(torch.equal(nets[0][key], nets[1][key]) for key in nets[0])
+    assert not torch.equal(nets[0]["hidden.weight"], nets[2]["hidden.weight"])
+
+
+def test_progress_is_told(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path))
+    told = []
+    train_classifier(digits, "digits", rounds=4, progress=told.append)
+    assert told == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_training_leaves_the_global_generator_alone(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path))
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train_classifier(digits, "digits", rounds=2)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def blank(classes):
+    images = np.zeros((10, 1, 8, 8), np.uint8)
+    labels = None if not classes else np.zeros(10, np.int64)
+    part = Source(images, labels, "blank", "d", tuple("ab"[:classes]))
+    return Dataset(part, part, part, "blank")
+
+
+@pytest.mark.parametrize(("classes", "said"), [(0, "no classes"), (1, "1 classes")])
+def test_a_set_without_two_classes_is_refused(classes, said):
+    with pytest.raises(FrenemyError, match=said):
+        train_classifier(blank(classes), "blank")
+
+
+def test_a_name_that_other_images_have_is_kept_from_being_overwritten(trained, tmp_path):
+    with pytest.raises(FrenemyError, match="another --name"):
+        train_classifier(blank(2), "digits")
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "a b"])
+def test_names_stay_in_their_folder(name):
+    with pytest.raises(FrenemyError, match="is no name for features"):
+        classifier_path(name)
+
+
+def test_save_and_load(tmp_path):
+    net = Classifier(1, 2).eval()
+    path = save_classifier(net, CARD, tmp_path / "new" / "few.safetensors")
+    again, card = load_classifier(path)
+    assert card == CARD and not again.training
+    x = torch.rand(3, 1, 8, 8)
+    assert torch.equal(again(x).features, net(x).features)
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "x.safetensors"
+    with pytest.raises(FrenemyError, match="is not there"):
+        load_classifier(path)
+    path.write_bytes(b"\x00" * 100)
+    with pytest.raises(FrenemyError, match="no classifier of frenemy's"):
+        load_classifier(path)
+    save_classifier(Classifier(1, 3), CARD, path)  # three classes of weights, two names
+    with pytest.raises(FrenemyError, match="no classifier of frenemy's"):
+        load_classifier(path)
+
+
+@pytest.mark.parametrize("size", [1, 8, 28, 32, 64])
+def test_images_of_any_size_go_in(size):
+    seen = Classifier(3, 5).eval()(torch.rand(2, 3, size, size))
+    assert seen.features.shape == (2, 128) and seen.logits.shape == (2, 5)
+
+
+def test_augmentation_keeps_the_image_recognisable():
+    torch.manual_seed(0)
+    x = torch.zeros(50, 1, 28, 28)
+    x[:, :, 10:18, 12:16] = 1
+    y = augmented(x, flip=False)
+    assert y.shape == x.shape and not torch.equal(y, x)
+    # area scales by at most 1 / 0.9^2 and 1 / 1.1^2; nothing of the bar leaves the image
+    ratio = y.sum((1, 2, 3)) / x.sum((1, 2, 3))
+    assert ratio.min() > 0.8 and ratio.max() < 1.26
+
+
+def test_only_flips_mirror():
+    torch.manual_seed(0)
+    x = torch.zeros(64, 1, 16, 16)
+    x[..., :4] = 1  # ink on the left
+    mirrored = augmented(x, flip=True)
+    on_right = mirrored[..., 8:].sum((1, 2, 3)) > mirrored[..., :8].sum((1, 2, 3))
+    assert 16 < on_right.sum() < 48  # binomial(64, 1/2): four deviations
+    plain = augmented(x, flip=False)
+    assert (plain[..., :8].sum((1, 2, 3)) > plain[..., 8:].sum((1, 2, 3))).all()

@@ -1,0 +1,65 @@
+"""Estimates: how they are written, what is refused, and the bootstrap against a closed form."""
+
+import math
+
+import pytest
+import torch
+
+from frenemy.errors import FrenemyError
+from frenemy.judge.estimate import Estimate, bootstrap, checked, tiles
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (0.00713, 0.00032, "0.00713 ± 0.00032"),
+        (-0.00002, 0.00008, "−0.000020 ± 0.000080"),
+        (225.4, 2.04, "225.4 ± 2.0"),
+        (99.96, 0.999, "99.96 ± 1.00"),
+        (-11242.3, 35.1, "−11,242 ± 35"),
+        (1e6, 2e4, "1,000,000 ± 20,000"),
+        (3e-10, 2e-10, "3e−10 ± 2e−10"),
+        (0.5, 0.0, "0.5 ± 0"),
+        (0.5, math.nan, "0.5"),
+        (0.5, math.inf, "0.5 ± ∞"),
+        (54321.9, math.nan, "54,322"),
+        (math.nan, 0.1, "no value"),
+        (-math.inf, math.nan, "−∞"),
+    ],
+)
+def test_numbers_have_the_digits_that_their_error_leaves_meaning(value, error, text):
+    assert str(Estimate(value, error)) == text
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        ({"real": torch.zeros(3, 4), "fake": torch.zeros(3, 5)}, "rows of different shapes"),
+        ({"real": torch.zeros(1, 4), "fake": torch.zeros(3, 4)}, "1 in real: needs 2 or more"),
+        ({"real": torch.full((3, 4), math.nan)}, "real holds numbers that are not finite"),
+        ({"fake": torch.full((3, 4), math.inf)}, "fake holds numbers that are not finite"),
+        ({"real": torch.zeros(3)}, "real is no matrix"),
+        ({"real": torch.zeros(())}, "real is no matrix"),
+    ],
+)
+def test_sets_that_are_no_use_are_refused(sets, said):
+    with pytest.raises(FrenemyError, match=f"^fid: .*{said}"):
+        checked("fid", 2, **sets)
+
+
+def test_images_become_rows_of_floats():
+    (rows,) = checked("fid", 2, real=torch.ones(3, 1, 2, 2, dtype=torch.uint8))
+    assert rows.shape == (3, 4) and rows.dtype == torch.float32
+
+
+def test_tiles_cover_everything_once():
+    assert [list(range(10))[part] for part in tiles(10, 4)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert list(tiles(0)) == []
+
+
+def test_the_bootstrap_finds_the_error_of_a_mean():
+    x = torch.randn(400, 1, generator=torch.Generator().manual_seed(0))
+    found = bootstrap(lambda rows: rows.mean().item(), [x], seed=0, times=200)
+    # a deviation over 200 draws is known to 1 / sqrt(2 200) = 5 %: three of those
+    assert found == pytest.approx(x.std().item() / 20, rel=0.15)
+    assert found == bootstrap(lambda rows: rows.mean().item(), [x], seed=0, times=200)

@@ -1,0 +1,324 @@
+"""Modes against a double loop, simulation and closed forms; what collapse and noise cost."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chi2, entropy, kstest
+
+from frenemy.errors import FrenemyError
+from frenemy.judge import modes as module
+from frenemy.judge.modes import (
+    class_modes,
+    kl_floor,
+    mixture_modes,
+    quality_ceiling,
+    ring,
+    sample_mixture,
+    square_grid,
+    stack,
+    stacked_classes,
+)
+
+GRID = {"centres": square_grid(), "sd": 0.05}
+RING = {"centres": ring(), "sd": 0.01}
+
+
+def samples(count=2500, seed=0, **mixture):
+    return sample_mixture(**(mixture or GRID), count=count, seed=seed)
+
+
+def double_loop(centres, sd, fake):
+    """Modes caught, share of high quality, and how many samples belong to each mode."""
+    counts, caught, good = [0] * len(centres), set(), 0
+    for x in fake.tolist():
+        distances = [math.dist(x, centre) for centre in centres.tolist()]
+        nearest = distances.index(min(distances))
+        counts[nearest] += 1
+        if distances[nearest] <= 3 * sd:
+            caught.add(nearest)
+            good += 1
+    return len(caught), good / len(fake), counts
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    ("centres", "sd", "d"), [(square_grid(), 0.4, 2), (ring(5, 2.0), 0.2, 2), (None, 0.5, 4)]
+)
+def test_mixture_modes_are_the_double_loop(centres, sd, d):
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.randn(7, d, generator=generator) if centres is None else centres
+    fake = 2 * torch.randn(60, d, generator=generator)
+    caught, share, counts = double_loop(centres, sd, fake)
+    assert 0 < share < 1
+    assert 1 < caught < len(centres)
+    found = mixture_modes(centres=centres, sd=sd, fake=fake)
+    assert found.total == len(centres)
+    assert found.caught.value == caught
+    assert found.quality.value == pytest.approx(share, rel=1e-12)  # float64
+    uniform = np.full(len(centres), 1 / len(centres))
+    expected = entropy(np.array(counts) / 60, uniform)
+    assert found.reverse_kl.value == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("mixture", [GRID, RING], ids=["grid", "ring"])
+def test_exact_samples_catch_every_mode_at_the_ceiling(mixture):
+    fake = samples(20_000, **mixture)
+    found = mixture_modes(**mixture, fake=fake)
+    assert found.caught.value == found.total == len(mixture["centres"])
+    assert abs(found.quality.value - quality_ceiling(2)) < 4 * found.quality.error
+    assert found.quality.error == pytest.approx(math.sqrt(0.98889 * 0.01111 / 20_000), rel=0.1)
+    assert found.reverse_kl.value < 3 * kl_floor(found.total, 20_000)
+    assert "exact samples" in found.reverse_kl.note
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 50])
+def test_the_ceiling_is_chi_squareds(d):
+    assert quality_ceiling(d) == pytest.approx(chi2(d).cdf(9), rel=1e-10)  # two implementations
+    if d == 2:
+        assert quality_ceiling(d) == pytest.approx(1 - math.exp(-4.5), rel=1e-12)
+
+
+def test_centres_are_those_of_the_papers():
+    assert sorted(map(tuple, square_grid().tolist())) == [
+        (float(a), float(b)) for a in range(-4, 5, 2) for b in range(-4, 5, 2)
+    ]
+    points = ring()
+    torch.testing.assert_close(points.norm(dim=1), torch.ones(8))  # float32
+    gaps = (points - points.roll(1, 0)).norm(dim=1)
+    torch.testing.assert_close(gaps, torch.full((8,), 2 * math.sin(math.pi / 8)))
+
+
+def test_the_sampler_draws_the_mixture():
+    weights = torch.tensor([1.0, 3.0])
+    centres = torch.tensor([[0.0], [100.0]])
+    x = sample_mixture(centres=centres, sd=2.0, count=8000, seed=0, real_weights=weights)[:, 0]
+    second = x > 50
+    assert abs(second.float().mean() - 0.75) < 4 * math.sqrt(0.75 * 0.25 / 8000)
+    assert kstest(((x - 100 * second) / 2).numpy(), "norm").pvalue > 1e-3
+
+
+def test_classes_and_a_mixture_of_points_agree():
+    classes = torch.tensor([0, 0, 0, 2, 2, 4])
+    weights = torch.arange(1, 6, dtype=torch.float64)
+    by_class = class_modes(fake_classes=classes, count=5, real_weights=weights)
+    centres = torch.arange(5.0)[:, None]
+    by_place = mixture_modes(centres=centres, sd=0.1, fake=centres[classes], real_weights=weights)
+    assert by_class.caught == by_place.caught
+    assert by_class.reverse_kl == by_place.reverse_kl
+    assert by_class.quality is None
+    assert by_place.quality.value == 1
+    expected = entropy([0.5, 0, 1 / 3, 0, 1 / 6], weights.numpy() / 15)
+    assert by_class.reverse_kl.value == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("kept", "total"), [(1, 8), (99, 1000), (1000, 1000)])
+def test_even_samples_of_some_modes_have_the_logarithm_of_what_is_left_out(kept, total):
+    found = class_modes(fake_classes=torch.arange(kept).repeat(50), count=total)
+    assert found.caught.value == kept
+    assert found.reverse_kl.value == pytest.approx(math.log(total / kept), abs=1e-12)
+
+
+# Errors
+
+
+def histograms(shares, count, times):
+    rng = np.random.default_rng(0)
+    return rng.multinomial(count, shares, size=times)
+
+
+def as_classes(histogram):
+    return torch.from_numpy(np.repeat(np.arange(len(histogram)), histogram))
+
+
+def test_the_floor_of_stacked_digits_is_that_of_simulation():
+    values, errors = [], []
+    for histogram in histograms(np.full(1000, 1e-3), 26_000, 200):
+        found = class_modes(fake_classes=as_classes(histogram), count=1000)
+        assert found.caught.value == 1000
+        values.append(found.reverse_kl.value)
+        errors.append(found.reverse_kl.error)
+    assert kl_floor(1000, 26_000) == pytest.approx(0.0192, abs=1e-4)
+    # what is left out is of the order (1 / 26)^2 / 12 of 1,000 modes over 26,000 samples
+    assert np.mean(values) == pytest.approx(kl_floor(1000, 26_000), rel=0.03)
+    # chi squared of 999 degrees over 2 M, whose deviation the delta method overrates by sqrt 2
+    deviation = math.sqrt(2 * 999) / 52_000
+    assert np.std(values) == pytest.approx(deviation, rel=0.2)  # of 200
+    assert np.mean(errors) == pytest.approx(math.sqrt(2) * deviation, rel=0.1)
+
+
+def test_the_error_of_the_reverse_kl_is_that_of_repetition():
+    shares = np.array([0.4, 0.3, 0.2, 0.05, 0.05])
+    founds = [
+        class_modes(fake_classes=as_classes(histogram), count=5).reverse_kl
+        for histogram in histograms(shares, 2000, 300)
+    ]
+    deviation = np.std([found.value for found in founds])
+    assert np.mean([found.error for found in founds]) == pytest.approx(deviation, rel=0.15)  # 300
+
+
+def test_the_error_of_modes_caught_is_that_of_resampling():
+    histogram = np.array([1, 1, 1, 2, 3, 5, 40, 47])  # of 100 samples
+    found = class_modes(fake_classes=as_classes(histogram), count=10)
+    assert found.caught.value == 8
+    again = [(row > 0).sum() for row in histograms(histogram / 100, 100, 20_000)]
+    assert found.caught.error == pytest.approx(np.std(again), rel=0.02)  # of 20,000
+
+
+def test_modes_caught_many_times_have_no_error():
+    assert class_modes(fake_classes=torch.arange(4).repeat(500), count=9).caught.error < 1e-9
+
+
+# Direction
+
+
+def test_collapse_costs_modes_and_evenness_but_not_quality():
+    x = samples()
+    good, bad = mixture_modes(**GRID, fake=x), mixture_modes(**GRID, fake=x[x[:, 0] < 1])
+    assert bad.caught.value == 15 < good.caught.value
+    assert bad.reverse_kl.value > good.reverse_kl.value + 5 * good.reverse_kl.error
+    assert abs(bad.quality.value - good.quality.value) < 3 * bad.quality.error
+
+
+def test_noise_costs_quality_but_not_modes():
+    x = samples()
+    noise = 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    good, bad = mixture_modes(**GRID, fake=x), mixture_modes(**GRID, fake=x + noise)
+    assert bad.caught.value == good.caught.value == 25
+    assert bad.quality.value < good.quality.value - 10 * bad.quality.error
+    assert bad.reverse_kl.value == pytest.approx(good.reverse_kl.value, abs=1e-3)
+
+
+def test_a_mode_that_only_poor_samples_reach_is_not_caught():
+    fake = ring() * 1.1  # ten standard deviations away, each nearest to its own mode
+    found = mixture_modes(**RING, fake=fake)
+    assert (found.caught.value, found.quality.value) == (0, 0)
+    assert found.reverse_kl.value == 0
+
+
+def test_uneven_samples_are_even_under_weights_as_uneven():
+    weights = torch.arange(1.0, 9.0)
+    fake = samples(9000, real_weights=weights, **RING)
+    under = mixture_modes(**RING, fake=fake, real_weights=10 * weights).reverse_kl
+    assert under.value < 3 * kl_floor(8, 9000)
+    assert mixture_modes(**RING, fake=fake).reverse_kl.value > 0.1
+
+
+# What must not matter
+
+
+@pytest.mark.parametrize("tile", [1, 7, 10_000])
+def test_tiles_and_order_do_not_matter(tile, monkeypatch):
+    x = samples(300)
+    expected = mixture_modes(**GRID, fake=x)
+    monkeypatch.setattr(module, "TILE", tile)
+    assert mixture_modes(**GRID, fake=x) == expected
+    assert mixture_modes(**GRID, fake=x.flip(0)) == expected
+
+
+def test_the_same_seed_draws_the_same():
+    before = torch.get_rng_state()
+    assert torch.equal(samples(seed=1), samples(seed=1))
+    assert not torch.equal(samples(seed=1), samples(seed=2))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# Stacked digits
+
+
+def digits(count=20):
+    """Images that are filled with a number of their own, and labels."""
+    labels = np.arange(count, dtype=np.int64) % 10
+    images = np.empty((count, 1, 4, 5), np.uint8)
+    images[:] = np.arange(count, dtype=np.uint8)[:, None, None, None]
+    return images, labels
+
+
+def test_stacks_are_three_digits_and_their_class():
+    images, labels = digits()
+    stacks, classes = stack(images=images, labels=labels, count=5000, seed=0)
+    assert stacks.shape == (5000, 3, 4, 5)
+    assert (stacks.dtype, classes.dtype) == (np.uint8, np.int64)
+    assert (stacks == stacks[..., :1, :1]).all()
+    a, b, c = (labels[stacks[:, i, 0, 0]] for i in range(3))
+    np.testing.assert_array_equal(classes, 100 * a + 10 * b + c)
+    found = class_modes(fake_classes=torch.from_numpy(classes), count=1000)
+    # the floor's next order, at 5 samples a mode, is some 10 %
+    assert found.reverse_kl.value == pytest.approx(kl_floor(1000, 5000), rel=0.2)
+
+
+def test_stacks_are_a_function_of_the_seed():
+    images, labels = digits()
+    one, other, third = (stack(images=images, labels=labels, count=9, seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(one[0], other[0])
+    np.testing.assert_array_equal(one[1], other[1])
+    assert (one[1] != third[1]).any()
+
+
+def test_the_classes_of_stacks_are_all_numbers_below_a_thousand():
+    labels = torch.cartesian_prod(*[torch.arange(10)] * 3)
+    assert stacked_classes(labels).tolist() == list(range(1000))
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"fake": torch.zeros(0, 2)}, "0 in fake"),
+        ({"fake": torch.zeros(3, 3)}, "different shapes"),
+        ({"fake": torch.full((3, 2), math.nan)}, "fake holds numbers that are not finite"),
+        ({"centres": torch.zeros(0, 2)}, "0 in centres"),
+        ({"centres": torch.zeros(2, 2)}, "coincide"),
+        ({"sd": 0.0}, "sd is 0.0"),
+        ({"sd": math.nan}, "sd is nan"),
+        ({"real_weights": torch.ones(7)}, "8 modes"),
+        ({"real_weights": torch.tensor([0.0, 1, 1, 1, 1, 1, 1, 1])}, "above 0"),
+        ({"real_weights": torch.full((8,), math.nan)}, "above 0"),
+    ],
+)
+def test_bad_mixtures_are_told_in_one_line(changes, said):
+    with pytest.raises(FrenemyError, match=r"^modes: ") as refused:
+        mixture_modes(**{**RING, "fake": ring(), **changes})
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (torch.tensor([], dtype=torch.int64), "(0,)"),
+        (torch.tensor([[1, 2]]), "(1, 2)"),
+        (torch.tensor([0, 5]), "from 0 to 4"),
+        (torch.tensor([-1, 3]), "from -1 to 3"),
+        (torch.tensor([0.0, 1.0]), "integers"),
+    ],
+)
+def test_bad_classes_are_told_in_one_line(classes, said):
+    with pytest.raises(FrenemyError, match=r"^modes: ") as refused:
+        class_modes(fake_classes=classes, count=5)
+    assert said in str(refused.value)
+
+
+def test_bad_stacks_are_told_in_one_line():
+    images, labels = digits()
+    for changes, said in (
+        ({"images": images.repeat(3, 1)}, "(N, 1, H, W)"),
+        ({"images": images[:0], "labels": labels[:0]}, "1 or more"),
+        ({"labels": labels[:-1]}, "20 images"),
+        ({"labels": labels + 1}, "from 0 to 9"),
+        ({"count": 0}, "count is 0"),
+    ):
+        with pytest.raises(FrenemyError) as refused:
+            stack(**{"images": images, "labels": labels, "count": 400, "seed": 0, **changes})
+        assert said in str(refused.value)
+
+
+def test_one_sample_and_one_mode_have_values():
+    found = mixture_modes(centres=torch.zeros(1, 2), sd=1.0, fake=torch.zeros(1, 2))
+    assert (found.caught.value, found.quality.value, found.reverse_kl.value) == (1, 1, 0)
+    assert (found.caught.error, found.quality.error, found.reverse_kl.error) == (0, 0, 0)

@@ -1,0 +1,238 @@
+"""The judge as a whole: which rows there are, what they are called, and what is doubted."""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from frenemy import judging, recipes, train
+from frenemy.data import open_dataset
+from frenemy.data.source import Dataset, Source
+from frenemy.errors import FrenemyError
+from frenemy.judge.estimate import Estimate
+from frenemy.judge.report import Report
+from frenemy.judging import (
+    HELD_OUT,
+    METRICS,
+    NAMES,
+    NOISE,
+    PUBLISHED,
+    Subject,
+    curves,
+    default_features,
+    judge,
+    noise_like,
+    protocol_name,
+    subject_of,
+)
+from frenemy.model import Model
+from frenemy.supervised import train_classifier
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_dataset(None)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("judged") / "run"
+    return train(recipes.digits, open_dataset(None), out=path, steps=120, checkpoint_seconds=0.1)
+
+
+@pytest.fixture(scope="module")
+def judgement(digits):
+    """Real validation digits, judged by everything."""
+    target = Subject("valid", np.asarray(digits.valid.images))
+    return judge(target, digits, features=["random"], samples=179)
+
+
+def value(judgement, metric, subject):
+    (line,) = [x for x in judgement.report.lines if x.metric.startswith(metric)]
+    return line.results[subject].value
+
+
+def test_every_metric_that_is_not_slow_is_measured_for_every_subject(judgement):
+    names = [line.metric for line in judgement.report.lines]
+    assert names == [
+        "fid179_random",
+        "kid179_random",
+        "precision179_random",
+        "recall179_random",
+        "density179_random",
+        "coverage179_random",
+        "two-sample179_random",
+        "vendi179_random",
+        "copying179_random",
+        "parzen179_default-grid",
+        "parzen179_authors-grid",
+    ]
+    for line in judgement.report.lines:
+        assert set(line.results) == {"valid", HELD_OUT, NOISE}
+        for estimate in line.results.values():
+            assert math.isfinite(estimate.value) and estimate.error >= 0
+
+
+@pytest.mark.parametrize("metric", [name for name in METRICS if name not in ("vendi", "copying")])
+def test_real_images_are_better_than_noise_by_every_metric(metric, digits):
+    if METRICS[metric].classes:
+        pytest.skip("random features know no classes")
+    target = Subject("valid", np.asarray(digits.valid.images))
+    found = judge(target, digits, metrics=[metric], features=["random"], samples=179)
+    real, noise = (value(found, metric, name) for name in ("valid", NOISE))
+    assert real < noise if METRICS[metric].better == "lower" else real > noise
+
+
+def test_held_out_images_are_as_good_as_other_real_images(judgement):
+    for line in judgement.report.lines:
+        if line.metric.startswith(("kid", "precision", "coverage", "copying")):
+            real, held_out = line.results["valid"], line.results[HELD_OUT]
+            # four standard errors of the difference
+            assert abs(real.value - held_out.value) < 4 * math.hypot(real.error, held_out.error)
+
+
+def test_the_parzen_row_for_held_out_images_is_that_of_training_images(judgement):
+    (line,) = [x for x in judgement.report.lines if x.metric == "parzen179_default-grid"]
+    assert line.results[HELD_OUT].note.startswith("training images as samples; nats, sigma")
+
+
+def test_a_model_is_judged_and_its_report_kept(run, digits, tmp_path):
+    subject = subject_of(Model.load(run.path), 200, seed=0)
+    found = judge(subject, digits, metrics=["fid", "recall"], features=["random", "pixels"])
+    assert [line.metric for line in found.report.lines] == [
+        "fid200_random",
+        "recall200_random",
+        "fid200_pixels",
+        "recall200_pixels",
+    ]
+    assert subject.name == f"{run.path} (round 120)"
+    path = found.report.save(tmp_path / "judge.json")
+    assert Report.load(path) == found.report
+    html = found.page()
+    assert "fid200_" in html and "<svg" in html and "data:image/png" in html
+
+
+def test_the_same_seed_gives_the_same_report(digits):
+    target = Subject("valid", np.asarray(digits.valid.images))
+    how = {"metrics": ["kid", "two-sample"], "features": ["random"], "samples": 100}
+    one, two, other = (judge(target, digits, **how, seed=seed) for seed in (1, 1, 2))
+    assert one.report == two.report
+    assert one.report.lines != other.report.lines
+
+
+def test_curves_over_checkpoints(run, digits):
+    model = Model.load(run.path)
+    how = {"metrics": ["fid"], "features": ["random"], "samples": 100, "seed": 0}
+    found = curves(model, digits, **how)
+    (points,) = found.values()
+    rounds = [step for step, _, _ in points]
+    assert list(found) == ["fid100_random"]
+    assert len(rounds) == 2 and rounds == sorted(rounds) and rounds[-1] == 120
+
+
+def test_a_classifier_of_the_same_images_is_the_default(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path))
+    assert default_features(digits) == ["random"]
+    train_classifier(digits, "mine", rounds=30)
+    assert default_features(digits) == ["classifier-mine"]
+    target = Subject("valid", np.asarray(digits.valid.images))
+    found = judge(target, digits, metrics=["is", "within-class-diversity"], samples=179)
+    assert [line.metric for line in found.report.lines] == [
+        "is179_classifier-mine",
+        "within-class-diversity179_classifier-mine",
+    ]
+    assert value(found, "is", "valid") > value(found, "is", NOISE)
+
+
+def test_another_size_is_refused_with_the_remedy(digits):
+    target = Subject("big", np.zeros((20, 1, 16, 16), np.uint8))
+    with pytest.raises(FrenemyError, match=r"big has images of 1x16x16 .* of 1x8x8: give --size"):
+        judge(target, digits)
+
+
+def test_unknown_metrics_are_refused_with_the_nearest(digits):
+    target = Subject("valid", np.asarray(digits.valid.images))
+    with pytest.raises(FrenemyError, match="no metric 'recal': did you mean recall"):
+        judge(target, digits, metrics=["recal"])
+
+
+def doubts(images, digits):
+    found = judge(Subject("x", images), digits, metrics=["fid", "kid"], features=["random"])
+    return found.report
+
+
+def test_training_images_as_samples_are_doubted(digits):
+    report = doubts(digits.train.random(300, seed=0), digits)
+    assert any(text.startswith("300 of 300 images of x are, byte for") for text in report.warnings)
+
+
+def test_one_image_over_and_over_is_doubted(digits):
+    report = doubts(np.full((50, 1, 8, 8), 99, np.uint8), digits)
+    assert "all 50 images of x are one and the same" in report.warnings
+    assert all(math.isfinite(line.results["x"].value) for line in report.lines)
+
+
+def test_few_images_are_doubted_and_what_cannot_be_measured_is_said(digits):
+    report = doubts(np.asarray(digits.valid.images[:3]), digits)
+    assert any(text.startswith("only 3 images of x") for text in report.warnings)
+    one = doubts(np.asarray(digits.valid.images[:1]), digits)
+    assert "fid of x: frechet: 1 in fake: needs 2 or more" in one.warnings
+    assert all("x" not in line.results for line in one.lines)
+
+
+def test_ais_needs_a_model(digits):
+    target = Subject("x", np.asarray(digits.valid.images))
+    report = judge(target, digits, metrics=["ais"], features=["random"]).report
+    assert report.warnings[-1] == "ais: x is no model of ours: only its images are known"
+
+
+def test_ais_of_a_model(run, digits, monkeypatch):
+    few = judging.ais.Protocol(images=3, chains=2, temperatures=20, simulated=2)
+    monkeypatch.setattr(judging.ais, "default_protocol", lambda device: few)
+    choose = functools.partial(
+        judging.ais.choose_variance, candidates=(0.1,), chains=2, temperatures=5
+    )
+    monkeypatch.setattr(judging.ais, "choose_variance", choose)
+    subject = subject_of(Model.load(run.path), 10, seed=0)
+    report = judge(subject, digits, metrics=["ais"], features=["random"]).report
+    (line,) = report.lines
+    assert line.metric == few.name == "ais3x2x20-quick"
+    assert "simulated images; variance" in line.results[subject.name].note
+
+
+def test_the_decoder_of_a_uniform_prior_takes_normal_z(run):
+    model = Model.load(run.path)
+    decoder, size = subject_of(model, 2, seed=0).decoder
+    u = torch.randn(5, size, generator=torch.Generator().manual_seed(0))
+    # the normal distribution function maps u to [0, 1], which [-sqrt 3, sqrt 3] is for the prior
+    z = (2 * torch.special.ndtr(u) - 1) * math.sqrt(3)
+    expected = model.game.players["G"].best.eval()(z).flatten(1) / 2 + 0.5
+    assert torch.allclose(decoder(u), expected, atol=1e-6)
+
+
+def test_published_rows_stand_beside_images_of_their_shape():
+    images = np.random.default_rng(0).integers(0, 256, (30, 1, 28, 28), np.uint8)
+    part = Source(images, None, "like MNIST", "digest")
+    data = Dataset(part, part, part, "like MNIST")
+    report = judge(Subject("x", images), data, metrics=["parzen"], features=["random"]).report
+    assert report.subjects == ["x", HELD_OUT, NOISE, PUBLISHED]
+    results = report.lines[1].results
+    assert results[PUBLISHED] == Estimate(
+        225, 2, "adversarial nets on MNIST (Goodfellow et al. 2014)"
+    )
+    assert PUBLISHED not in report.lines[0].results  # which grid the paper's sigma came from
+
+
+def test_names_state_the_protocol():
+    assert protocol_name("fid", 50_000, "inception") == "fid50k_inception"
+    assert protocol_name("fid", 10_000, "classifier-mnist") == "fid10k_classifier-mnist"
+    assert set(METRICS) < set(NAMES)
+
+
+def test_noise_is_a_function_of_the_seed():
+    images = np.zeros((4, 3, 5, 5), np.uint8)
+    assert np.array_equal(noise_like(images, 1), noise_like(images, 1))
+    assert not np.array_equal(noise_like(images, 1), noise_like(images, 2))
+    assert noise_like(images, 1).shape == images.shape

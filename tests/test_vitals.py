@@ -1,0 +1,191 @@
+"""What is measured of a game while it is played: by closed forms, and the same after a resume."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from frenemy.game import Game, Player, Prior, Turn
+from frenemy.judge.health import HEALTH
+from frenemy.objectives import OBJECTIVES
+from frenemy.penalties import r1
+from frenemy.vitals import SAMPLES, Vitals
+
+B = 64
+
+
+class Logit(nn.Module):
+    """D(x) = scale * x, summed over the coordinates."""
+
+    def __init__(self, scale=1.0):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(scale))
+
+    def forward(self, x):
+        return self.scale * x.sum(1)
+
+
+class Shift(nn.Module):
+    """G(z) = spread * z + theta."""
+
+    def __init__(self, theta=0.0, spread=1.0):
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor(theta))
+        self.spread = spread
+
+    def forward(self, z):
+        return self.spread * z + self.theta
+
+
+def normal(stream, i):
+    generator = torch.Generator().manual_seed(1000 * stream + i)
+    return torch.randn(B, 2, generator=generator), None
+
+
+def game(G=None, D=None, objective="nonsaturating", rate=0.0, extra=()):
+    terms = OBJECTIVES[objective]
+    nets = {"D": D or Logit(), "G": G or Shift()}
+    players = {
+        name: Player(net, torch.optim.SGD(net.parameters(), lr=rate)) for name, net in nets.items()
+    }
+    turns = [Turn({"D": {terms.d: 1.0}}), *extra, Turn({"G": {terms.g: 1.0}})]
+    return Game(players, turns, Prior("gaussian", 2), B)
+
+
+def measured(g, step=0, vitals=None):
+    vitals = vitals or Vitals(g, normal, seed=0)
+    record = g.play(normal, seed=0, step=step, observe=vitals.observer(step))
+    found = {**record, **vitals.look()}
+    return {k.removeprefix(HEALTH): v.item() for k, v in found.items() if k.startswith(HEALTH)}
+
+
+def test_a_perfect_generator_is_as_diverse_as_the_data():
+    found = measured(game())
+    # both are means over the pairs of 256 normal points: deviation about 1 / sqrt 256 each
+    assert found["diversity"] == pytest.approx(1, abs=4 * math.sqrt(2) / 16)
+    assert found["precision"] > 0.85 and found["recall"] > 0.85
+    assert found["repeats"] < 0.05
+
+
+def test_a_collapsed_generator_repeats_itself():
+    found = measured(game(Shift(spread=1e-4)))
+    assert found["diversity"] < 1e-3 and found["repeats"] == 1
+    assert found["recall"] < 0.02 < 0.9 < found["precision"]  # it makes one good point
+
+
+def test_the_value_of_a_discriminator_that_knows_nothing_is_minus_log_four():
+    assert measured(game(D=Logit(0.0)))["value"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_discriminator_that_is_ahead():
+    found = measured(game(Shift(-50.0), Logit(3.0)))
+    assert found["D right on x"] < 0.7 and found["D right on G(z)"] == 1
+    assert found["D ahead"] == 1
+    # D(x) has mean 0, D(G(z)) has mean -300
+    assert found["margin"] == pytest.approx(300, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("objective", "expected"),
+    [
+        ("minimax", torch.sigmoid),  # d log(1 - sigmoid(l)) / dl
+        ("nonsaturating", lambda logit: 1 - torch.sigmoid(logit)),
+        ("wasserstein", torch.ones_like),
+        ("least-squares", lambda logit: (logit - 1).abs()),
+    ],
+)
+def test_the_signal_is_the_slope_of_the_generators_loss(objective, expected):
+    g = game(Shift(-3.0), objective=objective)
+    seen = []
+    vitals = Vitals(g, normal, seed=0)
+
+    def observe(r, turn, gradients):
+        if "G" in turn.moves:
+            seen.append(r.DGz.detach())
+        return vitals.observer(0)(r, turn, gradients)
+
+    record = g.play(normal, seed=0, step=0, observe=observe)
+    (logits,) = seen
+    assert record["health/G signal"].item() == pytest.approx(
+        expected(logits).mean().item(), rel=1e-5
+    )
+
+
+def test_gradients_are_measured_as_they_are():
+    # L_G = -mean(D(G(z))) = -mean(scale (z1 + z2 + 2 theta)): slope -2 scale by theta
+    assert measured(game(D=Logit(5.0), objective="wasserstein"))["G gradient"] == pytest.approx(10)
+
+
+def test_lazy_turns_are_not_looked_at():
+    lazy = Turn({"D": {r1: 1.0}}, every=4)
+    with_penalty = measured(game(D=Logit(2.0), extra=[lazy]))
+    assert with_penalty["D gradient"] == measured(game(D=Logit(2.0)))["D gradient"]
+
+
+def test_motion_and_turning_between_ticks():
+    g = game()
+    vitals = Vitals(g, normal, seed=0)
+    first = measured(g, 0, vitals)
+    assert "motion" not in first and "turning" not in first
+    G = g.players["G"].net
+    with torch.no_grad():
+        G.theta += 1.0  # every sample moves by (1, 1)
+    second = measured(g, 1, vitals)
+    # the mean distance of two points of a normal plane is sqrt(pi)
+    assert second["motion"] == pytest.approx(math.sqrt(2) / math.sqrt(math.pi), rel=0.15)
+    with torch.no_grad():
+        G.theta += 1.0
+    assert measured(g, 2, vitals)["turning"] == pytest.approx(1)
+    with torch.no_grad():
+        G.theta -= 1.0
+    assert measured(g, 3, vitals)["turning"] == pytest.approx(-1)
+
+
+def test_memory_makes_a_second_watcher_see_the_same():
+    whole, resumed = [game(rate=0.1) for _ in range(2)]
+    vitals = Vitals(whole, normal, seed=0)
+    expected = [measured(whole, step, vitals) for step in range(4)]
+    first = Vitals(resumed, normal, seed=0)
+    found = [measured(resumed, step, first) for step in range(2)]
+    second = Vitals(resumed, normal, seed=0, memory=first.memory)
+    found += [measured(resumed, step, second) for step in range(2, 4)]
+    assert found == expected
+
+
+def test_watching_changes_nothing():
+    watched, alone = [game(rate=0.1) for _ in range(2)]
+    vitals = Vitals(watched, normal, seed=0)
+    for step in range(3):
+        measured(watched, step, vitals)
+        alone.play(normal, seed=0, step=step)
+    for name, player in watched.players.items():
+        for key, value in player.state().items():
+            assert torch.equal(value, alone.players[name].state()[key])
+
+
+def test_images_are_seen_by_random_features():
+    def pictures(stream, i):
+        generator = torch.Generator().manual_seed(i)
+        return torch.rand(B, 1, 8, 8, generator=generator) * 2 - 1, None
+
+    class Pictures(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.theta = nn.Parameter(torch.zeros(1, 8, 8))
+
+        def forward(self, z):
+            return (z[:, :1, None, None] + self.theta).tanh()
+
+    class Mean(Logit):
+        def forward(self, x):
+            return super().forward(x.flatten(1))
+
+    g = game(Pictures(), Mean())
+    found = Vitals(g, pictures, seed=0).look()
+    assert set(found) >= {"health/diversity", "health/recall"}
+    assert SAMPLES == 256
+
+
+def test_samples_that_are_not_finite_are_left_to_the_training_loop():
+    assert Vitals(game(Shift(math.nan)), normal, seed=0).look() == {}
