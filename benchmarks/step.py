@@ -3,7 +3,8 @@
     python benchmarks/step.py
 
 In one process, interleaved: the round as `Game.play` plays it (minibatch 100, k = 1, float32), the
-same matrix products alone, a large square product, and the same game as a tutorial would write it.
+same matrix products alone, a large square product, the same game as a tutorial would write it, and
+a round with a look at the game's health.
 Medians over the repetitions; the ratios are what counts, the milliseconds are this machine's.
 """
 
@@ -24,6 +25,7 @@ from frenemy.data import Dataset, Source
 from frenemy.engine import choose_device
 from frenemy.model import generate, noise
 from frenemy.recipes import mnist2014
+from frenemy.vitals import TICK, Vitals
 
 B = 100
 G_LAYERS = [(100, 1200), (1200, 1200), (1200, 784)]
@@ -127,6 +129,7 @@ def main(repetitions: int = 11, rounds: int = 10, samples: int = 10_000) -> None
     a, b = torch.randn(2, 2048, 2048)
     z = noise(game, samples, 0)
     steps = iter(range(10**9))
+    vitals = Vitals(game, minibatch, 0)
     plain = plain_eager_round()
 
     def run(play: Callable[[], object]) -> Callable[[], float]:
@@ -138,12 +141,18 @@ def main(repetitions: int = 11, rounds: int = 10, samples: int = 10_000) -> None
 
         return seconds
 
+    def look() -> None:
+        step = next(steps)
+        game.play(minibatch, seed=0, step=step, observe=vitals.observer(step))
+        vitals.look()
+
     measured: dict[str, Callable[[], float]] = {
         "round": run(lambda: game.play(minibatch, seed=0, step=next(steps))),
         "products": run(lambda: [torch.mm(a, b) for a, b in factors]),
         "square": run(lambda: torch.mm(a, b)),
         "plain": run(plain),
         "sampling": run(lambda: generate(game, z)),
+        "health": run(look),
     }
     times: dict[str, list[float]] = {name: [] for name in measured}
     for repetition in range(repetitions + 1):
@@ -171,6 +180,8 @@ def main(repetitions: int = 11, rounds: int = 10, samples: int = 10_000) -> None
         f"best matrix rate {rate / 1e9:.0f} GFLOP/s; round at {flops / t['round'] / rate:.2f} of it"
     )
     print(f"rounds per second: {t['plain'] / t['round']:.2f} times plain eager's")
+    share = (t["health"] - t["round"]) / (TICK * t["round"])
+    print(f"the look at the game's health, every {TICK} rounds, takes {share:.1%} of the time")
     print(f"sampling at {g_flops / t['sampling'] / rate:.2f} of the best matrix rate")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from frenemy import recipes
 from frenemy.cli import main
 from frenemy.data import open_dataset
 from frenemy.judge.estimate import Estimate
@@ -216,6 +217,7 @@ def test_recipes_are_listed(capsys):
     assert main(["recipes"]) == 0
     printed = capsys.readouterr().out
     assert "mnist2014" in printed and "225 ± 2" in printed
+    assert len(printed.splitlines()) == len(recipes.__all__)  # one line each, in 80 columns
 
 
 def test_runs_without_a_name_are_numbered(tmp_path, monkeypatch):
@@ -240,6 +242,7 @@ def test_tensorboard_events_are_written(tmp_path):
 class TestBadInput:
     def test_unknown_names_get_the_nearest(self, capsys):
         assert "did you mean mnist or mnist2014?" in errors(capsys, "train", "mnsit")
+        assert "did you mean mnist" in errors(capsys, "train", "--data", "faces", "mnsit")
         assert "did you mean train?" in errors(capsys, "trian")
 
     def test_unknown_argument_gets_the_nearest(self, capsys):

@@ -12,6 +12,8 @@ from frenemy.data import open_dataset
 from frenemy.data.source import Dataset, Source
 from frenemy.errors import FrenemyError
 from frenemy.judge.estimate import Estimate
+from frenemy.judge.features import extract, features_named
+from frenemy.judge.modes import kl_floor, stack
 from frenemy.judge.report import Report
 from frenemy.judging import (
     HELD_OUT,
@@ -138,12 +140,36 @@ def test_a_classifier_of_the_same_images_is_the_default(digits, tmp_path, monkey
     train_classifier(digits, "mine", rounds=30)
     assert default_features(digits) == ["classifier-mine"]
     target = Subject("valid", np.asarray(digits.valid.images))
-    found = judge(target, digits, metrics=["is", "within-class-diversity"], samples=179)
+    metrics = ["is", "classes", "class-kl", "within-class-diversity"]
+    found = judge(target, digits, metrics=metrics, samples=179)
     assert [line.metric for line in found.report.lines] == [
-        "is179_classifier-mine",
-        "within-class-diversity179_classifier-mine",
+        f"{metric}179_classifier-mine" for metric in metrics
     ]
     assert value(found, "is", "valid") > value(found, "is", NOISE)
+    assert value(found, "classes", "valid") == 10
+    # ten classes of 179 images each against each: (10 - 1) / (2 179) from either side
+    assert value(found, "class-kl", "valid") < 3 * 2 * kl_floor(10, 179)
+    assert value(found, "class-kl", NOISE) > 0.5
+
+
+def test_stacked_digits_have_a_thousand_classes(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path))
+    train_classifier(digits, "mine", rounds=150)
+    images, classes = stack(
+        images=np.asarray(digits.train.images), labels=digits.train.labels, count=2000, seed=0
+    )
+    part = Source(images, None, "stacks", "digest")
+    seen = extract(features_named("stacked-mine"), images)
+    assert seen.features.shape == (2000, 3 * 128) and seen.logits.shape == (2000, 1000)
+    right = (seen.logits.argmax(1).numpy() == classes).mean()
+    assert right > 0.8  # of three digits, each of which is right more often than .93
+    target = Subject("one digit", images[:, :1].repeat(3, 1))
+    how = {"metrics": ["classes", "class-kl"], "features": ["stacked-mine"], "samples": 2000}
+    found = judge(target, Dataset(part, part, part, "stacks"), **how)
+    assert value(found, "classes", "one digit") < 30 < 800 < value(found, "classes", HELD_OUT)
+    assert value(found, "class-kl", "one digit") > 4 > 1 > value(found, "class-kl", HELD_OUT)
+    with pytest.raises(FrenemyError, match="images with 1 channels: needs three"):
+        extract(features_named("stacked-mine"), digits.test.images)
 
 
 def test_another_size_is_refused_with_the_remedy(digits):

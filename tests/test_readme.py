@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import struct
 from pathlib import Path
 
@@ -24,8 +25,8 @@ def commands():
 
 def test_every_verb_is_shown():
     verbs = {command[1] for command in commands()}
-    expected = {"train", "sample", "walk", "neighbours", "judge", "film", "recipes", "data"}
-    assert verbs == expected
+    expected = {"train", "sample", "walk", "neighbours", "judge", "compare", "health", "film"}
+    assert verbs == expected | {"recipes", "data"}
 
 
 def write_idx(folder: Path) -> None:
@@ -54,9 +55,13 @@ def test_the_commands_run(tmp_path, monkeypatch):
     for _, *arguments in commands():
         if "--minutes" in arguments:  # the same command, for as long as a test may take
             at = arguments.index("--minutes")
-            arguments[at : at + 2] = ["--steps", "30"]
+            arguments[at : at + 2] = ["--steps", "100"]
+        if arguments[0] == "judge":
+            arguments += ["--samples", "300"]
+        if arguments[0] == "compare":
+            shutil.copytree(tmp_path / "run", tmp_path / "other")
         assert main(arguments) == 0, arguments
-    for made in ("samples.png", "walk.png", "walk.webp", "film.webp", "run/judge.json"):
+    for made in ("samples.png", "walk.png", "walk.webp", "film.webp", "run/judge.html"):
         assert (tmp_path / made).stat().st_size > 0
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import itertools
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -133,7 +134,8 @@ def _train_with_recipes(word: str) -> Callable[..., None]:
         train(options, recipe)
 
     union = Union[tuple(choices)]  # noqa: UP007 (made at run time)
-    verb.__annotations__["recipe"] = OmitSubcommandPrefixes[OmitArgPrefixes[union]]  # pyright: ignore
+    marked = OmitSubcommandPrefixes[OmitArgPrefixes[union]]  # pyright: ignore (a type made at run time)
+    verb.__annotations__["recipe"] = marked
     return verb
 
 
@@ -146,7 +148,8 @@ def _filled(recipe: Callable[..., Any]) -> Callable[..., functools.partial[Any]]
         return functools.partial(recipe, **arguments)
 
     fill.__doc__ = recipe.__doc__
-    fill.__signature__ = signature.replace(parameters=parameters)  # pyright: ignore
+    chosen = signature.replace(parameters=parameters)
+    fill.__signature__ = chosen  # pyright: ignore (inspect reads it, typing does not know it)
     fill.__annotations__ = {p.name: p.annotation for p in parameters}
     return fill
 
@@ -199,7 +202,7 @@ def walk(
     frames = enlarge(lines.reshape(-1, *lines.shape[2:]))
     for path in out or [run / "walk.png", run / "walk.gif"]:
         if path.suffix.lower() in FILMS:
-            _say(save_film(frames, path))  # pyright: ignore[reportArgumentType]
+            _say(save_film(list(frames), path))
         else:
             _say(save_picture(grid(frames, columns=steps), path))
 
@@ -251,12 +254,12 @@ class JudgeOptions:
 
     Attributes:
         against: the real images; those that the run was trained on, if it is one.
-        metrics: fid, kid, is, precision, recall, density, coverage, two-sample, vendi, copying,
-            within-class-diversity, parzen; and, only when asked for, the slow ones: fid-infinity,
-            sliced-wasserstein, ais.
-        features: what images are compared by: pixels, random, classifier-NAME, inception,
-            inception-clean or FILE.onnx; a classifier that was trained on these images if there
-            is one, else random.
+        metrics: fid, kid, is, precision, recall, density, coverage, two-sample, vendi, classes,
+            class-kl, within-class-diversity, copying, parzen; and, only when asked for, the slow
+            ones: fid-infinity, sliced-wasserstein, ais.
+        features: what images are compared by: pixels, random, classifier-NAME, stacked-NAME,
+            inception, inception-clean or FILE.onnx; a classifier that was trained on these images
+            if there is one, else random.
         samples: how many images of each.
         seed: of all that is drawn.
         size: bring all images to size x size first.
@@ -462,6 +465,14 @@ def data(
     _say(save_picture(grid(enlarge(report.thumbnails)), out))
 
 
+def _first_word(arguments: Sequence[str]) -> str:
+    """The first word behind the verb that is no option, nor may be an option's value."""
+    for before, word in itertools.pairwise(arguments):
+        if not word.startswith("-") and (not before.startswith("--") or "=" in before):
+            return word
+    return "--help"
+
+
 def _known(word: str, names: Sequence[str], kind: str) -> None:
     """Refuses a word that is neither an option nor one of the names, with the nearest of them."""
     if not word.startswith("-") and word not in names:
@@ -491,10 +502,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
-        verb, word = [*arguments, "--help", "--help"][:2]
+        verb = arguments[0] if arguments else "--help"
         _known(verb, list(verbs), "command")
         if verb == "train":
-            verbs["train"] = _train_with_recipes(word)
+            verbs["train"] = _train_with_recipes(_first_word(arguments))
         tyro.extras.subcommand_cli_from_dict(
             verbs,
             prog="frenemy",

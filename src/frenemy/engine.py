@@ -22,13 +22,13 @@ def choose_device(name: DeviceName = "auto") -> torch.device:
     Raises:
         FrenemyError: this machine has no such device.
     """
-    available = {
+    available: dict[DeviceName, bool] = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if name == "auto":
-        name = next(kind for kind, here in available.items() if here)  # pyright: ignore
+        name = next(kind for kind, here in available.items() if here)
     if not available[name]:
         have = ", ".join(kind for kind, here in available.items() if here)
         raise FrenemyError(f"--device {name}: torch finds none here; there is: {have}")
@@ -64,6 +64,7 @@ def use_fastest_float32() -> None:
     setting "bf16" selects; on processors with bfloat16 units the same setting would round to
     bfloat16. So the error of one product decides.
     """
+    # torch makes this attribute at run time, out of sight of type checkers
     matmul = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue]
     before = matmul.fp32_precision
     generator = torch.Generator().manual_seed(0)

@@ -210,7 +210,8 @@ class Player:
         assert self.average is not None
         mine: list[Tensor] = list(self.net.parameters())
         average: list[Tensor] = list(self.average.parameters())
-        torch._foreach_lerp_(average, mine, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
+        lerp = torch._foreach_lerp_  # pyright: ignore[reportPrivateImportUsage] (torch exports it so)
+        lerp(average, mine, 1 - decay)
         for theirs, buffer in zip(self.average.buffers(), self.net.buffers(), strict=True):
             theirs.copy_(buffer)
 

@@ -30,6 +30,7 @@ from frenemy.judge.estimate import Estimate
 from frenemy.judge.features import Features, classifier_path, extract, features_named
 from frenemy.judge.frechet import frechet, frechet_infinity
 from frenemy.judge.kernel import kid
+from frenemy.judge.modes import Modes, class_modes
 from frenemy.judge.neighbours import compare_with_training
 from frenemy.judge.page import neighbours_picture, page, samples_picture
 from frenemy.judge.parzen import GRIDS, parzen_on_grids, unit_pixels
@@ -118,6 +119,16 @@ class View:
             seed=self.seed,
         )
 
+    @cached_property
+    def modes(self) -> Modes:
+        """Of the classes: their true shares are those among the reference images."""
+        logits = self.logits(self.images)
+        real = self.logits(self.reference).argmax(1).bincount(minlength=logits.shape[1])
+        weights = None if self.features.even else real.clamp(min=0.5)  # none is impossible
+        return class_modes(
+            fake_classes=logits.argmax(1), count=logits.shape[1], real_weights=weights
+        )
+
     def within_classes(self) -> Estimate:
         return diversity_within_classes(
             real=self.real,
@@ -154,6 +165,8 @@ METRICS: dict[str, Metric] = {
         "lower", lambda v: sliced_wasserstein(real=v.real, fake=v.fake, seed=v.seed)
     ),
     "vendi": Metric("higher", lambda v: vendi(fake=v.fake)),
+    "classes": Metric("higher", lambda v: v.modes.caught, classes=True),
+    "class-kl": Metric("lower", lambda v: v.modes.reverse_kl, classes=True),
     "within-class-diversity": Metric("", View.within_classes, classes=True),
     "copying": Metric("", View.copying),
 }
@@ -223,9 +236,11 @@ def judge(
     device = device or torch.device("cpu")
     if target.images.shape[1:] != against.shape:
         mine, theirs = ("x".join(map(str, s)) for s in (target.images.shape[1:], against.shape))
+        grey = target.images.shape[1] != against.shape[0]
+        remedy = "one is grey, one colour" if grey else "give --size to bring both to one size"
         raise FrenemyError(
             f"{target.name} has images of {mine} (channels x height x width), {against.train.name} "
-            f"of {theirs}: give --size to bring both to one size"
+            f"of {theirs}: {remedy}"
         )
     reference = against.train.random(samples, seed=seed)
     subjects = [Subject(target.name, target.images[:samples], target.decoder)]
@@ -248,8 +263,7 @@ def judge(
         say("parzen")
         lines += _parzen(subjects, reference, against, warnings)
     if "ais" in metrics:
-        say("ais, which takes long")
-        lines += _ais(subjects[0], against, seed, device, warnings)
+        lines += _ais(subjects[0], against, seed, device, warnings, say)
     protocol = {
         "samples": f"{len(subjects[0].images):,}",
         "reference": f"{len(reference):,} random images of {against.train.name}",
@@ -392,8 +406,14 @@ def _parzen(
 
 
 def _ais(
-    subject: Subject, against: Dataset, seed: int, device: torch.device, warnings: list[str]
+    subject: Subject,
+    against: Dataset,
+    seed: int,
+    device: torch.device,
+    warnings: list[str],
+    say: Callable[[str], None],
 ) -> list[Line]:
+    """The likelihood of test images under a model with Gaussian noise, and the published ones."""
     if subject.decoder is None:
         warnings.append(f"ais: {subject.name} is no model of ours: only its images are known")
         return []
@@ -403,9 +423,21 @@ def _ais(
         ais.dequantised(np.array(part.images[:count]), seed=seed).flatten(1).to(device)
         for part, count in ((against.valid, 50), (against.test, protocol.images))
     )
-    variance = ais.choose_variance(decoder, valid=valid, size_of_z=size_of_z, seed=seed)
+    variance = ais.choose_variance(
+        decoder,
+        valid=valid,
+        size_of_z=size_of_z,
+        seed=seed,
+        progress=lambda share: say(f"ais: choosing the variance, {share:.0%}"),
+    )
     found = ais.ais(
-        decoder, real=test, size_of_z=size_of_z, variance=variance, protocol=protocol, seed=seed
+        decoder,
+        real=test,
+        size_of_z=size_of_z,
+        variance=variance,
+        protocol=protocol,
+        seed=seed,
+        progress=lambda share: say(f"{protocol.name}, {share:.0%}"),
     )
     lines = [Line(protocol.name, "higher", {subject.name: found.log_p})]
     if against.shape == (1, 28, 28):

@@ -164,7 +164,8 @@ def _signal(r: Round, terms: Mapping[Term, Weight], step: int) -> Tensor:
 
 def _norm(gradient: Gradient) -> Tensor:
     parts = [g for g in gradient if g is not None]
-    return torch.stack(torch._foreach_norm(parts)).norm()  # pyright: ignore[reportPrivateImportUsage]
+    norms = torch._foreach_norm(parts)  # pyright: ignore[reportPrivateImportUsage] (torch exports it so)
+    return torch.stack(norms).norm()
 
 
 def _distances(points: Tensor) -> Tensor:

@@ -196,7 +196,7 @@ def test_curves_without_a_value_are_left_out_and_those_without_a_line_drawn():
         ("within-class-diversity10k_classifier-mnist", "Diversity within classes"),
         ("parzen10k_default-grid", "Parzen-window likelihood"),
         ("ais1k", "Likelihood by annealed importance sampling"),
-        ("modes10k", "Modes"),
+        ("class-kl10k", "Classes"),
         ("unheard-of", None),
     ],
 )

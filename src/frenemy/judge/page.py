@@ -141,10 +141,10 @@ FAMILIES = (
         "Wu et al. 2017, On the Quantitative Analysis of Decoder-Based Generative Models",
     ),
     Family(
-        r"modes|high-quality|reverse-kl|stacked",
-        "Modes",
-        "On data whose kinds are known: how many of them are ever made, what share of samples is "
-        "close to one, and how unevenly they are made (reverse KL: 0 is even).",
+        r"class",
+        "Classes",
+        "How many of the classes are ever made, and how far their shares are from those of the "
+        "real images (reverse KL, class-kl: 0 is equal).",
         "Lin et al. 2018, PacGAN: The Power of Two Samples in Generative Adversarial Networks",
     ),
 )

@@ -33,7 +33,7 @@ def mnist(
     averaging: Averaging = 0.9999,
     minibatch: Minibatch = 100,
 ) -> Experiment:
-    """Our best game with G and D of the 2014 MNIST sizes: Parzen 250 nats, tuned on test images."""
+    """Our best MNIST game with nets of the 2014 sizes."""
     require_shape(data, "mnist", (1, 28, 28), hint=MNIST_HINT)
     return digits(
         data, objective=objective, gamma=gamma, rate=rate, averaging=averaging, minibatch=minibatch
@@ -49,7 +49,7 @@ def digits(
     averaging: Averaging = 0.9999,
     minibatch: Minibatch = 100,
 ) -> Experiment:
-    """The game of `mnist` at any size: by default on the 8x8 digits that come with frenemy."""
+    """The game of `mnist` at any size; by default on 8x8 digits."""
     prior = Prior("uniform", 100)
     mean = torch.from_numpy(data.train.mean())
     G = rectifier_generator(prior.size, data.shape, mean)

@@ -49,7 +49,7 @@ def mnist2014(
     rate: Rate = 0.1,
     minibatch: Minibatch = 100,
 ) -> Experiment:
-    """The MNIST game of Table 1 of Goodfellow et al. (2014): Parzen 225 ± 2 nats there."""
+    """MNIST of Goodfellow et al. (2014), Table 1: Parzen 225 ± 2 nats."""
     require_shape(data, "mnist2014", (1, 28, 28), hint=MNIST_HINT)
     return _digits(data, objective, k, simultaneous, rate, minibatch)
 
@@ -63,7 +63,7 @@ def digits2014(
     rate: Rate = 0.1,
     minibatch: Minibatch = 100,
 ) -> Experiment:
-    """The paper's MNIST game at any size, by default 8x8 digits, on which it collapses."""
+    """The 2014 MNIST game at any size; on 8x8 digits it collapses."""
     return _digits(data, objective, k, simultaneous, rate, minibatch)
 
 
@@ -76,7 +76,7 @@ def faces2014(
     rate: Rate = 0.05,
     minibatch: Minibatch = 100,
 ) -> Experiment:
-    """The Toronto Face Database game of Table 1, in two stages: Parzen 2057 ± 26 nats there."""
+    """TFD of Goodfellow et al. (2014), Table 1: Parzen 2057 ± 26 nats."""
     hint = "give grey faces by --data with --size 48, or play digits2014"
     require_shape(data, "faces2014", (1, 48, 48), hint=hint)
     prior = Prior("gaussian", 100)
@@ -115,7 +115,7 @@ def cifar2014(
     rate: Rate = 0.025,
     minibatch: Minibatch = 100,
 ) -> Experiment:
-    """The fully connected CIFAR-10 game of Figure 3 c, on contrast-normalised images."""
+    """CIFAR-10 of Goodfellow et al. (2014), fully connected: Fig. 3 c."""
     require_shape(data, "cifar2014", (3, 32, 32), hint=CIFAR_HINT)
     prior = Prior("gaussian", 100)
     G = nn.Sequential(
@@ -141,7 +141,7 @@ def cifar2014_conv(
     rate: Rate = 0.004,
     minibatch: Minibatch = 128,
 ) -> Experiment:
-    """The convolutional CIFAR-10 game of Figure 3 d, on contrast-normalised images."""
+    """CIFAR-10 of Goodfellow et al. (2014), convolutional: Fig. 3 d."""
     require_shape(data, "cifar2014_conv", (3, 32, 32), hint=CIFAR_HINT)
     prior = Prior("gaussian", 100)
     G = nn.Sequential(transposed_generator(prior.size), Scale(1 / CONTRAST_RANGE))

@@ -1,0 +1,112 @@
+"""The rules of health: each illness by its evidence, and nothing said of games that are well."""
+
+import pytest
+
+from frenemy.judge import health
+from frenemy.judge.health import EARLIEST, REMEDIES, diagnose, ticks_of
+
+WELL = {
+    "D ahead": 0.7,
+    "G signal": 0.5,
+    "diversity": 0.95,
+    "repeats": 0.0,
+    "precision": 0.8,
+    "recall": 0.7,
+    "coverage": 0.9,
+    "motion": 0.05,
+}
+
+
+def ticks(count=20, **changed):
+    """So many ticks, 100 rounds apart; a changed value may be a function of the tick's number."""
+    rows = []
+    for i in range(count):
+        row = {"step": 100 * (i + 1), **WELL, **changed}
+        rows.append({k: v(i) if callable(v) else v for k, v in row.items()})
+    return rows
+
+
+def illness(rows):
+    findings = diagnose(rows)
+    assert len(findings) <= 1
+    return findings[0].illness if findings else None
+
+
+def test_a_game_that_is_well_is_left_alone():
+    assert diagnose(ticks()) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"G signal": 1e-4, "D ahead": 1.0}, "diminished gradient"),
+        ({"G signal": 1e-4, "D ahead": 0.9}, None),  # D has not won
+        ({"G signal": 0.9, "D ahead": 1.0}, None),  # G hears of it
+        ({"G signal": 1e-4, "D ahead": 1.0, "diversity": 0.1}, "diminished gradient"),
+        ({"diversity": 0.1}, "mode collapse"),
+        ({"diversity": 0.1, "motion": 1.5}, "mode collapse"),  # chased from mode to mode
+        ({"diversity": 0.4}, "mode collapse"),
+        ({"diversity": 0.4, "motion": 1.5}, "non-convergence"),
+        ({"repeats": 0.3}, "mode collapse"),
+        ({"coverage": 0.3}, "mode collapse"),  # good samples, some kinds never made
+        ({"coverage": 0.3, "precision": 0.1}, None),  # not good yet
+        ({"coverage": 0.3, "motion": 0.2}, None),  # still moving
+        ({"motion": 1.0}, "non-convergence"),
+        ({"motion": 0.4}, None),  # lively, and good
+        ({"motion": 0.4, "coverage": 0.3}, "non-convergence"),
+        ({"motion": lambda i: 20 * 0.8**i, "coverage": 0.3}, None),  # coming to rest
+    ],
+)
+def test_each_illness_has_its_evidence(changed, expected):
+    assert illness(ticks(**changed)) == expected
+
+
+def test_a_young_game_is_given_time():
+    rows = ticks(diversity=0.1)
+    assert diagnose(rows[: EARLIEST - 1]) == []
+    assert illness(rows[:EARLIEST]) == "mode collapse"
+
+
+def test_since_when():
+    rows = ticks(30, diversity=lambda i: 0.1 if i >= 20 else 0.9)
+    (finding,) = diagnose(rows)
+    # the median of five is the new value from the third of them on: tick 22, which is round 2,300
+    assert finding.since == 2300
+    assert finding.remedy == REMEDIES["mode collapse"]
+
+
+def test_an_illness_that_passed_is_not_told():
+    assert diagnose(ticks(30, diversity=lambda i: 0.1 if i < 20 else 0.9)) == []
+
+
+def test_single_ticks_do_not_decide():
+    assert diagnose(ticks(motion=lambda i: 5.0 if i % 4 == 0 else 0.05)) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"G signal": 1e-4, "D ahead": 0.997}, "D ranks 99.7% of pairs rightly, and 0.0001 of"),
+        ({"diversity": 0.123}, "0.12 times as far from each other as real images, 0% repeat"),
+        ({"motion": 1.25}, "moves by 1.25 of the distance between two real images"),
+    ],
+)
+def test_the_evidence_is_in_words(changed, said):
+    assert said in diagnose(ticks(**changed))[0].evidence
+
+
+def test_measurements_that_are_missing_accuse_nobody():
+    assert diagnose([{"step": 100 * i} for i in range(1, 30)]) == []
+    assert diagnose([]) == []
+
+
+def test_rows_of_a_log_become_ticks():
+    rows = [
+        {"step": 50, "D/minimax_d": 1.0},
+        {"step": 100, "D/minimax_d": 1.0, "health/motion": 0.1, "findings": ["mode collapse"]},
+    ]
+    assert ticks_of(rows) == [{"step": 100, "motion": 0.1}]
+
+
+def test_every_illness_has_a_remedy():
+    assert set(REMEDIES) == set(health.Illness.__args__)
