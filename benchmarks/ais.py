@@ -19,10 +19,10 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from frenemy.engine import DeviceName, choose_device
-from frenemy.judge import ais
+from frenemy.judge import annealing
 
 SIZES = ((2, 10, 0.1), (10, 50, 0.1), (10, 50, 0.025), (10, 784, 0.025), (50, 784, 0.01))
-STEPS = {"frenemy": (ais.STEP, ais.JITTER), "paper": (0.01, 0.0)}
+STEPS = {"frenemy": (annealing.STEP, annealing.JITTER), "paper": (0.01, 0.0)}
 
 
 class Linear:
@@ -58,7 +58,7 @@ def main(
     print("size_of_z pixels variance steps   |    exact  forward - exact  reverse - exact  gap   s")
     for size_of_z, pixels, variance in SIZES:
         decoder = Linear(size_of_z, pixels, place)
-        x, z = ais.simulate(
+        x, z = annealing.simulate(
             decoder,
             images,
             size_of_z=size_of_z,
@@ -67,9 +67,9 @@ def main(
             like=torch.empty(0, device=place),
         )
         exact = decoder.log_p(x, variance)
-        for steps, (ais.STEP, ais.JITTER) in STEPS.items():
+        for steps, (annealing.STEP, annealing.JITTER) in STEPS.items():
             begun = time.perf_counter()
-            lower = ais.log_likelihood(
+            lower = annealing.log_likelihood(
                 decoder,
                 x,
                 size_of_z=size_of_z,
@@ -77,7 +77,7 @@ def main(
                 temperatures=temperatures,
                 seed=seed,
             ).cpu()
-            upper = ais.upper_bound(
+            upper = annealing.upper_bound(
                 decoder, x, z, variance=variance, temperatures=temperatures, seed=seed
             ).cpu()
             seconds = time.perf_counter() - begun

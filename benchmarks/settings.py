@@ -24,7 +24,7 @@ from frenemy.data import Dataset, open_dataset
 from frenemy.judge.parzen import GRIDS, parzen, unit_pixels
 from frenemy.model import Model
 
-START: dict[str, float] = {"gamma": 0.3, "rate": 1e-3, "averaging": 0.9999}
+START: dict[str, float] = {"gamma": 0.3, "rate": 1e-3, "steady": 10_000, "averaging": 0.9999}
 VARIATIONS: dict[str, tuple[float, ...]] = {
     "gamma": (0.1, 1.0, 3.0),
     "rate": (5e-4, 2e-3),
@@ -32,11 +32,16 @@ VARIATIONS: dict[str, tuple[float, ...]] = {
 }
 
 
+AFTER: dict[str, float] = {**START, "gamma": 1.0}  # the best of these, from which it goes on
+FURTHER: dict[str, tuple[float, ...]] = {"steady": (2500, 1000)}
+
+
 def candidates() -> Iterator[dict[str, float]]:
-    """Where the search starts, and that with one argument changed."""
+    """Where the search starts, that with one argument changed, and the same from its best."""
     yield START
-    for name, values in VARIATIONS.items():
-        yield from ({**START, name: value} for value in values)
+    for start, variations in ((START, VARIATIONS), (AFTER, FURTHER)):
+        for name, values in variations.items():
+            yield from ({**start, name: value} for value in values)
 
 
 def measure(data: Dataset, arguments: dict[str, float], steps: int, seed: int) -> dict[str, Any]:

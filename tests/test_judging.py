@@ -140,7 +140,7 @@ def test_a_classifier_of_the_same_images_is_the_default(digits, tmp_path, monkey
     train_classifier(digits, "mine", rounds=30)
     assert default_features(digits) == ["classifier-mine"]
     target = Subject("valid", np.asarray(digits.valid.images))
-    metrics = ["is", "classes", "class-kl", "within-class-diversity"]
+    metrics = ["is", "classes", "class-kl", "class-diversity"]
     found = judge(target, digits, metrics=metrics, samples=179)
     assert [line.metric for line in found.report.lines] == [
         f"{metric}179_classifier-mine" for metric in metrics

@@ -255,7 +255,7 @@ class JudgeOptions:
     Attributes:
         against: the real images; those that the run was trained on, if it is one.
         metrics: fid, kid, is, precision, recall, density, coverage, two-sample, vendi, classes,
-            class-kl, within-class-diversity, copying, parzen; and, only when asked for, the slow
+            class-kl, class-diversity, copying, parzen; and, only when asked for, the slow
             ones: fid-infinity, sliced-wasserstein, ais.
         features: what images are compared by: pixels, random, classifier-NAME, stacked-NAME,
             inception, inception-clean or FILE.onnx; a classifier that was trained on these images

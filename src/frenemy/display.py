@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.progress import (
@@ -190,21 +191,21 @@ def working() -> Iterator[Callable[[str], None]]:
 
 def report_rows(report: Verdict) -> Group:
     """The judge's table, and what the numbers are worth."""
-    table = Table("metric", "", *(escape(name) for name in report.subjects))
-    for column in table.columns[2:]:
-        column.justify = "right"
-    notes: dict[str, str] = {}
-
-    def cell(estimate: Estimate | None) -> str:
-        if estimate is None:
-            return ""
-        mark = notes.setdefault(estimate.note, f"[{len(notes) + 1}]") if estimate.note else ""
-        return escape(f"{estimate} {mark}".rstrip())
-
+    names = {report.target: "samples"}
+    columns = [Column(names.get(name, name), justify="right") for name in report.subjects]
+    title = f"{report.target}, against {report.against}"
+    table = Table(
+        Column("metric", no_wrap=True), "", *columns, title=escape(title), title_justify="left"
+    )
+    table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
+    notes: dict[str, list[str]] = {}  # of the samples; the page has the others' too
     for line in report.lines:
-        cells = [cell(line.results.get(name)) for name in report.subjects]
+        found = {name: line.results[name] for name in report.subjects if name in line.results}
+        cells = [str(found[name]) if name in found else "" for name in report.subjects]
         table.add_row(escape(line.metric), ARROWS[line.better], *cells)
-    said = [Text(f"{mark} {note}") for note, mark in notes.items()]
+        if report.target in found and (note := found[report.target].note):
+            notes.setdefault(note, []).append(line.metric)
+    said = [Text(f"{', '.join(of)}: {note}") for note, of in notes.items()]
     doubts = [Text(f"warning: {text}", style="yellow") for text in report.warnings]
     return Group(table, *said, *doubts)
 

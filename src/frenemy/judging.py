@@ -167,7 +167,7 @@ METRICS: dict[str, Metric] = {
     "vendi": Metric("higher", lambda v: vendi(fake=v.fake)),
     "classes": Metric("higher", lambda v: v.modes.caught, classes=True),
     "class-kl": Metric("lower", lambda v: v.modes.reverse_kl, classes=True),
-    "within-class-diversity": Metric("", View.within_classes, classes=True),
+    "class-diversity": Metric("", View.within_classes, classes=True),
     "copying": Metric("", View.copying),
 }
 """The metrics on features, by the names that `--metrics` takes."""
@@ -421,7 +421,7 @@ def _ais(
     protocol = ais.default_protocol(device)
     valid, test = (
         ais.dequantised(np.array(part.images[:count]), seed=seed).flatten(1).to(device)
-        for part, count in ((against.valid, 50), (against.test, protocol.images))
+        for part, count in ((against.valid, 20), (against.test, protocol.images))
     )
     variance = ais.choose_variance(
         decoder,

@@ -87,7 +87,9 @@ def train_classifier(
             game.play(minibatch, seed=seed, step=step)
             if progress is not None:
                 progress((step + 1) / rounds)
-    share = accuracy(net.eval(), test)
+    seen = in_batches(net.eval(), data.valid.images, game.device)
+    net.standardise(seen.features)
+    share = accuracy(net, test)
     card = Card(name, data.shape, train.classes, train.digest, share, len(test))
     return save_classifier(net, card, path), card
 
@@ -95,6 +97,7 @@ def train_classifier(
 def accuracy(net: Classifier, source: Source) -> float:
     """The share of the source's images that the network puts into their class."""
     assert source.labels is not None
-    logits = in_batches(net, source.images).logits
+    device = next(net.parameters()).device
+    logits = in_batches(net, source.images, device).logits
     assert logits is not None
-    return (logits.argmax(1).cpu() == torch.from_numpy(source.labels.copy())).double().mean().item()
+    return (logits.argmax(1) == torch.from_numpy(source.labels.copy())).double().mean().item()

@@ -40,6 +40,12 @@ def test_it_is_found_by_its_name(trained, digits):
     assert seen.logits.shape == (179, 10)
 
 
+def test_its_features_have_unit_variance(trained, digits):
+    seen = extract(classifier("digits"), digits.valid.images)
+    # in the mean over the features; float32 sums of 179 numbers
+    assert seen.features.var(0).mean().item() == pytest.approx(1, rel=1e-5)
+
+
 def test_the_same_seed_gives_the_same_weights(digits, tmp_path, monkeypatch):
     nets = []
     for folder, seed in (("a", 1), ("b", 1), ("c", 2)):

@@ -193,7 +193,7 @@ def test_curves_without_a_value_are_left_out_and_those_without_a_line_drawn():
         ("sliced-wasserstein10k_random", "Sliced Wasserstein distance"),
         ("vendi10k_random", "Vendi score"),
         ("copying10k_random", "Data-copying test"),
-        ("within-class-diversity10k_classifier-mnist", "Diversity within classes"),
+        ("class-diversity10k_classifier-mnist", "Diversity within classes"),
         ("parzen10k_default-grid", "Parzen-window likelihood"),
         ("ais1k", "Likelihood by annealed importance sampling"),
         ("class-kl10k", "Classes"),

@@ -59,6 +59,8 @@ class Classifier(nn.Module):
         classes: how many.
     """
 
+    scale: Tensor
+
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
         widths = (channels, *WIDTHS)
@@ -69,16 +71,24 @@ class Classifier(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in WIDTHS)
         self.hidden = nn.Linear(WIDTHS[-1] * 9, FEATURES)
         self.out = nn.Linear(FEATURES, classes)
+        self.register_buffer("scale", torch.ones(()))
 
     def forward(self, x: Tensor) -> Seen:
-        """Images (B, C, H, W) in [-1, 1] -> features (B, 128) and logits (B, classes)."""
+        """Images (B, C, H, W) in [-1, 1] -> features (B, 128) and logits (B, classes).
+
+        The features are scaled, see `standardise`, so that the size of distances says something.
+        """
         if max(x.shape[2:]) > SIDE:
             x = F.adaptive_avg_pool2d(x, SIDE)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = F.max_pool2d(F.relu(norm(convolution(x))), 2, ceil_mode=True)  # 28 -> 14, 7, 4
         x = F.adaptive_avg_pool2d(x, 3).flatten(1)  # (B, 1152)
         features = F.relu(self.hidden(x))
-        return Seen(features, self.out(features))
+        return Seen(features * self.scale, self.out(features))
+
+    def standardise(self, features: Tensor) -> None:
+        """Scales features so that those of these images, (N, 128), have variance 1 in the mean."""
+        self.scale.copy_(self.scale / features.var(0).mean().sqrt())
 
 
 def save_classifier(net: Classifier, card: Card, path: Path) -> Path:

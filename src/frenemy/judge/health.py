@@ -51,7 +51,6 @@ VERY_NARROW = 0.3  # so narrow that samples which move do so together, as D chas
 REPEATS = 0.15  # of the samples are as good as equal to another one
 RESTLESS = 0.7  # motion of one z's sample from tick to tick, over the data's mean distance
 UNSETTLED, COVERED = 0.3, 0.6  # motion, where coverage is below that
-SETTLED = 0.1  # motion of a game at rest
 SETTLING = 0.6  # motion, over that of the window before: below, it is coming to rest
 PRECISE, UNCOVERED = 0.5, 0.4  # precision of good samples, coverage of such as are not everywhere
 
@@ -74,8 +73,8 @@ def diagnose(ticks: Sequence[Tick]) -> list[Finding]:
       images' mean distance, or more than .3 while coverage is below .6; and by more than .6 of what
       it moved five ticks before;
     - *mode collapse*: samples are nearer to each other than .5 of what real images are, or 15 % of
-      them repeat another one, or they rest, more than half of them are good (precision), and less
-      than .4 of the real images have one near (coverage).
+      them repeat another one, or more than half of them are good (precision), and less than .4 of
+      the real images have one near (coverage).
 
     The illnesses are those of Goodfellow (2016), NIPS 2016 Tutorial: Generative Adversarial
     Networks, sections 3.2 and 5.1. The thresholds were chosen on one half of the games of
@@ -114,7 +113,7 @@ def _illness(ticks: Sequence[Tick]) -> Illness | None:
         return "non-convergence"
     if diversity < NARROW or now.get("repeats", 0.0) > REPEATS:
         return "mode collapse"
-    if motion < SETTLED and now.get("precision", 0.0) > PRECISE and coverage < UNCOVERED:
+    if motion < UNSETTLED and now.get("precision", 0.0) > PRECISE and coverage < UNCOVERED:
         return "mode collapse"
     return None
 

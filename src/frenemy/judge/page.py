@@ -119,7 +119,7 @@ FAMILIES = (
         "Meehan et al. 2020, A Non-Parametric Test to Detect Data-Copying in Generative Models",
     ),
     Family(
-        r"within-class-diversity",
+        r"class-diversity",
         "Diversity within classes",
         "How unlike one another the samples of one class are, as a share of what real images of "
         "that class are: 1 is as various as these, and near 0 each class has one picture only.",
@@ -141,7 +141,7 @@ FAMILIES = (
         "Wu et al. 2017, On the Quantitative Analysis of Decoder-Based Generative Models",
     ),
     Family(
-        r"class",
+        r"class(es|-kl)",
         "Classes",
         "How many of the classes are ever made, and how far their shares are from those of the "
         "real images (reverse KL, class-kl: 0 is equal).",

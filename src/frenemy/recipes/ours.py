@@ -20,6 +20,7 @@ from frenemy.penalties import r1, r2
 Objective = Annotated[ObjectiveName, Doc("what both players play for")]
 Gamma = Annotated[float, Doc("weight of the R1 and R2 penalties, at first")]
 Rate = Annotated[float, Doc("initial learning rate of both players' Adam")]
+Steady = Annotated[int, Doc("rounds at that rate, before it falls as 1 / sqrt t")]
 Averaging = Annotated[float, Doc("decay of the average of G's weights, a round")]
 Minibatch = Annotated[int, Doc("images in a minibatch")]
 
@@ -30,13 +31,20 @@ def mnist(
     objective: Objective = "pairing",
     gamma: Gamma = 1.0,
     rate: Rate = 1e-3,
+    steady: Steady = 10_000,
     averaging: Averaging = 0.9999,
     minibatch: Minibatch = 100,
 ) -> Experiment:
     """Our best MNIST game with nets of the 2014 sizes."""
     require_shape(data, "mnist", (1, 28, 28), hint=MNIST_HINT)
     return digits(
-        data, objective=objective, gamma=gamma, rate=rate, averaging=averaging, minibatch=minibatch
+        data,
+        objective=objective,
+        gamma=gamma,
+        rate=rate,
+        steady=steady,
+        averaging=averaging,
+        minibatch=minibatch,
     )
 
 
@@ -46,6 +54,7 @@ def digits(
     objective: Objective = "pairing",
     gamma: Gamma = 1.0,
     rate: Rate = 1e-3,
+    steady: Steady = 10_000,
     averaging: Averaging = 0.9999,
     minibatch: Minibatch = 100,
 ) -> Experiment:
@@ -59,7 +68,7 @@ def digits(
         return torch.optim.Adam(net.parameters(), lr=rate, betas=(0.0, 0.99), fused=True)
 
     def schedule(t: int) -> dict[str, float]:
-        return {"lr": rate * min(1.0, math.sqrt(10_000 / max(t, 1)))}
+        return {"lr": rate * min(1.0, math.sqrt(steady / max(t, 1)))}
 
     terms = OBJECTIVES[objective]
     players = {
