@@ -4,7 +4,7 @@
 
 Of 48 short games, 24 were built to be ill, 8 of each illness, and 24 to be well. The thresholds
 were chosen on the half "tuning"; the half "held-out" has other data, other seeds and other ways of
-being ill. Plays one half, prints what was found in each game, and the table of confusion.
+being ill. Plays one half, prints what was found at each game's end, and the table of confusion.
 """
 
 from __future__ import annotations
@@ -230,9 +230,9 @@ CASES: dict[Half, list[Case]] = {
         Case("grid", "diminished gradient", replace(LOST, rate=0.02, head_start=1000)),
         Case("square", "diminished gradient", replace(LOST, rate=0.02, head_start=700)),
         Case("mnist", "diminished gradient", replace(LOST, rate=0.1, k=2)),
-        Case("faces", "diminished gradient", replace(LOST, rate=0.05, head_start=300)),
-        Case("grid", "mode collapse", Way(rate=1e-3, g_steps=10)),
-        Case("square", "mode collapse", Way("pairing", rate=2e-3, d_rate=5e-4, g_steps=5)),
+        Case("faces", "diminished gradient", replace(LOST, rate=0.02, head_start=1000)),
+        Case("grid", "mode collapse", Way(rate=2e-3, d_rate=2e-4, g_steps=10, width=64)),
+        Case("square", "mode collapse", Way(rate=1e-3, g_steps=10)),
         Case("mnist", "mode collapse", Way(rate=1e-3, d_rate=1e-4)),
         Case("faces", "mode collapse", Way("hinge", rate=1e-3, d_rate=1e-4)),
         Case("small cloud", "non-convergence", replace(CYCLE, rate=0.03)),
@@ -286,25 +286,28 @@ def main(half: Half, out: Path, rounds: int = 2000, only: tuple[int, ...] = ()) 
     kept = out.read_text("utf-8").splitlines() if out.exists() else []
     played = {row["game"]: row for row in map(json.loads, kept) if row["half"] == half}
     confusion: Counter[tuple[str, str]] = Counter()
+    ever = 0
     for i, case in enumerate(CASES[half]):
         if only and i not in only:
             continue
         if i not in played:
-            seed = i if half == "tuning" else 2000 + i
+            seed = i if half == "tuning" else 3000 + i
             row = {"half": half, "game": i, "data": case.data, "built": case.ill, "seed": seed}
             row["ticks"] = [_rounded(tick) for tick in play(case, seed, rounds)]
             with open(out, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             played[i] = row
         ticks: list[Tick] = played[i]["ticks"]
-        findings = diagnose(ticks)
-        found = findings[0].illness if findings else WELL
+        told = [
+            f[0].illness if (f := diagnose(ticks[: i + 1])) else WELL for i in range(len(ticks))
+        ]
+        found = told[-1] if told else WELL
+        ever += case.ill is None and set(told) != {WELL}
         confusion[case.ill or WELL, found] += 1
-        last = {name: ticks[-1].get(name) for name in ("precision", "coverage", "motion")}
-        since = f"since {findings[0].since}" if findings else ""
-        print(f"{i:2} {case.data:12} {case.ill or WELL:20} {found:20} {since} {last}", flush=True)
+        print(f"{i:2} {case.data:12} built {case.ill or WELL:20} found {found}", flush=True)
     for (built, found), count in sorted(confusion.items()):
         print(f"built {built:20} found {found:20} {count}")
+    print(f"well games that were ever accused, if only for a tick: {ever}")
 
 
 WELL = "well"

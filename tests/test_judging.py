@@ -2,6 +2,7 @@
 
 import functools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from frenemy.data import open_dataset
 from frenemy.data.source import Dataset, Source
 from frenemy.errors import FrenemyError
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.features import extract, features_named
+from frenemy.judge.features import extract, features_named, of_module
 from frenemy.judge.modes import kl_floor, stack
 from frenemy.judge.report import Report
 from frenemy.judging import (
@@ -21,6 +22,8 @@ from frenemy.judging import (
     NAMES,
     NOISE,
     PUBLISHED,
+    SAMPLES,
+    Protocol,
     Subject,
     curves,
     default_features,
@@ -48,7 +51,7 @@ def run(tmp_path_factory):
 def judgement(digits):
     """Real validation digits, judged by everything."""
     target = Subject("valid", np.asarray(digits.valid.images))
-    return judge(target, digits, features=["random"], samples=179)
+    return judge(target, digits, Protocol(features=["random"]))
 
 
 def value(judgement, metric, subject):
@@ -72,7 +75,7 @@ def test_every_metric_that_is_not_slow_is_measured_for_every_subject(judgement):
         "parzen179_authors-grid",
     ]
     for line in judgement.report.lines:
-        assert set(line.results) == {"valid", HELD_OUT, NOISE}
+        assert set(line.results) == {SAMPLES, HELD_OUT, NOISE}
         for estimate in line.results.values():
             assert math.isfinite(estimate.value) and estimate.error >= 0
 
@@ -82,15 +85,15 @@ def test_real_images_are_better_than_noise_by_every_metric(metric, digits):
     if METRICS[metric].classes:
         pytest.skip("random features know no classes")
     target = Subject("valid", np.asarray(digits.valid.images))
-    found = judge(target, digits, metrics=[metric], features=["random"], samples=179)
-    real, noise = (value(found, metric, name) for name in ("valid", NOISE))
+    found = judge(target, digits, Protocol(metrics=[metric], features=["random"]))
+    real, noise = (value(found, metric, name) for name in (SAMPLES, NOISE))
     assert real < noise if METRICS[metric].better == "lower" else real > noise
 
 
 def test_held_out_images_are_as_good_as_other_real_images(judgement):
     for line in judgement.report.lines:
         if line.metric.startswith(("kid", "precision", "coverage", "copying")):
-            real, held_out = line.results["valid"], line.results[HELD_OUT]
+            real, held_out = line.results[SAMPLES], line.results[HELD_OUT]
             # four standard errors of the difference
             assert abs(real.value - held_out.value) < 4 * math.hypot(real.error, held_out.error)
 
@@ -102,7 +105,8 @@ def test_the_parzen_row_for_held_out_images_is_that_of_training_images(judgement
 
 def test_a_model_is_judged_and_its_report_kept(run, digits, tmp_path):
     subject = subject_of(Model.load(run.path), 200, seed=0)
-    found = judge(subject, digits, metrics=["fid", "recall"], features=["random", "pixels"])
+    protocol = Protocol(metrics=["fid", "recall"], features=["random", "pixels"])
+    found = judge(subject, digits, protocol)
     assert [line.metric for line in found.report.lines] == [
         "fid200_random",
         "recall200_random",
@@ -118,16 +122,15 @@ def test_a_model_is_judged_and_its_report_kept(run, digits, tmp_path):
 
 def test_the_same_seed_gives_the_same_report(digits):
     target = Subject("valid", np.asarray(digits.valid.images))
-    how = {"metrics": ["kid", "two-sample"], "features": ["random"], "samples": 100}
-    one, two, other = (judge(target, digits, **how, seed=seed) for seed in (1, 1, 2))
+    how = Protocol(metrics=["kid", "two-sample"], features=["random"], samples=100)
+    one, two, other = (judge(target, digits, replace(how, seed=seed)) for seed in (1, 1, 2))
     assert one.report == two.report
     assert one.report.lines != other.report.lines
 
 
 def test_curves_over_checkpoints(run, digits):
     model = Model.load(run.path)
-    how = {"metrics": ["fid"], "features": ["random"], "samples": 100, "seed": 0}
-    found = curves(model, digits, **how)
+    found = curves(model, digits, Protocol(metrics=["fid"], features=["random"], samples=100))
     (points,) = found.values()
     rounds = [step for step, _, _ in points]
     assert list(found) == ["fid100_random"]
@@ -141,14 +144,14 @@ def test_a_classifier_of_the_same_images_is_the_default(digits, tmp_path, monkey
     assert default_features(digits) == ["classifier-mine"]
     target = Subject("valid", np.asarray(digits.valid.images))
     metrics = ["is", "classes", "class-kl", "class-diversity"]
-    found = judge(target, digits, metrics=metrics, samples=179)
+    found = judge(target, digits, Protocol(metrics=metrics))
     assert [line.metric for line in found.report.lines] == [
         f"{metric}179_classifier-mine" for metric in metrics
     ]
-    assert value(found, "is", "valid") > value(found, "is", NOISE)
-    assert value(found, "classes", "valid") == 10
+    assert value(found, "is", SAMPLES) > value(found, "is", NOISE)
+    assert value(found, "classes", SAMPLES) == 10
     # ten classes of 179 images each against each: (10 - 1) / (2 179) from either side
-    assert value(found, "class-kl", "valid") < 3 * 2 * kl_floor(10, 179)
+    assert value(found, "class-kl", SAMPLES) < 3 * 2 * kl_floor(10, 179)
     assert value(found, "class-kl", NOISE) > 0.5
 
 
@@ -164,10 +167,10 @@ def test_stacked_digits_have_a_thousand_classes(digits, tmp_path, monkeypatch):
     right = (seen.logits.argmax(1).numpy() == classes).mean()
     assert right > 0.8  # of three digits, each of which is right more often than .93
     target = Subject("one digit", images[:, :1].repeat(3, 1))
-    how = {"metrics": ["classes", "class-kl"], "features": ["stacked-mine"], "samples": 2000}
-    found = judge(target, Dataset(part, part, part, "stacks"), **how)
-    assert value(found, "classes", "one digit") < 30 < 800 < value(found, "classes", HELD_OUT)
-    assert value(found, "class-kl", "one digit") > 4 > 1 > value(found, "class-kl", HELD_OUT)
+    protocol = Protocol(metrics=["classes", "class-kl"], features=["stacked-mine"])
+    found = judge(target, Dataset(part, part, part, "stacks"), protocol)
+    assert value(found, "classes", SAMPLES) < 30 < 800 < value(found, "classes", HELD_OUT)
+    assert value(found, "class-kl", SAMPLES) > 4 > 1 > value(found, "class-kl", HELD_OUT)
     with pytest.raises(FrenemyError, match="images with 1 channels: needs three"):
         extract(features_named("stacked-mine"), digits.test.images)
 
@@ -181,36 +184,84 @@ def test_another_size_is_refused_with_the_remedy(digits):
 def test_unknown_metrics_are_refused_with_the_nearest(digits):
     target = Subject("valid", np.asarray(digits.valid.images))
     with pytest.raises(FrenemyError, match="no metric 'recal': did you mean recall"):
-        judge(target, digits, metrics=["recal"])
+        judge(target, digits, Protocol(metrics=["recal"]))
 
 
 def doubts(images, digits):
-    found = judge(Subject("x", images), digits, metrics=["fid", "kid"], features=["random"])
+    protocol = Protocol(metrics=["fid", "kid"], features=["random"])
+    found = judge(Subject("x", images), digits, protocol)
     return found.report
 
 
 def test_training_images_as_samples_are_doubted(digits):
     report = doubts(digits.train.random(300, seed=0), digits)
-    assert any(text.startswith("300 of 300 images of x are, byte for") for text in report.warnings)
+    assert any(text.startswith("300 of 300 samples are, byte for") for text in report.warnings)
 
 
 def test_one_image_over_and_over_is_doubted(digits):
     report = doubts(np.full((50, 1, 8, 8), 99, np.uint8), digits)
-    assert "all 50 images of x are one and the same" in report.warnings
-    assert all(math.isfinite(line.results["x"].value) for line in report.lines)
+    assert "all 50 samples are one and the same image" in report.warnings
+    assert all(math.isfinite(line.results[SAMPLES].value) for line in report.lines)
 
 
 def test_few_images_are_doubted_and_what_cannot_be_measured_is_said(digits):
     report = doubts(np.asarray(digits.valid.images[:3]), digits)
-    assert any(text.startswith("only 3 images of x") for text in report.warnings)
+    few = "only 3 reference, 3 samples, 3 held-out images, 3 noise: distances"
+    assert any(text.startswith(few) for text in report.warnings)
     one = doubts(np.asarray(digits.valid.images[:1]), digits)
-    assert "fid of x: frechet: 1 in fake: needs 2 or more" in one.warnings
-    assert all("x" not in line.results for line in one.lines)
+    assert "fid of samples: frechet: 1 in real: needs 2 or more" in one.warnings
+    assert all(SAMPLES not in line.results for line in one.lines)
+
+
+def test_fewer_held_out_images_are_said(run, digits):
+    subject = subject_of(Model.load(run.path), 300, seed=0)
+    report = judge(subject, digits, Protocol(metrics=["fid"], features=["random"])).report
+    (line,) = report.lines
+    assert line.metric == "fid300_random"
+    assert line.results[HELD_OUT].note.startswith("of 179 images")
+    assert not line.results[SAMPLES].note.startswith("of")
+
+
+def test_own_features_judge_too(digits):
+    calls = []
+
+    def net(x):
+        calls.append(len(x))
+        return x.flatten(1)
+
+    target = Subject("valid", np.asarray(digits.valid.images))
+    protocol = Protocol(metrics=["fid", "vendi"], features=[of_module(net, "mine")])
+    report = judge(target, digits, protocol).report
+    assert [line.metric for line in report.lines] == ["fid179_mine", "vendi179_mine"]
+    assert len(calls) == 4  # samples, held-out, noise and reference: each is seen once
+
+
+def test_classes_that_were_asked_for_and_are_not_known_are_missed(digits):
+    target = Subject("valid", np.asarray(digits.valid.images))
+    report = judge(target, digits, Protocol(metrics=["is"], features=["random"])).report
+    assert "is: the features 'random' know no classes" in report.warnings
+
+
+def test_a_page_is_made_of_what_so_few_images_allow(digits):
+    target = Subject("few", np.asarray(digits.valid.images[:4]))
+    found = judge(target, digits, Protocol(metrics=["fid"], features=["random"]))
+    assert "fid4_" in found.page()
+
+
+def test_a_damaged_checkpoint_is_left_out_of_the_curves(digits, tmp_path):
+    run = train(recipes.digits, digits, out=tmp_path / "run", steps=60, checkpoint_seconds=0.05)
+    _newest, older = run.checkpoints()
+    model = Model.load(run.path)
+    older.write_bytes(older.read_bytes()[:100])
+    protocol = Protocol(metrics=["fid"], features=["random"], samples=50)
+    with pytest.warns(UserWarning, match="is left out"):
+        (points,) = curves(model, digits, protocol).values()
+    assert [step for step, *_ in points] == [60]
 
 
 def test_ais_needs_a_model(digits):
     target = Subject("x", np.asarray(digits.valid.images))
-    report = judge(target, digits, metrics=["ais"], features=["random"]).report
+    report = judge(target, digits, Protocol(metrics=["ais"], features=["random"])).report
     assert report.warnings[-1] == "ais: x is no model of ours: only its images are known"
 
 
@@ -222,10 +273,10 @@ def test_ais_of_a_model(run, digits, monkeypatch):
     )
     monkeypatch.setattr(judging.ais, "choose_variance", choose)
     subject = subject_of(Model.load(run.path), 10, seed=0)
-    report = judge(subject, digits, metrics=["ais"], features=["random"]).report
+    report = judge(subject, digits, Protocol(metrics=["ais"], features=["random"])).report
     (line,) = report.lines
     assert line.metric == few.name == "ais3x2x20-quick"
-    assert "simulated images; variance" in line.results[subject.name].note
+    assert "simulated images; variance" in line.results[SAMPLES].note
 
 
 def test_the_decoder_of_a_uniform_prior_takes_normal_z(run):
@@ -242,8 +293,9 @@ def test_published_rows_stand_beside_images_of_their_shape():
     images = np.random.default_rng(0).integers(0, 256, (30, 1, 28, 28), np.uint8)
     part = Source(images, None, "like MNIST", "digest")
     data = Dataset(part, part, part, "like MNIST")
-    report = judge(Subject("x", images), data, metrics=["parzen"], features=["random"]).report
-    assert report.subjects == ["x", HELD_OUT, NOISE, PUBLISHED]
+    protocol = Protocol(metrics=["parzen"], features=["random"])
+    report = judge(Subject("x", images), data, protocol).report
+    assert report.subjects == [SAMPLES, HELD_OUT, NOISE, PUBLISHED]
     results = report.lines[1].results
     assert results[PUBLISHED] == Estimate(
         225, 2, "adversarial nets on MNIST (Goodfellow et al. 2014)"

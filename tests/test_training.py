@@ -14,6 +14,7 @@ from frenemy.data import open_dataset
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Player, Prior, Turn, alternating, simultaneous
+from frenemy.judge.health import Finding
 from frenemy.nets.layers import Dropout
 from frenemy.objectives import minimax_d, nonsaturating_g, pairing_d, pairing_g
 from frenemy.penalties import r1, r2
@@ -161,6 +162,65 @@ def test_a_weight_that_is_not_finite_is_never_saved(digits, tmp_path):
     with pytest.raises(NotFinite, match=r"round 3: D's net\.2\.weight .*that of round 2 is kept"):
         train(plain, digits, out=tmp_path / "run", steps=5, watcher=spoil)
     assert [int(p.name[:8]) for p in Run.open(tmp_path / "run").checkpoints()] == [2, 1]
+
+
+def ill(ticks, before=None):
+    """Finds something at every tick."""
+    return [Finding("mode collapse", len(ticks), "", "")] if ticks else []
+
+
+def test_a_game_that_blows_up_keeps_what_was_found(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("frenemy.training.LOG_EVERY", 2)
+    monkeypatch.setattr("frenemy.training.TICK", 2)
+    monkeypatch.setattr("frenemy.training.diagnose", ill)
+
+    def spoil(training):
+        if training.progress.step == 5:
+            training.experiment.game.nets["D"][2].weight.data[0, 0] = torch.inf
+
+    with pytest.raises(NotFinite):
+        train(plain, digits, out=tmp_path / "run", steps=7, watcher=spoil)
+    (finding,) = Run.open(tmp_path / "run").header["findings"]
+    assert (finding["illness"], finding["since"]) == ("mode collapse", 2)
+
+
+def test_findings_that_cannot_be_written_hide_no_failure(digits, tmp_path, monkeypatch):
+    def refuse(self, **fields):
+        raise FrenemyError("no space left on the disk")
+
+    def stop(training):
+        monkeypatch.setattr(Run, "update", refuse)
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        train(plain, digits, out=tmp_path / "run", steps=3, watcher=stop)
+
+
+def test_each_stage_is_judged_by_its_own_measurements(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("frenemy.training.LOG_EVERY", 2)
+    monkeypatch.setattr("frenemy.training.TICK", 2)
+    monkeypatch.setattr("frenemy.training.diagnose", ill)
+    found = []
+
+    def watch(training):
+        found.append([finding.since for finding in training.findings])
+
+    def stop(training):
+        watch(training)
+        training.save()
+        raise Stopped
+
+    run = train(two_stages, digits, out=tmp_path / "whole", steps=8, watcher=watch)
+    whole = [[], [1], [1], [2], [], [1], [1], [2]]
+    assert found == whole
+    assert [row["stage"] for row in run.rows()] == [0, 0, 1, 1]
+    found.clear()
+    with pytest.raises(Stopped):
+        train(two_stages, digits, out=tmp_path / "parts", steps=8, watcher=stop)
+    for _ in range(7):
+        with pytest.raises(Stopped):
+            resume(tmp_path / "parts", recipe=two_stages, watcher=stop)
+    assert found == whole
 
 
 def test_an_optimiser_state_that_is_not_finite_is_never_saved(digits, tmp_path):

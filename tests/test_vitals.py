@@ -10,7 +10,7 @@ from frenemy.game import Game, Player, Prior, Turn
 from frenemy.judge.health import HEALTH
 from frenemy.objectives import OBJECTIVES
 from frenemy.penalties import r1
-from frenemy.vitals import SAMPLES, Vitals
+from frenemy.vitals import FEWEST, SAMPLES, Vitals, _choose
 
 B = 64
 
@@ -117,6 +117,26 @@ def test_gradients_are_measured_as_they_are():
     assert measured(game(D=Logit(5.0), objective="wasserstein"))["G gradient"] == pytest.approx(10)
 
 
+def test_the_ratio_of_the_players_gradients():
+    found = measured(game(Shift(-1.0), Logit(0.5)))
+    ratio = found["G gradient"] / found["D gradient"]
+    assert found["gradient ratio"] == pytest.approx(ratio) and ratio > 0
+    # D(x) = 0 whatever theta is, and |grad D| > 0: nothing reaches G
+    assert measured(game(Shift(-1.0), Logit(0.0)))["gradient ratio"] == 0
+
+
+def test_a_gradient_that_is_zero_has_no_ratio():
+    g = game(Shift(spread=0.0))  # D(G(z)) = 0, and D(x) = 0 for what follows
+    vitals = Vitals(g, normal, seed=0)
+
+    def nothing(stream, i):
+        return torch.zeros(B, 2), None
+
+    record = g.play(nothing, seed=0, step=0, observe=vitals.observer(0))
+    assert record["health/D gradient"] == 0
+    assert "health/gradient ratio" not in record
+
+
 def test_lazy_turns_are_not_looked_at():
     lazy = Turn({"D": {r1: 1.0}}, every=4)
     with_penalty = measured(game(D=Logit(2.0), extra=[lazy]))
@@ -162,6 +182,47 @@ def test_watching_changes_nothing():
     for name, player in watched.players.items():
         for key, value in player.state().items():
             assert torch.equal(value, alone.players[name].state()[key])
+
+
+def few(count):
+    pool = torch.randn(count, 2, generator=torch.Generator().manual_seed(7))
+
+    def draw(stream, i):
+        return pool[(torch.arange(B) + i * B) % count], None
+
+    return draw
+
+
+NEIGHBOURHOODS = {"health/repeats", "health/precision", "health/recall", "health/coverage"}
+
+
+def test_of_few_images_no_neighbourhoods_are_judged():
+    found = Vitals(game(), few(24), seed=0).look()
+    assert set(found) == {"health/diversity"}
+    # the mean of the pairs of 24 normal points deviates by about 1 / sqrt 24
+    assert found["health/diversity"].item() == pytest.approx(1, abs=3 / math.sqrt(24))
+
+
+def test_images_that_come_round_again_count_once():
+    found = Vitals(game(), few(FEWEST), seed=0).look()
+    assert set(found) >= NEIGHBOURHOODS
+    assert found["health/coverage"] > 0.6 and found["health/precision"] > 0.6
+    assert found["health/repeats"] < 0.05
+    assert Vitals(game(Shift(spread=1e-4)), few(FEWEST), seed=0).look()["health/repeats"] == 1
+
+
+def test_one_image_alone_gives_no_scale_to_measure_by():
+    g = game()
+    vitals = Vitals(g, few(1), seed=0)
+    assert [set(measured(g, step, vitals)) & {"diversity", "motion"} for step in range(2)] == [
+        *(set(), set())
+    ]
+
+
+def test_the_weights_that_are_followed_hold_no_others_in_memory():
+    index = _choose(torch.zeros(1000, 1000), 1e-4, torch.Generator().manual_seed(0))
+    assert index.shape == (100,) and index.untyped_storage().nbytes() == 8 * 100
+    assert _choose(torch.zeros(3), 2.0, torch.Generator()).tolist() == [0, 1, 2]
 
 
 def test_images_are_seen_by_random_features():

@@ -172,7 +172,7 @@ def sample(
     at_least(1, n=n)
     at_least(0, seed=seed)
     images = Model.load(run, device).sample(n, seed=seed)
-    _say(save_images(images, out or run / "sample.png"))
+    print(save_images(images, out or run / "sample.png"))
 
 
 def walk(
@@ -202,9 +202,9 @@ def walk(
     frames = enlarge(lines.reshape(-1, *lines.shape[2:]))
     for path in out or [run / "walk.png", run / "walk.gif"]:
         if path.suffix.lower() in FILMS:
-            _say(save_film(list(frames), path))
+            print(save_film(list(frames), path))
         else:
-            _say(save_picture(grid(frames, columns=steps), path))
+            print(save_picture(grid(frames, columns=steps), path))
 
 
 def neighbours(
@@ -245,7 +245,7 @@ def neighbours(
     rows = [[*fake[i : i + 5], train[found.index[i + 4]]] for i in range(0, 25, 5)]
     picture = grid(enlarge(np.concatenate([np.stack(row) for row in rows])), columns=6)
     console.print(distance_table(found))
-    _say(save_picture(picture, out or run / "neighbours.png"))
+    print(save_picture(picture, out or run / "neighbours.png"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -306,7 +306,7 @@ def judge(
             return
     if target is None:
         raise FrenemyError("judge what? give a run, or a folder or .npz with --against SOURCE")
-    at_least(2, samples=options.samples)
+    at_least(1, samples=options.samples)
     at_least(0, seed=options.seed)
     from frenemy import judging
     from frenemy.data import open_dataset, open_images
@@ -318,42 +318,38 @@ def judge(
     out = options.out or (target / "judge.json" if is_run else Path("judge.json"))
     if out.suffix != ".json":
         raise FrenemyError(f"--out {out}: the report is a .json file")
-    how: dict[str, Any] = {
-        "metrics": options.metrics,
-        "features": features,
-        "samples": options.samples,
-        "seed": options.seed,
-        "device": choose_device(options.device),
-    }
-    model = None
+    if not is_run and (options.against is None or options.all_checkpoints):
+        missing = "say what to judge it by: --against SOURCE"
+        remedy = missing if options.against is None else "leave out --all-checkpoints"
+        raise FrenemyError(f"{target} is no run: {remedy}")
+    if is_run and options.size is not None:
+        raise FrenemyError("--size: a run's images keep the size they were trained in")
+    protocol = judging.Protocol(
+        metrics=options.metrics,
+        features=features,
+        samples=options.samples,
+        seed=options.seed,
+        device=choose_device(options.device),
+    )
     with working() as say:
         if is_run:
-            if options.size is not None:
-                raise FrenemyError("--size: a run's images keep the size they were trained in")
             model = Model.load(target, options.device)
             data = model.seen(model.data(options.against))
             subject = judging.subject_of(model, options.samples, options.seed)
+            judgement = judging.judge(subject, data, protocol, say=say)
+            if options.all_checkpoints:
+                found = judging.curves(model, data, protocol, say=say)
+                report = dataclasses.replace(judgement.report, curves=found)
+                judgement = dataclasses.replace(judgement, report=report)
         else:
-            if options.against is None:
-                raise FrenemyError(f"{target} is no run: say what to judge it by: --against SOURCE")
             data = open_dataset(options.against, size=options.size, fit=options.fit)
             images = open_images(target, size=options.size, fit=options.fit)
             drawn = images.random(options.samples, seed=options.seed)
-            subject = judging.Subject(str(target), drawn)
-        judgement = judging.judge(subject, data, **how, say=say)
-        report = judgement.report
-        if options.all_checkpoints:
-            if model is None:
-                raise FrenemyError(f"--all-checkpoints: {target} is no run")
-            found = judging.curves(model, data, **how, say=say)
-            report = dataclasses.replace(report, curves=found)
-            judgement = dataclasses.replace(judgement, report=report)
-        say("the page")
-        page = judgement.page("umap" if options.umap else "pca")
+            judgement = judging.judge(judging.Subject(str(target), drawn), data, protocol, say=say)
     console.print(report_rows(judgement.report))
-    _say(judgement.report.save(out))
-    html = out.with_suffix(".html")
-    _say(write_atomically(html, lambda part: part.write_text(page, "utf-8")))
+    print(judgement.report.save(out))
+    html, page = out.with_suffix(".html"), judgement.page("umap" if options.umap else "pca")
+    print(write_atomically(html, lambda part: part.write_text(page, "utf-8")))
 
 
 def _train_features(options: JudgeOptions) -> str:
@@ -426,7 +422,7 @@ def film(run: RunPath, out: Out = None, fps: float = 8.0) -> None:
     frames = [load_picture(path) for path in Run.open(run).samples()]
     if not frames:
         raise FrenemyError(f"{run} has no samples yet")
-    _say(save_film(frames, out or run / "film.gif", fps=fps, hold=2.0))
+    print(save_film(frames, out or run / "film.gif", fps=fps, hold=2.0))
 
 
 def recipes() -> None:
@@ -462,7 +458,7 @@ def data(
 
     report = describe(path, size=size, fit=fit)
     console.print(report_table(report))
-    _say(save_picture(grid(enlarge(report.thumbnails)), out))
+    print(save_picture(grid(enlarge(report.thumbnails)), out))
 
 
 def _first_word(arguments: Sequence[str]) -> str:
@@ -479,10 +475,6 @@ def _known(word: str, names: Sequence[str], kind: str) -> None:
         near = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names)}"
         raise FrenemyError(f"no {kind} {word!r}: {hint}")
-
-
-def _say(path: Path) -> None:
-    print(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -191,49 +191,52 @@ def working() -> Iterator[Callable[[str], None]]:
 
 def report_rows(report: Verdict) -> Group:
     """The judge's table, and what the numbers are worth."""
-    names = {report.target: "samples"}
-    columns = [Column(names.get(name, name), justify="right") for name in report.subjects]
+    columns = [Column(name, justify="right") for name in report.subjects]
     title = f"{report.target}, against {report.against}"
     table = Table(
         Column("metric", no_wrap=True), "", *columns, title=escape(title), title_justify="left"
     )
     table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
-    notes: dict[str, list[str]] = {}  # of the samples; the page has the others' too
+    notes: dict[str, list[str]] = {}  # of samples and publications; the page has the others' too
     for line in report.lines:
-        found = {name: line.results[name] for name in report.subjects if name in line.results}
-        cells = [str(found[name]) if name in found else "" for name in report.subjects]
+        cells = [str(line.results.get(name, "")) for name in report.subjects]
         table.add_row(escape(line.metric), ARROWS[line.better], *cells)
-        if report.target in found and (note := found[report.target].note):
-            notes.setdefault(note, []).append(line.metric)
-    said = [Text(f"{', '.join(of)}: {note}") for note, of in notes.items()]
+        for name in ("samples", "published"):
+            if name in line.results and (note := line.results[name].note):
+                notes.setdefault(f"{name}: {note}", []).append(line.metric)
+    said = [Text(f"{', '.join(of)}, {note}") for note, of in notes.items()]
     doubts = [Text(f"warning: {text}", style="yellow") for text in report.warnings]
     return Group(table, *said, *doubts)
 
 
-def comparison_rows(reports: Sequence[Verdict]) -> Table:
+def comparison_rows(reports: Sequence[Verdict]) -> Group:
     """Several reports side by side: what they have in common, and where it differs for certain.
 
     A difference from the first is marked where it exceeds 2.6 of its standard errors, which
-    equal runs do once in a hundred.
+    equal runs do once in a hundred. Lines whose features or reference images differ are left out.
     """
-    table = Table("metric", "", *(escape(report.target) for report in reports))
-    for column in table.columns[2:]:
-        column.justify = "right"
+    first, *others = reports
+    columns = [Column(escape(report.target), justify="right") for report in reports]
+    table = Table(Column("metric", no_wrap=True), "", *columns, box=box.SIMPLE_HEAD)
     table.caption = f"* differs from the first by more than {CERTAIN} standard errors (p < .01)"
-    results = [{line.metric: line for line in report.lines} for report in reports]
-    for metric, line in results[0].items():
-        found = [
-            lines[metric].results.get(report.target) if metric in lines else None
-            for lines, report in zip(results, reports, strict=True)
-        ]
-        first = found[0]
-        if first is None or not any(found[1:]):
+    left_out: list[str] = []
+    for line in first.lines:
+        mine = line.results.get("samples")
+        if mine is None:
             continue
-        cells = [str(first)]
-        for other in found[1:]:
-            cells.append("" if other is None else f"{other}{_mark(first, other)}")
-        table.add_row(escape(metric), ARROWS[line.better], *map(escape, cells))
-    return table
+        found = [_samples_of(report, line.metric) for report in others]
+        keys = ("reference", f"features {line.metric.partition('_')[2]}")
+        if any(r.protocol.get(key) != first.protocol.get(key) for r in others for key in keys):
+            left_out.append(line.metric)
+        elif any(found):
+            cells = ["" if x is None else f"{x}{_mark(mine, x)}" for x in found]
+            table.add_row(escape(line.metric), ARROWS[line.better], str(mine), *map(escape, cells))
+    told = f"not compared, since reference images or features differ: {', '.join(left_out)}"
+    return Group(table, *([Text(told, style="yellow")] if left_out else []))
+
+
+def _samples_of(report: Verdict, metric: str) -> Estimate | None:
+    return next((x.results.get("samples") for x in report.lines if x.metric == metric), None)
 
 
 CERTAIN = 2.6

@@ -6,12 +6,15 @@ best that can be had, and noise.
 
 from __future__ import annotations
 
+import copy
 import difflib
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Literal
+from warnings import warn
 
 import numpy as np
 import torch
@@ -22,19 +25,25 @@ from frenemy.data import Dataset
 from frenemy.errors import FrenemyError, at_least
 from frenemy.judge import ais
 from frenemy.judge.classes import diversity_within_classes, inception_score
-from frenemy.judge.classifier import Seen, load_classifier
+from frenemy.judge.classifier import Seen
 from frenemy.judge.copying import data_copying
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.diversity import vendi
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.features import Features, classifier_path, extract, features_named
+from frenemy.judge.features import (
+    Features,
+    classifiers_of,
+    extract,
+    features_named,
+    judging_device,
+)
 from frenemy.judge.frechet import frechet, frechet_infinity
 from frenemy.judge.kernel import kid
 from frenemy.judge.modes import Modes, class_modes
 from frenemy.judge.neighbours import compare_with_training
 from frenemy.judge.page import neighbours_picture, page, samples_picture
 from frenemy.judge.parzen import GRIDS, parzen_on_grids, unit_pixels
-from frenemy.judge.plots import embedding, precision_recall_picture
+from frenemy.judge.plots import Picture, embedding, precision_recall_picture
 from frenemy.judge.report import Better, Line, Report
 from frenemy.judge.slices import sliced_wasserstein
 from frenemy.judge.two_sample import two_sample_test
@@ -42,7 +51,7 @@ from frenemy.model import Model
 
 Images = NDArray[np.uint8]
 
-HELD_OUT, NOISE, PUBLISHED = "held-out images", "noise", "published"
+SAMPLES, HELD_OUT, NOISE, PUBLISHED = "samples", "held-out images", "noise", "published"
 PARZEN_PUBLISHED = {
     (1, 28, 28): Estimate(225, 2, "adversarial nets on MNIST (Goodfellow et al. 2014)"),
     (1, 48, 48): Estimate(2057, 26, "adversarial nets on TFD (Goodfellow et al. 2014)"),
@@ -58,7 +67,7 @@ class Subject:
     """Whose images are judged.
 
     Attributes:
-        name: the column's.
+        name: of a run or a folder.
         images: uint8 (N, C, H, W).
         decoder: standard normal z -> pixels in [0, 1], and the size of z; where there is one.
     """
@@ -69,72 +78,110 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Protocol:
+    """How images are judged.
+
+    Attributes:
+        metrics: from `NAMES`; all but the slow ones if there are none.
+        features: `Features`, or names as `features_named` takes them; if there are none, a
+            classifier that was trained on these images, or else "random".
+        samples: how many images of each at most.
+        seed: of all that is drawn.
+        device: where to compute; the processor if None.
+    """
+
+    metrics: Sequence[str] = ()
+    features: Sequence[str | Features] = ()
+    samples: int = 10_000
+    seed: int = 0
+    device: torch.device | None = None
+
+
+class Eyes:
+    """One kind of features that remembers what it has seen."""
+
+    def __init__(self, features: Features, device: torch.device) -> None:
+        self.features = features
+        self.device = device
+        self._seen: dict[int, tuple[Images, Seen]] = {}
+
+    def see(self, images: Images) -> Seen:
+        """What is seen in these images, computed once."""
+        if id(images) not in self._seen:  # they are kept, so that no other array gets their id
+            self._seen[id(images)] = images, extract(self.features, images, self.device)
+        return self._seen[id(images)][1]
+
+    def look(self, images: Images) -> Tensor:
+        """Their features, where metrics compute."""
+        return self.see(images).features.to(self.device)
+
+    def classify(self, images: Images) -> Tensor:
+        """Their logits."""
+        logits = self.see(images).logits
+        assert logits is not None  # who asks has asked for the classes first
+        return logits.to(self.device)
+
+
+@dataclass(frozen=True)
 class View:
     """One subject beside the real images, through one kind of features.
 
     Attributes:
-        features, device, seed: how it is looked at.
-        real: the reference, uint8 (N, C, H, W); fake: the subject's images.
+        eyes: through which it is looked at.
+        seed: of what metrics draw.
+        reference: real images to compare with, uint8 (N, C, H, W); images: the subject's.
         valid: real images that are neither training images nor a subject.
-        train: all training images, for those who look for copies.
+        train: training images, for those who look for copies.
     """
 
-    features: Features
-    device: torch.device
+    eyes: Eyes
     seed: int
     reference: Images
     images: Images
     valid: Images
     train: Images
 
-    def _seen(self, images: Images) -> Seen:
-        return extract(self.features, images, self.device)
+    @property
+    def real(self) -> Tensor:
+        return self.eyes.look(self.reference)
 
     @property
-    def has_classes(self) -> bool:
-        return self._seen(self.images).logits is not None
-
-    @cached_property
-    def real(self) -> Tensor:
-        return self._seen(self.reference).features.to(self.device)
-
-    @cached_property
     def fake(self) -> Tensor:
-        return self._seen(self.images).features.to(self.device)
+        return self.eyes.look(self.images)
 
     @cached_property
     def manifolds(self) -> Mapping[str, Estimate]:
         return precision_recall_density_coverage(real=self.real, fake=self.fake)
 
-    def logits(self, images: Images) -> Tensor:
-        logits = self._seen(images).logits
-        assert logits is not None  # `has_classes` was asked
-        return logits.to(self.device)
-
-    def copying(self) -> Estimate:
-        return data_copying(
-            real=self._seen(self.valid).features.to(self.device),
-            fake=self.fake,
-            train=self._seen(self.train).features.to(self.device),
-            seed=self.seed,
-        )
-
     @cached_property
     def modes(self) -> Modes:
         """Of the classes: their true shares are those among the reference images."""
-        logits = self.logits(self.images)
-        real = self.logits(self.reference).argmax(1).bincount(minlength=logits.shape[1])
-        weights = None if self.features.even else real.clamp(min=0.5)  # none is impossible
+        logits = self.eyes.classify(self.images)
+        real = self.eyes.classify(self.reference).argmax(1).bincount(minlength=logits.shape[1])
+        even = self.eyes.features.even
         return class_modes(
-            fake_classes=logits.argmax(1), count=logits.shape[1], real_weights=weights
+            fake_classes=logits.argmax(1),
+            count=logits.shape[1],
+            real_weights=None if even else real.clamp(min=0.5),  # none is impossible
         )
 
-    def within_classes(self) -> Estimate:
+    def inception_score(self) -> Estimate:
+        return inception_score(logits=self.eyes.classify(self.images), seed=self.seed)
+
+    def copying(self) -> Estimate:
+        return data_copying(
+            real=self.eyes.look(self.valid),
+            fake=self.fake,
+            train=self.eyes.look(self.train),
+            seed=self.seed,
+        )
+
+    def class_diversity(self) -> Estimate:
         return diversity_within_classes(
             real=self.real,
             fake=self.fake,
-            real_classes=self.logits(self.reference).argmax(1),
-            fake_classes=self.logits(self.images).argmax(1),
+            real_classes=self.eyes.classify(self.reference).argmax(1),
+            fake_classes=self.eyes.classify(self.images).argmax(1),
         )
 
 
@@ -153,9 +200,7 @@ METRICS: dict[str, Metric] = {
         "lower", lambda v: frechet_infinity(real=v.real, fake=v.fake, seed=v.seed)
     ),
     "kid": Metric("lower", lambda v: kid(real=v.real, fake=v.fake, seed=v.seed)),
-    "is": Metric(
-        "higher", lambda v: inception_score(logits=v.logits(v.images), seed=v.seed), classes=True
-    ),
+    "is": Metric("higher", View.inception_score, classes=True),
     "precision": Metric("higher", lambda v: v.manifolds["precision"]),
     "recall": Metric("higher", lambda v: v.manifolds["recall"]),
     "density": Metric("higher", lambda v: v.manifolds["density"]),
@@ -167,7 +212,7 @@ METRICS: dict[str, Metric] = {
     "vendi": Metric("higher", lambda v: vendi(fake=v.fake)),
     "classes": Metric("higher", lambda v: v.modes.caught, classes=True),
     "class-kl": Metric("lower", lambda v: v.modes.reverse_kl, classes=True),
-    "class-diversity": Metric("", View.within_classes, classes=True),
+    "class-diversity": Metric("", View.class_diversity, classes=True),
     "copying": Metric("", View.copying),
 }
 """The metrics on features, by the names that `--metrics` takes."""
@@ -182,123 +227,129 @@ class Judgement:
     """A report and what its pictures are drawn from."""
 
     report: Report
-    target: Subject
     view: View
 
     def page(self, method: Literal["pca", "umap"] = "pca") -> str:
-        """The report as one HTML file, with samples, neighbours and plots."""
-        shown = self.target.images[:1000]
-        near = compare_with_training(
-            fake=shown[:25], train=self.view.train, test=self.view.valid[:25]
-        )
-        real, fake = self.view.real[:1000].cpu(), self.view.fake[:1000].cpu()
+        """The report as one HTML file, with those of its pictures that so few images allow."""
+        view, shown = self.view, self.view.images[:25]
+        near = compare_with_training(fake=shown, train=view.train, test=shown)
+        real, fake = view.real[:1000].cpu(), view.fake[:1000].cpu()
         return page(
             self.report,
-            samples=samples_picture(self.target.images),
-            neighbours=neighbours_picture(fake=shown[:25], train=self.view.train, index=near.index),
-            precision_recall=precision_recall_picture(real=real, fake=fake),
-            embedding=embedding(real=real, fake=fake, method=method),
+            samples=_if_possible(lambda: samples_picture(view.images)),
+            neighbours=_if_possible(
+                lambda: neighbours_picture(fake=shown, train=view.train, index=near.index)
+            ),
+            precision_recall=_if_possible(lambda: precision_recall_picture(real=real, fake=fake)),
+            embedding=_if_possible(lambda: embedding(real=real, fake=fake, method=method)),
         )
+
+
+def _if_possible(draw: Callable[[], Picture]) -> Picture | None:
+    try:
+        return draw()
+    except FrenemyError:  # too few images: the report says how many there are
+        return None
 
 
 def judge(
     target: Subject,
     against: Dataset,
+    protocol: Protocol = Protocol(),
     *,
-    metrics: Sequence[str] | None = None,
-    features: Sequence[str] | None = None,
-    samples: int = 10_000,
-    seed: int = 0,
-    device: torch.device | None = None,
     references: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> Judgement:
     """Measures the target, held-out real images and noise against training images.
 
+    As many random training images as there are samples are the reference, and as many random test
+    images, if there are so many, the row of held-out images.
+
     Args:
-        target: of the model, or of any images; at most `samples` of them are judged.
-        against: the real images. As many random training images as there are samples are the
-            reference; the test part is the row of held-out images.
-        metrics: from `NAMES`; all but the slow ones if None.
-        features: names as `features_named` takes them; if None, a classifier that was trained on
-            these images, or else "random".
-        samples: how many images of each.
-        seed: of all that is drawn.
-        device: where to compute.
+        target: a model's samples, or any images.
+        against: the real images.
+        protocol: by what, and how.
         references: also measure held-out images and noise.
         say: is told what is being measured.
 
     Raises:
         FrenemyError: unknown names, or images of another shape than the target's.
     """
-    at_least(2, samples=samples)
-    metrics = _known(metrics) if metrics else [name for name in NAMES if name not in SLOW]
-    device = device or torch.device("cpu")
-    if target.images.shape[1:] != against.shape:
-        mine, theirs = ("x".join(map(str, s)) for s in (target.images.shape[1:], against.shape))
-        grey = target.images.shape[1] != against.shape[0]
-        remedy = "one is grey, one colour" if grey else "give --size to bring both to one size"
-        raise FrenemyError(
-            f"{target.name} has images of {mine} (channels x height x width), {against.train.name} "
-            f"of {theirs}: {remedy}"
-        )
-    reference = against.train.random(samples, seed=seed)
-    subjects = [Subject(target.name, target.images[:samples], target.decoder)]
+    at_least(1, samples=protocol.samples)
+    metrics = _known(protocol.metrics) or [name for name in NAMES if name not in SLOW]
+    seed, device = protocol.seed, judging_device(protocol.device)
+    _require_shape(target, against)
+    fake = target.images[: protocol.samples]
+    reference = against.train.random(len(fake), seed=seed)
+    subjects = {SAMPLES: fake}
     if references:
-        subjects += [
-            Subject(HELD_OUT, np.asarray(against.test.images[:samples])),
-            Subject(NOISE, noise_like(subjects[0].images, seed)),
-        ]
-    warnings = _doubts(subjects, reference)
+        subjects[HELD_OUT] = against.test.random(len(fake), seed=seed)
+        subjects[NOISE] = noise_like(fake, seed)
     train = against.train.random(TRAINING_IMAGES, seed=seed)
+    valid = np.asarray(against.valid.images)
+    warnings = _doubts(subjects, reference)
     lines: list[Line] = []
-    views: list[View] = []
-    for kind in [features_named(name, device) for name in features or default_features(against)]:
-        for subject in subjects:
-            views.append(
-                View(kind, device, seed, reference, subject.images, against.valid.images, train)
-            )
-        lines += _lines(metrics, subjects, views[-len(subjects) :], warnings, say)
+    kinds = [
+        features_named(kind, device) if isinstance(kind, str) else kind
+        for kind in protocol.features or default_features(against)
+    ]
+    views: dict[str, View] = {}
+    for kind in reversed(kinds):  # the first is what the pictures show
+        eyes = Eyes(kind, device)
+        views = {
+            name: View(eyes, seed, reference, images, valid, train)
+            for name, images in subjects.items()
+        }
+        lines = _lines(metrics, bool(protocol.metrics), views, warnings, say) + lines
     if "parzen" in metrics:
         say("parzen")
         lines += _parzen(subjects, reference, against, warnings)
     if "ais" in metrics:
-        lines += _ais(subjects[0], against, seed, device, warnings, say)
-    protocol = {
-        "samples": f"{len(subjects[0].images):,}",
-        "reference": f"{len(reference):,} random images of {against.train.name}",
-        "held-out images": f"{min(samples, len(against.test)):,} of {against.test.name}",
+        lines += _ais(target, against, seed, device, warnings, say)
+    said = {
+        "samples": f"{len(fake):,}",
+        "reference": f"{len(reference):,} random images of {against.train.name} "
+        f"(digest {against.train.digest[:12]})",
+        "held-out images": f"{min(len(fake), len(against.test)):,} of {against.test.name}",
+        "copies": f"looked for among {len(train):,} training images",
         "noise": "pixels uniform on 0..255",
-        "features": "; ".join(
-            v.features.name + (f" ({v.features.note})" if v.features.note else "")
-            for v in views[:: len(subjects)]
-        ),
-        "size": " x ".join(map(str, against.shape)) + _resized(against),
+        **{
+            f"features {kind.name}": f"{kind.note}; digest {kind.digest[:12] or 'unknown'}".lstrip(
+                "; "
+            )
+            for kind in kinds
+        },
+        "size": "x".join(map(str, against.shape)) + _resized(against),
         "seed": str(seed),
         "versions": f"frenemy {version('frenemy')}, torch {torch.__version__}",
     }
-    names = [subject.name for subject in subjects]
-    names += [PUBLISHED] if any(PUBLISHED in line.results for line in lines) else []
-    report = Report(target.name, against.description, protocol, names, lines, warnings)
-    return Judgement(report, subjects[0], views[0])
+    names = [*subjects, *([PUBLISHED] if any(PUBLISHED in x.results for x in lines) else [])]
+    report = Report(target.name, against.description, said, names, lines, warnings)
+    return Judgement(report, views[SAMPLES])
 
 
 def curves(
-    model: Model, against: Dataset, *, say: Callable[[str], None] = lambda _: None, **how: Any
+    model: Model,
+    against: Dataset,
+    protocol: Protocol,
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, list[tuple[int, float, float]]]:
     """Every metric at each of a run's checkpoints: by its name, (round, value, error) in order.
 
-    Args:
-        model: of the run; against, how: as for `judge`.
-        say: is told which round is being judged.
+    Checkpoints that cannot be read, or are of an earlier stage with another game, are left out
+    with a warning.
     """
     found: dict[str, list[tuple[int, float, float]]] = {}
     for path in reversed(model.run.checkpoints()):
-        model.restore(path)
+        try:
+            model.restore(path)
+        except FrenemyError as error:
+            warn(f"{path} is left out: {error}", stacklevel=2)
+            continue
         say(f"round {model.progress.step:,}")
-        subject = subject_of(model, how["samples"], how["seed"])
-        for line in judge(subject, against, references=False, **how).report.lines:
-            if estimate := line.results.get(subject.name):
+        subject = subject_of(model, protocol.samples, protocol.seed)
+        for line in judge(subject, against, protocol, references=False).report.lines:
+            if estimate := line.results.get(SAMPLES):
                 point = (model.progress.step, estimate.value, estimate.error)
                 found.setdefault(line.metric, []).append(point)
     return found
@@ -307,7 +358,7 @@ def curves(
 def subject_of(model: Model, count: int, seed: int) -> Subject:
     """The first `count` samples of a model, and its decoder."""
     name = f"{model.run.path} (round {model.progress.step:,})"
-    G = model.game.players["G"].best.eval().requires_grad_(False)
+    G = copy.deepcopy(model.game.players["G"].best).eval().requires_grad_(False)
     uniform = model.game.prior.kind == "uniform"
 
     def decoder(u: Tensor) -> Tensor:
@@ -319,11 +370,22 @@ def subject_of(model: Model, count: int, seed: int) -> Subject:
 
 def default_features(data: Dataset) -> list[str]:
     """A classifier that was trained on these very images, if there is one; else "random"."""
-    folder = classifier_path("any").parent
-    for path in sorted(folder.glob("*.safetensors")):
-        if load_classifier(path)[1].data == data.train.digest:
-            return [f"classifier-{path.stem}"]
-    return ["random"]
+    return classifiers_of(data.train.digest, data.shape)[:1] or ["random"]
+
+
+def _require_shape(target: Subject, against: Dataset) -> None:
+    if target.images.shape[1:] != against.shape:
+        mine, theirs = ("x".join(map(str, s)) for s in (target.images.shape[1:], against.shape))
+        grey = target.images.shape[1] != against.shape[0]
+        remedy = (
+            "one is grey and the other in colour: bring both to one mode first"
+            if grey
+            else "give --size to bring both to one size"
+        )
+        raise FrenemyError(
+            f"{target.name} has images of {mine} (channels x height x width), {against.train.name} "
+            f"of {theirs}: {remedy}"
+        )
 
 
 def noise_like(images: Images, seed: int) -> Images:
@@ -352,31 +414,43 @@ def protocol_name(metric: str, count: int, features: str) -> str:
 
 def _lines(
     metrics: Sequence[str],
-    subjects: Sequence[Subject],
-    views: Sequence[View],
+    asked: bool,
+    views: Mapping[str, View],
     warnings: list[str],
     say: Callable[[str], None],
 ) -> list[Line]:
     """A line for each metric on these features; what a subject cannot be judged by is a warning."""
+    view = views[SAMPLES]
+    kind = view.eyes.features.name
+    has_classes = view.eyes.see(view.images).logits is not None
     lines = []
     for name in metrics:
         metric = METRICS.get(name)
-        if metric is None or (metric.classes and not views[0].has_classes):
+        if metric is None:
             continue
-        results = {}
-        for subject, view in zip(subjects, views, strict=True):
-            say(f"{name} ({view.features.name}) of {subject.name}")
+        if metric.classes and not has_classes:
+            if asked:
+                warnings.append(f"{name}: the features {kind!r} know no classes")
+            continue
+        results: dict[str, Estimate] = {}
+        for subject, view in views.items():
+            say(f"{name} ({kind}) of {subject}")
             try:
-                results[subject.name] = metric.measure(view)
+                found = metric.measure(view)
             except FrenemyError as error:
-                warnings.append(f"{name} of {subject.name}: {error}")
-        full = protocol_name(name, len(subjects[0].images), views[0].features.name)
+                warnings.append(f"{name} of {subject}: {error}")
+                continue
+            fewer = len(view.images) < len(views[SAMPLES].images)
+            notes = [f"of {len(view.images):,} images"] if fewer else []
+            note = "; ".join([*notes, *([found.note] if found.note else [])])
+            results[subject] = replace(found, note=note)
+        full = protocol_name(name, len(views[SAMPLES].images), kind)
         lines.append(Line(full, metric.better, results))
     return lines
 
 
 def _parzen(
-    subjects: Sequence[Subject], reference: Images, against: Dataset, warnings: list[str]
+    subjects: Mapping[str, Images], reference: Images, against: Dataset, warnings: list[str]
 ) -> list[Line]:
     """The likelihood of test images by the samples, on either grid of widths.
 
@@ -385,20 +459,20 @@ def _parzen(
     real = unit_pixels(against.test.images[:10_000])
     valid = unit_pixels(against.valid.images[:1000])
     results: dict[str, dict[str, Estimate]] = {grid: {} for grid in GRIDS}
-    for subject in subjects:
-        fake = reference if subject.name == HELD_OUT else subject.images
+    for subject, images in subjects.items():
+        fake = reference if subject == HELD_OUT else images
         try:
             found = parzen_on_grids(real=real, valid=valid, fake=unit_pixels(fake), grids=GRIDS)
         except FrenemyError as error:
-            warnings.append(f"parzen of {subject.name}: {error}")
+            warnings.append(f"parzen of {subject}: {error}")
             continue
-        stand_in = "training images as samples; " if subject.name == HELD_OUT else ""
+        stand_in = "training images as samples; " if subject == HELD_OUT else ""
         for grid, likelihood in found.items():
             note = f"{stand_in}nats, sigma {likelihood.sigma:.3f}"
-            results[grid][subject.name] = Estimate(likelihood.value, likelihood.error, note)
+            results[grid][subject] = Estimate(likelihood.value, likelihood.error, note)
     if against.shape in PARZEN_PUBLISHED:
         results["authors"][PUBLISHED] = PARZEN_PUBLISHED[against.shape]
-    count = len(subjects[0].images)
+    count = len(subjects[SAMPLES])
     return [
         Line(protocol_name("parzen", count, f"{grid}-grid"), "higher", found)
         for grid, found in results.items()
@@ -406,7 +480,7 @@ def _parzen(
 
 
 def _ais(
-    subject: Subject,
+    target: Subject,
     against: Dataset,
     seed: int,
     device: torch.device,
@@ -414,32 +488,36 @@ def _ais(
     say: Callable[[str], None],
 ) -> list[Line]:
     """The likelihood of test images under a model with Gaussian noise, and the published ones."""
-    if subject.decoder is None:
-        warnings.append(f"ais: {subject.name} is no model of ours: only its images are known")
+    if target.decoder is None:
+        warnings.append(f"ais: {target.name} is no model of ours: only its images are known")
         return []
-    decoder, size_of_z = subject.decoder
+    decoder, size_of_z = target.decoder
     protocol = ais.default_protocol(device)
     valid, test = (
         ais.dequantised(np.array(part.images[:count]), seed=seed).flatten(1).to(device)
         for part, count in ((against.valid, 20), (against.test, protocol.images))
     )
-    variance = ais.choose_variance(
-        decoder,
-        valid=valid,
-        size_of_z=size_of_z,
-        seed=seed,
-        progress=lambda share: say(f"ais: choosing the variance, {share:.0%}"),
-    )
-    found = ais.ais(
-        decoder,
-        real=test,
-        size_of_z=size_of_z,
-        variance=variance,
-        protocol=protocol,
-        seed=seed,
-        progress=lambda share: say(f"{protocol.name}, {share:.0%}"),
-    )
-    lines = [Line(protocol.name, "higher", {subject.name: found.log_p})]
+    try:
+        variance = ais.choose_variance(
+            decoder,
+            valid=valid,
+            size_of_z=size_of_z,
+            seed=seed,
+            progress=lambda share: say(f"ais: choosing the variance, {share:.0%}"),
+        )
+        found = ais.ais(
+            decoder,
+            real=test,
+            size_of_z=size_of_z,
+            variance=variance,
+            protocol=protocol,
+            seed=seed,
+            progress=lambda share: say(f"{protocol.name}, {share:.0%}"),
+        )
+    except FrenemyError as error:
+        warnings.append(f"ais: {error}")
+        return []
+    lines = [Line(protocol.name, "higher", {SAMPLES: found.log_p})]
     if against.shape == (1, 28, 28):
         lines += [
             Line(f"{ais.FULL.name} {name}", "higher", {PUBLISHED: row.log_p})
@@ -453,23 +531,26 @@ def _resized(against: Dataset) -> str:
     return "" if size is None else f" (all images brought to {size}x{size}: {fit})"
 
 
-def _doubts(subjects: Sequence[Subject], reference: Images) -> list[str]:
+def _doubts(subjects: Mapping[str, Images], reference: Images) -> list[str]:
     """What the numbers are worth, as far as the images themselves tell."""
-    known = {image.tobytes() for image in reference}
-    doubts = []
-    for subject in subjects:
-        images = subject.images
-        same = sum(image.tobytes() in known for image in images)
+
+    def digests(images: Images) -> list[bytes]:
+        return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+
+    known, doubts = set(digests(reference)), []
+    for subject, images in subjects.items():
+        found = digests(images)
+        same = sum(digest in known for digest in found)
         if same:
             doubts.append(
-                f"{same:,} of {len(images):,} images of {subject.name} are, byte for byte, among "
-                "the reference images: the distances between these sets say little"
+                f"{same:,} of {len(images):,} {subject} are, byte for byte, among the reference "
+                "images: the distances between these sets say little"
             )
-        if len({image.tobytes() for image in images}) == 1:
-            doubts.append(f"all {len(images):,} images of {subject.name} are one and the same")
-        if len(images) < FEWEST:
-            doubts.append(
-                f"only {len(images):,} images of {subject.name}: distances are biased upwards; "
-                "compare only numbers with equal counts"
-            )
+        if len(set(found)) == 1:
+            doubts.append(f"all {len(images):,} {subject} are one and the same image")
+    fewest = {"reference": reference, **subjects}
+    if few := [f"{len(x):,} {name}" for name, x in fewest.items() if len(x) < FEWEST]:
+        doubts.append(
+            f"only {', '.join(few)}: distances are biased upwards; compare equal counts only"
+        )
     return doubts

@@ -145,15 +145,24 @@ class Model:
         """
         recorded = self.run.header["data"]
         if path is not None:
-            return open_dataset(path, size=recorded["size"], fit=recorded["fit"])
-        return reopen(self.run)
+            _, height, width = recorded["shape"]
+            size = height if height == width else recorded["size"]
+            return open_dataset(path, size=size, fit=recorded["fit"])
+        try:
+            return reopen(self.run)
+        except FrenemyError as error:
+            raise FrenemyError(f"{error}; or name other images to compare with") from None
 
     def seen(self, data: Dataset) -> Dataset:
         """The data as the game saw them: see `as_seen`."""
         if self.experiment.prepare is None:
             return data
         parts = {
-            name: dataclasses.replace(source, images=self.as_seen(source.images))
+            name: dataclasses.replace(
+                source,
+                images=self.as_seen(source.images),
+                digest=f"{source.digest} prepared by {self.run.header['recipe']}",
+            )
             for name, source in (("train", data.train), ("valid", data.valid), ("test", data.test))
         }
         return dataclasses.replace(data, **parts)

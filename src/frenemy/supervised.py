@@ -14,8 +14,8 @@ from frenemy.engine import DeviceName, choose_device
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Player, Prior, Round, Turn, mix
-from frenemy.judge.classifier import Card, Classifier, augmented, load_classifier, save_classifier
-from frenemy.judge.features import classifier_path, in_batches
+from frenemy.judge.classifier import Card, Classifier, augmented, save_classifier
+from frenemy.judge.features import classifier_path, in_batches, judging_device
 
 MINIBATCH = 128
 ROUNDS = 3000
@@ -47,7 +47,7 @@ def train_classifier(
         rounds: minibatches of 128, 3,000 by default; the rate rises over the first tenth and falls
             to 0.
         seed: of weights, order and augmentation.
-        device: where to compute.
+        device: where to compute; the processor instead of Apple's GPU, see `judging_device`.
         progress: is told the share done, in [0, 1].
 
     Returns:
@@ -64,14 +64,15 @@ def train_classifier(
         )
     rounds = ROUNDS if rounds is None else rounds
     path = classifier_path(name)
-    if path.exists() and load_classifier(path)[1].data != train.digest:
+    if path.exists():  # also of these images: reports made with it could not be made again
         raise FrenemyError(
-            f"there is a classifier {name!r} already, trained on other images ({path}): "
-            "give this one another --name"
+            f"there is a classifier {name!r} already: give this one another --name, "
+            f"or delete {path} first"
         )
     with torch.random.fork_rng():
         torch.manual_seed(mix(seed, 0, 2))
-        net = Classifier(data.shape[0], len(train.classes)).to(choose_device(device))
+        net = Classifier(data.shape[0], len(train.classes))
+    net.to(judging_device(choose_device(device)))
     optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=0.01)
 
     def schedule(t: int) -> dict[str, float]:

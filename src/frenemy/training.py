@@ -11,7 +11,7 @@ import time
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -225,7 +225,7 @@ class Training:
         run, experiment: what is trained, and where to.
         progress: rounds and seconds so far.
         row: the latest row of the log.
-        findings: what is going wrong, as far as the game has come.
+        findings: what is going wrong, as far as the stage's game has come.
     """
 
     def __init__(self, run: Run, experiment: Experiment, device: torch.device) -> None:
@@ -241,7 +241,8 @@ class Training:
             tensors, self.progress = loaded
             checkpoint.restore(experiment.stages[self.progress.stage].game, tensors)
         run.rewind(self.progress.step if loaded is not None else -1)
-        self._ticks = ticks_of(run.rows())
+        now = self.progress.stage
+        self._ticks = ticks_of(row for row in run.rows() if row.get("stage", 0) == now)
         self.findings: Sequence[Finding] = diagnose(self._ticks)
         self._vitals: Vitals | None = None
         for stage in experiment.stages:
@@ -257,7 +258,27 @@ class Training:
         return min(1.0, done.step / target["steps"])
 
     def play(self, caught: list[int], watcher: Watcher | None) -> None:
-        """Plays to the target, or until a signal is caught."""
+        """Plays to the target, or until a signal is caught; `run.json` keeps what was found."""
+        played_before = self.progress.step
+        try:
+            self._play(caught, watcher)
+        except BaseException:
+            with suppress(FrenemyError):  # a full disk, say: the first failure is the one to tell
+                self._keep_findings(played_before)
+            raise
+        self._keep_findings(played_before)
+        if self.share_done < 1:
+            raise Interrupted(
+                f"stopped after round {self.progress.step:,}, all saved: "
+                f"go on with `frenemy train --resume {self.run.path}`",
+                caught[0],
+            )
+
+    def _keep_findings(self, played_before: int) -> None:
+        if self.progress.step > played_before:
+            self.run.update(findings=[asdict(finding) for finding in self.findings])
+
+    def _play(self, caught: list[int], watcher: Watcher | None) -> None:
         progress = self.progress
         saved_at, save_cost, played_before = progress.seconds, 0.0, progress.step
         begun = time.monotonic() - progress.seconds
@@ -265,7 +286,10 @@ class Training:
         if progress.step == 0:
             self._draw_samples(self.experiment.stages[0])
         while self.share_done < 1 and not caught:
+            before = progress.stage
             progress.stage, first = self.experiment.stage_of(progress.step)
+            if progress.stage != before:  # another game, which is given its time
+                self._ticks, self.findings = [], []
             stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
             streams = self.experiment.minibatch(stage.game, seed, self.device)
             self._recent.append((progress.step, self._round(stage.game, streams, seed, first)))
@@ -284,13 +308,6 @@ class Training:
                 save_cost = saved_at - progress.seconds
         if progress.step > played_before:
             self.save()
-            self.run.update(findings=[asdict(finding) for finding in self.findings])
-        if self.share_done < 1:
-            raise Interrupted(
-                f"stopped after round {progress.step:,}, all saved: "
-                f"go on with `frenemy train --resume {self.run.path}`",
-                caught[0],
-            )
 
     def _round(self, game: Game, streams: Minibatch, seed: int, first: int) -> Mapping[str, Tensor]:
         """Plays one round, and measures how the game is going if it is time to."""
@@ -348,10 +365,11 @@ class Training:
         progress = self.progress
         epoch = progress.step * self.experiment.epochs_per_round(stage.game)
         means = {key: total / progress.counts[key] for key, total in progress.sums.items()}
-        self.row = {"step": progress.step, "epoch": round(epoch, 6), **means}
+        staged = {"stage": progress.stage} if len(self.experiment.stages) > 1 else {}
+        self.row = {"step": progress.step, "epoch": round(epoch, 6), **staged, **means}
         if ticks := ticks_of([self.row]):
             self._ticks += ticks
-            self.findings = diagnose(self._ticks)
+            self.findings = diagnose(self._ticks, self.findings)
         found = {"findings": [f.illness for f in self.findings]} if self.findings else {}
         self.run.log({**self.row, **found})
         if self.events is not None:

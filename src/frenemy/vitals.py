@@ -2,7 +2,8 @@
 
 Every `TICK` rounds the players' gradients and D's logits are looked at as they are, and a few
 hundred samples are drawn and compared with as many real images. All of it is a function of the
-seed, the round and what `Vitals.memory` holds, so that a resumed run measures the same.
+seed, the round and what `Vitals.memory` holds, so that a resumed run measures the same. Samples are
+compared on the CPU: they are few, and not every device has float64 or a QR decomposition.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from frenemy.judge.health import HEALTH
 
 TICK = 100  # rounds
 SAMPLES = 256  # compared with as many real images
+FEWEST = 50  # different real images: of fewer, neighbourhoods say nothing
 NEIGHBOURS = 5
 FOLLOWED = 64  # of the samples are followed from tick to tick, in so many random directions:
 DIRECTIONS = 8
@@ -63,18 +65,20 @@ class Vitals:
         self.memory: Memory = {} if memory is None else memory
         generator = torch.Generator().manual_seed(mix(seed, 3))
         self._z = game.prior(SAMPLES, generator).to(game.device)
-        self._net = RandomNetwork().to(game.device)
+        # Apple's GPUs cannot average areas of any size
+        self._where = torch.device("cpu") if game.device.type == "mps" else game.device
+        self._net = RandomNetwork().to(self._where)
         stream = len(game.turns)  # no turn reads it
         batches = range(math.ceil(SAMPLES / game.minibatch))
         x = torch.cat([minibatch(stream, i)[0] for i in batches])[:SAMPLES]
-        self._real = self._look(x)
+        self._real = self._look(x.cpu().unique(dim=0))  # a small set comes round several times
         distances = _distances(self._real)
         self._spread = _mean_pair(distances)
         self._near = _nearest(distances).median()
         d = self._real.shape[1]
-        directions = torch.randn(d, min(d, DIRECTIONS), generator=generator).to(game.device)
+        directions = torch.randn(d, min(d, DIRECTIONS), generator=generator)
         self._directions = torch.linalg.qr(directions).Q
-        self._step = _mean_pair(_distances(self._real @ self._directions)).cpu()
+        self._step = _mean_pair(_distances(self._real @ self._directions))
         self._chosen = {
             name: [_choose(p, WEIGHTS / sum(q.numel() for q in player.theta), generator)
                    for p in player.theta]
@@ -83,19 +87,28 @@ class Vitals:
 
     @torch.no_grad()
     def _look(self, x: Tensor) -> Tensor:
-        """A cheap feature: random convolutions of images, points as they are; (B, d) float32."""
-        return (self._net(x).features if x.ndim == 4 else x.flatten(1)).float()
+        """A cheap feature, (B, d) on the CPU: random convolutions of images, points as they are."""
+        seen = self._net(x.to(self._where)).features if x.ndim == 4 else x.flatten(1)
+        return seen.float().cpu()
 
     def observer(self, step: int) -> Observer:
         """To be given to `Game.play` in round `step`: sees its gradients and D's logits."""
-        return functools.partial(self._observe, step)
+        return functools.partial(self._observe, step, {})
 
     def _observe(
-        self, step: int, r: Round, turn: Turn, gradients: Mapping[str, Gradient]
+        self,
+        step: int,
+        norms: dict[str, Tensor],
+        r: Round,
+        turn: Turn,
+        gradients: Mapping[str, Gradient],
     ) -> dict[str, Tensor]:
         if turn.every > 1:
             return {}
-        found = {f"{name} gradient": _norm(gradient) for name, gradient in gradients.items()}
+        norms |= {name: _norm(gradient) for name, gradient in gradients.items()}
+        found = {f"{name} gradient": norms[name] for name in gradients}
+        if "G" in norms and "D" in norms and norms["D"] > 0:
+            found["gradient ratio"] = norms["G"] / norms["D"]
         known = r.__dict__  # what some term asked for: a round computes it once
         if "D" in turn.moves and "Dx" in known and "DGz" in known:
             Dx, DGz = r.Dx.detach(), r.DGz.detach()
@@ -112,7 +125,11 @@ class Vitals:
 
     @torch.no_grad()
     def look(self) -> dict[str, Tensor]:
-        """Draws samples and compares them with the real images and with the last tick's."""
+        """Draws samples and compares them with the real images and with the last tick's.
+
+        What cannot be told is left out: neighbourhoods where there are fewer than `FEWEST`
+        different real images, and distances where there is but one.
+        """
         G = self.game.players["G"].best
         training = G.training
         G.eval()
@@ -121,18 +138,21 @@ class Vitals:
         if not torch.isfinite(fake).all():
             return {}  # the training loop will name the player at its next check
         distances = _distances(fake)
-        found = {
-            "diversity": _mean_pair(distances) / self._spread,
-            "repeats": (_nearest(distances) < REPEATS * self._near).float().mean(),
-        }
-        compared = precision_recall_density_coverage(real=self._real, fake=fake, k=NEIGHBOURS)
-        for name in ("precision", "recall", "coverage"):
-            found[name] = torch.tensor(compared[name].value)
-        return {HEALTH + name: value for name, value in {**found, **self._motion(fake)}.items()}
+        found = {"diversity": _mean_pair(distances) / self._spread}
+        if (count := len(self._real)) >= FEWEST:
+            nearest = _nearest(distances[:count, :count])  # among as many as there are real ones
+            found["repeats"] = (nearest < REPEATS * self._near).float().mean()
+            compared = precision_recall_density_coverage(
+                real=self._real, fake=fake[:count], k=NEIGHBOURS
+            )
+            for name in ("precision", "recall", "coverage"):
+                found[name] = torch.tensor(compared[name].value)
+        found |= self._motion(fake)
+        return {HEALTH + name: value for name, value in found.items() if value.isfinite()}
 
     def _motion(self, fake: Tensor) -> dict[str, Tensor]:
         """How far the same z's samples moved since the last tick, and how the weights turned."""
-        followed = (fake[:FOLLOWED] @ self._directions).cpu()
+        followed = fake[:FOLLOWED] @ self._directions
         sketch = torch.cat([
             p.detach().flatten()[index].float()
             for name, player in self.game.players.items()
@@ -184,6 +204,8 @@ def _nearest(distances: Tensor) -> Tensor:
 
 
 def _choose(p: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Indices of about that share of a parameter's weights, one at least."""
-    count = min(p.numel(), max(1, round(share * p.numel())))
-    return torch.randperm(p.numel(), generator=generator)[:count].to(p.device)
+    """Indices of about that share of a parameter's weights, one at least, or all."""
+    count = max(1, round(share * p.numel()))
+    if count >= p.numel():
+        return torch.arange(p.numel(), device=p.device)
+    return torch.randint(p.numel(), (count,), generator=generator).to(p.device)

@@ -1,8 +1,12 @@
 """The judge's classifier: what it learns, how it is kept, and which files it refuses."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from frenemy.data import open_dataset
 from frenemy.data.source import Dataset, Source
@@ -12,6 +16,7 @@ from frenemy.judge.features import classifier, classifier_path, extract
 from frenemy.supervised import accuracy, train_classifier
 
 CARD = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, 0.5, 10)
+CARD_OF_FEW_SIZES = json.dumps({"kind": "classifier", **asdict(CARD), "shape": [1, 8]})
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +92,13 @@ def test_a_set_without_two_classes_is_refused(classes, said):
         train_classifier(blank(classes), "blank")
 
 
-def test_a_name_that_other_images_have_is_kept_from_being_overwritten(trained, tmp_path):
-    with pytest.raises(FrenemyError, match="another --name"):
-        train_classifier(blank(2), "digits")
+def test_a_name_that_is_taken_is_refused_with_the_remedy(trained, digits):
+    path, _ = trained
+    before = path.read_bytes()
+    for data in (blank(2), digits):
+        with pytest.raises(FrenemyError, match=rf"another --name, or delete {path} first$"):
+            train_classifier(data, "digits", rounds=1, seed=1)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "a b"])
@@ -115,6 +124,16 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(FrenemyError, match="no classifier of frenemy's"):
         load_classifier(path)
     save_classifier(Classifier(1, 3), CARD, path)  # three classes of weights, two names
+    with pytest.raises(FrenemyError, match="no classifier of frenemy's"):
+        load_classifier(path)
+
+
+@pytest.mark.parametrize(
+    "about", ["[]", "3", '{"kind": "classifier"}', CARD_OF_FEW_SIZES, '"classifier"', "no json"]
+)
+def test_files_with_another_card_are_refused(about, tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file(Classifier(1, 2).state_dict(), path, {"frenemy": about})
     with pytest.raises(FrenemyError, match="no classifier of frenemy's"):
         load_classifier(path)
 

@@ -1,4 +1,4 @@
-"""Estimates: how they are written, what is refused, and the bootstrap against a closed form."""
+"""Estimates: how they are written and what is refused."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from frenemy.errors import FrenemyError
-from frenemy.judge.estimate import Estimate, bootstrap, checked, tiles
+from frenemy.judge.estimate import Estimate, checked, tiles
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,3 @@ def test_images_become_rows_of_floats():
 def test_tiles_cover_everything_once():
     assert [list(range(10))[part] for part in tiles(10, 4)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert list(tiles(0)) == []
-
-
-def test_the_bootstrap_finds_the_error_of_a_mean():
-    x = torch.randn(400, 1, generator=torch.Generator().manual_seed(0))
-    found = bootstrap(lambda rows: rows.mean().item(), [x], seed=0, times=200)
-    # a deviation over 200 draws is known to 1 / sqrt(2 200) = 5 %: three of those
-    assert found == pytest.approx(x.std().item() / 20, rel=0.15)
-    assert found == bootstrap(lambda rows: rows.mean().item(), [x], seed=0, times=200)

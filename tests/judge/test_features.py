@@ -6,15 +6,16 @@ import torch
 from torch import nn
 
 from frenemy.errors import FrenemyError
-from frenemy.judge import features as module
 from frenemy.judge.classifier import Card, Classifier, Seen, save_classifier
 from frenemy.judge.features import (
     Features,
     RandomNetwork,
     classifier_path,
+    classifiers_of,
     extract,
     features_named,
     in_batches,
+    judging_device,
     of_module,
     pixels,
     random,
@@ -61,12 +62,28 @@ def test_grey_is_seen_as_its_three_equal_channels():
     assert torch.equal(net(x).features, net(x.expand(-1, 3, -1, -1)).features)
 
 
-def test_batches_make_no_difference(monkeypatch):
+def test_batches_make_no_difference():
     x = images(23)
     whole = in_batches(random().see, x).features
-    monkeypatch.setattr(module, "BATCH", 7)
     # kernels for other batch sizes may sum in another order: a few float32 roundings
-    assert torch.allclose(in_batches(random().see, x).features, whole, rtol=1e-5, atol=1e-6)
+    assert torch.allclose(
+        in_batches(random().see, x, batch=7).features, whole, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_features_have_their_own_batch(cache):
+    for digest in ("", "digest"):
+        see = Counting()
+        extract(Features("f", see, digest, batch=3), images(7))
+        assert see.calls == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"), [("cpu", "cpu"), ("mps", "cpu"), ("cuda", "cuda"), ("cuda:1", "cuda:1")]
+)
+def test_only_nvidias_cards_are_judged_on(name, chosen):
+    assert judging_device(torch.device(name)) == torch.device(chosen)
+    assert judging_device(None) == torch.device("cpu")
 
 
 class Counting:
@@ -100,6 +117,19 @@ def test_features_without_a_digest_are_never_cached(cache):
     net = nn.Flatten()
     assert extract(of_module(net, "mine"), images(4)).features.shape == (4, 144)
     assert not cache.exists()
+
+
+def test_pixels_are_known_but_not_kept(cache):
+    assert pixels().digest
+    extract(pixels(), images(4))
+    assert not cache.exists()
+
+
+def test_a_module_is_asked_in_its_own_place_and_named_by_its_user(cache):
+    found = of_module(nn.Sequential(nn.Flatten(), nn.Linear(144, 5)).eval(), "mine")
+    assert found.name == "mine" and extract(found, images(4)).features.shape == (4, 5)
+    plain = of_module(lambda x: x[:, :, ::2], "rows")
+    assert extract(plain, images(4)).features.shape == (4, 72)
 
 
 def test_a_damaged_entry_is_made_again(cache):
@@ -139,29 +169,100 @@ def test_a_classifier_refuses_images_with_other_channels(cache):
         features_named("classifier-other")
 
 
-def test_an_onnx_file_gives_features(tmp_path, cache):
+def test_a_classifier_tells_what_it_does_to_images(cache):
+    for name, size in (("small", 28), ("large", 48)):
+        card = Card(name, (1, size, size), ("a", "b"), "0" * 64, 0.5, 10)
+        save_classifier(Classifier(1, 2), card, classifier_path(name))
+    assert features_named("classifier-small").note == "trained on 28x28"
+    large = "trained on 48x48, averaged down to 32x32 inside"
+    assert features_named("classifier-large").note == large
+    assert features_named("stacked-large").note == f"each colour channel seen by itself; {large}"
+
+
+def test_classifiers_are_found_by_what_they_were_trained_on(cache):
+    assert classifiers_of("d", (1, 8, 8)) == []
+    for name, digest, size in (("b", "d", 8), ("a", "d", 8), ("wide", "d", 16), ("other", "e", 8)):
+        card = Card(name, (1, size, size), ("a", "b"), digest, 0.5, 10)
+        save_classifier(Classifier(1, 2), card, classifier_path(name))
+    assert classifiers_of("d", (1, 8, 8)) == ["classifier-a", "classifier-b"]
+    assert classifiers_of("d", (1, 16, 16)) == ["classifier-wide"]
+    assert classifiers_of("d", (3, 8, 8)) == []
+
+
+def test_a_damaged_classifier_stops_no_other(cache):
+    card = Card("good", (1, 8, 8), ("a", "b"), "d", 0.5, 10)
+    save_classifier(Classifier(1, 2), card, classifier_path("good"))
+    classifier_path("damaged").write_bytes(b"\x00" * 100)
+    classifier_path("good").with_name("no name.safetensors").write_bytes(b"")
+    with pytest.warns(
+        UserWarning, match=r"left out: .*damaged.safetensors is no classifier"
+    ) as told:
+        assert classifiers_of("d", (1, 8, 8)) == ["classifier-good"]
+    assert len(told) == 1
+
+
+def save_onnx(path, weight, outside=""):
+    """Writes x -> flatten(x) weight; `outside`: the file in which the weight is said to lie."""
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    from onnx import TensorProto, helper
+    from onnx import TensorProto, helper, numpy_helper
 
-    shape = ["n", 1, 12, 12]
     graph = helper.make_graph(
-        [helper.make_node("Flatten", ["x"], ["y"])],
-        "flat",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 144])],
+        [
+            helper.make_node("Flatten", ["x"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "location"], ["y"]),  # a name that proves nothing
+        ],
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, 12, 12])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", weight.shape[1]])],
+        [numpy_helper.from_array(weight.astype(np.float32), "location")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
     model.ir_version = 8
-    path = tmp_path / "flat.onnx"
-    onnx.save(model, path)
+    if not outside:
+        onnx.save(model, path)
+        return
+    (path.parent / f"{path.name}.data").unlink(missing_ok=True)
+    onnx.save(
+        model, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=0
+    )
+    model = onnx.load(path, load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        if entry.key == "location":
+            entry.value = outside
+    path.write_bytes(model.SerializeToString())
+
+
+def test_an_onnx_file_gives_features(tmp_path, cache):
+    path = tmp_path / "random.onnx"
+    save_onnx(path, np.eye(144))
     found = features_named(str(path))
     x = images(3)
-    assert found.name == "flat"
+    assert found.name == "onnx-random" and found.digest  # never taken for the features "random"
     expected = torch.from_numpy(x).flatten(1).float() / 127.5 - 1
     assert torch.allclose(extract(found, x).features, expected, atol=1e-6)
-    with pytest.raises(FrenemyError, match=r"flat.onnx fails on images \(1, 5, 5\)"):
+    with pytest.raises(FrenemyError, match=r"random.onnx fails on images \(1, 5, 5\)"):
         extract(found, images(3, size=5))
     path.write_bytes(b"no network")
     with pytest.raises(FrenemyError, match="cannot be read as an ONNX network"):
+        features_named(str(path))
+
+
+def test_onnx_weights_in_a_second_file_are_found_and_never_answered_from_the_cache(tmp_path, cache):
+    path, x = tmp_path / "m.onnx", images(3)
+    save_onnx(path, np.eye(144), outside="m.onnx.data")
+    graph = path.read_bytes()
+    first = features_named(str(path))
+    before = extract(first, x).features
+    assert first.digest == "" and not cache.exists()
+    save_onnx(path, 2 * np.eye(144), outside="m.onnx.data")
+    assert path.read_bytes() == graph  # the graph does not tell that the weights are others
+    assert torch.allclose(extract(features_named(str(path)), x).features, 2 * before)
+
+
+@pytest.mark.parametrize("outside", ["../m.onnx.data", "/m.onnx.data", "a/../../" + 60 * "long/"])
+def test_onnx_weights_outside_the_folder_are_refused(outside, tmp_path, cache):
+    path = tmp_path / "m.onnx"
+    save_onnx(path, np.eye(144), outside=outside)
+    with pytest.raises(FrenemyError, match=f"weights lie outside its folder, at {outside}$"):
         features_named(str(path))

@@ -8,7 +8,6 @@ from scipy.optimize import linear_sum_assignment
 
 from frenemy.errors import FrenemyError
 from frenemy.judge import slices as module
-from frenemy.judge.estimate import bootstrap
 from frenemy.judge.slices import own_order, project, sliced_wasserstein
 
 from .clouds import cloud, modes, shuffled
@@ -116,6 +115,17 @@ def test_the_error_is_the_deviation_over_other_samples(n, m, shift, scale):
     deviation = torch.tensor([estimate.value for estimate in found]).std().item()
     mean = sum(estimate.error for estimate in found) / len(found)
     assert mean == pytest.approx(deviation, rel=0.2)  # 200 deviates: 5 %; the delta method's own
+
+
+def bootstrap(statistic, sets, *, seed, times):
+    """The deviation of the statistic over sets drawn anew from themselves: Efron (1979)."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def again(rows):
+        return rows[torch.randint(len(rows), (len(rows),), generator=generator)]
+
+    values = [statistic(*(again(rows) for rows in sets)) for _ in range(times)]
+    return torch.tensor(values, dtype=torch.float64).std().item()
 
 
 def test_the_error_is_the_bootstraps():

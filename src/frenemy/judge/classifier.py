@@ -22,6 +22,11 @@ SIDE = 32  # pixels: larger images are averaged down to this
 WIDTHS = (32, 64, 128)
 FEATURES = 128
 
+UNREADABLE = (
+    *(OSError, SafetensorError, RuntimeError),  # no such file of tensors, or other tensors
+    *(ValueError, TypeError, KeyError, AttributeError),  # another card
+)
+
 
 class Seen(NamedTuple):
     """What a network sees in images: features (B, d), and logits (B, classes) if it has classes."""
@@ -111,11 +116,13 @@ def load_classifier(path: Path) -> tuple[Classifier, Card]:
         if about.pop("kind") != "classifier":
             raise ValueError("it holds something else")
         card = Card(**{**about, "shape": tuple(about["shape"]), "classes": tuple(about["classes"])})
+        if len(card.shape) != 3 or not all(isinstance(size, int) for size in card.shape):
+            raise ValueError(f"images of shape {card.shape}")
         net = Classifier(card.shape[0], len(card.classes))
         net.load_state_dict(tensors)
     except FileNotFoundError:
         raise FrenemyError(f"{path} is not there") from None
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())
         raise FrenemyError(f"{path} is no classifier of frenemy's: {reason}") from None
     return net.eval(), card

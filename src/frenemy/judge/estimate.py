@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -80,21 +80,3 @@ def tiles(count: int, tile: int = TILE) -> Iterator[slice]:
     """Slices of at most `tile` rows that cover `count` of them."""
     for start in range(0, count, tile):
         yield slice(start, min(start + tile, count))
-
-
-def bootstrap(
-    statistic: Callable[..., float], sets: Sequence[Tensor], *, seed: int, times: int = 30
-) -> float:
-    """The standard error of `statistic(*sets)`: its deviation over resampled sets.
-
-    Efron (1979), Bootstrap Methods: Another Look at the Jackknife. Every set is drawn anew from
-    its own rows with replacement; the draws are a function of the seed.
-    """
-    generator = torch.Generator().manual_seed(seed)
-
-    def again(rows: Tensor) -> Tensor:
-        index = torch.randint(len(rows), (len(rows),), generator=generator)
-        return rows[index.to(rows.device)]
-
-    values = [statistic(*(again(rows) for rows in sets)) for _ in range(times)]
-    return torch.tensor(values, dtype=torch.float64).std().item()

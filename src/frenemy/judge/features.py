@@ -20,15 +20,17 @@ from torch.nn import functional as F
 
 from frenemy.data.store import cache_folder
 from frenemy.errors import FrenemyError
-from frenemy.judge.classifier import Seen, load_classifier
+from frenemy.judge.classifier import SIDE, Seen, load_classifier
 from frenemy.judge.inception import load_inception
 from frenemy.judge.resize import Resizing
 from frenemy.run import write_atomically
 
 BATCH = 500
+INCEPTION_BATCH = 50  # at 299 x 299 the widest layers hold 5.5 MB an image, each
 VERSION = 1  # part of every cache key; raise it when some features would come out otherwise
 
 NAMES = ("pixels", "random", "inception", "inception-clean", "classifier-NAME", "stacked-NAME")
+PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # what NAME may be
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Features:
         digest: of weights and preprocessing; "" where nobody can know, and then nothing is cached.
         note: what the preprocessing does to the images.
         even: the classes are equally frequent by construction, as stacks of digits are.
+        cached: worth keeping on the disk; not so what is as large as the images and soon computed.
+        batch: images seen at once; fewer where the network blows them up.
     """
 
     name: str
@@ -48,11 +52,13 @@ class Features:
     digest: str
     note: str = ""
     even: bool = False
+    cached: bool = True
+    batch: int = BATCH
 
 
 def pixels() -> Features:
     """The pixels themselves, in [0, 1]."""
-    return Features("pixels", lambda x: Seen(x.flatten(1).add(1).div_(2)), "pixels")
+    return Features("pixels", lambda x: Seen(x.flatten(1).add(1).div_(2)), "pixels", cached=False)
 
 
 class RandomNetwork(nn.Module):
@@ -86,7 +92,7 @@ class RandomNetwork(nn.Module):
 
 def random(device: torch.device | None = None) -> Features:
     """Features of `RandomNetwork`."""
-    net = RandomNetwork().to(device or "cpu")
+    net = RandomNetwork().to(judging_device(device))
     return Features("random", net, weights_digest(net), "brought to 32x32 inside")
 
 
@@ -104,7 +110,7 @@ def classifier(name: str, device: torch.device | None = None) -> Features:
             "train one by `frenemy judge --train-features SOURCE`"
         )
     net, card = load_classifier(path)
-    net.to(device or "cpu")
+    net.to(judging_device(device))
 
     def see(x: Tensor) -> Seen:
         if x.shape[1] != card.shape[0]:
@@ -114,7 +120,11 @@ def classifier(name: str, device: torch.device | None = None) -> Features:
             )
         return net(x)
 
-    return Features(f"classifier-{name}", see, weights_digest(net))
+    height, width = card.shape[1:]
+    note = f"trained on {height}x{width}"
+    if max(height, width) > SIDE:
+        note += f", averaged down to {SIDE}x{SIDE} inside"
+    return Features(f"classifier-{name}", see, weights_digest(net), note)
 
 
 def stacked(name: str, device: torch.device | None = None) -> Features:
@@ -137,7 +147,7 @@ def stacked(name: str, device: torch.device | None = None) -> Features:
         logits = a[:, :, None, None] + b[:, None, :, None] + c[:, None, None, :]  # (B, K, K, K)
         return Seen(torch.cat([s.features for s in seen], 1), logits.flatten(1))
 
-    note = "each colour channel seen by itself"
+    note = f"each colour channel seen by itself; {one.note}"
     return Features(f"stacked-{name}", see, f"stacked {one.digest}", note, even=True)
 
 
@@ -147,30 +157,39 @@ def inception(resize: Resizing = "original", device: torch.device | None = None)
     Raises:
         FrenemyError: its weights are not there and cannot be fetched, or are not the published.
     """
-    net = load_inception(resize=resize).to(device or "cpu")
+    net = load_inception(resize=resize).to(judging_device(device))
 
     def see(x: Tensor) -> Seen:
         return Seen(*net(x.add(1).mul_(127.5).round_().to(torch.uint8)))
 
     name = "inception" if resize == "original" else f"inception-{resize}"
-    return Features(name, see, weights_digest(net) + resize, f"resized to 299x299 ({resize})")
+    digest, note = weights_digest(net) + resize, f"resized to 299x299 ({resize})"
+    return Features(name, see, digest, note, batch=INCEPTION_BATCH)
 
 
 def of_module(net: Callable[[Tensor], Tensor], name: str) -> Features:
     """Features of any network: float images (B, C, H, W) in [-1, 1] -> (B, ...).
 
-    Nothing of these is cached, because a network's code is not known to its weights.
+    A module is asked where its parameters lie and in the mode that it is in: call its `eval()`
+    first. Nothing of these is cached, because a network's code is not known to its weights.
     """
-    return Features(name, lambda x: Seen(net(x).flatten(1)), "")
+
+    def see(x: Tensor) -> Seen:
+        placed = next(net.parameters(), x) if isinstance(net, nn.Module) else x
+        return Seen(net(x.to(placed.device)).flatten(1))
+
+    return Features(name, see, "")
 
 
 def of_onnx(path: Path) -> Features:
     """Features of an ONNX file whose one input is float images (B, C, H, W) in [-1, 1].
 
-    Its first output, flattened, is taken.
+    Its first output, flattened, is taken. Weights may lie in other files beside it, as
+    `torch.onnx.export` writes them; then nothing is cached, since this file does not tell them.
 
     Raises:
-        FrenemyError: onnxruntime is missing, or the file is not such a network.
+        FrenemyError: onnxruntime is missing, the file is not such a network, or its weights lie
+            outside its folder.
     """
     try:
         import onnxruntime
@@ -178,7 +197,12 @@ def of_onnx(path: Path) -> Features:
         raise FrenemyError("ONNX features need onnxruntime: pip install 'frenemy[onnx]'") from None
     try:
         content = path.read_bytes()
-        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        elsewhere = external_files(content)
+        for file in elsewhere:
+            if Path(file).is_absolute() or ".." in Path(file).parts:  # old runtimes would read it
+                raise ValueError(f"its weights lie outside its folder, at {file}")
+        model = str(path) if elsewhere else content  # in memory it has no folder to find them in
+        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has no common class of errors
         reason = " ".join(str(error).split())
         raise FrenemyError(f"{path} cannot be read as an ONNX network: {reason}") from None
@@ -194,7 +218,24 @@ def of_onnx(path: Path) -> Features:
             raise FrenemyError(f"{path} fails on images {tuple(x.shape[1:])}: {reason}") from None
         return Seen(torch.from_numpy(np.asarray(found, np.float32)).flatten(1))
 
-    return Features(path.stem, see, hashlib.sha256(content).hexdigest())
+    digest = "" if elsewhere else hashlib.sha256(content).hexdigest()
+    return Features(f"onnx-{path.stem}", see, digest)
+
+
+def external_files(content: bytes) -> list[str]:
+    """The files beside an ONNX file in which it says that its weights lie.
+
+    A tensor that is kept elsewhere carries pairs of strings, of which one is ("location", path).
+    As protobuf writes it: field 13 and the pair's length; field 1, the length 8 and the key; field
+    2, the length and the path. The type of a tensor that is called "location" looks the same: a
+    name too many here, which costs no more than the caching.
+    """
+    files = set()
+    length = rb"([\x80-\xff]*[\x00-\x7f])"
+    for found in re.finditer(rb"\x6a" + length + rb"\x0a\x08location\x12" + length, content):
+        size = sum((byte & 127) << 7 * i for i, byte in enumerate(found[2]))  # seven bits a byte
+        files.add(content[found.end() : found.end() + size].decode(errors="replace"))
+    return sorted(files)
 
 
 def features_named(name: str, device: torch.device | None = None) -> Features:
@@ -226,9 +267,47 @@ def classifier_path(name: str) -> Path:
     Raises:
         FrenemyError: the name is no plain word.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+    if not PLAIN_WORD.fullmatch(name):
         raise FrenemyError(f"{name!r} is no name for features: use letters, digits, - and _")
     return cache_folder() / "classifiers" / f"{name}.safetensors"
+
+
+def classifiers_of(digest: str, shape: tuple[int, int, int]) -> list[str]:
+    """The features of all classifiers that were trained on these images at this size, in order.
+
+    A file in their folder that cannot be read is left out, with a warning.
+
+    Args:
+        digest: of the training images, as `Source.digest`.
+        shape: (C, H, W).
+
+    Returns:
+        Names as `features_named` takes them: ["classifier-mnist"].
+    """
+    names = []
+    for path in sorted(classifier_path("any").parent.glob("*.safetensors")):
+        if not PLAIN_WORD.fullmatch(path.stem):
+            continue  # it cannot be asked for
+        try:
+            _, card = load_classifier(path)
+        except FrenemyError as error:
+            warnings.warn(f"left out: {error}", stacklevel=2)
+            continue
+        if card.data == digest and card.shape == tuple(shape):
+            names.append(f"classifier-{path.stem}")
+    return names
+
+
+def judging_device(device: torch.device | None) -> torch.device:
+    """The device itself if it is CUDA's, or else the processor.
+
+    Apple's GPUs have no float64, in which distances are computed, and no pooling into a number of
+    cells that does not divide the side.
+
+    >>> judging_device(torch.device("mps"))
+    device(type='cpu')
+    """
+    return device if device is not None and device.type == "cuda" else torch.device("cpu")
 
 
 def weights_digest(net: nn.Module) -> str:
@@ -242,12 +321,15 @@ def weights_digest(net: nn.Module) -> str:
 
 @torch.inference_mode()
 def in_batches(
-    see: Callable[[Tensor], Seen], images: NDArray[np.uint8], device: torch.device | None = None
+    see: Callable[[Tensor], Seen],
+    images: NDArray[np.uint8],
+    device: torch.device | None = None,
+    batch: int = BATCH,
 ) -> Seen:
-    """What is seen in uint8 images (N, C, H, W), batch by batch; on the processor."""
+    """What is seen in uint8 images (N, C, H, W), batch by batch; the result is on the processor."""
     parts: list[Seen] = []
-    for start in range(0, len(images), BATCH):
-        x = torch.from_numpy(np.array(images[start : start + BATCH])).to(device or "cpu")
+    for start in range(0, len(images), batch):
+        x = torch.from_numpy(np.array(images[start : start + batch])).to(device or "cpu")
         parts.append(see(x.float().div_(127.5).sub_(1)))
     features = torch.cat([part.features.float().cpu() for part in parts])
     logits = [part.logits.float().cpu() for part in parts if part.logits is not None]
@@ -262,8 +344,9 @@ def extract(
     The cache lies beside that of decoded images, under a digest of the features' weights and
     preprocessing, the images, and this code's version.
     """
-    if not features.digest:
-        return in_batches(features.see, images, device)
+    device = judging_device(device)
+    if not (features.digest and features.cached):
+        return in_batches(features.see, images, device, features.batch)
     total = hashlib.sha256(f"{VERSION} {features.digest} {images.shape}".encode())
     for start in range(0, len(images), BATCH):
         total.update(np.ascontiguousarray(images[start : start + BATCH]).tobytes())
@@ -274,7 +357,7 @@ def extract(
             return Seen(found["features"], found.get("logits"))
         except (OSError, SafetensorError, KeyError) as error:
             warnings.warn(f"{path} is damaged ({error}): computing it again", stacklevel=2)
-    seen = in_batches(features.see, images, device)
+    seen = in_batches(features.see, images, device, features.batch)
     tensors = {k: v.contiguous() for k, v in seen._asdict().items() if v is not None}
     try:
         write_atomically(path, lambda part: safetensors.torch.save_file(tensors, part))

@@ -32,9 +32,19 @@ class Finding:
 
 
 def ticks_of(rows: Iterable[Mapping[str, Any]]) -> list[Tick]:
-    """The measurements in rows of a log: each with its "step", names without their beginning."""
+    """The measurements in rows of a log: each with its "step", names without their beginning.
+
+    Of a game in several stages, each of which begins anew, only the last stage's.
+
+    >>> ticks_of([{"step": 50, "D(x)": 0.6}, {"step": 100, "D(x)": 0.5, "health/motion": 0.1}])
+    [{'step': 100, 'motion': 0.1}]
+    """
     ticks: list[Tick] = []
+    stage = 0
     for row in rows:
+        if row.get("stage", stage) != stage:
+            stage = row["stage"]
+            ticks.clear()
         measured = {k.removeprefix(HEALTH): v for k, v in row.items() if k.startswith(HEALTH)}
         if measured:
             ticks.append({"step": row["step"], **measured})
@@ -49,19 +59,28 @@ AHEAD = 0.98  # of all pairs of a real image and a sample: D has won
 NARROW = 0.5  # diversity: the samples' mean distance over the data's
 VERY_NARROW = 0.3  # so narrow that samples which move do so together, as D chases them
 REPEATS = 0.15  # of the samples are as good as equal to another one
-RESTLESS = 0.7  # motion of one z's sample from tick to tick, over the data's mean distance
-UNSETTLED, COVERED = 0.3, 0.6  # motion, where coverage is below that
+RESTLESS = 1.0  # motion of one z's sample from tick to tick, over the data's mean distance
+UNSETTLED, COVERED = 0.5, 0.5  # motion, where coverage is below that
 SETTLING = 0.6  # motion, over that of the window before: below, it is coming to rest
 PRECISE, UNCOVERED = 0.5, 0.4  # precision of good samples, coverage of such as are not everywhere
 
 REMEDIES: dict[Illness, str] = {
-    "diminished gradient": "--objective nonsaturating or pairing, fewer D steps, or R1 and R2",
-    "mode collapse": "--objective pairing with R1 and R2 (a higher --gamma), or a lower rate of G",
-    "non-convergence": "a lower --rate, R1 and R2 (a higher --gamma), or averaging of G",
+    "diminished gradient": (
+        "--objective nonsaturating (or pairing, where the recipe has it), or fewer steps of D "
+        "(--k, where the recipe has it)"
+    ),
+    "mode collapse": (
+        "the pairing objective with R1 and R2, as the recipe mnist plays it (a higher --gamma "
+        "there), or more steps of D (--k, where the recipe has it)"
+    ),
+    "non-convergence": (
+        "a lower --rate, R1 and R2 (a higher --gamma, where the recipe has it), or averaging of "
+        "G's weights, as the recipe mnist does"
+    ),
 }
 
 
-def diagnose(ticks: Sequence[Tick]) -> list[Finding]:
+def diagnose(ticks: Sequence[Tick], before: Sequence[Finding] | None = None) -> list[Finding]:
     """What ails the game now, by the medians of its last five ticks.
 
     The rules in their order; the first that applies names the illness:
@@ -69,12 +88,12 @@ def diagnose(ticks: Sequence[Tick]) -> list[Finding]:
     - *diminished gradient*: less than .02 of D's slope reaches G, and D ranks more than 98 % of
       the pairs of a real image and a sample rightly;
     - *mode collapse*: samples are nearer to each other than .3 of what real images are;
-    - *non-convergence*: the same z's sample moves from tick to tick by more than .7 of the real
-      images' mean distance, or more than .3 while coverage is below .6; and by more than .6 of what
+    - *non-convergence*: the same z's sample moves from tick to tick by more than the real images'
+      mean distance, or more than half of it while coverage is below .5; and by more than .6 of what
       it moved five ticks before;
     - *mode collapse*: samples are nearer to each other than .5 of what real images are, or 15 % of
-      them repeat another one, or more than half of them are good (precision), and less than .4 of
-      the real images have one near (coverage).
+      them repeat another one, or more than half of them are good (precision) and less than .4 of
+      the real images have one near (coverage), while they move by less than .5.
 
     The illnesses are those of Goodfellow (2016), NIPS 2016 Tutorial: Generative Adversarial
     Networks, sections 3.2 and 5.1. The thresholds were chosen on one half of the games of
@@ -82,26 +101,32 @@ def diagnose(ticks: Sequence[Tick]) -> list[Finding]:
 
     Args:
         ticks: the game's measurements from its beginning, as of `ticks_of`.
+        before: what was found one tick earlier, where that is known: it spares the way back to the
+            illness's first round.
 
     >>> lost = {"G signal": 1e-5, "D ahead": 1.0}
     >>> [finding] = diagnose([{"step": 100 * i, **lost} for i in range(1, 21)])
     >>> finding.illness, finding.since
     ('diminished gradient', 1000)
     """
-    illness = _illness(ticks)
+    illness = _illness(ticks, len(ticks))
     if illness is None:
         return []
-    first = len(ticks)
-    while _illness(ticks[: first - 1]) == illness:
-        first -= 1
     evidence = _evidence(illness, _medians(ticks[-WINDOW:]))
-    return [Finding(illness, int(ticks[first - 1]["step"]), evidence, REMEDIES[illness])]
+    first = len(ticks)
+    while before is None and _illness(ticks, first - 1) == illness:
+        first -= 1
+    known = {finding.illness: finding.since for finding in before or ()}
+    since = known.get(illness, int(ticks[first - 1]["step"]))
+    return [Finding(illness, since, evidence, REMEDIES[illness])]
 
 
-def _illness(ticks: Sequence[Tick]) -> Illness | None:
-    if len(ticks) < EARLIEST:
+def _illness(ticks: Sequence[Tick], end: int) -> Illness | None:
+    """What ailed the game when it had `end` ticks."""
+    if end < EARLIEST:
         return None
-    now, before = _medians(ticks[-WINDOW:]), _medians(ticks[-2 * WINDOW : -WINDOW])
+    now = _medians(ticks[end - WINDOW : end])
+    before = _medians(ticks[end - 2 * WINDOW : end - WINDOW])
     diversity, coverage = now.get("diversity", 1.0), now.get("coverage", 1.0)
     motion = now.get("motion", 0.0)
     if now.get("G signal", 1.0) < NO_SIGNAL and now.get("D ahead", 0.0) > AHEAD:
@@ -131,11 +156,12 @@ def _evidence(illness: Illness, now: Tick) -> str:
                 "slope reaches G"
             )
         case "mode collapse":
-            return (
-                f"samples are {now['diversity']:.2f} times as far from each other as real images, "
-                f"{now.get('repeats', 0.0):.0%} repeat another, coverage is "
-                f"{now.get('coverage', 0.0):.2f}"
-            )
+            said = {
+                "diversity": "samples are {:.2f} times as far from each other as real images",
+                "repeats": "{:.0%} repeat another",
+                "coverage": "coverage is {:.2f}",
+            }
+            return ", ".join(text.format(now[key]) for key, text in said.items() if key in now)
         case "non-convergence":
             return (
                 f"one z's sample moves by {now['motion']:.2f} of the distance between two real "
