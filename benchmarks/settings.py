@@ -33,7 +33,7 @@ VARIATIONS: dict[str, tuple[float, ...]] = {
 
 
 AFTER: dict[str, float] = {**START, "gamma": 1.0}  # the best of these, from which it goes on
-FURTHER: dict[str, tuple[float, ...]] = {"steady": (2500, 1000)}
+FURTHER: dict[str, tuple[float, ...]] = {"steady": (2500, 1000, 300)}
 
 
 def candidates() -> Iterator[dict[str, float]]:
