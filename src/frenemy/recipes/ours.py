@@ -31,7 +31,7 @@ def mnist(
     objective: Objective = "pairing",
     gamma: Gamma = 1.0,
     rate: Rate = 1e-3,
-    steady: Steady = 10_000,
+    steady: Steady = 1000,
     averaging: Averaging = 0.9999,
     minibatch: Minibatch = 100,
 ) -> Experiment:
@@ -54,7 +54,7 @@ def digits(
     objective: Objective = "pairing",
     gamma: Gamma = 1.0,
     rate: Rate = 1e-3,
-    steady: Steady = 10_000,
+    steady: Steady = 1000,
     averaging: Averaging = 0.9999,
     minibatch: Minibatch = 100,
 ) -> Experiment:
