@@ -337,11 +337,16 @@ def test_an_error_leaves_no_half_written_file(tmp_path, monkeypatch, name, save,
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.npz", "x.gif", "x.webp", "x.mp4"])
-def test_a_missing_folder_is_told_in_one_line(tmp_path, name):
+def test_missing_folders_are_made_and_a_file_in_the_way_is_told_in_one_line(tmp_path, name):
     film = name.endswith((".gif", ".webp", ".mp4"))
-    path = tmp_path / "missing" / name
-    with pytest.raises(FrenemyError) as refused:
-        save_film(steps(2, 1), path) if film else save_images(images(2), path)
+
+    def save(path):
+        return save_film(steps(2, 1), path) if film else save_images(images(2), path)
+
+    assert save(tmp_path / "new" / "folder" / name).stat().st_size > 0
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(FrenemyError, match="file") as refused:
+        save(tmp_path / "file" / name)
     assert "\n" not in str(refused.value)
 
 
