@@ -173,7 +173,8 @@ def test_a_machine_that_rounds_float32_products_is_found_out():
 
 
 def test_far_from_zero_float32_features_keep_their_digits():
-    rows, other = features(2000, 20).float() + 100, features(2000, 20, seed=1).float() + 100
+    # apart: near 0 the distance is a difference of traces, whose float32 rounding stays as it is
+    rows, other = features(2000, 20).float() + 100, features(2000, 20, seed=1).float() * 1.5 + 100
     assert frechet(real=rows, fake=other).value == pytest.approx(by_sqrtm(rows, other), rel=1e-6)
 
 

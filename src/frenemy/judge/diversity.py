@@ -84,7 +84,7 @@ def pairwise_distance(*, fake: Tensor) -> Estimate:
         FrenemyError: too few samples, or numbers that are not finite.
 
     >>> print(pairwise_distance(fake=torch.tensor([[0.0], [3.0], [3.0]])))
-    2 ± 2
+    2.0 ± 2.0
     """
     (fake,) = checked("pairwise_distance", 3, fake=fake)
     n = len(fake)
