@@ -50,6 +50,7 @@ def test_a_game_that_is_well_is_left_alone():
         ({"repeats": 0.3}, "mode collapse"),
         ({"coverage": 0.3}, "mode collapse"),  # good samples, some kinds never made
         ({"coverage": 0.3, "precision": 0.1}, None),  # not good yet
+        ({"coverage": lambda i: 0.02 * i}, None),  # not everywhere yet: it learns
         ({"motion": 1.2}, "non-convergence"),
         ({"motion": 0.8}, None),  # lively, and good
         ({"motion": 0.6, "coverage": 0.45}, "non-convergence"),

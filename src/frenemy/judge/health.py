@@ -62,6 +62,7 @@ REPEATS = 0.15  # of the samples are as good as equal to another one
 RESTLESS = 1.0  # motion of one z's sample from tick to tick, over the data's mean distance
 UNSETTLED, COVERED = 0.5, 0.5  # motion, where coverage is below that
 SETTLING = 0.6  # motion, over that of the window before: below, it is coming to rest
+RISING = 1.1  # coverage, over that of the window before: above, kinds are still being learned
 PRECISE, UNCOVERED = 0.5, 0.4  # precision of good samples, coverage of such as are not everywhere
 
 REMEDIES: dict[Illness, str] = {
@@ -93,7 +94,8 @@ def diagnose(ticks: Sequence[Tick], before: Sequence[Finding] | None = None) -> 
       it moved five ticks before;
     - *mode collapse*: samples are nearer to each other than .5 of what real images are, or 15 % of
       them repeat another one, or more than half of them are good (precision) and less than .4 of
-      the real images have one near (coverage), while they move by less than .5.
+      the real images have one near (coverage, no more than 1.1 of what it was five ticks before),
+      while they move by less than .5.
 
     The illnesses are those of Goodfellow (2016), NIPS 2016 Tutorial: Generative Adversarial
     Networks, sections 3.2 and 5.1. The thresholds were chosen on one half of the games of
@@ -138,7 +140,8 @@ def _illness(ticks: Sequence[Tick], end: int) -> Illness | None:
         return "non-convergence"
     if diversity < NARROW or now.get("repeats", 0.0) > REPEATS:
         return "mode collapse"
-    if motion < UNSETTLED and now.get("precision", 0.0) > PRECISE and coverage < UNCOVERED:
+    stuck = coverage < UNCOVERED and coverage < RISING * before.get("coverage", 1.0)
+    if motion < UNSETTLED and now.get("precision", 0.0) > PRECISE and stuck:
         return "mode collapse"
     return None
 
