@@ -58,7 +58,7 @@ NO_SIGNAL = 0.02  # of |d loss / d D(G(z))|, which is 1/2 for a non-saturating G
 AHEAD = 0.98  # of all pairs of a real image and a sample: D has won
 NARROW = 0.5  # diversity: the samples' mean distance over the data's
 VERY_NARROW = 0.3  # so narrow that samples which move do so together, as D chases them
-REPEATS = 0.15  # of the samples are as good as equal to another one
+REPEATS = 0.25  # of the samples are as good as equal to another one
 RESTLESS = 1.0  # motion of one z's sample from tick to tick, over the data's mean distance
 UNSETTLED, COVERED = 0.5, 0.5  # motion, where coverage is below that
 SETTLING = 0.6  # motion, over that of the window before: below, it is coming to rest
@@ -92,8 +92,8 @@ def diagnose(ticks: Sequence[Tick], before: Sequence[Finding] | None = None) -> 
     - *non-convergence*: the same z's sample moves from tick to tick by more than the real images'
       mean distance, or more than half of it while coverage is below .5; and by more than .6 of what
       it moved five ticks before;
-    - *mode collapse*: samples are nearer to each other than .5 of what real images are, or 15 % of
-      them repeat another one, or more than half of them are good (precision) and less than .4 of
+    - *mode collapse*: samples are nearer to each other than .5 of what real images are, or a quarter
+      of them repeat another one, or more than half of them are good (precision) and less than .4 of
       the real images have one near (coverage, no more than 1.1 of what it was five ticks before),
       while they move by less than .5.
 
