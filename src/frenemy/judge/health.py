@@ -92,9 +92,9 @@ def diagnose(ticks: Sequence[Tick], before: Sequence[Finding] | None = None) -> 
     - *non-convergence*: the same z's sample moves from tick to tick by more than the real images'
       mean distance, or more than half of it while coverage is below .5; and by more than .6 of what
       it moved five ticks before;
-    - *mode collapse*: samples are nearer to each other than .5 of what real images are, or a quarter
-      of them repeat another one, or more than half of them are good (precision) and less than .4 of
-      the real images have one near (coverage, no more than 1.1 of what it was five ticks before),
+    - *mode collapse*: samples are nearer to each other than .5 of what real images are, or one in
+      four repeats another, or more than half of them are good (precision) and less than .4 of the
+      real images have one near (coverage, no more than 1.1 of what it was five ticks before),
       while they move by less than .5.
 
     The illnesses are those of Goodfellow (2016), NIPS 2016 Tutorial: Generative Adversarial
