@@ -14,6 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
+from frenemy.drawing import INK
 from frenemy.errors import FrenemyError
 from frenemy.judge import plots as module
 from frenemy.judge.coverage import precision_recall_density_coverage
@@ -95,7 +96,7 @@ def test_plots_are_the_same_each_time_and_leave_the_global_generators_alone(pane
 def test_text_takes_the_colour_of_the_page(panels):
     for panel in panels:
         assert "currentColor" in panel
-        assert module.INK not in panel
+        assert INK not in panel
         assert "#000000" not in panel
 
 

@@ -1,49 +1,26 @@
-"""Plots of features and of metrics as SVG text, for the pages that the judge writes.
-
-The text stands alone in a page: no external fonts, no dates, identifiers of its own. What is drawn
-in ink takes the colour of the text around it (`currentColor`); the other colours keep a contrast
-of 3 to white and to near-black, and differ to colour-blind eyes; shapes differ as well.
-"""
+"""Plots of features and of metrics as SVG text, for the pages that the judge writes."""
 
 from __future__ import annotations
 
-import html
-import io
 import math
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import matplotlib
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from torch import Tensor
 
+from frenemy.drawing import BLUE, GREY, VERMILION, Drawing
 from frenemy.errors import FrenemyError
 from frenemy.judge.coverage import TIE
 from frenemy.judge.distances import kth_nearest, squared_distances
 from frenemy.judge.estimate import checked
 
 DRAWN = 1000  # points of each set: more of them hide one another, and make a heavy page
-INK = "#010203"  # stands for the colour of the text, which the page knows
-BLUE, VERMILION, GREY = "#2f80c9", "#d55e00", "#808080"
 ALPHA = 0.85  # of points
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text
-    "font.family": ["DejaVu Sans"],  # wide: what the page sets instead needs no more room
-    "font.size": 12,
-    "axes.titlesize": 13,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "path.simplify": False,
-    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.titlecolor", "axes.edgecolor"), INK),
-    **dict.fromkeys(("xtick.color", "ytick.color"), INK),
-}
 
 
 @dataclass(frozen=True)
@@ -208,21 +185,7 @@ def curve(points: Sequence[tuple[int, float, float]], title: str) -> Picture:
 
 def _svg(draw: Callable[[Axes], None], alt: str, *, height: float) -> str:
     """What `draw` makes of empty axes, 5 inches wide, as an <svg> that is described by `alt`."""
-    buffer = io.StringIO()
-    # the identifiers in a page have to differ between its plots, and not between two runs
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": alt}):
-        figure = Figure(figsize=(5, height), layout="constrained")
-        draw(figure.subplots())
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg ") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # nothing refers to these, and all plots share them
-    # a hundredth of a point is enough: in tags, and not in what is written on the axes
-    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), svg)
-    svg = svg.replace(INK, "currentColor")
-    label = f'<svg role="img" aria-label="{html.escape(alt)}" stroke-linejoin="round" '
-    return svg.replace("<svg ", label, 1).strip()
+    return Drawing(lambda figure: draw(figure.subplots()), alt, size=(5, height)).svg()
 
 
 def _dots(

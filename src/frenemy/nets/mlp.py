@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -142,3 +143,21 @@ def maxout_discriminator(
     return nn.Sequential(
         *(m for keep, layer in zip(keeps, layers, strict=True) for m in (Dropout(keep), layer))
     )
+
+
+def perceptron(*sizes: int, slope: float = 0.0) -> nn.Sequential:
+    """Linear layers with rectifiers between them: (B, sizes[0]) -> (B, sizes[-1]).
+
+    Args:
+        sizes: of the input, the hidden layers and the output.
+        slope: of the rectifiers below 0.
+    """
+    layers: list[nn.Module] = []
+    for n_in, n_out in itertools.pairwise(sizes):
+        layers += [nn.Linear(n_in, n_out), nn.LeakyReLU(slope) if slope else nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def critic(*sizes: int, slope: float = 0.0) -> nn.Sequential:
+    """A perceptron with one more unit at its end, the logit: (B, sizes[0]) -> (B,)."""
+    return nn.Sequential(*perceptron(*sizes, 1, slope=slope), nn.Flatten(0))

@@ -1,0 +1,120 @@
+"""Densities that are known: mixtures of Gaussians, and what a quadrature makes of two of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from frenemy.game import Minibatch, mix
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """sum_k w_k N(mean_k, sd_k^2 I) in d dimensions, in float64.
+
+    Attributes:
+        weights: (K,), of sum 1.
+        means: (K, d).
+        sds: (K,).
+    """
+
+    weights: Tensor
+    means: Tensor
+    sds: Tensor
+
+    def log_pdf(self, x: Tensor) -> Tensor:
+        """Log p(x), (N,), at points (N, d)."""
+        d = self.means.shape[1]
+        squares = (x.double()[:, None] - self.means).square().sum(2)  # (N, K)
+        norm = d / 2 * math.log(math.tau) + d * self.sds.log()
+        return (self.weights.log() - norm - squares / (2 * self.sds.square())).logsumexp(1)
+
+    def pdf(self, x: Tensor) -> Tensor:
+        """p(x), (N,), at points (N, d)."""
+        return self.log_pdf(x).exp()
+
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Points, float64 (count, d)."""
+        k = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+        noise = torch.randn(count, self.means.shape[1], generator=generator, dtype=torch.float64)
+        return self.means[k] + self.sds[k, None] * noise
+
+
+def mixture(*parts: tuple[float, float, float]) -> Mixture:
+    """A mixture on the line, of parts (weight, mean, sd).
+
+    >>> mixture((0.5, -1, 1), (0.5, 1, 1)).pdf(torch.zeros(1, 1)).item()  # doctest: +ELLIPSIS
+    0.2419...
+    """
+    weights, means, sds = torch.tensor(parts, dtype=torch.float64).T
+    return Mixture(weights, means[:, None], sds)
+
+
+def normal(mean: float = 0.0, sd: float = 1.0) -> Mixture:
+    """N(mean, sd^2) on the line."""
+    return mixture((1.0, mean, sd))
+
+
+def line(low: float, high: float, count: int = 2001) -> Tensor:
+    """Evenly spaced points, float64 (count, 1)."""
+    return torch.linspace(low, high, count, dtype=torch.float64)[:, None]
+
+
+def integral(values: Tensor, x: Tensor) -> float:
+    """The integral of a function on the line by the trapezoidal rule.
+
+    For densities that vanish with all their derivatives at both ends, its error falls faster than
+    any power of the step.
+
+    Args:
+        values: (N,).
+        x: the points (N, 1), ascending.
+    """
+    return torch.trapezoid(values, x[:, 0]).item()
+
+
+def kl(p: Mixture, q: Mixture, x: Tensor) -> float:
+    """KL(p || q) = integral of p log(p / q), in nats, by quadrature at x (N, 1)."""
+    log_p, log_q = p.log_pdf(x), q.log_pdf(x)
+    return integral(log_p.exp() * (log_p - log_q), x)
+
+
+def jensen_shannon(p: Mixture, q: Mixture, x: Tensor) -> float:
+    """JSD(p || q) = KL(p || m) / 2 + KL(q || m) / 2 with m = (p + q) / 2, in nats; <= log 2."""
+    log_p, log_q = p.log_pdf(x), q.log_pdf(x)
+    log_m = torch.logaddexp(log_p, log_q) - math.log(2)
+    return integral((log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)) / 2, x)
+
+
+def optimal_logit(p_data: Mixture, p_g: Mixture, x: Tensor) -> Tensor:
+    """The logit of D*(x) = p_data(x) / (p_data(x) + p_g(x)), (N,), at points (N, d).
+
+    Goodfellow et al. (2014), Generative Adversarial Nets, Proposition 1; the logit is
+    log p_data(x) - log p_g(x).
+    """
+    return p_data.log_pdf(x) - p_g.log_pdf(x)
+
+
+def minibatches(
+    sample: Callable[[int, torch.Generator], Tensor], count: int, seed: int
+) -> Minibatch:
+    """A game's data from a sampler: minibatch i of a stream is a function of (seed, stream, i).
+
+    Args:
+        sample: draws them.
+        count: of points in a minibatch.
+        seed: of all of them.
+
+    Returns:
+        Whose x are float32 (count, d), without labels.
+    """
+
+    def draw(stream: int, i: int) -> tuple[Tensor, None]:
+        generator = torch.Generator().manual_seed(mix(seed, stream, i))
+        return sample(count, generator).float(), None
+
+    return draw
