@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from frenemy import pages as module
 from frenemy.errors import FrenemyError
-from frenemy.judge import page as module
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.page import FAMILIES, neighbours_picture, page, samples_picture
 from frenemy.judge.plots import Picture, embedding, precision_recall_picture

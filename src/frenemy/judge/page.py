@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import math
 import re
 from typing import NamedTuple
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
-from PIL import Image
 
 from frenemy.errors import FrenemyError
 from frenemy.judge.plots import Picture, curve
 from frenemy.judge.report import Better, Report
-from frenemy.pictures import enlarge, grid, to_pillow
+from frenemy.pages import img, render
+from frenemy.pictures import enlarge, grid
 
 SHOWN = 64  # samples in the grid
 ROWS = 6  # of the picture of nearest neighbours
-LARGEST = 350_000  # bytes of a picture in the page
 ARROWS: dict[Better, tuple[str, str]] = {
     "lower": ("↓", "lower is better"),
     "higher": ("↑", "higher is better"),
@@ -187,14 +182,8 @@ def page(
         "Real and generated images in a plane": embedding,
     }
     names = [*better, *report.curves]
-    environment = Environment(
-        loader=PackageLoader("frenemy", "judge"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("page.html").render(
+    return render(
+        "judge.html",
         report=report,
         rows=rows,
         notes=list(dict.fromkeys(estimate.note for estimate in found if estimate.note)),
@@ -202,7 +191,6 @@ def page(
         curves=curves,
         families=[f for f in FAMILIES if any(re.match(f.pattern, name) for name in names)],
     )
-    return text.encode("utf-8", "replace").decode()  # a path may hold bytes that are no text
 
 
 def samples_picture(fake: NDArray[np.uint8]) -> Picture:
@@ -217,7 +205,7 @@ def samples_picture(fake: NDArray[np.uint8]) -> Picture:
     shown = fake[:SHOWN]
     size = "{1} x {0} pixels".format(*fake.shape[2:])
     alt = f"A grid of {len(shown):,} generated images of {size}"
-    image, note = _image(grid(enlarge(shown)), alt)
+    image, note = img(grid(enlarge(shown)), alt)
     told = f"The first {len(shown):,} of {len(fake):,} samples, {size}, not chosen by anyone."
     return Picture((image,), told + note)
 
@@ -256,36 +244,9 @@ def neighbours_picture(
         f"{rows} rows of images: five generated ones, then, set apart, the training image nearest "
         "to the fifth"
     )
-    image, note = _image(np.concatenate([left, strip, right], axis=2), alt)
+    image, note = img(np.concatenate([left, strip, right], axis=2), alt)
     told = (
         "In each row five samples and, right of the bar, the training image nearest to the fifth. "
         "A generator that has memorised shows the same picture on both sides of the bar."
     )
     return Picture((image,), told + note)
-
-
-def _image(image: NDArray[np.uint8], alt: str) -> tuple[str, str]:
-    """One image (C, H, W) as an <img>, and what to add to its caption if it is not shown as it is.
-
-    PNG; JPEG if that takes more than 350 kB, and smaller by steps if that does too.
-    """
-    picture = to_pillow(image)
-    data, kind, note = _encoded(picture, "png", optimize=True), "png", ""
-    while len(data) > LARGEST:
-        if kind == "jpeg":
-            picture = picture.resize(
-                (max(1, picture.width * 3 // 4), max(1, picture.height * 3 // 4)),
-                Image.Resampling.LANCZOS,
-            )
-        data, kind = _encoded(picture, "jpeg", quality=88), "jpeg"
-        share = picture.width / image.shape[2]
-        note = " (Shown as JPEG" + (f", at {share:.0%} of its size.)" if share < 1 else ".)")
-    uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    size = f'width="{picture.width}" height="{picture.height}"'
-    return f'<img src="{uri}" alt="{html.escape(alt)}" {size}>', note
-
-
-def _encoded(picture: Image.Image, format: str, **settings: int) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format, **settings)
-    return buffer.getvalue()
