@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import av
 import numpy as np
@@ -298,7 +299,8 @@ def test_without_pyav_an_mp4_names_the_remedy(tmp_path, monkeypatch):
 
 
 def broken_save(self, part, **options):
-    part.write_bytes(b"half")
+    if isinstance(part, Path):  # films are encoded in memory
+        part.write_bytes(b"half")
     raise OSError(28, "No space left on device")
 
 

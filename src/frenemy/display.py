@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from frenemy.judge.neighbours import Comparison
     from frenemy.judge.report import Better
     from frenemy.judge.report import Report as Verdict
+    from frenemy.lab.lesson import Played
     from frenemy.training import Training
 
 console = Console(highlight=False)
@@ -271,6 +272,23 @@ def finding_text(finding: Finding) -> Text:
         (f"{finding.illness} since round {finding.since:,}", "bold yellow"),
         f": {finding.evidence}. Try: {finding.remedy}.",
     )
+
+
+def lesson_rows(played: Played) -> Group:
+    """What a lesson tells, and what it measured beside what is exact."""
+    from frenemy.lab.page import row
+
+    table = Table(Column("", max_width=44), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.pad_edge = False
+    for heading in ("measured", "exact", "difference", "allowed"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for r in map(row, played.result.checks):
+        verdict = Text("holds", style="green") if r.holds else Text("fails", style="bold red")
+        cells = (r.measured, r.exact, r.difference, r.tolerance)
+        table.add_row(escape(r.what), *cells, verdict)
+    told = Text("\n\n".join(" ".join(p.split()) for p in played.result.told.split("\n\n")))
+    return Group(Text(f"{played.name}: {played.claim}", style="bold"), Text(), told, table)
 
 
 def distance_table(found: Comparison) -> Table:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from frenemy.pictures import Images, to_pillow
+from frenemy.pictures import Images, encode_film, to_pillow
 
 LARGEST = 350_000  # bytes of a picture in a page
 
@@ -44,9 +45,24 @@ def img(image: Images, alt: str) -> tuple[str, str]:
         data, kind = _encoded(picture, "jpeg", quality=88), "jpeg"
         share = picture.width / image.shape[2]
         note = " (Shown as JPEG" + (f", at {share:.0%} of its size.)" if share < 1 else ".)")
-    uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     size = f'width="{picture.width}" height="{picture.height}"'
-    return f'<img src="{uri}" alt="{html.escape(alt)}" {size}>', note
+    return f'<img src="{_uri(kind, data)}" alt="{html.escape(alt)}" {size}>', note
+
+
+def film(frames: Sequence[Images], alt: str, fps: float) -> str:
+    """Frames (C, H, W) of one size as an <img> that moves, unless the reader wants no motion."""
+    height, width = frames[-1].shape[1:]
+    still = _encoded(to_pillow(frames[-1]), "png", optimize=True)
+    moving = encode_film(frames, ".webp", fps=fps, hold=2.0)
+    return (
+        f'<picture><source srcset="{_uri("png", still)}" media="(prefers-reduced-motion: reduce)">'
+        f'<img src="{_uri("webp", moving)}" alt="{html.escape(alt)}" '
+        f'width="{width}" height="{height}"></picture>'
+    )
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _encoded(picture: Image.Image, format: str, **settings: int) -> bytes:

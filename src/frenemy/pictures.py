@@ -5,6 +5,7 @@ Images here are uint8, (N, C, H, W) with C = 1 or 3.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,20 +133,27 @@ def save_film(frames: Sequence[Images], path: Path, *, fps: float = 12, hold: fl
     if suffix == ".mp4":
         held = [*frames, *[frames[-1]] * round(hold * fps)]
         return write_atomically(path, lambda part: _encode_mp4(held, part, fps))
-    first, *rest = [to_pillow(frame) for frame in frames]
-    durations = [round(1000 / fps)] * len(rest) + [round(1000 * hold)]
     return write_atomically(
-        path,
-        lambda part: first.save(
-            part,
-            format=suffix[1:],
-            save_all=True,
-            append_images=rest,
-            duration=durations,
-            loop=0,
-            **({"lossless": True} if suffix == ".webp" else {}),
-        ),
+        path, lambda part: part.write_bytes(encode_film(frames, suffix, fps=fps, hold=hold))
     )
+
+
+def encode_film(
+    frames: Sequence[Images], suffix: str, *, fps: float = 12, hold: float = 1.0
+) -> bytes:
+    """The same frames as a .gif or .webp that repeats for ever, in memory."""
+    first, *rest = [to_pillow(frame) for frame in frames]
+    buffer = io.BytesIO()
+    first.save(
+        buffer,
+        format=suffix[1:],
+        save_all=True,
+        append_images=rest,
+        duration=[round(1000 / fps)] * len(rest) + [round(1000 * hold)],
+        loop=0,
+        **({"lossless": True} if suffix == ".webp" else {}),
+    )
+    return buffer.getvalue()
 
 
 def _encode_mp4(frames: Sequence[Images], path: Path, fps: float) -> None:

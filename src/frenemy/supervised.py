@@ -18,7 +18,7 @@ from frenemy.judge.classifier import Card, Classifier, augmented, save_classifie
 from frenemy.judge.features import classifier_path, in_batches, judging_device
 
 MINIBATCH = 128
-ROUNDS = 3000
+ROUNDS = 2000
 RATE = 2e-3
 
 
@@ -44,7 +44,7 @@ def train_classifier(
     Args:
         data: with labels.
         name: "mnist" makes it the features `classifier-mnist`.
-        rounds: minibatches of 128, 3,000 by default; the rate rises over the first tenth and falls
+        rounds: minibatches of 128, 2,000 by default; the rate rises over the first tenth and falls
             to 0.
         seed: of weights, order and augmentation.
         device: where to compute; the processor instead of Apple's GPU, see `judging_device`.

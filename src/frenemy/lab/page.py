@@ -1,0 +1,142 @@
+"""What lessons found as one HTML file, or as Markdown with its pictures in a folder beside it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from latex2mathml.converter import convert
+
+from frenemy.judge.estimate import Estimate
+from frenemy.lab.lesson import Check, Played, Result
+from frenemy.pages import film, render
+from frenemy.pictures import save_film, save_picture
+
+BAR = "\\|"  # what a bar is within a Markdown table
+SIGNS = {"=": "", "at least": "≥ ", "at most": "≤ "}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A check in words: measured, exact, difference and tolerance as text, and the verdict."""
+
+    what: str
+    measured: str
+    exact: str
+    difference: str
+    tolerance: str
+    holds: bool
+
+
+def row(check: Check) -> Row:
+    """How a table shows a check.
+
+    >>> row(Check("4 x share", 3.1, math.pi, tolerance=0.1)).difference
+    '−0.042'
+    """
+    estimate = Estimate(check.measured, check.error)
+    return Row(
+        check.what,
+        _number(check.measured) if math.isnan(check.error) else str(estimate),
+        SIGNS[check.relation] + _number(check.exact),
+        _number(check.difference, 2),
+        _number(check.tolerance, 2),
+        check.holds,
+    )
+
+
+def _number(value: float, digits: int = 6) -> str:
+    return f"{value:.{digits}g}".replace("-", "−")
+
+
+def page(lessons: Sequence[Played]) -> str:
+    """The lessons as HTML that needs no network and no script: formulas are MathML."""
+    return render(
+        "lab.html",
+        lessons=lessons,
+        rows={lesson.name: [row(check) for check in lesson.result.checks] for lesson in lessons},
+        mathml=mathml,
+        film=film,
+        total=sum(lesson.seconds for lesson in lessons),
+    )
+
+
+def mathml(latex: str) -> str:
+    """A displayed formula, from LaTeX."""
+    below = re.sub(r"\\(min|max|sup|inf|lim)_", r"\\\1\\limits_", latex)  # as LaTeX sets them
+    return convert(below, display="block")
+
+
+def save_document(lessons: Sequence[Played], path: Path) -> str:
+    """The lessons as Markdown; their pictures go into a folder with the name of `path`.
+
+    Args:
+        lessons: in order.
+        path: where the text will lie: from there the pictures are named.
+
+    Raises:
+        FrenemyError: a picture cannot be written.
+    """
+    folder = path.with_suffix("")
+    parts = [
+        "# The lab",
+        "Every claim of the paper as an experiment with a known answer. This page is what "
+        f"`frenemy lab --all -o {path.name}` wrote; `frenemy lab NAME` plays one lesson.",
+    ]
+    for lesson in lessons:
+        parts += [f"## {lesson.name}", f"*{lesson.claim}*", lesson.result.told.strip()]
+        for formula in lesson.result.formulas:
+            parts += [
+                f"```math\n{formula.latex.strip()}\n```",
+                f"{formula.told} ({formula.source})",
+            ]
+        parts.append(_table(lesson.result.checks))
+        for picture in save_pictures(lesson.name, lesson.result, folder, film=".webp"):
+            link = picture.path.relative_to(path.parent).as_posix()
+            parts += [f"![{picture.alt}]({link})", f"*{picture.caption}*"]
+    return "\n\n".join(part for part in parts if part.strip("*")) + "\n"
+
+
+def _table(checks: Sequence[Check]) -> str:
+    head = "| | measured | exact | difference | allowed | |\n| --- | --- | --- | --- | --- | --- |"
+    lines = [
+        f"| {r.what.replace('|', BAR)} | {r.measured} | {r.exact} | {r.difference} | "
+        f"{r.tolerance} | {'holds' if r.holds else '**fails**'} |"
+        for r in map(row, checks)
+    ]
+    return "\n".join([head, *lines])
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A picture file, what is to be seen in it, and what to look at."""
+
+    path: Path
+    alt: str
+    caption: str
+
+
+def save_pictures(name: str, result: Result, folder: Path, film: str = ".gif") -> list[Saved]:
+    """Writes the drawings of a lesson as NAME.png, NAME-2.png ..., and its film.
+
+    Args:
+        name: of the lesson.
+        result: of it.
+        folder: that is made if it is missing.
+        film: the ending of the film's name: .gif, .webp or .mp4.
+
+    Raises:
+        FrenemyError: one cannot be written.
+    """
+    saved = []
+    for i, drawing in enumerate(result.drawings, 1):
+        path = folder / (f"{name}.png" if i == 1 else f"{name}-{i}.png")
+        saved.append(Saved(save_picture(drawing.pixels(), path), drawing.alt, drawing.caption))
+    if result.film is not None:
+        moving = result.film
+        path = save_film(moving.frames, folder / f"{name}{film}", fps=moving.fps)
+        saved.append(Saved(path, moving.alt, moving.caption))
+    return saved
