@@ -8,30 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from frenemy import judging, recipes, train
+from frenemy import recipes, train
 from frenemy.data import open_dataset
 from frenemy.data.source import Dataset, Source
 from frenemy.errors import FrenemyError
-from frenemy.judge.estimate import Estimate
+from frenemy.judge import ais, likelihoods
 from frenemy.judge.features import extract, features_named, of_module
+from frenemy.judge.likelihoods import PUBLISHED
+from frenemy.judge.metrics import METRICS
 from frenemy.judge.modes import kl_floor, stack
 from frenemy.judge.report import Report
-from frenemy.judging import (
-    HELD_OUT,
-    METRICS,
-    NAMES,
-    NOISE,
-    PUBLISHED,
-    SAMPLES,
-    Protocol,
-    Subject,
-    curves,
-    default_features,
-    judge,
-    noise_like,
-    protocol_name,
-    subject_of,
-)
+from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES
+from frenemy.judging import Protocol, Subject, curves, default_features, judge, subject_of
 from frenemy.model import Model
 from frenemy.supervised import train_classifier
 
@@ -181,6 +169,12 @@ def test_another_size_is_refused_with_the_remedy(digits):
         judge(target, digits)
 
 
+def test_grey_images_beside_colour_ones_are_refused_with_the_remedy(digits):
+    target = Subject("coloured", np.zeros((20, 3, 8, 8), np.uint8))
+    with pytest.raises(FrenemyError, match=r"in colour: bring both to one mode first$"):
+        judge(target, digits)
+
+
 def test_unknown_metrics_are_refused_with_the_nearest(digits):
     target = Subject("valid", np.asarray(digits.valid.images))
     with pytest.raises(FrenemyError, match="no metric 'recal': did you mean recall"):
@@ -266,12 +260,10 @@ def test_ais_needs_a_model(digits):
 
 
 def test_ais_of_a_model(run, digits, monkeypatch):
-    few = judging.ais.Protocol(images=3, chains=2, temperatures=20, simulated=2)
-    monkeypatch.setattr(judging.ais, "default_protocol", lambda device: few)
-    choose = functools.partial(
-        judging.ais.choose_variance, candidates=(0.1,), chains=2, temperatures=5
-    )
-    monkeypatch.setattr(judging.ais, "choose_variance", choose)
+    few = ais.Protocol(images=3, chains=2, temperatures=20, simulated=2)
+    monkeypatch.setattr(ais, "default_protocol", lambda device: few)
+    choose = functools.partial(ais.choose_variance, candidates=(0.1,), chains=2, temperatures=5)
+    monkeypatch.setattr(ais, "choose_variance", choose)
     subject = subject_of(Model.load(run.path), 10, seed=0)
     report = judge(subject, digits, Protocol(metrics=["ais"], features=["random"])).report
     (line,) = report.lines
@@ -289,28 +281,10 @@ def test_the_decoder_of_a_uniform_prior_takes_normal_z(run):
     assert torch.allclose(decoder(u), expected, atol=1e-6)
 
 
-def test_published_rows_stand_beside_images_of_their_shape():
-    images = np.random.default_rng(0).integers(0, 256, (30, 1, 28, 28), np.uint8)
-    part = Source(images, None, "like MNIST", "digest")
-    data = Dataset(part, part, part, "like MNIST")
+def test_published_figures_have_a_column_of_their_own(monkeypatch):
+    part = Source(np.random.default_rng(0).integers(0, 256, (30, 1, 28, 28), np.uint8))
+    data, target = Dataset(part, part, part, "like MNIST"), Subject("x", part.images)
     protocol = Protocol(metrics=["parzen"], features=["random"])
-    report = judge(Subject("x", images), data, protocol).report
-    assert report.subjects == [SAMPLES, HELD_OUT, NOISE, PUBLISHED]
-    results = report.lines[1].results
-    assert results[PUBLISHED] == Estimate(
-        225, 2, "adversarial nets on MNIST (Goodfellow et al. 2014)"
-    )
-    assert PUBLISHED not in report.lines[0].results  # which grid the paper's sigma came from
-
-
-def test_names_state_the_protocol():
-    assert protocol_name("fid", 50_000, "inception") == "fid50k_inception"
-    assert protocol_name("fid", 10_000, "classifier-mnist") == "fid10k_classifier-mnist"
-    assert set(METRICS) < set(NAMES)
-
-
-def test_noise_is_a_function_of_the_seed():
-    images = np.zeros((4, 3, 5, 5), np.uint8)
-    assert np.array_equal(noise_like(images, 1), noise_like(images, 1))
-    assert not np.array_equal(noise_like(images, 1), noise_like(images, 2))
-    assert noise_like(images, 1).shape == images.shape
+    assert judge(target, data, protocol).report.subjects == [SAMPLES, HELD_OUT, NOISE]
+    monkeypatch.setattr(likelihoods, "is_mnist_test", lambda images: True)
+    assert judge(target, data, protocol).report.subjects == [SAMPLES, HELD_OUT, NOISE, PUBLISHED]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from frenemy.judge.neighbours import Comparison
     from frenemy.judge.report import Better
     from frenemy.judge.report import Report as Verdict
-    from frenemy.lab.lesson import Played
+    from frenemy.lab.lesson import Played, Result
     from frenemy.training import Training
 
 console = Console(highlight=False)
@@ -272,6 +272,16 @@ def finding_text(finding: Finding) -> Text:
         (f"{finding.illness} since round {finding.since:,}", "bold yellow"),
         f": {finding.evidence}. Try: {finding.remedy}.",
     )
+
+
+def lesson_list(lessons: Iterable[Callable[..., Result]]) -> Table:
+    """Names and claims."""
+    from frenemy.lab.lesson import claim_of, name_of
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for lesson in lessons:
+        table.add_row(f"[bold]{name_of(lesson)}", escape(claim_of(lesson)))
+    return table
 
 
 def lesson_rows(played: Played) -> Group:

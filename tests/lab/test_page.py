@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from frenemy.drawing import BLUE, INK, Drawing
+from frenemy.errors import FrenemyError
 from frenemy.lab.lesson import Check, Film, Formula, Result, play
-from frenemy.lab.page import mathml, page, row, save_document, save_pictures
+from frenemy.lab.page import mathml, page, row, save, save_pictures
 
 from ..reading import Read
 
@@ -94,7 +95,7 @@ def test_the_film_moves_and_stands_still_for_those_who_want_no_motion(played):
 
 
 def test_the_document_names_pictures_that_are_there(played, tmp_path):
-    text = save_document([played], tmp_path / "lab.md")
+    text = save([played], tmp_path / "lab.md").read_text("utf-8")
     links = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert links == [
         "lab/lesson-of-two.png",
@@ -106,6 +107,12 @@ def test_the_document_names_pictures_that_are_there(played, tmp_path):
             picture.verify()
     assert "```math\n\\min_G \\frac{1}{2}\n```" in text
     assert "| \\|2 - 1\\| | 1.00 ± 0.25 | ≥ 2 |" in text
+
+
+def test_the_page_is_written_and_other_endings_are_refused(played, tmp_path):
+    assert save([played], tmp_path / "x.html").read_text("utf-8") == page([played])
+    with pytest.raises(FrenemyError, match=r"\.html or \.md"):
+        save([played], tmp_path / "x.pdf")
 
 
 def test_pictures_are_on_white_and_the_film_has_all_frames(played, tmp_path):

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from latex2mathml.converter import convert
 
+from frenemy.errors import FrenemyError
 from frenemy.judge.estimate import Estimate
 from frenemy.lab.lesson import Check, Played, Result
 from frenemy.pages import film, render
 from frenemy.pictures import save_film, save_picture
+from frenemy.run import write_atomically
 
 BAR = "\\|"  # what a bar is within a Markdown table
 SIGNS = {"=": "", "at least": "≥ ", "at most": "≤ "}
@@ -70,16 +72,21 @@ def mathml(latex: str) -> str:
     return convert(below, display="block")
 
 
-def save_document(lessons: Sequence[Played], path: Path) -> str:
-    """The lessons as Markdown; their pictures go into a folder with the name of `path`.
-
-    Args:
-        lessons: in order.
-        path: where the text will lie: from there the pictures are named.
+def save(lessons: Sequence[Played], path: Path) -> Path:
+    """Writes the lessons as .html, or as .md with their pictures in a folder of that name.
 
     Raises:
-        FrenemyError: a picture cannot be written.
+        FrenemyError: `path` ends otherwise, or something cannot be written.
     """
+    writers = {".html": lambda: page(lessons), ".md": lambda: _document(lessons, path)}
+    if path.suffix not in writers:
+        raise FrenemyError(f"{path}: lessons are written as .html or .md, or give a folder")
+    text = writers[path.suffix]()
+    return write_atomically(path, lambda part: part.write_text(text, "utf-8"))
+
+
+def _document(lessons: Sequence[Played], path: Path) -> str:
+    """The lessons as Markdown; writes their pictures."""
     folder = path.with_suffix("")
     parts = [
         "# The lab",

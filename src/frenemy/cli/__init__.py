@@ -1,0 +1,73 @@
+"""The command line. Every verb imports what it needs when it is used: torch takes two seconds."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+
+import tyro
+from tyro.conf import CascadeSubcommandArgs
+
+from frenemy.cli.functions import first_word
+from frenemy.cli.judging import compare, health, judge
+from frenemy.cli.listing import data, recipes
+from frenemy.cli.training import train, train_with_recipes
+from frenemy.cli.using import film, neighbours, sample, walk
+from frenemy.errors import FrenemyError
+from frenemy.names import known
+
+Verb = Callable[..., None]
+
+VERBS: dict[str, Verb] = {
+    "train": train,
+    "sample": sample,
+    "walk": walk,
+    "neighbours": neighbours,
+    "judge": judge,
+    "compare": compare,
+    "health": health,
+    "film": film,
+    "recipes": recipes,
+    "data": data,
+}
+
+COMPLETED: dict[str, Callable[[str | None], Verb]] = {"train": train_with_recipes}
+"""Verbs with functions as subcommands, which are imported only when it comes to that verb."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status: 0, 1 for an error, 128 + n for signal n."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            _verbs(arguments),
+            prog="frenemy",
+            description="Train, judge and use generative adversarial networks on your own images.",
+            args=arguments,
+            config=(CascadeSubcommandArgs,),
+        )
+    except FrenemyError as error:
+        print(f"frenemy: {error}", file=sys.stderr)
+        number: int | None = getattr(error, "signal", None)
+        return 1 if number is None else 128 + number
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever reads our output has seen enough
+        sys.stdout = None
+    return 0
+
+
+def _verbs(arguments: Sequence[str]) -> dict[str, Verb]:
+    """All verbs, that of these arguments complete.
+
+    Raises:
+        FrenemyError: there is no such verb, or it has no such function.
+    """
+    verb = arguments[0] if arguments else "--help"
+    if verb.startswith("-"):
+        return VERBS
+    known(verb, list(VERBS), "command")
+    complete = COMPLETED.get(verb)
+    return VERBS if complete is None else {**VERBS, verb: complete(first_word(arguments))}

@@ -1,0 +1,98 @@
+"""Functions as subcommands: a typed signature is a command line."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Annotated, Any, TypeVar, Union
+
+from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
+
+from frenemy.names import known
+
+Result = TypeVar("Result")
+
+
+def first_word(arguments: Sequence[str]) -> str | None:
+    """The first word behind the verb that is no option, nor may be an option's value; or None.
+
+    >>> first_word(["train", "--seed=1", "mnist"]), first_word(["train", "--data", "mnist"])
+    ('mnist', None)
+    """
+    for before, word in itertools.pairwise(arguments):
+        if not word.startswith("-") and (not before.startswith("-") or "=" in before):
+            return word
+    return None
+
+
+def choice_of(
+    functions: Mapping[str, Callable[..., Any]],
+    word: str | None,
+    kind: str,
+    *,
+    none: str,
+    later: Collection[str] = (),
+) -> Any:
+    """A type for a verb's parameter: one of the functions with its arguments, or None.
+
+    Each is a subcommand whose options are the function's arguments; what the verb gets is a
+    `functools.partial`, to be called with what comes later.
+
+    Args:
+        functions: by the words that choose them.
+        word: which was chosen, as `first_word` finds it: only that function becomes a subcommand,
+            so that the help and all errors speak of it alone. All do if nobody knows yet.
+        kind: what the functions are, for the message.
+        none: what no choice means, for the help.
+        later: arguments that are no options.
+
+    Raises:
+        FrenemyError: the word chooses none of them.
+    """
+    chosen = functions if word is None else [known(word, list(functions), kind)]
+
+    def nothing() -> None: ...
+
+    nothing.__doc__ = none  # tyro takes no other description of None
+    choices = {"none": nothing, **{name: without(functions[name], later) for name in chosen}}
+    subcommands = (Annotated[object, subcommand(k, constructor=f)] for k, f in choices.items())
+    union = Union[tuple(subcommands)]  # noqa: UP007 (made at run time)
+    return OmitSubcommandPrefixes[OmitArgPrefixes[union]]  # pyright: ignore (as above)
+
+
+def without(
+    function: Callable[..., Result], later: Collection[str]
+) -> Callable[..., functools.partial[Result]]:
+    """A function of the same arguments but for those in `later`, which fills in its own."""
+
+    def fill(**arguments: Any) -> functools.partial[Result]:
+        return functools.partial(function, **arguments)
+
+    parameters = inspect.signature(function, eval_str=True).parameters.values()
+    return _looking_like(function, [p for p in parameters if p.name not in later], fill)
+
+
+def retyped(verb: Callable[..., None], **types: Any) -> Callable[..., None]:
+    """The verb with other types of some of its parameters, such as only the run time knows."""
+
+    def same(*arguments: Any, **options: Any) -> None:
+        verb(*arguments, **options)
+
+    parameters = inspect.signature(verb, eval_str=True).parameters.values()
+    changed = [p.replace(annotation=types.get(p.name, p.annotation)) for p in parameters]
+    return _looking_like(verb, changed, same)
+
+
+def _looking_like(
+    function: Callable[..., Any],
+    parameters: Sequence[inspect.Parameter],
+    stand_in: Callable[..., Result],
+) -> Callable[..., Result]:
+    """The stand-in with the function's documentation, and these for its parameters."""
+    stand_in.__doc__ = function.__doc__
+    signature = inspect.Signature(parameters)
+    stand_in.__signature__ = signature  # pyright: ignore (inspect reads it, typing does not know it)
+    stand_in.__annotations__ = {p.name: p.annotation for p in parameters}
+    return stand_in

@@ -1,0 +1,47 @@
+"""The verbs that say what there is: recipes, and images."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from frenemy.cli.options import Fit
+
+
+def recipes() -> None:
+    """List the recipes: what each plays, what it reaches and in what paper."""
+    from rich.table import Table
+
+    from frenemy import recipes as all_recipes
+    from frenemy.display import console
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name in all_recipes.__all__:
+        table.add_row(f"[bold]{name}", inspect.getdoc(getattr(all_recipes, name)))
+    console.print(table)
+
+
+def data(
+    path: Annotated[Positional[Path | None], arg(metavar="PATH")] = None,
+    size: int | None = None,
+    fit: Fit = "crop",
+    out: Annotated[Path, arg(aliases=["-o"])] = Path("contact-sheet.png"),
+) -> None:
+    """Report what lies at a path: count, sizes, modes, duplicates, unreadable files; draw a sheet.
+
+    Args:
+        path: as --data of `train`; the embedded digits if none is given.
+        size: make every image size x size first.
+        fit: how: crop the centre, or stretch.
+        out: the contact sheet.
+    """
+    from frenemy.data import describe
+    from frenemy.display import console, report_table
+    from frenemy.pictures import enlarge, grid, save_picture
+
+    report = describe(path, size=size, fit=fit)
+    console.print(report_table(report))
+    print(save_picture(grid(enlarge(report.thumbnails)), out))

@@ -1,0 +1,107 @@
+"""The verb that trains."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tyro.conf import OmitArgPrefixes
+
+from frenemy.cli.functions import choice_of, retyped
+from frenemy.cli.options import DeviceName, Fit
+from frenemy.errors import FrenemyError
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """What to train on, where to, how long.
+
+    Attributes:
+        data: a folder of images, an IDX or CIFAR folder, a .npy, .npz or .mat file; the embedded
+            digits if none is given.
+        size: make every image size x size.
+        fit: how: crop the centre, or stretch.
+        out: the run's directory; runs/RECIPE, with a number if that is taken.
+        steps: stop after so many rounds.
+        epochs: stop after so many passes over the data, preparing stages included.
+        minutes: stop after so many minutes.
+        seed: of everything random.
+        device: where to compute; a resumed run goes on where it was begun.
+        tensorboard: also write TensorBoard events.
+        checkpoint_seconds: the least time between checkpoints.
+        keep_checkpoints: how many are kept, the newest; `judge --all-checkpoints` draws its curves
+            from them.
+        dry_run: print the game and stop.
+        resume: go on with this run to the end it was begun for.
+    """
+
+    data: Path | None = None
+    size: int | None = None
+    fit: Fit = "crop"
+    out: Path | None = None
+    steps: int | None = None
+    epochs: float | None = None
+    minutes: float | None = None
+    seed: int = 0
+    device: DeviceName = "auto"
+    tensorboard: bool = False
+    checkpoint_seconds: float = 60.0
+    keep_checkpoints: int = 2
+    dry_run: bool = False
+    resume: Path | None = None
+
+
+def train(options: OmitArgPrefixes[TrainOptions], recipe: Any = None) -> None:
+    """Play a recipe's game on images: frenemy train RECIPE --data PATH."""
+    from frenemy import training
+    from frenemy.data import open_dataset
+    from frenemy.display import TrainingDisplay, console, game_tables
+    from frenemy.model import set_up
+    from frenemy.pictures import load_picture, terminal
+
+    if options.resume is not None:
+        given = dataclasses.replace(options, resume=None, device="auto")
+        if recipe is not None or given != TrainOptions():
+            raise FrenemyError("--resume goes on with a run as it was begun: add only --device")
+        with TrainingDisplay() as display:
+            where = None if options.device == "auto" else options.device
+            run = training.resume(options.resume, device=where, watcher=display)
+    elif recipe is None:
+        raise FrenemyError("train what? give a recipe (see `frenemy recipes`) or --resume RUN")
+    else:
+        data = open_dataset(options.data, size=options.size, fit=options.fit)
+        print(data.description)
+        if options.dry_run:
+            for table in game_tables(set_up(recipe, data, options.seed)):
+                console.print(table)
+            return
+        with TrainingDisplay() as display:
+            run = training.train(
+                recipe,
+                data,
+                out=options.out,
+                steps=options.steps,
+                epochs=options.epochs,
+                minutes=options.minutes,
+                seed=options.seed,
+                device=options.device,
+                tensorboard=options.tensorboard,
+                checkpoint_seconds=options.checkpoint_seconds,
+                keep_checkpoints=options.keep_checkpoints,
+                watcher=display,
+            )
+    newest = run.samples()[-1]
+    if console.is_terminal:
+        console.print(terminal(load_picture(newest), width=min(console.width, 100)))
+    print(f"{run.path}: done; samples in {newest}")
+
+
+def train_with_recipes(word: str | None) -> Callable[..., None]:
+    """`train` with the recipe that the word names as a subcommand; with all of them if None."""
+    from frenemy import recipes
+
+    named = {name: getattr(recipes, name) for name in recipes.__all__}
+    recipe = choice_of(named, word, "recipe", none="(with --resume)", later=("data",))
+    return retyped(train, recipe=recipe)

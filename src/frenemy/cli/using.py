@@ -1,0 +1,123 @@
+"""The verbs that use a run: they draw, and film."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from frenemy.cli.options import DeviceName, Number, Out, RunPath
+from frenemy.errors import FrenemyError, at_least
+
+
+def sample(
+    run: RunPath, n: Number = 64, seed: int = 0, out: Out = None, device: DeviceName = "auto"
+) -> None:
+    """Draw samples into a picture, an .npz or a folder.
+
+    Args:
+        run: the run's directory.
+        n: how many.
+        seed: of the noise.
+        out: FILE.png, FILE.npz (`images`: uint8, (N, H, W[, 3])) or DIR/; RUN/sample.png.
+        device: where to compute.
+    """
+    from frenemy.model import Model
+    from frenemy.pictures import save_images
+
+    at_least(1, n=n)
+    at_least(0, seed=seed)
+    images = Model.load(run, device).sample(n, seed=seed)
+    print(save_images(images, out or run / "sample.png"))
+
+
+def walk(
+    run: RunPath,
+    points: int = 8,
+    steps: int = 12,
+    seed: int = 0,
+    out: Annotated[list[Path] | None, arg(aliases=["-o"])] = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Walk along straight lines between points of z, as in the paper's Figure 3.
+
+    Args:
+        run: the run's directory.
+        points: how many; the walk returns to the first.
+        steps: images from one point to the next.
+        seed: of the points.
+        out: pictures (strips, one line a row) and films (.gif, .webp, .mp4); RUN/walk.png and .gif.
+        device: where to compute.
+    """
+    from frenemy.model import Model
+    from frenemy.pictures import FILMS, enlarge, grid, save_film, save_picture
+
+    at_least(1, points=points, steps=steps)
+    at_least(0, seed=seed)
+    lines = Model.load(run, device).walk(points, steps, seed=seed)
+    frames = enlarge(lines.reshape(-1, *lines.shape[2:]))
+    for path in out or [run / "walk.png", run / "walk.gif"]:
+        if path.suffix.lower() in FILMS:
+            print(save_film(list(frames), path))
+        else:
+            print(save_picture(grid(frames, columns=steps), path))
+
+
+def neighbours(
+    run: RunPath,
+    data: Path | None = None,
+    n: Number = 1000,
+    seed: int = 0,
+    out: Out = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Show samples beside their nearest training images, as in the paper's Figure 2.
+
+    Each row is five samples and the training image nearest to the fifth. The table compares the
+    distances of samples to the training images with those of held-out test images.
+
+    Args:
+        run: the run's directory.
+        data: the training data, if not where the run found them.
+        n: samples, and test images, whose distances are compared.
+        seed: of the noise.
+        out: the picture; RUN/neighbours.png.
+        device: where to compute.
+    """
+    import numpy as np
+
+    from frenemy.display import console, distance_table
+    from frenemy.judge.neighbours import compare_with_training
+    from frenemy.model import Model
+    from frenemy.pictures import enlarge, grid, save_picture
+
+    at_least(1, n=n)
+    at_least(0, seed=seed)
+    model = Model.load(run, device)
+    parts = model.data(data)
+    fake = model.sample(max(n, 25), seed=seed)
+    train, test = model.as_seen(parts.train.images), model.as_seen(parts.test.images[:n])
+    found = compare_with_training(fake=fake, train=train, test=test)
+    rows = [[*fake[i : i + 5], train[found.index[i + 4]]] for i in range(0, 25, 5)]
+    picture = grid(enlarge(np.concatenate([np.stack(row) for row in rows])), columns=6)
+    console.print(distance_table(found))
+    print(save_picture(picture, out or run / "neighbours.png"))
+
+
+def film(run: RunPath, out: Out = None, fps: float = 8.0) -> None:
+    """Show how the fixed samples of a run grew.
+
+    Args:
+        run: the run's directory.
+        out: the film: .gif, .webp or .mp4; RUN/film.gif.
+        fps: frames a second.
+    """
+    from frenemy.pictures import load_picture, save_film
+    from frenemy.run import Run
+
+    at_least(0.1, fps=fps)
+    frames = [load_picture(path) for path in Run.open(run).samples()]
+    if not frames:
+        raise FrenemyError(f"{run} has no samples yet")
+    print(save_film(frames, out or run / "film.gif", fps=fps, hold=2.0))

@@ -1,0 +1,131 @@
+"""The likelihood of test images, by Parzen windows and by annealing, beside published figures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from frenemy.errors import FrenemyError
+from frenemy.judge import ais
+from frenemy.judge.estimate import Estimate
+from frenemy.judge.metrics import of_each, protocol_name
+from frenemy.judge.parzen import GRIDS, parzen_on_grids, unit_pixels
+from frenemy.judge.report import Line
+from frenemy.judge.sets import HELD_OUT, SAMPLES, Images, Sets
+
+PUBLISHED = "published"
+"""The column of figures that others measured on the same test images."""
+
+MNIST_TEST = "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161"
+"""sha256 of the pixels of MNIST's 10,000 test images; sets of the same shape and size abound."""
+
+
+def is_mnist_test(images: Images) -> bool:
+    """Whether these are MNIST's test images, pixel for pixel and in their order."""
+    if images.shape[1:] != (1, 28, 28):
+        return False
+    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest() == MNIST_TEST
+
+
+def published_parzen(test: Images) -> Estimate | None:
+    """What Table 1 of Goodfellow et al. (2014) gives for these test images, if it is their set.
+
+    The Toronto Face Database may not be passed on, and so is known by its shape alone.
+    """
+    if is_mnist_test(test):
+        return Estimate(225, 2, "adversarial nets on MNIST (Goodfellow et al. 2014)")
+    if test.shape[1:] == (1, 48, 48):
+        note = "adversarial nets on TFD (Goodfellow et al. 2014), if these images are from TFD"
+        return Estimate(2057, 26, note)
+    return None
+
+
+def parzen_lines(sets: Sets, warnings: list[str], say: Callable[[str], None]) -> list[Line]:
+    """The likelihood of test images by the samples, on either grid of widths.
+
+    Training images stand in for held-out ones, whose own likelihood would be infinite.
+
+    Args:
+        sets: the first 10,000 test and 1,000 validation images are used.
+        warnings: are added to where a subject cannot be judged.
+        say: is told what is being measured.
+    """
+    real, valid = unit_pixels(sets.test[:10_000]), unit_pixels(sets.valid[:1000])
+    stand_in = {HELD_OUT: sets.reference} if HELD_OUT in sets.subjects else {}
+    likelihoods = of_each(
+        "parzen",
+        {**sets.subjects, **stand_in},
+        lambda fake: parzen_on_grids(real=real, valid=valid, fake=unit_pixels(fake), grids=GRIDS),
+        warnings,
+        say,
+    )
+    results: dict[str, dict[str, Estimate]] = {grid: {} for grid in GRIDS}
+    for subject, on_grids in likelihoods.items():
+        whose = "training images as samples; " if subject in stand_in else ""
+        for grid, found in on_grids.items():
+            note = f"{whose}nats, sigma {found.sigma:.3f}"
+            results[grid][subject] = Estimate(found.value, found.error, note)
+    if published := published_parzen(sets.test):
+        results["authors"][PUBLISHED] = published
+    count = len(sets.subjects[SAMPLES])
+    return [
+        Line(protocol_name("parzen", count, f"{grid}-grid"), "higher", found)
+        for grid, found in results.items()
+    ]
+
+
+def ais_lines(
+    decoder: tuple[ais.Decoder, int],
+    sets: Sets,
+    warnings: list[str],
+    say: Callable[[str], None],
+    *,
+    seed: int,
+    device: torch.device,
+) -> list[Line]:
+    """The likelihood of test images under a model with Gaussian noise, and the published ones.
+
+    Args:
+        decoder: standard normal z -> pixels in [0, 1], and the size of z.
+        sets: of whose test images the likelihood is.
+        warnings: are added to if it cannot be measured.
+        say: is told how far it is.
+        seed: of chains and simulated images.
+        device: where to compute.
+    """
+    decode, size_of_z = decoder
+    protocol = ais.default_protocol(device)
+    valid, test = (
+        ais.dequantised(images, seed=seed).flatten(1).to(device)
+        for images in (sets.valid[:20], sets.test[: protocol.images])
+    )
+    try:
+        variance = ais.choose_variance(
+            decode,
+            valid=valid,
+            size_of_z=size_of_z,
+            seed=seed,
+            progress=lambda share: say(f"ais: choosing the variance, {share:.0%}"),
+        )
+        found = ais.ais(
+            decode,
+            real=test,
+            size_of_z=size_of_z,
+            variance=variance,
+            protocol=protocol,
+            seed=seed,
+            progress=lambda share: say(f"{protocol.name}, {share:.0%}"),
+        )
+    except FrenemyError as error:
+        warnings.append(f"ais: {error}")
+        return []
+    lines = [Line(protocol.name, "higher", {SAMPLES: found.log_p})]
+    if is_mnist_test(sets.test):
+        lines += [
+            Line(f"{ais.FULL.name} {name}", "higher", {PUBLISHED: row.log_p})
+            for name, row in ais.PUBLISHED.items()
+        ]
+    return lines

@@ -1,0 +1,20 @@
+"""The verbs that say what there is."""
+
+from PIL import Image
+
+from frenemy import recipes
+from frenemy.cli import main
+
+
+def test_data_reports_and_draws_a_sheet(tmp_path, capsys):
+    assert main(["data", "-o", str(tmp_path / "sheet.png")]) == 0
+    printed = capsys.readouterr().out
+    assert "1,797" in printed and "8x8: 1,797" in printed
+    assert Image.open(tmp_path / "sheet.png").width > 500
+
+
+def test_recipes_are_listed(capsys):
+    assert main(["recipes"]) == 0
+    printed = capsys.readouterr().out
+    assert "mnist2014" in printed and "225 ± 2" in printed
+    assert len(printed.splitlines()) == len(recipes.__all__)  # one line each, in 80 columns

@@ -1,0 +1,60 @@
+"""The command line as a whole: its help, its verbs, and what every verb refuses."""
+
+import subprocess
+import sys
+
+import pytest
+
+from frenemy.cli import main
+
+from .command_line import errors
+
+
+def test_help_needs_no_torch():
+    code = (
+        "import sys; from frenemy.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "neighbours" in done.stdout
+
+
+class TestBadInput:
+    def test_unknown_names_get_the_nearest(self, capsys):
+        assert "did you mean mnist or mnist2014?" in errors(capsys, "train", "mnsit")
+        assert "did you mean mnist" in errors(capsys, "train", "--data", "faces", "mnsit")
+        assert "did you mean train?" in errors(capsys, "trian")
+
+    def test_unknown_argument_gets_the_nearest(self, capsys):
+        with pytest.raises(SystemExit):
+            main(["train", "digits2014", "--objektive", "minimax"])
+        assert "--objective" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("verb", ["sample", "walk", "neighbours", "health", "film"])
+    def test_no_run(self, capsys, tmp_path, verb):
+        assert "holds no run" in errors(capsys, verb, tmp_path)
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("sample", "RUN", "-n", 0),
+            ("sample", "RUN", "--seed", -1),
+            ("walk", "RUN", "--points", 0),
+            ("judge", "RUN", "--samples", 0),
+            ("film", "RUN", "--fps", 0),
+            ("train", "digits2014", "--steps", 0),
+            ("train", "digits2014", "--seed", -1),
+            ("train", "digits2014", "--minibatch", 0),
+            ("train", "digits2014", "--k", 0),
+            ("train", "digits2014", "--k", 2, "--simultaneous"),
+            ("data", "--size", 0),
+        ],
+    )
+    def test_numbers_out_of_range(self, capsys, run, arguments, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        line = errors(capsys, *(run if a == "RUN" else a for a in arguments))
+        assert str(arguments[-1]) in line or "--simultaneous" in line
+        assert not list(tmp_path.iterdir())

@@ -1,0 +1,65 @@
+"""The verbs that draw and film."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from frenemy.cli import main
+from frenemy.run import Run
+
+from .command_line import errors
+
+
+def test_samples_as_picture_arrays_and_folder(run, tmp_path):
+    for out in ("s.png", "s.npz", "folder"):
+        arguments = ["sample", str(run), "-n", "5", "--seed", "3", "-o", str(tmp_path / out)]
+        assert main(arguments) == 0
+    with np.load(tmp_path / "s.npz", allow_pickle=False) as file:
+        images = file["images"]
+    assert images.shape == (5, 8, 8) and images.dtype == np.uint8
+    for i, image in enumerate(images):
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "folder" / f"{i:06d}.png")), image)
+    # five 8x8 images, enlarged to 64, three a row with gaps of two
+    assert Image.open(tmp_path / "s.png").size == (3 * 66 - 2, 2 * 66 - 2)
+
+
+def test_samples_are_a_function_of_the_seed(run, tmp_path):
+    def draw(n, seed):
+        main(["sample", str(run), "-n", str(n), "--seed", str(seed), "-o", str(tmp_path / "s.npz")])
+        with np.load(tmp_path / "s.npz", allow_pickle=False) as file:
+            return file["images"]
+
+    first = draw(700, 0)
+    assert np.array_equal(draw(9, 0), first[:9])
+    assert not np.array_equal(draw(9, 1), first[:9])
+
+
+def test_walk_draws_lines_and_film(run, tmp_path):
+    strip, film = tmp_path / "walk.png", tmp_path / "walk.webp"
+    arguments = ["walk", str(run), "--points", "3", "--steps", "4", "-o", str(strip), str(film)]
+    assert main(arguments) == 0
+    assert Image.open(strip).size == (4 * 66 - 2, 3 * 66 - 2)
+    assert Image.open(film).n_frames == 12
+
+
+def test_neighbours_and_film_write_beside_the_run(run, capsys):
+    for verb in ("neighbours", "film"):
+        assert main([verb, str(run)]) == 0
+    assert "held-out test images" in capsys.readouterr().out
+    assert Image.open(run / "neighbours.png").size == (6 * 66 - 2, 5 * 66 - 2)
+    # frames that show the same are one, so compare how long they take: 8 a second, the last holds 2
+    film = Image.open(run / "film.gif")
+    lengths = []
+    for frame in range(film.n_frames):
+        film.seek(frame)
+        lengths.append(film.info["duration"])
+    samples = len(Run.open(run).samples())
+    assert sum(lengths) == pytest.approx(
+        125 * (samples - 1) + 2000, abs=10 * samples
+    )  # GIF: 1/100 s
+
+
+class TestBadInput:
+    def test_unknown_endings(self, capsys, run, tmp_path):
+        assert "unknown picture format" in errors(capsys, "sample", run, "-o", tmp_path / "s.xyz")
+        assert "unknown film format" in errors(capsys, "film", run, "-o", tmp_path / "s.png")

@@ -1,0 +1,89 @@
+import hashlib
+
+import numpy as np
+import torch
+
+from frenemy.data import open_dataset
+from frenemy.judge import ais, likelihoods
+from frenemy.judge.estimate import Estimate
+from frenemy.judge.likelihoods import (
+    PUBLISHED,
+    ais_lines,
+    is_mnist_test,
+    parzen_lines,
+    published_parzen,
+)
+from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Sets, noise_like
+
+ON_MNIST = Estimate(225, 2, "adversarial nets on MNIST (Goodfellow et al. 2014)")
+
+
+def noise(side=28, channels=1, count=30):
+    return noise_like(np.zeros((count, channels, side, side), np.uint8), 0)
+
+
+def as_if_mnist(monkeypatch, images):
+    digest = hashlib.sha256(images.tobytes()).hexdigest()
+    monkeypatch.setattr(likelihoods, "MNIST_TEST", digest)
+
+
+def sets_of(images):
+    subjects = {SAMPLES: images, HELD_OUT: images, NOISE: noise_like(images, 1)}
+    return Sets(subjects, images, images, images, images)
+
+
+def ignore(_):
+    pass
+
+
+def test_published_figures_stand_beside_their_own_set_only(monkeypatch):
+    images = noise()
+    assert published_parzen(images) is None  # though of MNIST's shape, as many sets are
+    as_if_mnist(monkeypatch, images)
+    assert published_parzen(images) == ON_MNIST
+    assert published_parzen(images[::-1]) is None
+    assert published_parzen(noise(side=32, channels=3)) is None
+
+
+def test_what_is_known_by_its_shape_alone_is_said_to_be():
+    found = published_parzen(noise(side=48))
+    assert found is not None and (found.value, found.error) == (2057, 26)
+    assert "if these images are from TFD" in found.note
+
+
+def test_mnist_is_known(real_data):
+    mnist = open_dataset(real_data / "mnist")
+    assert is_mnist_test(mnist.test.images)
+    assert not is_mnist_test(mnist.valid.images)
+    resized = open_dataset(real_data / "mnist", size=28)
+    assert is_mnist_test(resized.test.images)  # nothing was to be done
+
+
+def test_published_rows_stand_on_the_authors_grid(monkeypatch):
+    images = noise()
+    as_if_mnist(monkeypatch, images)
+    default, authors = parzen_lines(sets_of(images), [], ignore)
+    assert (default.metric, authors.metric) == ("parzen30_default-grid", "parzen30_authors-grid")
+    assert set(authors.results) == {SAMPLES, HELD_OUT, NOISE, PUBLISHED}
+    assert authors.results[PUBLISHED] == ON_MNIST
+    assert PUBLISHED not in default.results  # which grid the paper's sigma came from
+
+
+def test_annealed_likelihoods_have_published_rows_for_mnist_alone(monkeypatch):
+    few = ais.Protocol(images=3, chains=2, temperatures=5, simulated=2)
+    monkeypatch.setattr(ais, "default_protocol", lambda device: few)
+    monkeypatch.setattr(ais, "choose_variance", lambda *_, **__: 0.1)
+    images = noise()
+    weights = torch.randn(2, 784, generator=torch.Generator().manual_seed(0))
+
+    def measured():
+        decoder = (lambda z: torch.sigmoid(z @ weights), 2)
+        device = torch.device("cpu")
+        return ais_lines(decoder, sets_of(images), [], ignore, seed=0, device=device)
+
+    (line,) = measured()
+    assert line.metric == few.name and set(line.results) == {SAMPLES}
+    as_if_mnist(monkeypatch, images)
+    _, *published = measured()
+    assert len(published) == len(ais.PUBLISHED)
+    assert all(set(line.results) == {PUBLISHED} for line in published)

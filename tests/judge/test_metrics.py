@@ -1,0 +1,50 @@
+import numpy as np
+import torch
+
+from frenemy.errors import FrenemyError
+from frenemy.judge.estimate import Estimate
+from frenemy.judge.features import pixels
+from frenemy.judge.metrics import METRICS, NAMES, SLOW, of_each, on_features, protocol_name
+from frenemy.judge.sets import HELD_OUT, SAMPLES, Sets, noise_like
+from frenemy.judge.views import views_of
+
+
+def test_names_state_the_protocol():
+    assert protocol_name("fid", 50_000, "inception") == "fid50k_inception"
+    assert protocol_name("fid", 10_000, "classifier-mnist") == "fid10k_classifier-mnist"
+    assert set(METRICS) < set(NAMES) > set(SLOW)
+
+
+def test_who_cannot_be_judged_is_left_out_with_the_reason():
+    def double(x: int) -> int:
+        if x == 0:
+            raise FrenemyError("nothing there")
+        return 2 * x
+
+    warnings, said = [], []
+    found = of_each("twice", {"a": 3, "b": 0, "c": 4}, double, warnings, said.append)
+    assert found == {"a": 6, "c": 8}
+    assert warnings == ["twice of b: nothing there"]
+    assert said == ["twice of a", "twice of b", "twice of c"]
+
+
+def lines(metrics, *, asked):
+    images = noise_like(np.zeros((40, 1, 4, 4), np.uint8), 0)
+    real, valid = images[:20], images[20:]
+    sets = Sets({SAMPLES: valid, HELD_OUT: valid[:9]}, real, real, valid, valid)
+    views = views_of(sets, pixels(), seed=0, device=torch.device("cpu"))
+    warnings, said = [], []
+    return on_features(metrics, views, warnings, said.append, asked=asked), warnings, said
+
+
+def test_a_line_for_each_metric_on_features():
+    (fid,), warnings, said = lines(["fid", "parzen"], asked=True)
+    assert (fid.metric, fid.better, warnings) == ("fid20_pixels", "lower", [])
+    assert fid.results[HELD_OUT].note.startswith("of 9 images")
+    assert isinstance(fid.results[SAMPLES], Estimate)
+    assert said[0] == "fid of samples, features pixels"
+
+
+def test_classes_that_nobody_knows_are_missed_only_if_asked_for():
+    assert lines(["is"], asked=False)[:2] == ([], [])
+    assert lines(["is"], asked=True)[:2] == ([], ["is: the features 'pixels' know no classes"])
