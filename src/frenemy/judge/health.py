@@ -92,10 +92,10 @@ def diagnose(ticks: Sequence[Tick], before: Sequence[Finding] | None = None) -> 
     - *non-convergence*: the same z's sample moves from tick to tick by more than the real images'
       mean distance, or more than half of it while coverage is below .5; and by more than .6 of what
       it moved five ticks before;
-    - *mode collapse*: samples are nearer to each other than .5 of what real images are, or one in
-      four repeats another, or more than half of them are good (precision) and less than .4 of the
-      real images have one near (coverage, no more than 1.1 of what it was five ticks before),
-      while they move by less than .5.
+    - *mode collapse*: one sample in four repeats another; or less than .4 of the real images have
+      one near (coverage), and samples are nearer to each other than .5 of what real images are, or
+      more than half of them are good (precision), coverage is no more than 1.1 of what it was five
+      ticks before, and they move by less than .5.
 
     The illnesses are those of Goodfellow (2016), NIPS 2016 Tutorial: Generative Adversarial
     Networks, sections 3.2 and 5.1. The thresholds were chosen on one half of the games of
@@ -138,7 +138,8 @@ def _illness(ticks: Sequence[Tick], end: int) -> Illness | None:
     restless = motion > SETTLING * before.get("motion", 0.0)
     if restless and (motion > RESTLESS or (motion > UNSETTLED and coverage < COVERED)):
         return "non-convergence"
-    if diversity < NARROW or now.get("repeats", 0.0) > REPEATS:
+    narrow = diversity < NARROW and coverage < UNCOVERED
+    if narrow or now.get("repeats", 0.0) > REPEATS:
         return "mode collapse"
     stuck = coverage < UNCOVERED and coverage < RISING * before.get("coverage", 1.0)
     if motion < UNSETTLED and now.get("precision", 0.0) > PRECISE and stuck:
