@@ -9,9 +9,10 @@ from torch import nn
 from torch.autograd import gradcheck
 from torch.func import functional_call
 
-from frenemy.game import Round
+from frenemy.game import Game, Player, Prior, Round, Turn, simultaneous
 from frenemy.nets.mlp import Logit, Maxout
-from frenemy.penalties import r1, r2, wgan_gp
+from frenemy.objectives import minimax_d, nonsaturating_g
+from frenemy.penalties import consensus, r1, r2, wgan_gp
 
 SHAPE = (2, 3, 2)
 
@@ -163,3 +164,58 @@ def test_a_joint_pass_gives_the_same_penalty(penalty):
         torch.manual_seed(1)  # the same points for wgan_gp
         values.append(penalty(round_of(D, x, z, joint)))
     torch.testing.assert_close(*values, rtol=1e-13, atol=1e-15)  # sums in another order
+
+
+# Consensus optimisation
+
+
+def consensus_game(turns):
+    torch.manual_seed(1)
+    G = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 12), nn.Unflatten(1, SHAPE))
+    players = {
+        name: Player(net, torch.optim.SGD(net.parameters(), lr=0.1))
+        for name, net in (("D", smooth()), ("G", G))
+    }
+    return Game(players, turns, Prior("gaussian", 3), 5)
+
+
+def gradients_of(game):
+    """Each player's gradient in round 0, flat."""
+    seen = {}
+
+    def observe(r, turn, gradients):
+        seen.update({k: torch.cat([g.flatten() for g in v]) for k, v in gradients.items()})
+        return {}
+
+    x = torch.randn(5, *SHAPE, generator=torch.Generator().manual_seed(2))
+    game.play(lambda stream, i: (x, None), seed=0, step=0, observe=observe)
+    return seen
+
+
+def test_consensus_adds_the_gradient_of_the_squared_field():
+    D, G = {minimax_d: 1.0}, {nonsaturating_g: 1.0}
+    term, h = consensus(minimax_d, nonsaturating_g), 1e-5
+    plain = gradients_of(consensus_game(simultaneous(D, G)))
+    added = gradients_of(consensus_game(simultaneous(D | {term: 0.7}, G | {term: 0.7})))
+    for name in ("D", "G"):
+        exact, some = [], slice(None, None, 9)
+        for i in range(len(plain[name]))[some]:
+            halves = []
+            for side in (h, -h):
+                game = consensus_game(simultaneous(D, G))
+                flat = nn.utils.parameters_to_vector(game.nets[name].parameters()).detach()
+                flat[i] += side
+                nn.utils.vector_to_parameters(flat, game.nets[name].parameters())
+                v = gradients_of(game)
+                halves.append(sum(g.square().sum() for g in v.values()) / 2)
+            exact.append((halves[0] - halves[1]) / (2 * h))
+        # central differences: h^2 = 1e-10 of third derivatives, roundings of 1e-16 / h
+        torch.testing.assert_close(
+            (added[name] - plain[name])[some], 0.7 * torch.stack(exact), rtol=1e-6, atol=1e-8
+        )
+
+
+def test_consensus_fails_in_a_turn_without_G():
+    game = consensus_game([Turn({"D": {consensus(minimax_d, nonsaturating_g): 1.0}})])
+    with pytest.raises(RuntimeError, match="not have been used in the graph"):
+        gradients_of(game)

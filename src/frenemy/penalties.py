@@ -1,4 +1,4 @@
-"""Penalties on D's gradient with respect to its input, as terms `Round -> (B,)`."""
+"""Penalties on gradients, at images or at weights, as terms `Round -> (B,)`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from frenemy.game import Round
+    from frenemy.game import Round, Term
 
 
 def r1(r: Round) -> Tensor:
@@ -33,6 +33,34 @@ def wgan_gp(r: Round) -> Tensor:
     x_hat = torch.lerp(r.Gz.detach(), r.x.detach(), epsilon).requires_grad_()
     norm = _squared_norm(_gradient(r.D(x_hat), x_hat)).add(1e-12).sqrt()  # sqrt'(0) is infinite
     return (norm - 1).square()
+
+
+def consensus(D: Term, G: Term) -> Term:
+    """|v|^2 / 2, where v holds each player's gradient of its own loss: consensus optimisation.
+
+    Mescheder et al. (2017), The Numerics of GANs, without their gamma, which is the term's weight.
+    It belongs into the losses of both players, in a turn that they share.
+
+    Args:
+        D: what D minimises.
+        G: what G minimises.
+
+    Returns:
+        A term, the same for each example of the minibatch. In a turn without G it fails: G's
+        gradient is not to be had there.
+    """
+
+    def consensus(r: Round) -> Tensor:
+        v = [
+            g
+            for name, term in (("D", D), ("G", G))
+            for g in torch.autograd.grad(
+                term(r).mean(), list(r.nets[name].parameters()), create_graph=True
+            )
+        ]
+        return torch.stack([g.square().sum() for g in v]).sum().expand(len(r.z)) / 2
+
+    return consensus
 
 
 def _gradient(logits: Tensor, x: Tensor) -> Tensor:

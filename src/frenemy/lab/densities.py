@@ -59,6 +59,17 @@ def normal(mean: float = 0.0, sd: float = 1.0) -> Mixture:
     return mixture((1.0, mean, sd))
 
 
+def blobs(sd: float, *means: tuple[float, ...]) -> Mixture:
+    """Gaussians of equal weight and sd, at means in d dimensions.
+
+    >>> blobs(0.5, (-1.0, 0.0), (1.0, 0.0)).means.shape
+    torch.Size([2, 2])
+    """
+    n = len(means)
+    ones = torch.ones(n, dtype=torch.float64)
+    return Mixture(ones / n, torch.tensor(means, dtype=torch.float64), sd * ones)
+
+
 def line(low: float, high: float, count: int = 2001) -> Tensor:
     """Evenly spaced points, float64 (count, 1)."""
     return torch.linspace(low, high, count, dtype=torch.float64)[:, None]
