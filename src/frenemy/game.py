@@ -306,7 +306,7 @@ class Game:
             if step % turn.every:
                 continue
             for j in range(turn.steps):
-                torch.manual_seed(mix(seed, step, t, j))
+                _seed(mix(seed, step, t, j), self.device)
                 i = step // turn.every * turn.steps + j
                 r = Round(
                     self.nets,
@@ -337,6 +337,17 @@ class Game:
         for name, gradient in gradients.items():
             self.players[name].move(gradient, step)
         return record | r.beliefs()
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """Seeds the processor's global generator and that of the device.
+
+    `torch.manual_seed` would seed every kind of device, and where one is not in use yet, it keeps
+    a note of each call, with its stack, for ever.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        getattr(torch, device.type).manual_seed(seed)
 
 
 def weight_at(step: int, weight: Weight) -> float:
