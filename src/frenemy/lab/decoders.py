@@ -1,0 +1,153 @@
+"""One decoder, from z in the plane to digits, trained in three games and drawn."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from frenemy.data import Source
+from frenemy.drawing import Drawing
+from frenemy.game import Game, Player, Prior, Turn
+from frenemy.lab import codes
+from frenemy.nets.layers import FromUnit, ToUnit
+from frenemy.nets.mlp import critic, perceptron
+from frenemy.objectives import pairing_d, pairing_g
+from frenemy.penalties import r1, r2
+from frenemy.rivals.autoencoders import Autoencoder, squared_error
+from frenemy.rivals.vae import VAE, negative_elbo
+
+PRIOR = Prior("gaussian", 2)  # two numbers, so that they can be drawn
+MINIBATCH = 100
+LAZY = 4  # rounds from one penalty to the next
+SLOPE = 0.2  # below 0, of the rectifiers of encoders and D: they train more surely than without
+
+
+class Decoders(NamedTuple):
+    """The decoder as each game left it, with the encoder where there is one."""
+
+    autoencoder: Autoencoder
+    vae: VAE
+    gan: nn.Module
+
+
+def images(pixels: NDArray[np.uint8]) -> Tensor:
+    """uint8 (N, C, H, W) as a game sees them, in [-1, 1]."""
+    return torch.from_numpy(pixels.copy()).float().div_(127.5).sub_(1)
+
+
+def train(
+    source: Source, *, seed: int, rounds: int, width: int, rate: float, gamma: float
+) -> Decoders:
+    """Plays the three games: squared error, negative ELBO, and pairing with R1 and R2.
+
+    All begin with the same weights of the decoder: two hidden layers of `width` rectifiers, as the
+    encoders have. D's layers are twice as wide. The rate falls to 0 over the last half of the
+    rounds.
+
+    Args:
+        source: images to train on.
+        seed: of the minibatches and of z; the first weights are the global generator's.
+        rounds: of each game.
+        width: of hidden layers.
+        rate: of Adam, at first.
+        gamma: weight of R1 and R2, which are played every fourth round with four times that.
+    """
+    pixels = source.images[0].size
+    layers = (*perceptron(2, width, width, pixels), nn.Sigmoid(), FromUnit(source.shape))
+    G = nn.Sequential(*layers)
+    D = nn.Sequential(ToUnit(), *critic(pixels, 2 * width, 2 * width, slope=SLOPE))
+    E, q = (
+        nn.Sequential(ToUnit(), *perceptron(pixels, width, width, n, slope=SLOPE)) for n in (2, 4)
+    )
+    autoencoder, vae = Autoencoder(E, copy.deepcopy(G)), VAE(q, copy.deepcopy(G))
+
+    def falling(t: int) -> dict[str, float]:
+        return {"lr": rate * min(1.0, 2 * (1 - t / rounds))}
+
+    def player(net: nn.Module, momentum: float, averaging: float | None = None) -> Player:
+        adam = torch.optim.Adam(net.parameters(), lr=rate, betas=(momentum, 0.99), fused=True)
+        return Player(net, adam, schedule=falling, averaging=averaging)
+
+    def minibatch(stream: int, i: int) -> tuple[Tensor, None]:
+        return images(source.batch((seed, stream), i, MINIBATCH)[0]), None
+
+    adversary = player(G, 0.0, averaging=0.99)
+    pairing = [
+        Turn({"D": {pairing_d: 1.0}}, joint=True),
+        Turn({"D": {r1: LAZY * gamma, r2: LAZY * gamma}}, every=LAZY),
+        Turn({"G": {pairing_g: 1.0}}),
+    ]
+    for players, turns in (
+        ({"G": player(autoencoder, 0.9)}, [Turn({"G": {squared_error: 1.0}})]),
+        ({"G": player(vae, 0.9)}, [Turn({"G": {negative_elbo: 1.0}})]),
+        ({"D": player(D, 0.0), "G": adversary}, pairing),
+    ):
+        game = Game(players, turns, PRIOR, MINIBATCH)
+        for step in range(rounds):
+            game.play(minibatch, seed=seed, step=step)
+    return Decoders(autoencoder, vae, adversary.best)
+
+
+def drawings(
+    nets: Decoders, *, x: Tensor, digits: Sequence[int], samples: Sequence[Tensor]
+) -> list[Drawing]:
+    """Samples, reconstructions, codes, and what the decoders make of a lattice in the plane.
+
+    Args:
+        nets: trained.
+        x: images that they have not seen, (N, C, H, W).
+        digits: of these, (N,).
+        samples: of each decoder, for the same z, 49 or more.
+    """
+    shown = zip(("held-out images", "autoencoder", "VAE", "GAN"), (x, *samples), strict=True)
+    first = x[[list(digits).index(digit) for digit in range(10)]]
+    again = {
+        name: net.reconstruct(first) for name, net in (("autoencoder", nets[0]), ("VAE", nets[1]))
+    }
+    z = {"autoencoder": nets.autoencoder.encode(x), "VAE": nets.vae.encode(x)}
+    shares = torch.linspace(0.04, 0.96, 10)
+    lattice = codes.plane(*[torch.special.ndtri(shares)] * 2)
+    own = codes.plane(*(z["autoencoder"][:, i].quantile(shares) for i in (0, 1)))
+    reach = {name: points.norm(dim=1).median().item() for name, points in z.items()}
+    decoded = {
+        "autoencoder": nets.autoencoder(lattice),
+        "… at its codes' quantiles": nets.autoencoder(own),
+        "VAE": nets.vae(lattice),
+        "GAN": nets.gan(lattice),
+    }
+    return [
+        Drawing(
+            functools.partial(codes.gallery, panels={name: v[:49] for name, v in shown}),
+            "Squares of 49 digits: held-out images, and samples of the three decoders.",
+            "G(z) of the three decoders for the same z from the prior, beside held-out images.",
+            (6, 6.6),
+        ),
+        Drawing(
+            functools.partial(codes.rows, images={"x": first, **again}),
+            "A held-out digit of each class, and what the autoencoder and the VAE make of it.",
+            "Reconstructions of held-out images. The GAN has no encoder to make them with.",
+            (6, 1.9),
+        ),
+        Drawing(
+            functools.partial(codes.maps, points=z, digits=digits),
+            "Codes of held-out digits in the plane. Half of the autoencoder's are farther from 0 "
+            f"than {reach['autoencoder']:.1f}, half of the VAE's than {reach['VAE']:.1f}.",
+            "Held-out digits at their codes (for the VAE, the mean of q). Within the dashed circle "
+            "lies 95 % of the prior.",
+            (8, 4.2),
+        ),
+        Drawing(
+            functools.partial(codes.gallery, panels=decoded),
+            "Squares of 100 digits: the decoders' images of a lattice in the plane.",
+            "G(z) where each coordinate of z takes the prior's quantiles from .04 to .96; for the "
+            "autoencoder also those of its own codes.",
+            (6, 6.6),
+        ),
+    ]
