@@ -1,0 +1,97 @@
+"""D with many steps and with few, with many points and with few: dumb loops, and the lesson."""
+
+import math
+
+import pytest
+import torch
+
+from frenemy.errors import FrenemyError
+from frenemy.lab import few_points
+from frenemy.lab.k_steps import KS, SIZES, k_steps
+
+
+@pytest.fixture(scope="module")
+def result():
+    return k_steps(steps=60, fits=30)
+
+
+@pytest.fixture(scope="module")
+def plane():
+    return few_points.plane()
+
+
+@pytest.fixture(scope="module")
+def fit(plane):
+    return few_points.fit(plane, 20, steps=100, seed=1)
+
+
+def measured(result, start):
+    return [check.measured for check in result.checks if check.what.startswith(start)]
+
+
+def test_v_on_the_points_of_d_is_that_of_a_dumb_loop(plane, fit):
+    with torch.no_grad():
+        own = [math.log(torch.sigmoid(fit.D(x[None].float())).item()) for x in fit.points]
+        on_grid = torch.sigmoid(fit.D(plane.x.float()).double())
+    fake = ((1 - on_grid).log() * plane.generated).nansum().item() * plane.cell
+    real = (on_grid.log() * plane.data).nansum().item() * plane.cell
+    assert fit.trained == pytest.approx(sum(own) / 20 + fake, abs=1e-5)  # D is float32
+    assert fit.fresh == pytest.approx(real + fake, abs=1e-5)
+
+
+def test_gap_is_the_excess_over_d_star_on_the_points_and_the_lack_of_it_elsewhere(plane, fit):
+    best = [
+        (plane.p_data.pdf(x[None]) / (plane.p_data.pdf(x[None]) + plane.p_g.pdf(x[None]))).item()
+        for x in fit.points
+    ]
+    fake = plane.value(plane.best) - (
+        (plane.data * torch.nn.functional.logsigmoid(plane.best)).sum().item() * plane.cell
+    )
+    excess = fit.trained - (sum(math.log(b) for b in best) / 20 + fake)
+    lack = plane.value(plane.best) - fit.fresh
+    assert fit.gap == pytest.approx(excess + lack, abs=1e-9)
+    assert fit.gap > 0.1
+
+
+def test_a_d_with_many_points_has_a_smaller_gap(plane, fit):
+    assert few_points.fit(plane, 10_000, steps=100, seed=1).gap < fit.gap / 5
+
+
+def test_points_are_a_function_of_seed_and_number(plane, fit):
+    again = few_points.fit(plane, 20, steps=1, seed=1)
+    other = few_points.fit(plane, 20, steps=1, seed=2)
+    assert torch.equal(again.points, fit.points)
+    assert not torch.equal(other.points, fit.points)
+
+
+def test_lesson_tells_the_order_of_k_in_few_rounds_too(result):
+    first, last = measured(result, "mean |D - D*|: k = 2")[0], measured(result, "mean")[2]
+    assert last < first  # k = 20 against k = 2
+    assert len(measured(result, "mean |D - D*|")) == len(KS)
+    assert len(measured(result, "gap")) == len(SIZES) - 1
+
+
+def test_lesson_does_not_depend_on_the_clock_in_what_it_claims(result):
+    state = torch.get_rng_state()
+    again = k_steps(steps=60, fits=30)
+    assert [c.measured for c in again.checks] == [c.measured for c in result.checks]
+    assert again.told == result.told
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_lesson_draws(result):
+    assert all(drawing.pixels(dpi=40).std() > 0 for drawing in result.drawings)
+    assert result.film is None
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 19}, {"fits": 0}, {"d_rate": -1.0}, {"g_rate": math.nan}, {"seed": -1}]
+)
+def test_bad_arguments_are_told_in_one_line(wrong):
+    with pytest.raises(FrenemyError, match=rf"^{next(iter(wrong))} is .*: give \S+ or more$"):
+        k_steps(**wrong)
+
+
+@pytest.mark.slow
+def test_every_claim_holds_at_the_defaults():
+    assert k_steps().holds
