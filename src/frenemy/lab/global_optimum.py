@@ -1,0 +1,193 @@
+"""What G minimises when D is at its best, along three paths of p_g towards p_data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from typing_extensions import Doc
+
+from frenemy.drawing import BLUE, GREEN, GREY, INK, VERMILION, Drawing
+from frenemy.errors import at_least
+from frenemy.game import mix
+from frenemy.lab.densities import jensen_shannon, line, optimal_logit
+from frenemy.lab.lesson import Check, Formula, Result, sampled
+from frenemy.lab.paths import LOG_4, PATHS, Stop, curvature, walk
+
+PAPER = "Goodfellow et al. (2014), Generative Adversarial Nets, "
+FORMULAS = (
+    Formula(
+        r"C(G) = \max_D V(D, G) = \mathbb{E}_{x \sim p_{data}} \log \frac{p_{data}(x)}{p_{data}(x)"
+        r" + p_g(x)} + \mathbb{E}_{x \sim p_g} \log \frac{p_g(x)}{p_{data}(x) + p_g(x)}",
+        "What is left for G to minimise once D is optimal.",
+        PAPER + "equation 4",
+    ),
+    Formula(
+        r"C(G) = -\log 4 + 2 \, JSD(p_{data} \Vert p_g) \geq -\log 4",
+        "The minimum is reached at p_g = p_data and nowhere else, for JSD is 0 only there.",
+        PAPER + "Theorem 1, equation 6",
+    ),
+    Formula(
+        r"JSD(p_{data} \Vert p_g) \geq \frac{V(D, G) + \log 4}{2} \quad \text{for any } D",
+        "A trained D measures JSD from below.",
+        PAPER + "Proposition 1 and equation 6",
+    ),
+    Formula(
+        r"C(G_\theta) = -\log 4 + \frac{1}{4} \, \delta^\top I(\theta) \, \delta + O(\delta^3)",
+        "Around the optimum θ, at θ + δ, C is a bowl whose curvature is half of Fisher's"
+        " information I.",
+        "Csiszár and Shields (2004), Information Theory and Statistics: A Tutorial, section 4, of"
+        " f-divergences; that of C has f''(1) = 1 / 2",
+    ),
+)
+
+
+def global_optimum(
+    *,
+    seed: Annotated[int, Doc("of the samples and the games")] = 0,
+    stops: Annotated[int, Doc("of each path before p_g = p_data: there, too, D is trained")] = 4,
+    samples: Annotated[int, Doc("of p_data and of p_g, for each Monte Carlo estimate")] = 100_000,
+    rounds: Annotated[int, Doc("of D's game at each stop")] = 200,
+) -> Result:
+    """With D at its best, G plays for JSD: least, -log 4, at p_g = p_data."""
+    at_least(0, seed=seed)
+    at_least(1, stops=stops, rounds=rounds)
+    at_least(2, samples=samples)
+    walks = [
+        walk(path, stops=stops, samples=samples, rounds=rounds, seed=mix(seed, n))
+        for n, path in enumerate(PATHS)
+    ]
+    checks = [*_exact(walks), *_estimated(walks), *_trained(walks)]
+    ratio = min(stop.bound / stop.jsd for way in walks for stop in way[:-1])
+    told = (
+        "Three paths lead p_g to p_data: a Gaussian slides by its mean, one shrinks by its sd, and"
+        " two modes trade their weights. With D at its best against each p_g, C(G) = max V(D, G)"
+        " is all that G has left to minimise, and it is −log 4 + 2 JSD.\n\n"
+        "C(G) was found in three ways: by quadrature; by Monte Carlo, from"
+        f" {samples:,} samples of each density, both of them known; and from minibatches alone, by"
+        f" a game of {rounds} rounds in which only D moves. The trained D's JSD is {ratio:.2%} of"
+        " the exact one at worst, and never above it: every D gives a lower bound.\n\n"
+        f"All three paths fall to −log 4 = −{LOG_4:.4f}, the value of a D that can say no better"
+        " than 1/2, and only p_g = p_data is there. Around it C(G) is a bowl, with half of Fisher's"
+        " information as its curvature. KL grows without bound where the densities part; JSD is at"
+        " most log 2, so far away C(G) is flat, and G finds little slope to follow."
+    )
+    return Result(told, FORMULAS, checks, (_along(walks), _apart(walks)))
+
+
+def _exact(walks: Sequence[Sequence[Stop]]) -> list[Check]:
+    every = [stop for way in walks for stop in way]
+    gradient, hessian = curvature()
+    off = max(abs(stop.C + LOG_4 - 2 * stop.jsd) for stop in every)
+    goal = max((way[-1].C + LOG_4 for way in walks), key=abs)
+    best = [optimal_logit(path.p_data, path.p_g(1.0), line(-9, 9)).sigmoid() for path in PATHS]
+    return [
+        # of Gaussians, KL = log s + (1 + m^2) / (2 s^2) - 1 / 2; what rounding leaves is far less
+        Check("mean: KL by quadrature, t = 0", walks[0][0].kl, 12.5, 1e-9),
+        Check("sd: KL by quadrature, t = 0", walks[1][0].kl, LOG_4 + 1 / 32 - 1 / 2, 1e-9),
+        Check("C(G) + log 4 − 2 JSD by quadrature, largest", off, 0.0, 1e-9),
+        Check("p_g = p_data: C(G) by quadrature", goal - LOG_4, -LOG_4, 1e-9),
+        Check("p_g = p_data: |D* − 1/2|, largest", _most(torch.stack(best) - 0.5), 0.0, 1e-9),
+        Check("p_g = p_data: gradient of C(G), largest", _most(gradient), 0.0, 1e-9),
+        Check("p_g = p_data: curvature of C(G) in the mean", hessian[0, 0].item(), 0.5, 1e-6),
+        Check("p_g = p_data: curvature of C(G) in log sd", hessian[1, 1].item(), 1.0, 1e-6),
+    ]
+
+
+def _most(values: Tensor) -> float:
+    return values.abs().max().item()
+
+
+def _estimated(walks: Sequence[Sequence[Stop]]) -> list[Check]:
+    """KL and C(G) where samples are farthest off, in standard errors."""
+    checks = []
+    for path, way in zip(PATHS, walks, strict=True):
+        for name, pairs in {
+            "KL": [(stop.t, stop.sampled_kl, stop.kl) for stop in way[:-1]],
+            "C(G)": [(stop.t, stop.sampled_C, stop.C) for stop in way[:-1]],
+        }.items():
+            t, (mean, error), exact = max(pairs, key=lambda p: abs(p[1].value - p[2]) / p[1].error)
+            checks.append(sampled(f"{path.name}: {name} by samples, t = {t:g}", mean, exact, error))
+    return checks
+
+
+def _trained(walks: Sequence[Sequence[Stop]]) -> list[Check]:
+    worst = [min(stop.bound / stop.jsd for stop in way[:-1]) for way in walks]
+    excess = max(stop.trained - stop.C for way in walks for stop in way)
+    off = max(stop.off for way in walks for stop in way)
+    return [
+        # a trained D is to give JSD within 2 % of quadrature, and to be within .02 of D*
+        *(
+            Check(f"{path.name}: JSD by D / exact, worst of the stops", ratio, 1.0, 0.02)
+            for path, ratio in zip(PATHS, worst, strict=True)
+        ),
+        Check("mean |D − D*| of the trained D, worst of the stops", off, 0.0, 0.02),
+        # the same quadrature serves both, and at each of its points D* is best
+        Check("V(D, G) − C(G) of the trained D, largest", excess, 0.0, 1e-9, relation="at most"),
+    ]
+
+
+def _along(walks: Sequence[Sequence[Stop]]) -> Drawing:
+    x, shown, times = line(-40, 40, 4001), line(-8, 8, 401), torch.linspace(0, 1, 41).tolist()
+    curves = [
+        [2 * jensen_shannon(path.p_data, path.p_g(t), x) - LOG_4 for t in times] for path in PATHS
+    ]
+
+    def draw(figure: Figure) -> None:
+        rows = figure.subplots(3, 2, sharex="col")
+        for (left, right), path, way, curve in zip(rows, PATHS, walks, curves, strict=True):
+            left.fill_between(shown[:, 0], path.p_data.pdf(shown), color=BLUE, alpha=0.35, lw=0)
+            for stop in way[:-1]:
+                p_g = path.p_g(stop.t).pdf(shown)
+                left.plot(shown, p_g, "--", color=VERMILION, alpha=0.3 + 0.7 * stop.t)
+            left.set(yticks=[], ylabel=path.name)
+            right.plot(times, curve, color=INK, label="quadrature")
+            t = [stop.t for stop in way]
+            error = [4 * stop.sampled_C.error for stop in way]
+            value = [stop.sampled_C.value for stop in way]
+            right.errorbar(t, value, error, fmt="o", color=GREEN, mfc="none", label="samples")
+            right.plot(t, [s.trained for s in way], "x", color=VERMILION, label="trained D")
+            right.axhline(-LOG_4, color=GREY, ls=":")
+            right.set(ylim=(-1.5, 0.05), ylabel="C(G)")
+        rows[0, 1].legend()
+        rows[2, 0].set_xlabel("x")
+        rows[2, 1].set_xlabel("t")
+
+    ends = ", ".join(f"{p.name} from {w[0].C:.2f}" for p, w in zip(PATHS, walks, strict=True))
+    return Drawing(
+        draw,
+        f"Left: p_g on three paths to p_data. Right: C(G) falls along them to −log 4: {ends}; the"
+        " three ways to find it agree.",
+        "Left: p_data (filled) and p_g on its way (dashed, darker as it nears). Right: C(G) by"
+        " quadrature, by samples (bars: 4 standard errors) and by a trained D; dotted: −log 4.",
+        (8, 8.5),
+    )
+
+
+def _apart(walks: Sequence[Sequence[Stop]]) -> Drawing:
+    looks = (("o", BLUE), ("s", VERMILION), ("^", GREEN))
+
+    def draw(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2, sharex=True)
+        for path, way, (marker, colour) in zip(PATHS, walks, looks, strict=True):
+            t = [stop.t for stop in way[:-1]]
+            left.semilogy(t, [s.kl for s in way[:-1]], marker + "--", color=colour, mfc="none")
+            left.semilogy(t, [s.jsd for s in way[:-1]], marker + "-", color=colour, label=path.name)
+            gap = [s.jsd - s.bound for s in way[:-1]]
+            right.semilogy(t, gap, marker, color=colour)
+            right.semilogy(t, [0.02 * s.jsd for s in way[:-1]], ":", color=colour)
+        left.axhline(LOG_4 / 2, color=GREY, ls=":")
+        left.set(xlabel="t", ylabel="nats", ylim=(1e-4, 30))
+        left.legend(loc="lower left")
+        right.set(xlabel="t", ylabel="JSD − D's bound")
+
+    return Drawing(
+        draw,
+        "KL and JSD fall along the three paths; what a trained D misses of JSD is below 2 % of it.",
+        "Left: KL (dashed) and JSD (solid), which is at most log 2 (dotted). Right: what a"
+        " trained D leaves of JSD; dotted: 2 % of it.",
+        (8, 3.5),
+    )
