@@ -1,0 +1,191 @@
+"""Probability of data given parameters, likelihood of parameters given data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from typing_extensions import Doc
+
+from frenemy.drawing import BLUE, GREY, INK, VERMILION, Drawing
+from frenemy.errors import at_least
+from frenemy.game import mix
+from frenemy.lab import gaussians
+from frenemy.lab.densities import integral, line
+from frenemy.lab.gaussians import IQ
+from frenemy.lab.lesson import Check, Formula, Result, sampled
+
+REPEATS = 2000  # of an experiment, to see its spread
+FORMULAS = (
+    Formula(
+        r"P(a < x < b) = \int_a^b p(x) \, dx, \quad"
+        r" \mathbb{E} f(x) = \int f(x) p(x) \, dx \approx \frac{1}{n} \sum_{i=1}^n f(x_i)",
+        "Only its integral makes a density a probability; a mean of n samples is off by sd / √n.",
+        "definitions",
+    ),
+    Formula(
+        r"L(p) = p^h (1 - p)^{n - h}, \quad \frac{d \log L}{d p} = \frac{h}{p}"
+        r" - \frac{n - h}{1 - p} = 0 \iff p = \hat{p} = \frac{h}{n}",
+        "The likelihood of a coin, of whose n tosses h were heads.",
+        "Fisher (1922), On the Mathematical Foundations of Theoretical Statistics",
+    ),
+    Formula(
+        r"I(p) = -\mathbb{E} \frac{d^2 \log L}{d p^2} = \frac{n}{p (1 - p)}, \quad"
+        r" \mathrm{sd}(\hat{p}) = \frac{1}{\sqrt{I(p)}} = \sqrt{\frac{p (1 - p)}{n}}",
+        "Fisher information: the sharper the likelihood, the surer the estimate.",
+        "Fisher (1922), On the Mathematical Foundations of Theoretical Statistics",
+    ),
+    Formula(
+        r"\mathrm{arg} \max_\theta \mathbb{E}_{x \sim p_\text{data}} \log p_\theta(x)"
+        r" = \mathrm{arg} \min_\theta \mathrm{KL}(p_\text{data} \Vert p_\theta)",
+        "Maximum likelihood brings the model as near to the data as KL can tell.",
+        "Goodfellow (2016), NIPS 2016 Tutorial: Generative Adversarial Networks, section 2.1",
+    ),
+    Formula(
+        r"\hat{\mu} = \frac{1}{N} \sum_n x_n, \quad \hat{\sigma}^2 = \frac{1}{d - q}"
+        r" \sum_{j > q} \lambda_j, \quad \hat{W} = U_q (\Lambda_q - \hat{\sigma}^2 I)^{1/2}",
+        "Maximum likelihood of x = μ + W z + σ ε for images of d pixels; λ and U are the"
+        " eigenvalues and eigenvectors of their covariance, of which q get an axis.",
+        "Tipping and Bishop (1999), Probabilistic Principal Component Analysis, section 3.2",
+    ),
+)
+
+
+def likelihood(
+    *,
+    seed: Annotated[int, Doc("of all that is drawn")] = 0,
+    heads: Annotated[int, Doc("among the tosses of the coin")] = 400,
+    tosses: Annotated[int, Doc("of the coin")] = 1000,
+    samples: Annotated[int, Doc("throws of the die; people whose IQ is known")] = 10_000,
+    data: Annotated[Path | None, Doc("images to average; the embedded digits if none")] = None,
+    size: Annotated[int | None, Doc("side to which those are brought")] = None,
+    axes: Annotated[int, Doc("along which images vary, at most")] = 20,
+) -> Result:
+    """The likelihood is largest for the model that is nearest in KL."""
+    at_least(0, seed=seed)
+    at_least(1, heads=heads, tails=tosses - heads, axes=axes)
+    at_least(100, samples=samples)
+    generator = torch.Generator().manual_seed(mix(seed, 0))
+    coin, curve = _coin(heads, tosses, generator)
+    fits, fits_drawing = gaussians.fit_samples(samples, generator)
+    means, told_of_means, means_drawing = gaussians.fit_images(data, size, axes, seed)
+    p, error = heads / tosses, math.sqrt(heads / tosses * (1 - heads / tosses) / tosses)
+    power = curve(torch.tensor(p).double()).item()
+    told = f"""\
+A die gives each face probability 1/6. A number between 0 and 6 has density 1/6 everywhere, but\
+ only an interval of values has a probability. Expectations are sums, integrals, or means of\
+ samples, which are off by sd/√n.
+
+Of {tosses:,} tosses {heads:,} were heads. At p = {p:.4g}, such a sequence has probability\
+ L(p) = exp({power:.1f}). As a function of p, at this data, L is the likelihood, which is no\
+ density of p. It is largest where its slope is 0, at p = {coin[0].measured:.6f}. Its curvature\
+ there, the Fisher information, tells how far estimates by {tosses:,} tosses spread: {error:.4f}.
+
+The likeliest Gaussian has the samples' mean, and their mean square about it (divided by n, not\
+ n − 1) as its variance; gradient ascent finds the same. A single Gaussian cannot be a density of\
+ two modes: maximum likelihood takes the one of least KL(p_data ‖ p_model), which covers both modes\
+ and the ground between them, where there is no data.
+
+{told_of_means}"""
+    checks = [*_probability(samples, generator), *coin, *fits, *means]
+    drawings = [_curves(curve, p, error), fits_drawing, means_drawing]
+    return Result(told, FORMULAS, checks, drawings)
+
+
+def _probability(samples: int, generator: torch.Generator) -> list[Check]:
+    faces = torch.arange(1.0, 7.0, dtype=torch.float64)
+    sd = math.sqrt(35 / 12)  # of a die
+    throws = faces[torch.randint(6, (samples,), generator=generator)]
+    spread = faces[torch.randint(6, (REPEATS, 100), generator=generator)].mean(1).std().item() * 10
+    x = line(0, 6, 601)
+    draws = 6 * torch.rand(samples, generator=generator, dtype=torch.float64)
+    near = ((draws - 2).abs() < 0.1).double().mean().item() / 0.2
+    error = math.sqrt(1 / 30 * (1 - 1 / 30) / samples) / 0.2
+
+    def iq(low: float, high: float) -> float:
+        x = line(low, high, 20_001)  # of step 0.01 at most: off by some 1e-8
+        return integral(IQ.pdf(x), x)
+
+    one, two = math.erf(1 / math.sqrt(2)), math.erf(2 / math.sqrt(2))
+    return [
+        Check("die: expectation as a sum", (faces / 6).sum().item(), 3.5, 1e-12),
+        sampled(f"die: mean of {samples:,} throws", throws.mean().item(), 3.5, sd / samples**0.5),
+        sampled("die: spread of means of 100 × √100", spread, sd, sd / (2 * REPEATS) ** 0.5),
+        Check("0 to 6: expectation as an integral", integral(x[:, 0] / 6, x), 3.0, 1e-12),
+        Check("0 to 6: draws that are exactly 2", (draws == 2).sum().item(), 0.0, 0.0),
+        sampled("0 to 6: density at 2, by counting", near, 1 / 6, error),
+        Check("IQ: P(100 < x < 124), and erf", iq(100, 124), one / 2, 1e-9),
+        Check("IQ: P(76 < x < 124), and erf", iq(76, 124), one, 1e-9),
+        Check("IQ: P(x > 148), and erf", iq(148, 340), (1 - two) / 2, 1e-6),
+    ]
+
+
+def _coin(
+    heads: int, tosses: int, generator: torch.Generator
+) -> tuple[list[Check], Callable[[Tensor], Tensor]]:
+    best = heads / tosses
+
+    def log_l(p: Tensor) -> Tensor:
+        return heads * p.log() + (tosses - heads) * torch.log1p(-p)
+
+    def quotient(p: Tensor) -> Tensor:
+        h = 1e-4 * p * (1 - p)
+        return (log_l(p + h) - log_l(p - h)) / (2 * h)
+
+    slope = torch.func.grad(log_l)
+    information = tosses / (best * (1 - best))
+    observed = -torch.func.grad(slope)(torch.tensor(best, dtype=torch.float64)).item()
+    again = torch.full((REPEATS,), float(tosses), dtype=torch.float64)
+    spread = torch.binomial(again, torch.full_like(again, best), generator).div(tosses).std().item()
+    p = line(0.01, 0.99, 99)[:, 0]
+    kl_to_p = best * (best / p).log() + (1 - best) * ((1 - best) / (1 - p)).log()
+    entropy = -best * math.log(best) - (1 - best) * math.log(1 - best)
+    sum_of_all = (log_l(p) / tosses + kl_to_p + entropy).abs().max().item()
+    error = information**-0.5
+    return [
+        Check("coin: where L is largest, by differences", _zero(quotient), best, 1e-6),
+        Check("coin: where L is largest, by autograd", _zero(slope), best, 1e-9),
+        Check("coin: Fisher information, by autograd", observed, information, 1e-6),
+        sampled("coin: spread of estimates", spread, error, error / math.sqrt(2 * REPEATS)),
+        Check("coin: log L / n + KL + entropy, largest", sum_of_all, 0.0, 1e-12),
+    ], log_l
+
+
+def _zero(falling: Callable[[Tensor], Tensor]) -> float:
+    """Where a falling function on (0, 1) is 0, by bisection."""
+    low, high = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
+    return low.item()
+
+
+def _curves(log_l: Callable[[Tensor], Tensor], best: float, error: float) -> Drawing:
+    def draw(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2)
+        x, inside = line(28, 172, 201), line(100, 124, 51)
+        left.plot(x, IQ.pdf(x), color=BLUE)
+        left.fill_between(inside[:, 0], IQ.pdf(inside), color=BLUE, alpha=0.3, lw=0)
+        left.set(xlabel="IQ, at mean 100 and sd 24", ylabel="density", ylim=(0, None))
+        left.annotate("34 %", (112, 0.006), ha="center")
+        p = torch.linspace(max(best - 5 * error, 1e-3), min(best + 5 * error, 1 - 1e-3), 201)
+        top = log_l(torch.tensor(best))
+        right.plot(p, (log_l(p) - top).exp(), color=VERMILION)
+        right.plot([best - error, best + error], [math.exp(-0.5)] * 2, "-", color=INK)
+        right.axvline(best, ls=":", color=GREY)
+        right.set(xlabel="p of the coin, at this data", ylabel="likelihood / its maximum")
+
+    return Drawing(
+        draw,
+        f"A normal density, of which the area from 100 to 124 is shaded; the likelihood of a coin,"
+        f" largest at {best:.3g}.",
+        "Left: probability is an area, at given parameters. Right: likelihood is a curve over the"
+        " parameter, at given data; the bar reaches one standard error to both"
+        " sides.",
+        (8, 3.5),
+    )

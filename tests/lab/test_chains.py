@@ -1,0 +1,211 @@
+"""Chains against double loops, closed forms, scipy, and what they are to reach."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import kstest, norm, wasserstein_distance
+
+from frenemy.errors import FrenemyError
+from frenemy.lab.chains import (
+    approach,
+    autocorrelation,
+    gibbs,
+    gibbs_sweep,
+    integrated_time,
+    metropolis,
+    metropolis_matrix,
+    spectrum,
+    total_variation,
+    wasserstein,
+)
+from frenemy.lab.densities import line, mixture, normal
+
+TWO_MODES = mixture((0.3, -1.5, 0.7), (0.7, 1.5, 0.7))
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def sites(count, *, uniform=False):
+    p = torch.ones(count).double() if uniform else TWO_MODES.pdf(line(-3, 3, count))
+    return p / p.sum()
+
+
+def autoregression(a, steps, chains, seed=0):
+    """x_t = a x_(t - 1) + noise, of variance 1 from its beginning."""
+    noise = torch.randn(steps, chains, generator=generator(seed), dtype=torch.float64)
+    x = [noise[0]]
+    for row in noise[1:]:
+        x.append(a * x[-1] + math.sqrt(1 - a * a) * row)
+    return torch.stack(x)
+
+
+def test_metropolis_is_the_double_loop():
+    start, steps, width = torch.tensor([[0.0], [2.0], [-1.0]]), 40, 1.3
+    states, taken = metropolis(
+        TWO_MODES.log_pdf, start, steps=steps, width=width, generator=generator()
+    )
+    source = generator()
+    proposals = torch.randn(steps, 3, 1, generator=source, dtype=torch.float64)
+    luck = torch.rand(steps, 3, generator=source, dtype=torch.float64)
+    moved = 0
+    for c in range(3):
+        x = start[c].double()
+        for k in range(steps):
+            y = x + width * proposals[k, c]
+            ratio = (TWO_MODES.pdf(y[None]) / TWO_MODES.pdf(x[None])).item()
+            if luck[k, c] < min(1.0, ratio):
+                x, moved = y, moved + 1
+            assert states[k, c] == x
+    assert taken == moved / (3 * steps)
+
+
+def test_metropolis_reaches_its_target_from_elsewhere():
+    start = torch.full((4000, 1), 4.0)
+    states, _ = metropolis(TWO_MODES.log_pdf, start, steps=300, width=2.0, generator=generator())
+
+    def F(x):
+        return 0.3 * norm.cdf(x, -1.5, 0.7) + 0.7 * norm.cdf(x, 1.5, 0.7)
+
+    assert kstest(states[-1, :, 0].numpy(), F).pvalue > 0.01  # 4,000 chains are independent
+    assert kstest(states[2, :, 0].numpy(), F).pvalue < 1e-9  # they had not yet
+
+
+def test_chains_without_width_stay_where_they_are():
+    start = torch.tensor([[0.5], [1.0]])
+    states, taken = metropolis(TWO_MODES.log_pdf, start, steps=5, width=0.0, generator=generator())
+    assert (states == start).all()
+    assert taken == 1
+
+
+def test_gibbs_is_the_loop_over_its_conditionals():
+    rho, steps, start = -0.6, 30, torch.tensor([[1.0, -2.0], [0.0, 3.0]])
+    states = gibbs(start, rho=rho, steps=steps, generator=generator())
+    noise = torch.randn(steps, 2, 2, generator=generator(), dtype=torch.float64)
+    for c in range(2):
+        x2 = start[c, 1].item()
+        for k in range(steps):
+            x1 = norm.ppf(norm.cdf(noise[k, c, 0]), rho * x2, math.sqrt(1 - rho**2))
+            x2 = norm.ppf(norm.cdf(noise[k, c, 1]), rho * x1, math.sqrt(1 - rho**2))
+            assert states[k, c].tolist() == pytest.approx([x1, x2], abs=1e-9)  # ppf of cdf
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.99])
+def test_a_gibbs_sweep_keeps_the_normal_distribution_and_forgets_by_rho_squared(rho):
+    cov = torch.tensor([[1, rho], [rho, 1]], dtype=torch.float64)
+    zeros, one = torch.zeros(2, 2).double(), torch.eye(2).double()
+    A = gibbs_sweep(one, zeros, rho).T
+    B = gibbs_sweep(zeros, one, rho).T
+    torch.testing.assert_close(A @ cov @ A.T + B @ B.T, cov, rtol=0, atol=1e-15)
+    assert (A @ A @ cov)[0, 0].item() == pytest.approx(rho**4, abs=1e-15)
+
+
+@pytest.mark.parametrize("count", [2, 5, 20])
+def test_metropolis_on_sites_is_reversible_under_its_target(count):
+    p = sites(count)
+    P = metropolis_matrix(p)
+    flow = p[:, None] * P
+    torch.testing.assert_close(P.sum(1), torch.ones(count).double(), rtol=0, atol=1e-15)
+    torch.testing.assert_close(flow, flow.T, rtol=0, atol=1e-15)
+    assert (P >= 0).all()
+
+
+@pytest.mark.parametrize("count", [2, 5, 20])
+def test_on_equal_sites_the_eigenvalues_are_cosines(count):
+    p = sites(count, uniform=True)
+    expected = torch.cos(math.pi * torch.arange(count).double() / count)
+    torch.testing.assert_close(spectrum(metropolis_matrix(p), p), expected, rtol=0, atol=1e-14)
+
+
+def test_the_spectrum_is_that_of_the_matrix_itself():
+    p = sites(12)
+    P = metropolis_matrix(p)
+    expected = np.sort(np.linalg.eigvals(P.numpy()).real)[::-1]
+    np.testing.assert_allclose(spectrum(P, p).numpy(), expected, rtol=0, atol=1e-13)
+
+
+def test_total_variation_is_the_most_that_an_event_can_tell():
+    p, q = sites(7), sites(7, uniform=True)
+    events = itertools.product([0, 1], repeat=7)
+    most = max(float((torch.tensor(e) * (p - q)).sum()) for e in events)
+    assert total_variation(p, q).item() == pytest.approx(most, abs=1e-15)
+
+
+def test_chains_approach_their_target_by_the_powers_of_their_matrix():
+    p = sites(9)
+    P = metropolis_matrix(p)
+    tv = approach(P, p, 2, 30)
+    for k in (0, 1, 30):
+        row = np.linalg.matrix_power(P.numpy(), k)[2]
+        assert tv[k].item() == pytest.approx(np.abs(row - p.numpy()).sum() / 2, abs=1e-15)
+    assert (tv.diff() <= 1e-15).all()
+
+
+def test_autocorrelation_is_the_double_loop():
+    f = torch.randn(17, 3, generator=generator(), dtype=torch.float64) + 5
+    found = autocorrelation(f, 16)
+    centred = f - f.mean()
+    for k in range(17):
+        products = (centred[: 17 - k] * centred[k:]).mean(0) / centred.square().mean()
+        torch.testing.assert_close(found[k], products, rtol=0, atol=1e-13)
+
+
+def test_the_integrated_time_and_its_error_are_honest():
+    a = 0.8
+    exact = (1 + a) / (1 - a)
+    found = [integrated_time(f) for f in autoregression(a, 2000, 40 * 8).split(8, dim=1)]
+    z = np.array([(e.value - exact) / e.error for e in found])
+    assert abs(z.mean()) < 4 / math.sqrt(40)
+    assert 0.65 < z.std() < 1.35  # within 3 of its standard errors, 1 / sqrt 80
+
+
+def test_independent_samples_are_worth_themselves():
+    tau = integrated_time(torch.randn(5000, 4, generator=generator()).double())
+    assert tau.value == pytest.approx(1, abs=4 * tau.error)
+
+
+def test_what_says_nothing_about_time_is_refused():
+    with pytest.raises(FrenemyError, match="no chain moves"):
+        integrated_time(torch.ones(100, 2).double())
+    with pytest.raises(FrenemyError, match="too short: give more steps"):
+        integrated_time(autoregression(0.999, 200, 2))
+
+
+def test_wasserstein_is_scipys():
+    samples = torch.randn(3, 400, generator=generator(), dtype=torch.float64) * 1.5 + 0.3
+    x = line(-8, 8, 8001)[:, 0]
+    found = wasserstein(samples, torch.special.ndtr(x), x)
+    quantiles = norm.ppf((np.arange(20_000) + 0.5) / 20_000)
+    for row, value in zip(samples, found, strict=True):
+        # steps of 0.002 in x and of 1 / 20,000 in the quantiles
+        assert value.item() == pytest.approx(wasserstein_distance(row, quantiles), abs=1e-3)
+
+
+def test_the_distance_of_independent_samples_is_its_asymptotic_mean():
+    target, x = normal(), line(-8, 8, 1601)
+    F = torch.special.ndtr(x[:, 0])
+    n = 1000
+    drawn = target.sample(200 * n, generator()).view(200, n)
+    found = wasserstein(drawn, F, x[:, 0])
+    expected = torch.trapezoid((2 * F * (1 - F) / math.pi / n).sqrt(), x[:, 0]).item()
+    # 4 standard errors, and a share of 1 / n for what is not yet asymptotic
+    assert found.mean().item() == pytest.approx(
+        expected, abs=4 * found.std().item() / math.sqrt(200) + expected / n
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"steps": 0}, "steps is 0"), ({"width": -1.0}, "width is -1"), ({"rho": 1.0}, "rho is 1")],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(FrenemyError, match=message):
+        if "rho" in arguments:
+            gibbs(torch.zeros(1, 2), steps=5, generator=generator(), **arguments)
+        else:
+            known = {"steps": 5, "width": 1.0, "generator": generator()} | arguments
+            metropolis(TWO_MODES.log_pdf, torch.zeros(1, 1), **known)
