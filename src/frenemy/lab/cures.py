@@ -1,0 +1,217 @@
+"""Games for mixtures in the plane: the standard one, and those that were made against collapse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from frenemy.errors import FrenemyError, at_least
+from frenemy.game import Game, Minibatch, Player, Prior, Turn, mix
+from frenemy.judge.modes import Modes, mixture_modes, ring, sample_mixture, square_grid
+from frenemy.lab.lesson import Formula
+from frenemy.nets.layers import Scale
+from frenemy.nets.minibatch import MinibatchDiscrimination
+from frenemy.nets.mlp import critic, perceptron
+from frenemy.nets.pacgan import Packed
+from frenemy.objectives import minimax_d, nonsaturating_g, pairing_d, pairing_g
+from frenemy.penalties import r1, r2
+from frenemy.unrolling import unrolled
+
+POINTS = 100_000
+SAMPLES = 2_500  # that are judged
+PRIOR = Prior("uniform", 2)
+MINIBATCH = 256
+WIDTH, SLOPE = 64, 0.2
+UNROLLED_RATE = 0.01  # of the steps that D is thought to take
+
+Cure = Literal[
+    "standard",
+    "packing 2",
+    "packing 4",
+    "unrolling 5",
+    "unrolling 10",
+    "minibatch discrimination",
+    "ours",
+]
+CURES: tuple[Cure, ...] = get_args(Cure)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A mixture of Gaussians in the plane, which the games see divided by `unit`.
+
+    Attributes:
+        centres: (K, 2).
+        sd: of every mode.
+        unit: the standard deviation of a coordinate, but for the modes' own.
+    """
+
+    centres: Tensor
+    sd: float
+    unit: float
+
+    def sample(self, count: int, seed: int) -> Tensor:
+        """Exact samples, (count, 2)."""
+        return sample_mixture(centres=self.centres, sd=self.sd, count=count, seed=seed)
+
+    def minibatches(self, seed: int) -> Minibatch:
+        """Of 100,000 points, each of which a stream passes over once an epoch."""
+        points = self.sample(POINTS, mix(seed, 3)) / self.unit
+        epoch = POINTS // MINIBATCH  # a rest of less than a minibatch is left out
+
+        @lru_cache(maxsize=2)  # two streams
+        def order(stream: int, e: int) -> Tensor:
+            generator = torch.Generator().manual_seed(mix(seed, stream, e))
+            return torch.randperm(POINTS, generator=generator)
+
+        def draw(stream: int, i: int) -> tuple[Tensor, None]:
+            start = i % epoch * MINIBATCH
+            return points[order(stream, i // epoch)[start : start + MINIBATCH]], None
+
+        return draw
+
+    def judge(self, samples: Tensor) -> Modes:
+        """Modes caught, high-quality share and reverse KL of samples (M, 2)."""
+        return mixture_modes(centres=self.centres, sd=self.sd, fake=samples)
+
+    @torch.no_grad()
+    def generated(self, game: Game, count: int, seed: int) -> Tensor:
+        """G(z), (count, 2), of the average of G's weights where there is one."""
+        z = game.prior(count, torch.Generator().manual_seed(seed))
+        return game.players["G"].best(z) * self.unit
+
+
+FORMULAS = (
+    Formula(
+        r"\mathrm{quality} = P(\lVert x - \mu \rVert \leq 3 \sigma) \leq 1 - e^{-9/2}",
+        "A sample is of high quality if it is within 3 standard deviations of a mode; of exact"
+        " samples in the plane 98.889 % are.",
+        "Srivastava et al. (2017), VEEGAN; Lin et al. (2018), PacGAN, section 4.1",
+    ),
+    Formula(
+        r"\mathrm{KL}(p_g \Vert p_{data}) = \sum_k p_g(k) \log \frac{p_g(k)}{p_{data}(k)}",
+        "The reverse KL divergence between the shares of the modes: 0 where samples are even, log 2"
+        " where half of the modes have all of them.",
+        "Lin et al. (2018), PacGAN, section 4",
+    ),
+    Formula(
+        r"D(x_1, \ldots, x_m) \quad \text{where} \quad x_1, \ldots, x_m \sim p_{data}"
+        r" \ \text{or all} \ \sim p_g",
+        "Packing: D judges m samples at once, so a G that repeats itself gives itself away.",
+        "Lin et al. (2018), PacGAN: The Power of Two Samples in Generative Adversarial Networks",
+    ),
+    Formula(
+        r"\theta_D^{k+1} = \theta_D^k - \eta \frac{\partial f(\theta_G, \theta_D^k)}"
+        r"{\partial \theta_D^k}, \qquad"
+        r" \min_{\theta_G} f(\theta_G, \theta_D^K(\theta_G, \theta_D))",
+        "Unrolling: G plays against the D that its opponent is about to become.",
+        "Metz et al. (2017), Unrolled Generative Adversarial Networks, eq. 7 to 9",
+    ),
+    Formula(
+        r"o(x_i)_k = \sum_j \exp(-\lVert M_{ik} - M_{jk} \rVert_1), \qquad M_i = T f(x_i)",
+        "Minibatch discrimination: D also sees how close the others of the minibatch are.",
+        "Salimans et al. (2016), Improved Techniques for Training GANs, section 3.2",
+    ),
+    Formula(
+        r"\mathbb{E} [\log(1 + e^{D(G(z)) - D(x)})] + \frac{\gamma}{2}"
+        r" (\mathbb{E} \lVert \nabla D(x) \rVert^2 + \mathbb{E} \lVert \nabla D(G(z)) \rVert^2)",
+        "Ours: D compares pairs of a real and a generated point, so each mode has to be won by"
+        " itself, and is kept flat on both sides by R1 and R2.",
+        "Jolicoeur-Martineau (2018), The Relativistic Discriminator; Mescheder et al. (2018), Which"
+        " Training Methods for GANs do actually Converge?; Huang et al. (2024), The GAN is Dead",
+    ),
+)
+
+TARGETS: Mapping[str, Target] = {
+    "ring": Target(ring(), 0.01, math.sqrt(1 / 2)),
+    "grid": Target(square_grid(), 0.05, math.sqrt(8)),
+}
+
+
+def game(cure: Cure, *, seed: int, rounds: int) -> Game:
+    """The game of that name, whose rates fall over so many rounds.
+
+    All have the same G, prior, minibatch and number of rounds, and the same D but for its first or
+    last layer. Every cure but ours plays the standard game with its one change: minimax D against
+    non-saturating G, Adam (.5, .999) at a constant rate of 1e-3.
+
+    Raises:
+        FrenemyError: an unknown name, or fewer than one round.
+    """
+    at_least(1, rounds=rounds)
+    if cure not in CURES:
+        raise FrenemyError(f"no game is called {cure!r}: choose from {', '.join(CURES)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(mix(seed, 4))
+        G = generator()
+        D = discriminator(cure)
+    if cure == "ours":
+        return _ours(G, D, rounds)
+    d, g = minimax_d, nonsaturating_g
+    if cure.startswith("unrolling"):
+        g = unrolled(d, g, k=int(cure.split()[1]), rate=UNROLLED_RATE)
+    players = {
+        name: Player(net, torch.optim.Adam(net.parameters(), 1e-3, (0.5, 0.999), fused=True))
+        for name, net in {"D": D, "G": G}.items()
+    }
+    turns = [Turn({"D": {d: 1.0}}), Turn({"G": {g: 1.0}})]
+    return Game(players, turns, PRIOR, MINIBATCH)
+
+
+def generator() -> nn.Sequential:
+    """G: z (B, 2) -> 64 -> 64 -> 64 -> (B, 2), whose last hidden units saturate.
+
+    Between two modes G has to be steep, and within each it has to be flat. Units that saturate are
+    both; rectifiers alone are only where they cancel each other.
+    """
+    first, bend, second, _, third, _, last = perceptron(
+        PRIOR.size, WIDTH, WIDTH, WIDTH, 2, slope=SLOPE
+    )
+    return nn.Sequential(Scale(8.0), first, bend, second, bend, third, Scale(4.0), nn.Tanh(), last)
+
+
+def discriminator(cure: Cure) -> nn.Module:
+    """D: x (B, 2) -> 64 -> 64 -> 64 -> logits (B,), on packs or with minibatch discrimination."""
+    m = int(cure.split()[1]) if cure.startswith("packing") else 1
+    net = critic(2 * m, WIDTH, WIDTH, WIDTH, slope=SLOPE)
+    if cure == "minibatch discrimination":
+        *body, _, flatten = net
+        layer = MinibatchDiscrimination(WIDTH, kernels=8, dims=4)
+        net = nn.Sequential(*body, layer, nn.Linear(WIDTH + 8, 1), flatten)
+    with torch.no_grad():
+        for layer in net:
+            if isinstance(layer, nn.Linear):
+                layer.weight *= 2  # so that D is not smooth at first: modes are narrow
+    net = nn.Sequential(Scale(2.0), *net)
+    return Packed(net, m) if m > 1 else net
+
+
+def _ours(G: nn.Module, D: nn.Module, rounds: int) -> Game:
+    """Pairing with R1 and R2: their weight falls first, then the rates, and G is averaged.
+
+    G learns twice as fast as D, for it has to become steep between the modes; the weight stays high
+    enough for the game to settle.
+    """
+
+    def player(net: nn.Module, rate: float, averaging: float | None = None) -> Player:
+        def schedule(t: int) -> dict[str, float]:
+            return {"lr": rate * (0.01 + 0.99 * (1 + math.cos(math.pi * t / rounds)) / 2)}
+
+        adam = torch.optim.Adam(net.parameters(), rate, (0.0, 0.99), fused=True)
+        return Player(net, adam, schedule=schedule, averaging=averaging)
+
+    def gamma(t: int) -> float:
+        return 2e-3 * (1 / 50) ** min(1.0, t / rounds / 0.7)
+
+    turns = [
+        Turn({"D": {pairing_d: 1.0, r1: gamma, r2: gamma}}, joint=True),
+        Turn({"G": {pairing_g: 1.0}}),
+    ]
+    players = {"D": player(D, 2e-3), "G": player(G, 4e-3, averaging=max(0.0, 1 - 10 / rounds))}
+    return Game(players, turns, PRIOR, MINIBATCH)

@@ -1,0 +1,131 @@
+"""Collapse: the lesson's checks, and that the games compared differ in one thing each."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from frenemy.errors import FrenemyError
+from frenemy.judge.modes import kl_floor, quality_ceiling
+from frenemy.lab.collapse import collapse
+from frenemy.lab.cures import CURES, MINIBATCH, POINTS, TARGETS, game
+
+
+@pytest.fixture(scope="module")
+def short():
+    return collapse(rounds=4, games=("standard", "ours"))
+
+
+def test_exact_samples_have_the_share_and_the_divergence_that_theory_gives(short):
+    share, kl = short.checks[:2]
+    assert share.exact == quality_ceiling(2) == pytest.approx(1 - math.exp(-4.5))
+    assert kl.exact == 1
+    assert share.holds
+    assert kl.holds
+
+
+def test_a_game_of_few_rounds_fails_its_checks(short):
+    assert not short.holds
+
+
+def test_everything_is_drawn_and_told(short):
+    assert "4 rounds" in short.told
+    for drawing in short.drawings:
+        pixels = drawing.pixels(dpi=40)
+        assert pixels.std() > 5
+        assert drawing.svg().startswith("<svg")
+    assert short.film is not None
+    assert len(short.film.frames) == 4
+    assert len({frame.shape for frame in short.film.frames}) == 1
+    assert (short.film.frames[0] != short.film.frames[-1]).any()
+
+
+def test_a_lesson_is_a_function_of_its_arguments(short):
+    again = collapse(rounds=4, games=("standard", "ours"))
+    other = collapse(rounds=4, games=("standard", "ours"), seed=1)
+    assert again.checks == short.checks
+    assert other.checks != short.checks
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_the_default_lesson_holds(seed):
+    assert collapse(seed=seed).holds
+
+
+@pytest.mark.parametrize("cure", CURES)
+def test_every_game_moves_both_players_and_gives_points(cure):
+    players, target = game(cure, seed=0, rounds=4), TARGETS["grid"]
+    before = {
+        k: [p.clone() for p in player.net.parameters()] for k, player in players.players.items()
+    }
+    minibatch = target.minibatches(0)
+    for step in range(2):
+        record = players.play(minibatch, seed=0, step=step)
+        assert all(map(math.isfinite, (v.item() for v in record.values())))
+    for k, player in players.players.items():
+        moved = [
+            not torch.equal(a, b) for a, b in zip(before[k], player.net.parameters(), strict=True)
+        ]
+        # D's last bias is free to stay where only differences of logits count
+        assert all(moved[:-1])
+    x = target.generated(players, 50, seed=1)
+    assert x.shape == (50, 2)
+    assert torch.equal(x, target.generated(players, 50, seed=1))
+
+
+def test_the_games_start_from_the_same_generator():
+    first, *others = (list(game(c, seed=3, rounds=4).nets["G"].parameters()) for c in CURES)
+    for other in others:
+        assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+    another = game("ours", seed=4, rounds=4).nets["G"].parameters()
+    assert not all(torch.equal(a, b) for a, b in zip(first, another, strict=True))
+
+
+def test_packing_changes_only_the_first_layer_of_d():
+    sizes = {
+        cure: [m.weight.shape for m in game(cure, seed=0, rounds=4).nets["D"].modules()
+               if isinstance(m, nn.Linear)]
+        for cure in ("standard", "packing 4")
+    }  # fmt: skip
+    assert sizes["packing 4"][0][1] == 4 * sizes["standard"][0][1]
+    assert sizes["packing 4"][1:] == sizes["standard"][1:]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_stream_passes_over_every_point_once_an_epoch(name):
+    target = TARGETS[name]
+    minibatch, epoch = target.minibatches(0), POINTS // MINIBATCH
+    x = torch.cat([minibatch(0, i)[0] for i in range(epoch)])
+    assert len(x.unique(dim=0)) >= 0.999 * len(x)  # float32 makes a few points coincide
+    assert not torch.equal(minibatch(0, 0)[0], minibatch(1, 0)[0])
+    assert not torch.equal(minibatch(0, 0)[0], minibatch(0, epoch)[0])
+    assert torch.equal(minibatch(0, 3)[0], target.minibatches(0)(0, 3)[0])
+    # unit variance of the means of the modes, to which their own adds sd^2 / unit^2; 5 standard
+    # errors of a variance of a bounded variable of kurtosis below 2
+    expected = 1 + (target.sd / target.unit) ** 2
+    assert x.var(0).tolist() == pytest.approx([expected] * 2, abs=5 / len(x) ** 0.5)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_exact_samples_are_judged_perfect(name):
+    target = TARGETS[name]
+    found = target.judge(target.sample(100_000, seed=0))
+    assert found.caught.value == found.total
+    assert found.quality is not None
+    assert abs(found.quality.value - quality_ceiling(2)) < 4 * found.quality.error
+    assert found.reverse_kl.value < 4 * kl_floor(found.total, 100_000)
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(FrenemyError, match="rounds is 0"):
+        collapse(rounds=0)
+    with pytest.raises(FrenemyError, match="seed is -1"):
+        collapse(seed=-1)
+    with pytest.raises(FrenemyError, match="choose ring or grid"):
+        collapse(data="line")
+    with pytest.raises(FrenemyError, match="name standard, ours"):
+        collapse(games=("ours",))
+    with pytest.raises(FrenemyError, match="no game is called"):
+        game("packing 3", seed=0, rounds=1)
