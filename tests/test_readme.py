@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frenemy.cli import main
+from frenemy.cli import VERBS, main
+from frenemy.lab.lessons import LESSONS
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 
@@ -25,8 +26,7 @@ def commands():
 
 def test_every_verb_is_shown():
     verbs = {command[1] for command in commands()}
-    expected = {"train", "sample", "walk", "neighbours", "judge", "compare", "health", "film"}
-    assert verbs == expected | {"recipes", "data"}
+    assert verbs == set(VERBS)
 
 
 def write_idx(folder: Path) -> None:
@@ -45,6 +45,7 @@ def write_idx(folder: Path) -> None:
 def test_the_commands_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("frenemy.judging.TRAINING_IMAGES", 2000)  # where copies are looked for
+    brief = {name: LESSONS[name] for name in ("game-tree", "likelihood")}  # all take minutes
     real = Path(os.environ.get("FRENEMY_DATA", "")).absolute() / "mnist"
     if real.is_dir():
         (tmp_path / "mnist").symlink_to(real)
@@ -59,10 +60,15 @@ def test_the_commands_run(tmp_path, monkeypatch):
             arguments[at : at + 2] = ["--steps", "100"]
         if arguments[0] == "judge":
             arguments += ["--samples", "300"]
+        if arguments[0] == "lab":
+            arguments += [] if "--all" in arguments else ["--rounds", "40"]
+            monkeypatch.setattr(
+                "frenemy.lab.lessons.LESSONS", brief if "--all" in arguments else LESSONS
+            )
         if arguments[0] == "compare":
             shutil.copytree(tmp_path / "run", tmp_path / "other")
         assert main(arguments) == 0, arguments
-    for made in ("samples.png", "walk.png", "walk.webp", "film.webp", "run/judge.html"):
+    for made in ("samples.png", "walk.png", "walk.webp", "film.webp", "run/judge.html", "lab.html"):
         assert (tmp_path / made).stat().st_size > 0
 
 

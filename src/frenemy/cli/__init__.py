@@ -11,6 +11,7 @@ from tyro.conf import CascadeSubcommandArgs
 
 from frenemy.cli.functions import first_word
 from frenemy.cli.judging import compare, health, judge
+from frenemy.cli.lab import lab, lab_with_lessons
 from frenemy.cli.listing import data, recipes
 from frenemy.cli.training import train, train_with_recipes
 from frenemy.cli.using import film, neighbours, sample, walk
@@ -28,11 +29,15 @@ VERBS: dict[str, Verb] = {
     "compare": compare,
     "health": health,
     "film": film,
+    "lab": lab,
     "recipes": recipes,
     "data": data,
 }
 
-COMPLETED: dict[str, Callable[[str | None], Verb]] = {"train": train_with_recipes}
+COMPLETED: dict[str, Callable[[str | None], Verb]] = {
+    "train": train_with_recipes,
+    "lab": lab_with_lessons,
+}
 """Verbs with functions as subcommands, which are imported only when it comes to that verb."""
 
 

@@ -68,7 +68,8 @@ def page(lessons: Sequence[Played]) -> str:
 
 def mathml(latex: str) -> str:
     """A displayed formula, from LaTeX."""
-    below = re.sub(r"\\(min|max|sup|inf|lim)_", r"\\\1\\limits_", latex)  # as LaTeX sets them
+    named = latex.replace(r"\arg", r"\mathrm{arg}\,")  # which the converter does not know
+    below = re.sub(r"\\(min|max|sup|inf|lim)_", r"\\\1\\limits_", named)  # as LaTeX sets them
     return convert(below, display="block")
 
 
@@ -78,11 +79,15 @@ def save(lessons: Sequence[Played], path: Path) -> Path:
     Raises:
         FrenemyError: `path` ends otherwise, or something cannot be written.
     """
-    writers = {".html": lambda: page(lessons), ".md": lambda: _document(lessons, path)}
-    if path.suffix not in writers:
-        raise FrenemyError(f"{path}: lessons are written as .html or .md, or give a folder")
-    text = writers[path.suffix]()
+    refuse_ending(path)
+    text = page(lessons) if path.suffix == ".html" else _document(lessons, path)
     return write_atomically(path, lambda part: part.write_text(text, "utf-8"))
+
+
+def refuse_ending(path: Path) -> None:
+    """Refuses what `save` could not write, before anything is played for it."""
+    if path.suffix not in (".html", ".md"):
+        raise FrenemyError(f"{path}: lessons are written as .html or .md, or give a folder")
 
 
 def _document(lessons: Sequence[Played], path: Path) -> str:

@@ -1,0 +1,72 @@
+"""The verb of the lab."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tyro.conf import OmitArgPrefixes
+
+from frenemy.cli.functions import choice_of, retyped
+from frenemy.cli.options import Out
+from frenemy.errors import FrenemyError
+
+
+@dataclasses.dataclass(frozen=True)
+class LabOptions:
+    """Which lessons, and where what they found goes.
+
+    Attributes:
+        all: play every lesson, as it is by default.
+        out: a folder for pictures and films; or a page, FILE.html, or FILE.md with its pictures in
+            the folder FILE. lab/ if one lesson is played, lab.html if all are.
+    """
+
+    all: bool = False
+    out: Out = None
+
+
+def lab(options: OmitArgPrefixes[LabOptions], lesson: Any = None) -> None:
+    """Play a lesson, measured beside exact: frenemy lab NAME; without a name, list them."""
+    from frenemy.display import console, lesson_list, lesson_rows, working
+    from frenemy.lab.lesson import play
+    from frenemy.lab.lessons import LESSONS
+    from frenemy.lab.page import refuse_ending, save, save_pictures
+    from frenemy.pictures import load_picture, terminal
+
+    if lesson is None and not options.all:
+        if options.out is not None:
+            raise FrenemyError("--out: play which lesson? give a name, or --all")
+        console.print(lesson_list(LESSONS.values()))
+        return
+    if lesson is not None and options.all:
+        raise FrenemyError("--all plays every lesson: leave out the name")
+    out = options.out or Path("lab.html" if options.all else "lab")
+    if out.suffix:
+        refuse_ending(out)
+    lessons = [(lesson.func, lesson.keywords)] if lesson else [(f, {}) for f in LESSONS.values()]
+    played = []
+    with working() as say:
+        for function, arguments in lessons:
+            say(f"{len(played) + 1} of {len(lessons)}: {function.__name__.replace('_', '-')}")
+            played.append(play(function, **arguments))
+    for one in played:
+        console.print(lesson_rows(one))
+    if out.suffix:
+        print(save(played, out))
+        return
+    for one in played:
+        pictures = save_pictures(one.name, one.result, out)
+        if console.is_terminal:
+            console.print(terminal(load_picture(pictures[0].path), width=min(console.width, 100)))
+        for picture in pictures:
+            print(picture.path)
+
+
+def lab_with_lessons(word: str | None) -> Callable[..., None]:
+    """`lab` with the lesson that the word names as a subcommand; with all of them if None."""
+    from frenemy.lab.lessons import LESSONS
+
+    return retyped(lab, lesson=choice_of(LESSONS, word, "lesson", none="(lists the lessons)"))

@@ -1,0 +1,57 @@
+"""The verb of the lab: lists, plays, writes, refuses."""
+
+import pytest
+
+from frenemy.cli import main
+from frenemy.lab.lessons import LESSONS
+
+
+def test_without_a_name_the_lessons_are_listed_with_their_claims(capsys):
+    assert main(["lab"]) == 0
+    shown = capsys.readouterr().out
+    assert len(LESSONS) == 12
+    assert all(name in shown for name in LESSONS)
+
+
+def test_every_claim_is_one_line_of_the_list():
+    for name, lesson in LESSONS.items():
+        claim = (lesson.__doc__ or "").splitlines()[0]
+        assert 0 < len(claim) <= 72 and claim.endswith("."), name
+
+
+def test_a_lesson_is_played_and_its_pictures_are_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["lab", "game-tree", "--depth", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert "slides' tree: value" in shown and "fails" not in shown
+    assert "lab/game-tree.png" in shown and (tmp_path / "lab/game-tree.png").exists()
+
+
+def test_all_go_onto_one_page(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    few = {name: LESSONS[name] for name in ("game-tree", "likelihood")}
+    monkeypatch.setattr("frenemy.lab.lessons.LESSONS", few)
+    assert main(["lab", "--all"]) == 0
+    text = (tmp_path / "lab.html").read_text("utf-8")
+    assert 'id="game-tree"' in text and 'id="likelihood"' in text
+    assert main(["lab", "--all", "-o", "docs/lab.md"]) == 0
+    assert "## likelihood" in (tmp_path / "docs/lab.md").read_text("utf-8")
+    assert (tmp_path / "docs/lab/game-tree.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["figur1"], "no lesson 'figur1': did you mean figure1?"),
+        (["game-tree", "--all"], "leave out the name"),
+        (["-o", "x.html"], "play which lesson?"),
+        (["game-tree", "-o", "x.pdf"], ".html or .md, or give a folder"),
+        (["game-tree", "--depth", "0"], "depth"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(arguments, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["lab", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
