@@ -155,9 +155,9 @@ def _told(plays: list[Play], slow: Play, fitted: list[Fit], common: int) -> str:
             "steps. The authors use k = 1, the least expensive option; then G has to be slow.",
             "Nor can D be trained to its end where the data are few: of n points of p_data it "
             "learns which places are occupied. The gap between what it wins on them and on fresh "
-            f"points grows as n falls: {gaps}. On {SIZES[0]} points D wins V = {fitted[0].trained:.2f}, "
-            f"more than any D can on the whole of p_data; there it wins {fitted[0].fresh:.2f}, and had "
-            "better say 1/2 everywhere, for −log 4 = −1.39.",
+            f"points grows as n falls: {gaps}. On {SIZES[0]} points D wins "
+            f"V = {fitted[0].trained:.2f}, more than any D can on the whole of p_data; there it "
+            f"wins {fitted[0].fresh:.2f}, and had better say 1/2 everywhere, for −1.39.",
         )
     )
 
