@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class FrenemyError(Exception):
     """Bad input or a failed operation, told in one line: what, where, and what to do.
@@ -11,15 +13,26 @@ class FrenemyError(Exception):
 
 
 def at_least(least: float, **numbers: float) -> None:
-    """Refuses numbers that are too small (or not a number), by their names.
+    """Refuses numbers that are too small, infinite or not a number, by their names.
 
     Raises:
-        FrenemyError: one of them is less than `least`.
+        FrenemyError: one of them is not finite, or less than `least`.
 
     >>> at_least(1, minibatch=0)
     Traceback (most recent call last):
     frenemy.errors.FrenemyError: minibatch is 0: give 1 or more
     """
     for name, number in numbers.items():
-        if not number >= least:
+        if not least <= number < math.inf:
             raise FrenemyError(f"{name} is {number}: give {least} or more")
+
+
+def at_most(most: float, **numbers: float) -> None:
+    """Refuses numbers that are too large, by their names.
+
+    Raises:
+        FrenemyError: one of them is more than `most`.
+    """
+    for name, number in numbers.items():
+        if number > most:
+            raise FrenemyError(f"{name} is {number}: give {most} or less")

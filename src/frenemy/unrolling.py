@@ -23,7 +23,7 @@ def unrolled(d: Term, g: Term, *, k: int, rate: float) -> Term:
 
     theta_0 = theta_D, theta_{i+1} = theta_i - rate grad f_d(theta_i), and G minimises
     f_g(theta_G, theta_k(theta_D, theta_G)), the gradient of which also runs through the k steps:
-    Metz et al. (2017), equations 8 to 10. D itself keeps theta_D. The steps are plain ones down
+    Metz et al. (2017), equations 7 to 10. D itself keeps theta_D. The steps are plain ones down
     the mean of d over the round's own minibatch, whatever optimiser D has. Time and memory grow as
     k + 1.
 

@@ -3,6 +3,7 @@
 import pytest
 
 from frenemy.cli import main
+from frenemy.lab.lesson import Check, Result
 from frenemy.lab.lessons import LESSONS
 
 
@@ -47,6 +48,10 @@ def test_all_go_onto_one_page(tmp_path, monkeypatch, capsys):
         (["-o", "x.html"], "play which lesson?"),
         (["game-tree", "-o", "x.pdf"], ".html or .md, or give a folder"),
         (["game-tree", "--depth", "0"], "depth"),
+        (["likelihood", "--heads", "5", "--tosses", "3"], "heads is 5: give 2 or less"),
+        (["divergences", "--distance", "1e9"], "distance is 1000000000.0: give 60.0 or less"),
+        (["cycling", "--gamma", "inf"], "gamma is inf"),
+        (["monte-carlo", "--points", "5000000"], "points is 5000000: give 1048576 or less"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(arguments, said, capsys, tmp_path, monkeypatch):
@@ -55,3 +60,26 @@ def test_what_makes_no_sense_is_refused_in_one_line(arguments, said, capsys, tmp
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("out", "made"), [("x.html", "x.html/"), ("x.md", "x"), ("x", "x")])
+def test_a_place_that_cannot_take_it_is_refused_before_anything_is_played(
+    out, made, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / made).mkdir() if made.endswith("/") else (tmp_path / made).write_text("mine")
+    monkeypatch.setattr("frenemy.lab.lesson.play", None)
+    assert main(["lab", "game-tree", "-o", out]) == 1
+    assert "another" in capsys.readouterr().err
+
+
+def test_a_check_that_fails_ends_with_its_name_and_status_1(tmp_path, monkeypatch, capsys):
+    def wrong(*, seed: int = 0) -> Result:
+        """Two is three."""
+        return Result("It is not.", [], [Check("2", 2.0, 3.0, 0.5)], [])
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("frenemy.lab.lessons.LESSONS", {"wrong": wrong})
+    assert main(["lab", "--all"]) == 1
+    assert "frenemy: wrong: a check fails" in capsys.readouterr().err
+    assert "fails" in (tmp_path / "lab.html").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Collapse: the lesson's checks, and that the games compared differ in one thing each."""
+"""Collapse: the lesson's checks, and what the games that it compares are made of."""
 
 import math
 

@@ -1,5 +1,6 @@
 """The lab's page and document: all that lessons found is in them, and they need nothing else."""
 
+import dataclasses
 import math
 import re
 
@@ -113,6 +114,13 @@ def test_the_page_is_written_and_other_endings_are_refused(played, tmp_path):
     assert save([played], tmp_path / "x.html").read_text("utf-8") == page([played])
     with pytest.raises(FrenemyError, match=r"\.html or \.md"):
         save([played], tmp_path / "x.pdf")
+
+
+def test_a_document_shows_hostile_words_as_they_are_and_quotes_its_links(played, tmp_path):
+    told = dataclasses.replace(played.result, told="[a](http://x) <img src=x> `b` *c*")
+    text = save([dataclasses.replace(played, result=told)], tmp_path / "my page.md").read_text()
+    assert r"\[a\](http://x) \<img src=x\> \`b\` \*c\*" in text
+    assert "(my%20page/lesson-of-two.png)" in text
 
 
 def test_pictures_are_on_white_and_the_film_has_all_frames(played, tmp_path):

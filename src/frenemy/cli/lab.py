@@ -33,7 +33,7 @@ def lab(options: OmitArgPrefixes[LabOptions], lesson: Any = None) -> None:
     from frenemy.display import console, lesson_list, lesson_rows, working
     from frenemy.lab.lesson import play
     from frenemy.lab.lessons import LESSONS
-    from frenemy.lab.page import refuse_ending, save, save_pictures
+    from frenemy.lab.page import refuse_place, save, save_pictures
     from frenemy.pictures import load_picture, terminal
 
     if lesson is None and not options.all:
@@ -44,8 +44,7 @@ def lab(options: OmitArgPrefixes[LabOptions], lesson: Any = None) -> None:
     if lesson is not None and options.all:
         raise FrenemyError("--all plays every lesson: leave out the name")
     out = options.out or Path("lab.html" if options.all else "lab")
-    if out.suffix:
-        refuse_ending(out)
+    refuse_place(out)
     lessons = [(lesson.func, lesson.keywords)] if lesson else [(f, {}) for f in LESSONS.values()]
     played = []
     with working() as say:
@@ -56,13 +55,17 @@ def lab(options: OmitArgPrefixes[LabOptions], lesson: Any = None) -> None:
         console.print(lesson_rows(one))
     if out.suffix:
         print(save(played, out))
-        return
-    for one in played:
-        pictures = save_pictures(one.name, one.result, out)
-        if console.is_terminal:
-            console.print(terminal(load_picture(pictures[0].path), width=min(console.width, 100)))
-        for picture in pictures:
-            print(picture.path)
+    else:
+        for one in played:
+            pictures = save_pictures(one.name, one.result, out)
+            if console.is_terminal:
+                shown = terminal(load_picture(pictures[0].path), width=min(console.width, 100))
+                console.print(shown)
+            for picture in pictures:
+                print(picture.path)
+    failed = [one.name for one in played if not one.result.holds]
+    if failed:
+        raise FrenemyError(f"{', '.join(failed)}: a check fails: see the table")
 
 
 def lab_with_lessons(word: str | None) -> Callable[..., None]:

@@ -88,9 +88,11 @@ Each game was played for {rounds:,} rounds with the same G. Of {SAMPLES:,} sampl
 
 Packing and minibatch discrimination let D see several samples at once, so that sameness betrays G.\
  Unrolling lets G see the answer to its move. Our game pairs each generated point with a real one:\
- the game then has no bad local minima in which modes stay away (Sun et al. 2020, Towards a Better\
- Global Loss Landscape of GANs). R1 and R2 with a weight that falls in time keep it stable while D\
- learns modes of sd {target.sd / target.unit:.3f} in units of the data.
+ as a function of the samples alone, the loss then has no bad basins in which modes stay away (Sun\
+ et al. 2020, Towards a Better Global Loss Landscape of GANs). R1 and R2 with a weight that falls\
+ in time keep it stable while D learns modes of sd {target.sd / target.unit:.3f} in units of the\
+ data. It also has higher rates, which fall, and an average of G's weights; the other games have a\
+ constant rate and no average.
 
 One seed of so few rounds says little of how the cures compare: benchmarks/collapse.py plays them\
  longer, over ten seeds."""

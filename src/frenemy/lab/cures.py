@@ -89,7 +89,7 @@ class Target:
 
 FORMULAS = (
     Formula(
-        r"\mathrm{quality} = P(\lVert x - \mu \rVert \leq 3 \sigma) \leq 1 - e^{-9/2}",
+        r"\mathrm{quality} = P(\lVert x - \mu \rVert \leq 3 \sigma), \qquad 1 - e^{-9/2}",
         "A sample is of high quality if it is within 3 standard deviations of a mode; of exact"
         " samples in the plane 98.889 % are.",
         "Srivastava et al. (2017), VEEGAN; Lin et al. (2018), PacGAN, section 4.1",
@@ -107,11 +107,11 @@ FORMULAS = (
         "Lin et al. (2018), PacGAN: The Power of Two Samples in Generative Adversarial Networks",
     ),
     Formula(
-        r"\theta_D^{k+1} = \theta_D^k - \eta \frac{\partial f(\theta_G, \theta_D^k)}"
+        r"\theta_D^{k+1} = \theta_D^k + \eta \frac{\partial f(\theta_G, \theta_D^k)}"
         r"{\partial \theta_D^k}, \qquad"
         r" \min_{\theta_G} f(\theta_G, \theta_D^K(\theta_G, \theta_D))",
         "Unrolling: G plays against the D that its opponent is about to become.",
-        "Metz et al. (2017), Unrolled Generative Adversarial Networks, eq. 7 to 9",
+        "Metz et al. (2017), Unrolled Generative Adversarial Networks, eq. 7 to 10",
     ),
     Formula(
         r"o(x_i)_k = \sum_j \exp(-\lVert M_{ik} - M_{jk} \rVert_1), \qquad M_i = T f(x_i)",

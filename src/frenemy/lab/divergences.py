@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import Doc
 
 from frenemy.drawing import BLUE, GREEN, GREY, INK, VERMILION, Drawing
-from frenemy.errors import FrenemyError, at_least
+from frenemy.errors import FrenemyError, at_least, at_most
 from frenemy.game import mix
 from frenemy.lab import fgan
 from frenemy.lab.densities import Mixture, line, mixture, normal
@@ -64,6 +64,7 @@ def divergences(
     at_least(0, seed=seed)
     at_least(1, rounds=rounds)
     at_least(1e-3, distance=distance, sd=sd, bandwidth=bandwidth)
+    at_most(100 * sd, distance=distance)  # by sd / 30 are the densities integrated
     if not 0.5 < weight < 1:
         raise FrenemyError(f"weight is {weight}: give the heavier mode more than 0.5, less than 1")
     p_data = mixture((weight, -distance / 2, sd), (1 - weight, distance / 2, sd))

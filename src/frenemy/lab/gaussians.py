@@ -21,6 +21,7 @@ from frenemy.lab.lesson import Check, sampled
 IQ = normal(100, 24)
 TWO_MODES = mixture((0.3, -2.0, 0.5), (0.7, 1.0, 1.0))
 MOST = 2000  # images that are looked at
+PIXELS = 48 * 48 * 3  # values of an image, at most: of 2,000 images, 110 MB in float64
 
 RATE = 0.5  # below 1: the curvature of the mean log-likelihood is 2 in log sd at its maximum
 
@@ -175,6 +176,11 @@ def fit_images(
 ) -> tuple[list[Check], str, Drawing]:
     """A Gaussian fitted to images: its checks, what is told of it, its mean and its samples."""
     opened = open_dataset(data, size=size)
+    if math.prod(opened.shape) > PIXELS:
+        raise FrenemyError(
+            f"{opened.train.name} has images of {math.prod(opened.shape):,} values: the Gaussian "
+            f"takes {PIXELS:,} at most: give --size 48 or so"
+        )
     pixels, labels = opened.train.batch(seed, 0, min(MOST, len(opened.train)))
     x = torch.from_numpy(pixels).double().flatten(1) / 255  # (N, d)
     fit = principal(x, axes)

@@ -13,7 +13,7 @@ from torch import Tensor
 from typing_extensions import Doc
 
 from frenemy.drawing import BLUE, GREY, INK, VERMILION, Drawing
-from frenemy.errors import at_least
+from frenemy.errors import at_least, at_most
 from frenemy.game import mix
 from frenemy.lab import gaussians
 from frenemy.lab.densities import integral, line
@@ -68,7 +68,8 @@ def likelihood(
 ) -> Result:
     """The likelihood is largest for the model that is nearest in KL."""
     at_least(0, seed=seed)
-    at_least(1, heads=heads, tails=tosses - heads, axes=axes)
+    at_least(1, heads=heads, axes=axes)
+    at_most(tosses - 1, heads=heads)
     at_least(100, samples=samples)
     generator = torch.Generator().manual_seed(mix(seed, 0))
     coin, curve = _coin(heads, tosses, generator)

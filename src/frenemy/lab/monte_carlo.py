@@ -11,7 +11,7 @@ from matplotlib.patches import Circle
 from typing_extensions import Doc
 
 from frenemy.drawing import BLUE, GREEN, INK, VERMILION, Drawing
-from frenemy.errors import FrenemyError, at_least
+from frenemy.errors import FrenemyError, at_least, at_most
 from frenemy.game import mix
 from frenemy.lab import chains, mixing
 from frenemy.lab.lesson import Check, Formula, Result, sampled
@@ -60,6 +60,7 @@ def monte_carlo(
     """Chains are exact in the end; one pass through G is near at once."""
     at_least(0, seed=seed)
     at_least(64, points=points)
+    at_most(2**20, points=points)
     at_least(2, repetitions=repetitions)
     at_least(1000, steps=steps)
     at_least(1, rounds=rounds)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from latex2mathml.converter import convert
 
@@ -17,7 +18,6 @@ from frenemy.pages import film, render
 from frenemy.pictures import save_film, save_picture
 from frenemy.run import write_atomically
 
-BAR = "\\|"  # what a bar is within a Markdown table
 SIGNS = {"=": "", "at least": "≥ ", "at most": "≤ "}
 
 
@@ -79,15 +79,25 @@ def save(lessons: Sequence[Played], path: Path) -> Path:
     Raises:
         FrenemyError: `path` ends otherwise, or something cannot be written.
     """
-    refuse_ending(path)
+    refuse_place(path)
     text = page(lessons) if path.suffix == ".html" else _document(lessons, path)
     return write_atomically(path, lambda part: part.write_text(text, "utf-8"))
 
 
-def refuse_ending(path: Path) -> None:
-    """Refuses what `save` could not write, before anything is played for it."""
-    if path.suffix not in (".html", ".md"):
+def refuse_place(path: Path) -> None:
+    """Refuses where lessons cannot be written, before any is played for it.
+
+    Raises:
+        FrenemyError: a name that ends otherwise than .html or .md and is no folder's; or a file
+            where a folder has to be, or a folder where a file.
+    """
+    if path.suffix not in ("", ".html", ".md"):
         raise FrenemyError(f"{path}: lessons are written as .html or .md, or give a folder")
+    if path.suffix and path.is_dir():
+        raise FrenemyError(f"{path} is a folder: give the name of a file, or another folder")
+    folder = path.with_suffix("")
+    if path.suffix != ".html" and folder.exists() and not folder.is_dir():
+        raise FrenemyError(f"{folder} is a file where pictures need a folder: give another name")
 
 
 def _document(lessons: Sequence[Played], path: Path) -> str:
@@ -95,27 +105,33 @@ def _document(lessons: Sequence[Played], path: Path) -> str:
     folder = path.with_suffix("")
     parts = [
         "# The lab",
-        "Every claim of the paper as an experiment with a known answer. This page is what "
-        f"`frenemy lab --all -o {path.name}` wrote; `frenemy lab NAME` plays one lesson.",
+        "Claims of the paper as experiments with known answers, as `frenemy lab` played them and "
+        "wrote them here: `--all -o lab.md` plays all.",
     ]
     for lesson in lessons:
-        parts += [f"## {lesson.name}", f"*{lesson.claim}*", lesson.result.told.strip()]
+        result = lesson.result
+        parts += [f"## {lesson.name}", f"*{_plain(lesson.claim)}*", _plain(result.told.strip())]
         for formula in lesson.result.formulas:
             parts += [
                 f"```math\n{formula.latex.strip()}\n```",
-                f"{formula.told} ({formula.source})",
+                _plain(f"{formula.told} ({formula.source})"),
             ]
         parts.append(_table(lesson.result.checks))
         for picture in save_pictures(lesson.name, lesson.result, folder, film=".webp"):
-            link = picture.path.relative_to(path.parent).as_posix()
-            parts += [f"![{picture.alt}]({link})", f"*{picture.caption}*"]
+            link = quote(picture.path.relative_to(path.parent).as_posix())
+            parts += [f"![{_plain(picture.alt)}]({link})", f"*{_plain(picture.caption)}*"]
     return "\n\n".join(part for part in parts if part.strip("*")) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)
 
 
 def _table(checks: Sequence[Check]) -> str:
     head = "| | measured | exact | difference | allowed | |\n| --- | --- | --- | --- | --- | --- |"
     lines = [
-        f"| {r.what.replace('|', BAR)} | {r.measured} | {r.exact} | {r.difference} | "
+        f"| {_plain(r.what)} | {r.measured} | {r.exact} | {r.difference} | "
         f"{r.tolerance} | {'holds' if r.holds else '**fails**'} |"
         for r in map(row, checks)
     ]

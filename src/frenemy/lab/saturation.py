@@ -13,7 +13,7 @@ from torch.nn.functional import logsigmoid
 from typing_extensions import Doc
 
 from frenemy.drawing import GREEN, INK, VERMILION, Drawing
-from frenemy.errors import at_least
+from frenemy.errors import at_least, at_most
 from frenemy.game import Term, mix
 from frenemy.lab.densities import line, normal
 from frenemy.lab.discriminators import logits, pair
@@ -65,6 +65,7 @@ def saturation(
     """Where D is far ahead, log(1 - D(G(z))) is flat and -log D(G(z)) is not."""
     at_least(0, seed=seed)
     at_least(1, distance=distance, steps=steps, rounds=rounds)
+    at_most(20, distance=distance)  # farther off all the gradients are 0 in float32
     p_g, terms = normal(distance), list(TERMS.values())
     over = overtrain(DATA, p_g, terms, steps=steps, minibatch=LOOK, seed=mix(seed, 0))
     played = [play_on(over, DATA, p_g, t, rounds=rounds, seed=mix(seed, 1)) for t in terms]
