@@ -207,7 +207,7 @@ def _ours(G: nn.Module, D: nn.Module, rounds: int) -> Game:
         return Player(net, adam, schedule=schedule, averaging=averaging)
 
     def gamma(t: int) -> float:
-        return 2e-3 * (1 / 50) ** min(1.0, t / rounds / 0.7)
+        return 2e-3 * (1 / 20) ** min(1.0, t / rounds / 0.7)
 
     turns = [
         Turn({"D": {pairing_d: 1.0, r1: gamma, r2: gamma}}, joint=True),
