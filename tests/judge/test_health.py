@@ -45,7 +45,8 @@ def test_a_game_that_is_well_is_left_alone():
         ({"G signal": 1e-4, "D ahead": 1.0, "diversity": 0.1}, "diminished gradient"),
         ({"diversity": 0.1}, "mode collapse"),
         ({"diversity": 0.1, "motion": 1.5}, "mode collapse"),  # chased from mode to mode
-        ({"diversity": 0.4}, "mode collapse"),
+        ({"diversity": 0.4, "coverage": 0.3}, "mode collapse"),
+        ({"diversity": 0.4}, None),  # narrow, but it covers the data
         ({"diversity": 0.4, "motion": 1.5}, "non-convergence"),
         ({"repeats": 0.3}, "mode collapse"),
         ({"coverage": 0.3}, "mode collapse"),  # good samples, some kinds never made
