@@ -195,23 +195,26 @@ def discriminator(cure: Cure) -> nn.Module:
 def _ours(G: nn.Module, D: nn.Module, rounds: int) -> Game:
     """Pairing with R1 and R2: their weight falls first, then the rates, and G is averaged.
 
-    G learns twice as fast as D, for it has to become steep between the modes; the weight stays high
-    enough for the game to settle.
+    Of the weight, enough stays for the game to settle. A G that learns faster than D would be
+    sharper sooner, but it leaves modes before D can tell them from what is between them.
     """
 
-    def player(net: nn.Module, rate: float, averaging: float | None = None) -> Player:
-        def schedule(t: int) -> dict[str, float]:
-            return {"lr": rate * (0.01 + 0.99 * (1 + math.cos(math.pi * t / rounds)) / 2)}
-
-        adam = torch.optim.Adam(net.parameters(), rate, (0.0, 0.99), fused=True)
-        return Player(net, adam, schedule=schedule, averaging=averaging)
+    def rate(t: int) -> dict[str, float]:
+        return {"lr": 2e-3 * (0.01 + 0.99 * (1 + math.cos(math.pi * t / rounds)) / 2)}
 
     def gamma(t: int) -> float:
         return 2e-3 * (1 / 20) ** min(1.0, t / rounds / 0.7)
+
+    def adam(net: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.Adam(net.parameters(), betas=(0.0, 0.99), fused=True)
 
     turns = [
         Turn({"D": {pairing_d: 1.0, r1: gamma, r2: gamma}}, joint=True),
         Turn({"G": {pairing_g: 1.0}}),
     ]
-    players = {"D": player(D, 2e-3), "G": player(G, 4e-3, averaging=max(0.0, 1 - 10 / rounds))}
+    averaging = max(0.0, 1 - 20 / rounds)
+    players = {
+        "D": Player(D, adam(D), schedule=rate),
+        "G": Player(G, adam(G), schedule=rate, averaging=averaging),
+    }
     return Game(players, turns, PRIOR, MINIBATCH)
