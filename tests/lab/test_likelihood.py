@@ -93,7 +93,7 @@ def test_drawings_can_be_drawn(result):
     ("arguments", "message"),
     [
         ({"heads": 0}, "heads is 0"),
-        ({"heads": 10, "tosses": 10}, "tails is 0"),
+        ({"heads": 10, "tosses": 10}, "heads is 10: give 9 or less"),
         ({"samples": 10}, "samples is 10"),
         ({"axes": 0}, "axes is 0"),
         ({"seed": -1}, "seed is -1"),

@@ -65,7 +65,7 @@ def saturation(
     """Where D is far ahead, log(1 - D(G(z))) is flat and -log D(G(z)) is not."""
     at_least(0, seed=seed)
     at_least(1, distance=distance, steps=steps, rounds=rounds)
-    at_most(20, distance=distance)  # farther off all the gradients are 0 in float32
+    at_most(1000, distance=distance)  # there the quadrature takes steps of a quarter of an sd
     p_g, terms = normal(distance), list(TERMS.values())
     over = overtrain(DATA, p_g, terms, steps=steps, minibatch=LOOK, seed=mix(seed, 0))
     played = [play_on(over, DATA, p_g, t, rounds=rounds, seed=mix(seed, 1)) for t in terms]
