@@ -18,7 +18,7 @@ STEPS = 400
 
 
 def start(*arguments, **options):
-    command = [sys.executable, "-m", "frenemy.cli", "train", *map(str, arguments)]
+    command = [sys.executable, "-m", "frenemy", "train", *map(str, arguments)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )

@@ -5,13 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-import signal
-import threading
 import time
-import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +25,7 @@ from frenemy.engine import DeviceName, choose_device
 from frenemy.errors import FrenemyError, at_least
 from frenemy.experiment import Experiment, Recipe, Stage
 from frenemy.game import Game, Minibatch, mix
+from frenemy.interrupts import Interrupted, caught_signals
 from frenemy.judge.health import HEALTH, Finding, diagnose, ticks_of
 from frenemy.model import generate, noise, recipe_of, reopen, set_up
 from frenemy.pictures import enlarge, grid, save_picture
@@ -42,18 +40,6 @@ CHECKPOINT_SHARE = 0.05  # of the time, at most, goes into checkpoints
 
 class NotFinite(FrenemyError):
     """A loss or a weight became infinite or NaN."""
-
-
-class Interrupted(FrenemyError):
-    """Ctrl-C or SIGTERM: the round was finished and saved.
-
-    Attributes:
-        signal: the signal's number.
-    """
-
-    def __init__(self, message: str, signal: int) -> None:
-        super().__init__(message)
-        self.signal = signal
 
 
 Watcher = Callable[["Training"], None]
@@ -204,7 +190,7 @@ def _train(
     watcher: Watcher | None,
 ) -> Run:
     gpus = [device] if device.type == "cuda" else []
-    with run.lock(), torch.random.fork_rng(devices=gpus), _signals() as caught:
+    with run.lock(), torch.random.fork_rng(devices=gpus), caught_signals() as caught:
         torch.set_num_threads(run.header["threads"])  # sums in another order differ in last bits
         training = Training(run, experiment, device)
         if writer is not None:
@@ -400,24 +386,3 @@ def _event_writer() -> EventWriter:
             "--tensorboard needs TensorBoard: pip install 'frenemy[tensorboard]'"
         ) from None
     return SummaryWriter
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Catches Ctrl-C and SIGTERM: their numbers are appended to the list instead of acting."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def catch(number: int, _: types.FrameType | None) -> None:
-        if caught:  # the second one does not wait for the round
-            raise KeyboardInterrupt
-        caught.append(number)
-
-    before = {n: signal.signal(n, catch) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

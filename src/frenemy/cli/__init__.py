@@ -16,6 +16,7 @@ from frenemy.cli.listing import data, recipes
 from frenemy.cli.training import train, train_with_recipes
 from frenemy.cli.using import film, neighbours, sample, walk
 from frenemy.errors import FrenemyError
+from frenemy.interrupts import Interrupted
 from frenemy.names import known
 
 Verb = Callable[..., None]
@@ -55,8 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except FrenemyError as error:
         print(f"frenemy: {error}", file=sys.stderr)
-        number: int | None = getattr(error, "signal", None)
-        return 1 if number is None else 128 + number
+        return 128 + error.signal if isinstance(error, Interrupted) else 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever reads our output has seen enough

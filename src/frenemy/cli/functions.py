@@ -59,7 +59,7 @@ def choice_of(
     choices = {"none": nothing, **{name: without(functions[name], later) for name in chosen}}
     subcommands = (Annotated[object, subcommand(k, constructor=f)] for k, f in choices.items())
     union = Union[tuple(subcommands)]  # noqa: UP007 (made at run time)
-    return OmitSubcommandPrefixes[OmitArgPrefixes[union]]  # pyright: ignore (as above)
+    return OmitSubcommandPrefixes[OmitArgPrefixes[union]]  # pyright: ignore (made at run time)
 
 
 def without(
