@@ -22,6 +22,8 @@ class Estimate:
 
     >>> print(Estimate(4.21371, 0.0123), "|", Estimate(12345.6, 321.0), "|", Estimate(2 / 3, 0.0))
     4.214 ± 0.012 | 12,346 ± 321 | 0.6667 ± 0
+    >>> print(Estimate(0.0, 0.000_099_99))
+    0.00000 ± 0.00010
     """
 
     value: float
@@ -31,7 +33,9 @@ class Estimate:
     def __str__(self) -> str:
         """Value and error with the digits that the error leaves meaning: two of its own."""
         value, error = self.value, self.error
-        places = 1 - math.floor(math.log10(error)) if 0 < error < math.inf else None
+        places = None
+        if 0 < error < math.inf:
+            places = 1 - int(f"{error:.1e}".partition("e")[2])  # .0999 counts as .10
         if math.isnan(value):
             text = "no value"
         elif places is not None and places <= 8:
