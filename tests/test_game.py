@@ -240,6 +240,19 @@ def test_G_and_D_run_no_more_often_than_the_terms_need(turns, G, D):
     assert calls == {"G": G, "D": D}
 
 
+def test_a_joint_turn_differentiates_d_at_both_in_one_pass(monkeypatch):
+    calls = []
+    grad = torch.autograd.grad
+
+    def counted(outputs, inputs, **options):
+        calls.append(inputs)
+        return grad(outputs, inputs, **options)
+
+    monkeypatch.setattr(torch.autograd, "grad", counted)
+    play(game_of([Turn({"D": {minimax_d: 1.0, r1: 1.0, r2: 1.0}}, joint=True)]), [0])
+    assert len(calls) == 2  # at x and G(z) together; then of the loss
+
+
 def test_simultaneous_players_both_look_before_either_leaps():
     game = game_of(simultaneous(D_TERMS, G_TERMS))
     D, G = copy.deepcopy(game.nets["D"]), copy.deepcopy(game.nets["G"])

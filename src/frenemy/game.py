@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from frenemy.errors import at_least
+from frenemy.penalties import gradient
 
 Term = Callable[["Round"], Tensor]
 """A plain function of a round: (B,) values, unreduced, for a player to minimise."""
@@ -64,6 +65,7 @@ class Round:
         z: noise, (B, size).
         Gz: G(z), (B, C, H, W).
         Dx, DGz: D(x) and D(G(z)) as logits, (B,).
+        grad_Dx, grad_DGz: their gradients at x and at G(z), shaped as these and differentiable.
     """
 
     def __init__(
@@ -120,6 +122,21 @@ class Round:
     @cached_property
     def DGz(self) -> Tensor:
         return self._together[1] if self._joint else self.D(self.Gz)
+
+    @cached_property
+    def _gradients(self) -> tuple[Tensor, ...]:
+        """Of both in one pass: D(x_i) depends on x_i alone, and D(G(z_i)) on G(z_i)."""
+        return torch.autograd.grad(
+            [self.Dx.sum(), self.DGz.sum()], [self.x, self.Gz], create_graph=True
+        )
+
+    @cached_property
+    def grad_Dx(self) -> Tensor:
+        return self._gradients[0] if self._joint else gradient(self.Dx, self.x)
+
+    @cached_property
+    def grad_DGz(self) -> Tensor:
+        return self._gradients[1] if self._joint else gradient(self.DGz, self.Gz)
 
     def beliefs(self) -> dict[str, Tensor]:
         """The means of sigmoid(Dx) and sigmoid(DGz), of those that some term asked for."""
@@ -334,8 +351,8 @@ class Game:
             record |= {f"{name}/{term.__name__}": mean.detach() for term, mean in means.items()}
         if observe is not None:
             record |= observe(r, turn, gradients)
-        for name, gradient in gradients.items():
-            self.players[name].move(gradient, step)
+        for name, found in gradients.items():
+            self.players[name].move(found, step)
         return record | r.beliefs()
 
 

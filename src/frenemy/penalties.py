@@ -15,12 +15,12 @@ def r1(r: Round) -> Tensor:
     """|grad_x D(x)|^2 / 2 at real images. Mescheder et al. (2018), Which Training Methods for GANs
     do actually Converge?, eq. 9 without its gamma, which is the term's weight.
     """
-    return _squared_norm(_gradient(r.Dx, r.x)) / 2
+    return _squared_norm(r.grad_Dx) / 2
 
 
 def r2(r: Round) -> Tensor:
     """|grad_x D(x)|^2 / 2 at samples x = G(z). Mescheder et al. (2018), eq. 10 without gamma."""
-    return _squared_norm(_gradient(r.DGz, r.Gz)) / 2
+    return _squared_norm(r.grad_DGz) / 2
 
 
 def wgan_gp(r: Round) -> Tensor:
@@ -31,7 +31,7 @@ def wgan_gp(r: Round) -> Tensor:
     """
     epsilon = torch.rand(len(r.x), *[1] * (r.x.ndim - 1)).to(r.x)
     x_hat = torch.lerp(r.Gz.detach(), r.x.detach(), epsilon).requires_grad_()
-    norm = _squared_norm(_gradient(r.D(x_hat), x_hat)).add(1e-12).sqrt()  # sqrt'(0) is infinite
+    norm = _squared_norm(gradient(r.D(x_hat), x_hat)).add(1e-12).sqrt()  # sqrt'(0) is infinite
     return (norm - 1).square()
 
 
@@ -63,8 +63,8 @@ def consensus(D: Term, G: Term) -> Term:
     return consensus
 
 
-def _gradient(logits: Tensor, x: Tensor) -> Tensor:
-    """D logits_i / d x_i, (B, ...), itself differentiable."""
+def gradient(logits: Tensor, x: Tensor) -> Tensor:
+    """Of D at x, (B, ...), itself differentiable, where each logit depends on its own x alone."""
     return torch.autograd.grad(logits.sum(), x, create_graph=True)[0]
 
 
