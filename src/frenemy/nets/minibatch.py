@@ -39,9 +39,9 @@ class MinibatchDiscrimination(nn.Module):
         self.T = nn.Parameter(torch.randn(features, kernels, dims) / math.sqrt(features))
 
     def forward(self, f: Tensor) -> Tensor:
-        M = torch.einsum("ba,akc->bkc", f, self.T)
-        distances = (M[:, None] - M).abs().sum(3)  # (B, B, K)
-        return torch.cat([f, distances.neg().exp().sum(1)], 1)  # (B, A + K)
+        M = torch.einsum("ba,akc->kcb", f, self.T)
+        distances = (M[..., None] - M[..., None, :]).abs().sum(1)  # (K, B, B)
+        return torch.cat([f, distances.neg().exp().sum(2).T], 1)  # (B, A + K)
 
     def extra_repr(self) -> str:
         return ", ".join(
