@@ -16,10 +16,10 @@ import time
 import torch
 import tyro
 from torch import Tensor
-from torch.distributions import MultivariateNormal
 
 from frenemy.engine import DeviceName, choose_device
 from frenemy.judge import annealing
+from frenemy.rivals.ppca import log_likelihood
 
 SIZES = ((2, 10, 0.1), (10, 50, 0.1), (10, 50, 0.025), (10, 784, 0.025), (50, 784, 0.01))
 STEPS = {"frenemy": (annealing.STEP, annealing.JITTER), "paper": (0.01, 0.0)}
@@ -38,9 +38,8 @@ class Linear:
 
     def log_p(self, x: Tensor, variance: float) -> Tensor:
         """The exact log-likelihood of each image."""
-        W, b = self.W.double().cpu(), self.b.double().cpu()
-        covariance = W @ W.T + variance * torch.eye(len(b), dtype=torch.float64)
-        return MultivariateNormal(b, covariance).log_prob(x.double().cpu())
+        x, b, W = (t.double().cpu() for t in (x, self.b, self.W))
+        return log_likelihood(x, b, W, torch.tensor(variance, dtype=torch.float64))
 
 
 def main(

@@ -7,6 +7,7 @@ these optimisers do about it they do for each player alone: give every player of
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from frenemy.errors import at_least
 
 
-class _Stepwise(torch.optim.Optimizer):
+class _Stepwise(torch.optim.Optimizer, ABC):
     """Moves one parameter at a time; its whole state is tensors, one dictionary a parameter."""
 
     def __init__(self, params: Iterable[Tensor], defaults: dict[str, float]) -> None:
@@ -37,10 +38,11 @@ class _Stepwise(torch.optim.Optimizer):
                     self._move(p, p.grad, self.state[p], group)
         return loss
 
+    @abstractmethod
     def _move(
         self, p: Tensor, g: Tensor, state: dict[str, Tensor], group: dict[str, float]
     ) -> None:
-        raise NotImplementedError
+        """Moves p in place on its gradient g."""
 
 
 class ProximalPoint(_Stepwise):

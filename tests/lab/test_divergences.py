@@ -1,16 +1,15 @@
-"""The lesson of divergences: who covers, who keeps to one mode, and bad arguments."""
-
-import math
+"""The lesson of divergences: who covers, and who keeps to one mode."""
 
 import pytest
 
-from frenemy.errors import FrenemyError
 from frenemy.lab.divergences import divergences
+
+from .small import small
 
 
 @pytest.fixture(scope="module")
 def result():
-    return divergences(rounds=2)
+    return small("divergences").result
 
 
 def check(result, what):
@@ -36,33 +35,3 @@ def test_near_modes_are_covered_by_jsd():
     assert "p_g keeps to one mode" in divergences(rounds=1).told
     told = divergences(distance=3.0, weight=0.6, rounds=1).told
     assert "if the other is met well: p_g covers both modes" in told
-
-
-def test_its_pictures_are_drawn(result):
-    for drawing in result.drawings:
-        assert drawing.pixels(dpi=40).shape[0] == 3
-        assert drawing.svg().startswith("<svg ")
-
-
-@pytest.mark.slow
-def test_the_lesson_holds_at_its_defaults():
-    assert divergences().holds
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        {"rounds": 0},
-        {"seed": -1},
-        {"sd": 0.0},
-        {"distance": -1.0},
-        {"bandwidth": math.nan},
-        {"weight": 0.5},
-        {"weight": 1.0},
-    ],
-    ids=str,
-)
-def test_bad_arguments_are_refused_in_one_line(bad):
-    with pytest.raises(FrenemyError, match=next(iter(bad))) as error:
-        divergences(**bad)
-    assert "\n" not in str(error.value)

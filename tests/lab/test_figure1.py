@@ -6,19 +6,18 @@ import scipy.stats
 import torch
 from torch import nn
 
-from frenemy.errors import FrenemyError
 from frenemy.lab import densities
-from frenemy.lab.densities import line, minibatches, mixture, normal
-from frenemy.lab.figure1 import figure1
+from frenemy.lab.densities import line, minibatches, normal
 from frenemy.lab.line_games import (
     EDGE,
     LineGenerator,
-    cdf,
     generated_cdf,
     line_game,
     line_nets,
     moment,
 )
+
+from .small import small
 
 EDGES = line(-7, 7, 701)
 
@@ -32,14 +31,7 @@ class Squared(nn.Module):
 
 @pytest.fixture(scope="module")
 def result():
-    return figure1(rounds=24, k=10, minibatch=200)
-
-
-def test_cdf_of_a_mixture_is_scipys():
-    x = torch.linspace(-4, 4, 9)[:, None].double()
-    expected = 0.3 * scipy.stats.norm.cdf(x[:, 0], -1, 0.5) + 0.7 * scipy.stats.norm.cdf(x[:, 0], 2)
-    found = cdf(mixture((0.3, -1, 0.5), (0.7, 2, 1)), x)
-    assert found.tolist() == pytest.approx(expected.tolist(), abs=1e-15)
+    return small("figure1").result
 
 
 def test_an_affine_g_spreads_its_samples_evenly():
@@ -149,33 +141,7 @@ def test_lesson_shows_d_rise_and_p_g_move(result):
     assert len(result.checks) == 6
 
 
-def test_lesson_is_a_function_of_its_arguments(result):
-    state = torch.get_rng_state()
-    again = figure1(rounds=24, k=10, minibatch=200)
-    assert [c.measured for c in again.checks] == [c.measured for c in result.checks]
-    assert again.told == result.told
-    assert torch.equal(torch.get_rng_state(), state)
-
-
 def test_film_has_at_most_40_frames_of_one_size(result):
     frames = result.film.frames
     assert 15 <= len(frames) <= 40
     assert {frame.shape for frame in frames} == {(3, 360, 400)}
-    assert not np.array_equal(frames[0], frames[-1])
-
-
-def test_lesson_draws(result):
-    assert all(drawing.pixels(dpi=40).std() > 0 for drawing in result.drawings)
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"rounds": 19}, {"k": 0}, {"minibatch": 0}, {"d_rate": -1.0}, {"g_rate": -1.0}]
-)
-def test_bad_arguments_are_told_in_one_line(wrong):
-    with pytest.raises(FrenemyError, match=rf"^{next(iter(wrong))} is .*: give \S+ or more$"):
-        figure1(**wrong)
-
-
-@pytest.mark.slow
-def test_every_claim_holds_at_the_defaults():
-    assert figure1().holds

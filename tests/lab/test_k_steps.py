@@ -5,14 +5,15 @@ import math
 import pytest
 import torch
 
-from frenemy.errors import FrenemyError
 from frenemy.lab import few_points
-from frenemy.lab.k_steps import KS, SIZES, k_steps
+from frenemy.lab.k_steps import KS, SIZES
+
+from .small import small
 
 
 @pytest.fixture(scope="module")
 def result():
-    return k_steps(steps=60, fits=30)
+    return small("k-steps").result
 
 
 @pytest.fixture(scope="module")
@@ -69,29 +70,3 @@ def test_lesson_tells_the_order_of_k_in_few_rounds_too(result):
     assert last < first  # k = 20 against k = 2
     assert len(measured(result, "mean |D - D*|")) == len(KS)
     assert len(measured(result, "gap")) == len(SIZES) - 1
-
-
-def test_lesson_does_not_depend_on_the_clock_in_what_it_claims(result):
-    state = torch.get_rng_state()
-    again = k_steps(steps=60, fits=30)
-    assert [c.measured for c in again.checks] == [c.measured for c in result.checks]
-    assert again.told == result.told
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_lesson_draws(result):
-    assert all(drawing.pixels(dpi=40).std() > 0 for drawing in result.drawings)
-    assert result.film is None
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"steps": 19}, {"fits": 0}, {"d_rate": -1.0}, {"g_rate": math.nan}, {"seed": -1}]
-)
-def test_bad_arguments_are_told_in_one_line(wrong):
-    with pytest.raises(FrenemyError, match=rf"^{next(iter(wrong))} is .*: give \S+ or more$"):
-        k_steps(**wrong)
-
-
-@pytest.mark.slow
-def test_every_claim_holds_at_the_defaults():
-    assert k_steps().holds

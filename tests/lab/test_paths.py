@@ -63,6 +63,8 @@ def test_a_trained_d_bounds_jsd_from_below(stops):
     for stop in stops:
         assert stop.trained <= stop.C + 1e-12
         assert stop.bound <= stop.jsd + 1e-12
+        value, error = stop.excess
+        assert value == pytest.approx(stop.trained - stop.C, abs=4 * error)
         assert stop.off < 0.1
 
 

@@ -1,14 +1,15 @@
-"""The lesson of saturation: what holds without training, pictures, and bad arguments."""
+"""The lesson of saturation: what holds without training, and what does not."""
 
 import pytest
 
-from frenemy.errors import FrenemyError
 from frenemy.lab.saturation import saturation
+
+from .small import small
 
 
 @pytest.fixture(scope="module")
 def result():
-    return saturation(steps=16, rounds=10)
+    return small("saturation").result
 
 
 def test_what_needs_no_training_holds(result):
@@ -25,23 +26,3 @@ def test_ten_rounds_do_not_bring_g_to_the_data(result):
 
 def test_a_far_g_leaves_nothing_to_divide_by():
     assert "inf times" in saturation(distance=300.0, steps=64, rounds=1).told
-
-
-def test_its_pictures_are_drawn(result):
-    for drawing in result.drawings:
-        assert drawing.pixels(dpi=40).shape[0] == 3
-        assert drawing.svg().startswith("<svg ")
-
-
-@pytest.mark.slow
-def test_the_lesson_holds_at_its_defaults():
-    assert saturation().holds
-
-
-@pytest.mark.parametrize(
-    "bad", [{"rounds": 0}, {"steps": 0}, {"seed": -1}, {"distance": 0.0}], ids=str
-)
-def test_bad_arguments_are_refused_in_one_line(bad):
-    with pytest.raises(FrenemyError, match=next(iter(bad))) as error:
-        saturation(**bad)
-    assert "\n" not in str(error.value)

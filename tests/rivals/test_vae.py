@@ -291,5 +291,7 @@ def test_probabilistic_pca_refuses_what_it_cannot_do(cloud):
         probabilistic_pca(cloud, 0)
     with pytest.raises(FrenemyError, match="pixels_left is 0"):
         probabilistic_pca(cloud, 6)
-    with pytest.raises(FrenemyError, match="explain all variance"):
+    with pytest.raises(FrenemyError, match="3 components explain all variance"):
+        probabilistic_pca(cloud[:4], 3)
+    with pytest.raises(FrenemyError, match="4 images that hardly differ"):
         probabilistic_pca(torch.zeros(4, *SHAPE), 2)

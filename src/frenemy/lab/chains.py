@@ -16,6 +16,7 @@ from torch import Tensor
 
 from frenemy.errors import FrenemyError, at_least
 from frenemy.judge.estimate import Estimate
+from frenemy.lab import densities
 
 WINDOW = 5.0  # correlation times to sum over: e^-5 of the sum is left out, at most
 
@@ -158,7 +159,7 @@ def wasserstein(samples: Tensor, F: Tensor, x: Tensor) -> Tensor:
     """
     ordered, points = samples.contiguous().sort(1).values, x.expand(len(samples), -1).contiguous()
     count = torch.searchsorted(ordered, points, right=True)
-    return torch.trapezoid((count / samples.shape[1] - F).abs(), x)
+    return densities.wasserstein(count / samples.shape[1], F, x[:, None])
 
 
 def autocorrelation(f: Tensor, lags: int) -> Tensor:

@@ -41,6 +41,7 @@ def cycling(
     Raises:
         FrenemyError: an argument is out of its range.
     """
+    at_least(0, seed=seed)
     at_least(1, steps=steps)
     at_least(0.05, rate=rate, gamma=gamma, noise=noise, consensus=consensus)
     if rate > 1:

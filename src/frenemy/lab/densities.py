@@ -1,13 +1,19 @@
-"""Densities that are known: mixtures of Gaussians, and what a quadrature makes of two of them."""
+"""Densities that are known: mixtures of Gaussians, and how far two of them are apart.
+
+Integrands are functions of log densities at points, so that sums over them are integrals by any
+quadrature, and may be differentiated; of log masses, they are summed as they are.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from frenemy.game import Minibatch, mix
 
@@ -36,6 +42,24 @@ class Mixture:
     def pdf(self, x: Tensor) -> Tensor:
         """p(x), (N,), at points (N, d)."""
         return self.log_pdf(x).exp()
+
+    def cdf(self, x: Tensor) -> Tensor:
+        """P(x_1 <= t) of the first coordinate, (N,), at points t (N, 1)."""
+        return torch.special.ndtr((x.double() - self.means[:, 0]) / self.sds) @ self.weights
+
+    @property
+    def mean(self) -> Tensor:
+        """Of a sample, (d,)."""
+        return self.weights @ self.means
+
+    @property
+    def variance(self) -> Tensor:
+        """Of each coordinate, (d,): that within the parts, and that of their means.
+
+        >>> mixture((0.5, -1, 2), (0.5, 1, 2)).variance
+        tensor([5.], dtype=torch.float64)
+        """
+        return self.weights @ (self.sds[:, None].square() + (self.means - self.mean).square())
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Points, float64 (count, d)."""
@@ -88,17 +112,55 @@ def integral(values: Tensor, x: Tensor) -> float:
     return torch.trapezoid(values, x[:, 0]).item()
 
 
+def kl_integrand(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """The integrand p log(p / q) of KL(p || q), in nats."""
+    return log_p.exp() * (log_p - log_q)
+
+
+def jensen_shannon_integrand(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """That of JSD(p || q) = KL(p || m) / 2 + KL(q || m) / 2 with m = (p + q) / 2; <= log 2."""
+    log_m = torch.logaddexp(log_p, log_q) - math.log(2)
+    return (kl_integrand(log_p, log_m) + kl_integrand(log_q, log_m)) / 2
+
+
+def value_integrand(p: Tensor, q: Tensor, logit: Tensor) -> Tensor:
+    """The integrand p log D + q log(1 - D) of V(G, D), from densities and D's logits.
+
+    Goodfellow et al. (2014), Generative Adversarial Nets, equation 3.
+    """
+    return p * logsigmoid(logit) + q * logsigmoid(-logit)
+
+
 def kl(p: Mixture, q: Mixture, x: Tensor) -> float:
-    """KL(p || q) = integral of p log(p / q), in nats, by quadrature at x (N, 1)."""
-    log_p, log_q = p.log_pdf(x), q.log_pdf(x)
-    return integral(log_p.exp() * (log_p - log_q), x)
+    """KL(p || q) by quadrature at x (N, 1)."""
+    return integral(kl_integrand(p.log_pdf(x), q.log_pdf(x)), x)
 
 
 def jensen_shannon(p: Mixture, q: Mixture, x: Tensor) -> float:
-    """JSD(p || q) = KL(p || m) / 2 + KL(q || m) / 2 with m = (p + q) / 2, in nats; <= log 2."""
-    log_p, log_q = p.log_pdf(x), q.log_pdf(x)
-    log_m = torch.logaddexp(log_p, log_q) - math.log(2)
-    return integral((log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)) / 2, x)
+    """JSD(p || q) by quadrature at x (N, 1)."""
+    return integral(jensen_shannon_integrand(p.log_pdf(x), q.log_pdf(x)), x)
+
+
+def wasserstein(F: Tensor, H: Tensor, x: Tensor) -> Tensor:
+    """W_1 on the line: the integral of |F - H|, of distribution functions (..., N) at x (N, 1)."""
+    return torch.trapezoid((F - H).abs(), x[:, 0])
+
+
+class Mean(NamedTuple):
+    """An estimate from samples, and its standard error."""
+
+    value: float
+    error: float
+
+
+def sample_mean(*parts: Tensor) -> Mean:
+    """The sum of the means of independent samples, (n,) each.
+
+    >>> sample_mean(torch.tensor([1.0, 3.0]), torch.tensor([5.0, 5.0]))
+    Mean(value=7.0, error=1.0)
+    """
+    variance = sum(part.var().item() / len(part) for part in parts)
+    return Mean(sum(part.mean().item() for part in parts), math.sqrt(variance))
 
 
 def optimal_logit(p_data: Mixture, p_g: Mixture, x: Tensor) -> Tensor:

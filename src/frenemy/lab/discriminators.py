@@ -14,7 +14,15 @@ from torch.nn.functional import logsigmoid
 
 from frenemy.drawing import BLUE, INK, VERMILION
 from frenemy.game import Game, Player, Prior, Turn, mix
-from frenemy.lab.densities import Mixture, minibatches, optimal_logit
+from frenemy.lab.densities import (
+    Mean,
+    Mixture,
+    jensen_shannon_integrand,
+    minibatches,
+    optimal_logit,
+    sample_mean,
+    value_integrand,
+)
 from frenemy.objectives import minimax_d
 
 # of maps of D, from 0 (G's samples) over 1/2 to 1 (data)
@@ -46,12 +54,8 @@ class Pair:
     best: Tensor
 
     def value(self, logit: Tensor) -> float:
-        """V(G, D) = integral of p_data log D + p_g log(1 - D), of D's logits (count^d,) at x.
-
-        Goodfellow et al. (2014), Generative Adversarial Nets, equation 3.
-        """
-        gain = self.data * logsigmoid(logit) + self.generated * logsigmoid(-logit)
-        return gain.sum().item() * self.cell
+        """V(G, D), of D's logits (count^d,) at x."""
+        return value_integrand(self.data, self.generated, logit).sum().item() * self.cell
 
     def distance(self, logit: Tensor) -> float:
         """Mean |D - D*| under (p_data + p_g) / 2: where neither has mass, D is free."""
@@ -59,19 +63,17 @@ class Pair:
         return (off * (self.data + self.generated) / 2).sum().item() * self.cell
 
     def jensen_shannon(self) -> float:
-        """JSD(p_data || p_g) as an entropy: that of the mean less the mean of theirs."""
-        p, q = self.data, self.generated
-        m = (p + q) / 2
-        terms = (torch.xlogy(p, p) + torch.xlogy(q, q)) / 2 - torch.xlogy(m, m)
-        return terms.sum().item() * self.cell
+        """JSD(p_data || p_g)."""
+        logs = self.p_data.log_pdf(self.x), self.p_g.log_pdf(self.x)
+        return jensen_shannon_integrand(*logs).sum().item() * self.cell
 
 
 def pair(name: str, p_data: Mixture, p_g: Mixture, *, reach: float, count: int) -> Pair:
     """Two densities at count^d points of the cube [-reach, reach]^d.
 
     >>> from frenemy.lab.densities import normal
-    >>> pair("the same", normal(), normal(), reach=9, count=301).jensen_shannon()
-    0.0
+    >>> f"{pair('apart', normal(-9), normal(9), reach=18, count=301).jensen_shannon():.6f}"  # log 2
+    '0.693147'
     """
     x = cube(p_data.means.shape[1], reach, count)
     cell = (2 * reach / (count - 1)) ** x.shape[1]
@@ -166,6 +168,23 @@ def train_discriminator(
 def logits(D: nn.Module, x: Tensor) -> Tensor:
     """D's logits at points, float64 (N, d) -> (N,)."""
     return D(x.float()).double()
+
+
+def excess(D: nn.Module, p_data: Mixture, p_g: Mixture, x: Tensor, Gz: Tensor) -> Mean:
+    """V(G, D) - V(G, D*) by samples (n, d) of both densities that D has not learned from.
+
+    Of no D is it above 0 in expectation: D* = p_data / (p_data + p_g) is the best. The samples are
+    the same for both, so that their error is small where D is near D*.
+    """
+    gains = logsigmoid(logits(D, x)) - logsigmoid(optimal_logit(p_data, p_g, x))
+    losses = logsigmoid(-logits(D, Gz)) - logsigmoid(-optimal_logit(p_data, p_g, Gz))
+    return sample_mean(gains, losses)
+
+
+def peak(a: Tensor, b: Tensor) -> Tensor:
+    """Where a log y + b log(1 - y) is largest between 0 and 1, (N,), by values alone."""
+    zeros, ones = torch.zeros_like(a), torch.ones_like(a)
+    return golden_section(lambda y: torch.xlogy(a, y) + torch.special.xlog1py(b, -y), zeros, ones)
 
 
 def golden_section(f: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:

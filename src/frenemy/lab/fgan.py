@@ -20,11 +20,23 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from frenemy.game import Game, Player, Prior, Round, alternating, mix
-from frenemy.lab.densities import Mixture, integral, line, minibatches, normal, optimal_logit
-from frenemy.lab.discriminators import KnownGenerator, smooth_critic
+from frenemy.lab.densities import (
+    Mean,
+    Mixture,
+    integral,
+    jensen_shannon_integrand,
+    kl_integrand,
+    line,
+    minibatches,
+    normal,
+    optimal_logit,
+    sample_mean,
+)
+from frenemy.lab.discriminators import KnownGenerator, logits, smooth_critic
 from frenemy.objectives import Objective
 
 LOG_2 = math.log(2)
+SAMPLES = 100_000  # of p_data and of p_g, for a bound
 
 
 class FDivergence(NamedTuple):
@@ -54,20 +66,11 @@ class FDivergence(NamedTuple):
         return Objective(f_gan_d, f_gan_g)
 
 
-def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
-    return log_p.exp() * (log_p - log_q)
-
-
-def _jensen_shannon(log_p: Tensor, log_q: Tensor) -> Tensor:
-    log_m = torch.logaddexp(log_p, log_q) - LOG_2
-    return (_kl(log_p, log_m) + _kl(log_q, log_m)) / 2
-
-
-KL = FDivergence(_kl, lambda v: v, lambda v: (v - 1).exp(), lambda log_u: 1 + log_u)
+KL = FDivergence(kl_integrand, lambda v: v, lambda v: (v - 1).exp(), lambda log_u: 1 + log_u)
 """KL(p_data || p_g): f(u) = u log u, g_f(v) = v, f*(t) = exp(t - 1)."""
 
 REVERSE_KL = FDivergence(
-    lambda log_p, log_q: _kl(log_q, log_p),
+    lambda log_p, log_q: kl_integrand(log_q, log_p),
     lambda v: -(-v).exp(),
     lambda v: v - 1,
     lambda log_u: log_u,
@@ -75,7 +78,7 @@ REVERSE_KL = FDivergence(
 """KL(p_g || p_data): f(u) = -log u, g_f(v) = -exp(-v), f*(t) = -1 - log(-t)."""
 
 JENSEN_SHANNON = FDivergence(
-    _jensen_shannon,
+    jensen_shannon_integrand,
     lambda v: (LOG_2 - softplus(-v)) / 2,
     lambda v: (softplus(v) - LOG_2) / 2,
     lambda log_u: log_u,
@@ -108,12 +111,16 @@ def force(f: FDivergence, p_data: Mixture, p_g: Mixture) -> float:
 
 
 class Played(NamedTuple):
-    """What a game was at some rounds: G's (m, s), D's bound, and the divergence itself."""
+    """What a game was at some rounds: G's (m, s), D's bound, and the divergence itself.
+
+    `sampled` is the last bound from samples that D has not seen, instead of by quadrature.
+    """
 
     rounds: list[int]
     path: list[tuple[float, float]]
     bounds: list[float]
     exact: list[float]
+    sampled: Mean
 
     @property
     def ratios(self) -> list[float]:
@@ -143,7 +150,11 @@ def play(
         seed: of the game.
         minibatch: points in a minibatch.
     """
-    log_p, played = p_data.log_pdf(x), Played([], [], [], [])
+    log_p = p_data.log_pdf(x)
+    at: list[int] = []
+    path: list[tuple[float, float]] = []
+    bounds: list[float] = []
+    exact: list[float] = []
     with torch.random.fork_rng():
         torch.manual_seed(mix(seed))
         D = smooth_critic(1)
@@ -152,12 +163,11 @@ def play(
     def look(t: int) -> None:
         m, s = G.means.item(), abs(G.sds.item())
         log_q = normal(m, s).log_pdf(x)
-        with torch.no_grad():
-            v = D(x.float()).double()
-        played.rounds.append(t)
-        played.path.append((m, s))
-        played.bounds.append(integral(log_p.exp() * f.reward(v) - log_q.exp() * f.cost(v), x))
-        played.exact.append(integral(f.integrand(log_p, log_q), x))
+        v = logits(D, x)
+        at.append(t)
+        path.append((m, s))
+        bounds.append(integral(log_p.exp() * f.reward(v) - log_q.exp() * f.cost(v), x))
+        exact.append(integral(f.integrand(log_p, log_q), x))
 
     def player(net: nn.Module, rate: Callable[[int], float]) -> Player:
         adam = torch.optim.Adam(net.parameters(), betas=(0.5, 0.99), fused=True)
@@ -177,4 +187,7 @@ def play(
                 look(step)
             (both if step < rounds else alone).play(data, seed=seed, step=step)
     look(2 * rounds)
-    return played
+    generator = torch.Generator().manual_seed(mix(seed, 2))
+    real, fake = (p.sample(SAMPLES, generator) for p in (p_data, normal(*path[-1])))
+    fresh = sample_mean(f.reward(logits(D, real)), -f.cost(logits(D, fake)))
+    return Played(at, path, bounds, exact, fresh)

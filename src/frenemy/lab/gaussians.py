@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
-from torch.distributions import LowRankMultivariateNormal
 
 from frenemy.data import open_dataset
 from frenemy.drawing import BLUE, GREY, INK, VERMILION, Drawing
 from frenemy.errors import FrenemyError, at_least
 from frenemy.game import mix
-from frenemy.lab.densities import kl, line, mixture, normal
+from frenemy.lab.densities import kl, line, mixture, normal, optimal_logit, sample_mean
 from frenemy.lab.lesson import Check, sampled
+from frenemy.rivals.ppca import log_likelihood, principal
 
 IQ = normal(100, 24)
 TWO_MODES = mixture((0.3, -2.0, 0.5), (0.7, 1.0, 1.0))
@@ -55,66 +54,6 @@ def ascend(
     return torch.stack([means, log_sds.exp()], 1) * unit
 
 
-class Principal(NamedTuple):
-    """x = mean + W z + sd ε with z and ε standard normal: a Gaussian of d dimensions and q axes.
-
-    Attributes:
-        mean: (d,).
-        W: (d, q), the axes, each as long as the sd that z adds along it.
-        variance: of the noise, which all dimensions have alike.
-        eigenvalues: of the data's covariance, (d,), falling.
-    """
-
-    mean: Tensor
-    W: Tensor
-    variance: Tensor
-    eigenvalues: Tensor
-
-    @property
-    def best(self) -> float:
-        """Mean log-likelihood of the data, in nats a point, in closed form.
-
-        -(d log 2 pi + sum_(j <= q) log lambda_j + (d - q) log variance + d) / 2
-        """
-        d, q = self.W.shape
-        logs = self.eigenvalues[:q].log().sum() + (d - q) * self.variance.log()
-        return -(d * math.log(math.tau) + logs.item() + d) / 2
-
-
-def principal(x: Tensor, axes: int) -> Principal:
-    """The maximum-likelihood Gaussian with at most so many axes, of points float64 (N, d).
-
-    With eigenvalues lambda_j and eigenvectors U of the covariance (divided by N), the variance is
-    the mean of the lambda_j that get no axis, and W = U_q (Lambda_q - variance I)^(1/2). Unlike a
-    full covariance, it has a density even where there are fewer points than dimensions. Tipping and
-    Bishop (1999), Probabilistic Principal Component Analysis, section 3.2.
-
-    Raises:
-        FrenemyError: the points differ in less than two directions, which leaves no noise.
-
-    >>> principal(torch.tensor([[0.0, 1], [0, -1], [2, 0], [-2, 0]]).double(), 1).W.abs()
-    tensor([[1.2247],
-            [0.0000]], dtype=torch.float64)
-    """
-    at_least(1, axes=axes)
-    mean, (N, d) = x.mean(0), x.shape
-    _, scales, directions = torch.linalg.svd(x - mean, full_matrices=False)
-    eigenvalues = torch.zeros(d, dtype=x.dtype)
-    eigenvalues[: len(scales)] = scales.square() / N
-    rank = int((eigenvalues > 1e-12 * eigenvalues[0]).sum())
-    if rank < 2:
-        raise FrenemyError(f"{N:,} images that hardly differ have no Gaussian: give more of them")
-    q = min(axes, rank - 1)
-    variance = eigenvalues[q:].sum() / (d - q)
-    W = directions[:q].T * (eigenvalues[:q] - variance).clamp(min=0).sqrt()
-    return Principal(mean, W, variance, eigenvalues)
-
-
-def log_likelihood(x: Tensor, mean: Tensor, W: Tensor, variance: Tensor) -> Tensor:
-    """Mean over points (N, d) of log N(x; mean, W W^T + variance I), in nats."""
-    return LowRankMultivariateNormal(mean, W, variance.expand(len(mean))).log_prob(x).mean()
-
-
 def fit_samples(samples: int, generator: torch.Generator) -> tuple[list[Check], Drawing]:
     """Gaussians fitted to people's IQs and, by quadrature, to a density of two modes."""
     people = IQ.sample(samples, generator)[:, 0]
@@ -126,22 +65,18 @@ def fit_samples(samples: int, generator: torch.Generator) -> tuple[list[Check], 
     dx = (x[1] - x[0]).item()
     wide = ascend(x[:, 0], p * dx, start=(0.0, 3.0), unit=1.0, steps=200)[-1].tolist()
     nearest = normal(*wide)
-    w, m, s = TWO_MODES.weights, TWO_MODES.means[:, 0], TWO_MODES.sds
-    centre = (w @ m).item()
-    variance = (w @ (s.square() + m.square())).item() - centre**2
     drawn = TWO_MODES.sample(samples, generator)
-    ratio = TWO_MODES.log_pdf(drawn) - nearest.log_pdf(drawn)
-    error = ratio.std().item() / math.sqrt(samples)
+    ratio = sample_mean(optimal_logit(TWO_MODES, nearest, drawn))
     checks = [
         Check("Gaussian: mean by ascent", mean, people.mean().item(), 1e-6),
         Check("Gaussian: sd by ascent", sd, people.std(correction=0).item(), 1e-6),
-        Check("least KL to two modes: mean", wide[0], centre, 1e-6),
-        Check("least KL to two modes: variance", wide[1] ** 2, variance, 1e-6),
+        Check("least KL to two modes: mean", wide[0], TWO_MODES.mean.item(), 1e-6),
+        Check("least KL to two modes: variance", wide[1] ** 2, TWO_MODES.variance.item(), 1e-6),
         sampled(
             "KL by samples, and by quadrature",
-            ratio.mean().item(),
+            ratio.value,
             kl(TWO_MODES, nearest, x),
-            error,
+            ratio.error,
         ),
     ]
 
@@ -185,7 +120,7 @@ def fit_images(
     x = torch.from_numpy(pixels).double().flatten(1) / 255  # (N, d)
     fit = principal(x, axes)
     theta = [t.clone().requires_grad_() for t in (fit.mean, fit.W, fit.variance)]
-    reached = log_likelihood(x, *theta)
+    reached = log_likelihood(x, *theta).mean()
     steepest = max(g.abs().max().item() for g in torch.autograd.grad(reached, theta))
     checks = [
         Check("images: slope at the closed form, steepest", steepest, 0.0, 1e-6),

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from frenemy.drawing import Drawing
 
+Relation = Literal["=", "at least", "at most"]
+
 
 @dataclass(frozen=True)
 class Check:
@@ -36,7 +38,7 @@ class Check:
     exact: float
     tolerance: float
     error: float = math.nan
-    relation: Literal["=", "at least", "at most"] = "="
+    relation: Relation = "="
 
     @property
     def difference(self) -> float:
@@ -50,13 +52,15 @@ class Check:
         return off[self.relation] <= self.tolerance
 
 
-def sampled(what: str, measured: float, exact: float, error: float) -> Check:
+def sampled(
+    what: str, measured: float, exact: float, error: float, relation: Relation = "="
+) -> Check:
     """A check of a mean of samples: it has to be within 4 standard errors, as 15,999 of 16,000 are.
 
     >>> sampled("heads of 1,000 tosses", 0.53, 0.5, error=0.0158).holds
     True
     """
-    return Check(what, measured, exact, tolerance=4 * error, error=error)
+    return Check(what, measured, exact, tolerance=4 * error, error=error, relation=relation)
 
 
 @dataclass(frozen=True)

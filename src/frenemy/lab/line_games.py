@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from frenemy.game import Game, Player, Prior, alternating, mix
-from frenemy.lab.densities import Mixture
+from frenemy.lab.densities import Mixture, jensen_shannon_integrand, wasserstein
 from frenemy.lab.discriminators import logits, smooth_critic
 from frenemy.objectives import minimax_d, nonsaturating_g
 
+TINY = torch.finfo(torch.float64).tiny  # in place of masses of 0, whose logarithm is infinite
 EDGE = math.sqrt(3)  # `Prior("uniform", 1)` draws z from [-EDGE, EDGE]
 
 
@@ -111,12 +112,12 @@ def moment(D: nn.Module, G: nn.Module, p_data: Mixture, edges: Tensor) -> Moment
     """
     width = (edges[1] - edges[0]).item()
     x = (edges[1:] + edges[:-1]) / 2
-    F_data, F_g = cdf(p_data, edges), generated_cdf(G, edges)
+    F_data, F_g = p_data.cdf(edges), generated_cdf(G, edges)
     p, q = F_data.diff(), F_g.diff()  # masses, (N,)
     m = (p + q) / 2
     best = torch.where(m > 0, p / (2 * m), 0.5)
     Dx = logits(D, x).sigmoid()
-    jsd = (torch.xlogy(p, p) + torch.xlogy(q, q)) / 2 - torch.xlogy(m, m)
+    logs = (mass.clamp_min(TINY).log() for mass in (p, q))
     return Moment(
         x[:, 0],
         p / width,
@@ -125,14 +126,9 @@ def moment(D: nn.Module, G: nn.Module, p_data: Mixture, edges: Tensor) -> Moment
         best,
         ((Dx - best).abs() * m).sum().item(),
         ((Dx - 0.5).abs() * m).sum().item(),
-        jsd.sum().item(),
-        (F_data - F_g).abs().sum().item() * width,
+        jensen_shannon_integrand(*logs).sum().item(),
+        wasserstein(F_data, F_g, edges).item(),
     )
-
-
-def cdf(p: Mixture, x: Tensor) -> Tensor:
-    """P(X <= x), (N,), of a mixture on the line at points (N, 1)."""
-    return torch.special.ndtr((x.double() - p.means[:, 0]) / p.sds) @ p.weights
 
 
 @torch.no_grad()

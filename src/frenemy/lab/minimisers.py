@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.func import grad, hessian, vmap
-from torch.special import ndtr, ndtri
+from torch.special import ndtri
 
 from frenemy.lab.densities import Mixture, integral, line, normal
 from frenemy.lab.fgan import FDivergence
@@ -17,21 +17,20 @@ Divergence = Callable[[Tensor], Tensor]
 """Of p_data to p_g = N(m, s^2), a number, as a function of theta = (m, log s)."""
 
 
-def log_gaussian(theta: Tensor, x: Tensor) -> Tensor:
-    """Log density of N(m, s^2), (N,), at points x (N,), of theta = (m, log s)."""
-    return -((x - theta[0]) * (-theta[1]).exp()).square() / 2 - theta[1] - math.log(math.tau) / 2
+def gaussian(theta: Tensor) -> Mixture:
+    """N(m, s^2) of theta = (m, log s), differentiable in it."""
+    return Mixture(torch.ones_like(theta[:1]), theta[:1, None], theta[1:].exp())
 
 
 def f_divergence(f: FDivergence, p_data: Mixture, x: Tensor) -> Divergence:
     """D_f(p_data || p_g) by quadrature at ascending points x (N, 1)."""
     log_p, at = p_data.log_pdf(x), x[:, 0]
-    return lambda theta: torch.trapezoid(f.integrand(log_p, log_gaussian(theta, at)), at)
+    return lambda theta: torch.trapezoid(f.integrand(log_p, gaussian(theta).log_pdf(x)), at)
 
 
 def quantiles(p: Mixture, x: Tensor) -> Tensor:
     """Phi^-1(F(x)), (N,), at points (N, 1): where transport to N(0, 1) brings them, F being p's."""
-    u = (x - p.means[:, 0]) / p.sds  # (N, K)
-    below, above = ndtr(u) @ p.weights, ndtr(-u) @ p.weights
+    below, above = p.cdf(x), Mixture(p.weights, -p.means, p.sds).cdf(-x)
     return torch.where(below < 0.5, ndtri(below), -ndtri(above))  # 1 - F keeps the upper tail
 
 

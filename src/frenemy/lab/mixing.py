@@ -19,7 +19,6 @@ from frenemy.judge.estimate import Estimate
 from frenemy.lab import chains
 from frenemy.lab.densities import Mixture, line, minibatches, mixture
 from frenemy.lab.lesson import Check, Film
-from frenemy.lab.line_games import cdf
 from frenemy.nets.mlp import critic, perceptron
 from frenemy.objectives import pairing_d, pairing_g
 from frenemy.penalties import r1, r2
@@ -30,7 +29,7 @@ TARGET = Mixture(
     torch.tensor([[-2, 0], [2, 0]], dtype=torch.float64),
     torch.tensor([SD, SD], dtype=torch.float64),
 )
-RIGHT = 1 - cdf(TARGET, torch.zeros(1, 1)).item()  # its share where x1 > 0
+RIGHT = 1 - TARGET.cdf(torch.zeros(1, 1)).item()  # its share where x1 > 0
 WIDTH = 0.8  # sd of Metropolis' proposals
 WALKERS = 256  # chains side by side
 FRAMES = 20  # of the film
@@ -134,7 +133,7 @@ def race(steps: int, rounds: int, seed: int) -> Race:
 
     settled = states[steps // 3 :, :, 0]  # before, they remember where they began
     right = (settled > 0).double().mean(0)  # (WALKERS,)
-    F, x, made = cdf(TARGET, X), X[:, 0], samples[:, 0].view(REPEATS, -1)
+    F, x, made = TARGET.cdf(X), X[:, 0], samples[:, 0].view(REPEATS, -1)
     counts = torch.logspace(1, math.log10(steps), 12).int().tolist()
     return Race(
         states,

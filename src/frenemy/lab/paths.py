@@ -15,8 +15,20 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from frenemy.game import mix
-from frenemy.lab.densities import Mixture, kl, line, mixture, normal, optimal_logit
-from frenemy.lab.discriminators import logits, pair, train_discriminator
+from frenemy.lab.densities import (
+    Mean,
+    Mixture,
+    jensen_shannon,
+    kl,
+    line,
+    mixture,
+    normal,
+    optimal_logit,
+    sample_mean,
+)
+from frenemy.lab.discriminators import excess, logits, pair, peak, train_discriminator
+from frenemy.lab.fgan import JENSEN_SHANNON
+from frenemy.lab.minimisers import f_divergence
 
 LOG_4 = math.log(4)
 
@@ -40,21 +52,16 @@ PATHS = (
 )
 
 
-class Mean(NamedTuple):
-    """An estimate from samples, and its standard error."""
-
-    value: float
-    error: float
-
-
 class Stop(NamedTuple):
     """One place of a path.
 
     Attributes:
         t: how far along.
-        kl, jsd, C: KL(p_data || p_g), JSD and V(D*, G), by quadrature.
-        sampled_kl, sampled_C: the same from samples, with the densities known.
+        kl, jsd, C: KL(p_data || p_g), JSD and max_D V(D, G), by quadrature; the best D(x) is
+            searched for at each x.
+        sampled_kl, sampled_C: the same from samples, with the densities and D* known.
         trained: V(D, G) of a trained D, by quadrature.
+        excess: of its V(D, G) over that of D*, by the same samples.
         off: the mean of its |D - D*| under (p_data + p_g) / 2.
     """
 
@@ -65,6 +72,7 @@ class Stop(NamedTuple):
     sampled_kl: Mean
     sampled_C: Mean
     trained: float
+    excess: Mean
     off: float
 
     @property
@@ -97,11 +105,12 @@ def walk(path: Path, *, stops: int, samples: int, rounds: int, seed: int) -> lis
         stop = Stop(
             i / stops,
             kl(p, q, both.x),
-            both.jensen_shannon(),
-            both.value(both.best),
-            _mean(ratio),
-            _mean(logsigmoid(ratio), logsigmoid(-optimal_logit(p, q, fake))),
+            jensen_shannon(p, q, both.x),
+            both.value(peak(both.data, both.generated).logit()),
+            sample_mean(ratio),
+            sample_mean(logsigmoid(ratio), logsigmoid(-optimal_logit(p, q, fake))),
             both.value(logit),
+            excess(trained, p, q, real, fake),
             both.distance(logit),
         )
         found.append(stop)
@@ -110,20 +119,6 @@ def walk(path: Path, *, stops: int, samples: int, rounds: int, seed: int) -> lis
 
 def curvature() -> tuple[Tensor, Tensor]:
     """Gradient (2,) and Hessian (2, 2) of C(G) in G's (mean, log sd) at p_g = p_data = N(0, 1)."""
-    x = line(-12, 12)
-
-    def C(theta: Tensor) -> Tensor:
-        p = normal()
-        q = Mixture(p.weights, theta[:1, None], theta[1:].exp())
-        logit = optimal_logit(p, q, x)
-        gain = p.pdf(x) * logsigmoid(logit) + q.pdf(x) * logsigmoid(-logit)
-        return torch.trapezoid(gain, x[:, 0])
-
+    jsd = f_divergence(JENSEN_SHANNON, normal(), line(-12, 12))
     at = torch.zeros(2, dtype=torch.float64)
-    return torch.func.grad(C)(at), torch.func.hessian(C)(at)
-
-
-def _mean(*parts: Tensor) -> Mean:
-    """The sum of the means of independent samples."""
-    variance = sum(part.var().item() / len(part) for part in parts)
-    return Mean(sum(part.mean().item() for part in parts), math.sqrt(variance))
+    return 2 * torch.func.grad(jsd)(at), 2 * torch.func.hessian(jsd)(at)

@@ -11,7 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from frenemy.game import Term
-from frenemy.lab.dynamics import Method, eigenvalue, instance_noise, largest_stable, theta_first
+from frenemy.lab.dynamics import (
+    SMALL,
+    Method,
+    eigenvalue,
+    instance_noise,
+    largest_stable,
+    theta_first,
+)
 from frenemy.lab.lesson import Check, Formula
 from frenemy.objectives import minimax_d, minimax_g, nonsaturating_g, wasserstein_d, wasserstein_g
 from frenemy.optimisers import Optimistic, ProximalPoint
@@ -100,7 +107,10 @@ def bilinear(c: float) -> list[Bilinear]:
 
 
 class Dirac(NamedTuple):
-    """A Dirac-GAN: the leading eigenvalue of its gradient field, and its largest stable step."""
+    """A Dirac-GAN: the leading eigenvalue of its gradient field, and its largest stable step.
+
+    `doubt` is how far off the measured eigenvalue may be.
+    """
 
     name: str
     method: Method
@@ -108,6 +118,7 @@ class Dirac(NamedTuple):
     formula: str
     stable: float
     limit: str
+    doubt: float = 0.0
 
 
 def dirac(gamma: float, sd: float, c: float) -> list[Dirac]:
@@ -128,9 +139,18 @@ def dirac(gamma: float, sd: float, c: float) -> list[Dirac]:
     def stable(damping: float) -> float:
         return 4 * (damping - math.sqrt(max(0, damping**2 - 1)))
 
+    def doubt(damping: float) -> float:
+        # third-order terms are SMALL^2 of the matrix: by as much over their distance are its two
+        # eigenvalues off, and by the root of it where they meet
+        return SMALL**2 / max(SMALL, math.sqrt(abs(damping**2 - 1)))
+
+    def damped(name: str, method: Method, damping: float, formula: str, limit: str) -> Dirac:
+        closed = leading(damping), formula, stable(damping), limit
+        return Dirac(name, method, *closed, doubt(damping))
+
     def penalised(name: str, penalty: Term) -> Dirac:
         method = Method(D | {penalty: gamma}, G)
-        return Dirac(name, method, leading(gamma), "−γ/2 + √(γ²/4 − ¼)", stable(gamma), "4γ, γ ≤ 1")
+        return damped(name, method, gamma, "−γ/2 + √(γ²/4 − ¼)", "4γ, γ ≤ 1")
 
     return [
         Dirac("Dirac-GAN", Method(D, G), 0.5j, "i/2", 0, "none"),
@@ -139,12 +159,11 @@ def dirac(gamma: float, sd: float, c: float) -> list[Dirac]:
         ),
         penalised("Dirac-GAN, R1", r1),
         penalised("Dirac-GAN, R2", r2),
-        Dirac(
+        damped(
             "Dirac-GAN, instance noise",
             Method({noisy.d: 1.0}, {noisy.g: 1.0}),
-            leading(sd**2 / 2),
+            sd**2 / 2,
             "−s²/4 + √(s⁴/16 − ¼)",
-            stable(sd**2 / 2),
             "2s², s² ≤ 2",
         ),
         Dirac(
@@ -174,19 +193,22 @@ def played(gamma: float, sd: float) -> dict[str, Method]:
 
 def of_linear(methods: Sequence[Bilinear | Dirac]) -> list[Check]:
     """The largest stable steps of all, and the leading eigenvalues of Dirac-GANs."""
-    rows: list[tuple[str, float, float]] = []
+    checks: list[Check] = []
     for m in methods:
         what = m.name if isinstance(m, Dirac) else f"xy, {m.name}"
+        # h = 2 / |eigenvalue|, of which the larger is 1/2 at least: h is off by 8 times as much
+        off = max(CLOSED, 8 * m.doubt) if isinstance(m, Dirac) else CLOSED
         found = largest_stable(m.method)
-        rows.append((f"{what}, largest stable step: {m.limit}", found, m.stable))
+        checks.append(Check(f"{what}, largest stable step: {m.limit}", found, m.stable, off))
     for m in methods:
         if isinstance(m, Dirac):
             v, what = eigenvalue(m.method), f"{m.name}, eigenvalue {m.formula}"
-            rows += [
-                (f"{what}: real part", v.real, m.eigenvalue.real),
-                (f"{what}: imaginary part", v.imag, m.eigenvalue.imag),
+            off = max(CLOSED, m.doubt)
+            checks += [
+                Check(f"{what}: real part", v.real, m.eigenvalue.real, off),
+                Check(f"{what}: imaginary part", v.imag, m.eigenvalue.imag, off),
             ]
-    return [Check(*row, CLOSED) for row in rows]
+    return checks
 
 
 def of_radii(methods: Sequence[Bilinear], radii: np.ndarray) -> list[Check]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from frenemy.errors import FrenemyError, at_least
 from frenemy.nets.layers import FromUnit, ToUnit
 from frenemy.rivals.autoencoders import Autoencoder, squared_distance
+from frenemy.rivals.ppca import principal
 
 if TYPE_CHECKING:
     from frenemy.game import Round
@@ -135,12 +136,9 @@ def importance_bound(model: VAE, x: Tensor, *, samples: int, seed: int = 0) -> T
 def probabilistic_pca(x: Tensor, size: int) -> VAE:
     """The linear VAE of highest likelihood, which is known: principal components with noise.
 
-    With the data's mean, the eigenvalues l_1 >= l_2 ... and eigenvectors U of their covariance,
-
-        G(z) = U_size diag(l_i - variance)^(1/2) z + mean,    variance = mean of l_i over i > size,
-
-    and q(z | x) is the posterior itself, whose covariance, diag(variance / l_i), is diagonal. So
-    its ELBO is log p(x). Tipping & Bishop (1999), Probabilistic Principal Component Analysis,
+    G(z) = W z + mean, and q(z | x) is the posterior itself, whose covariance is diagonal: that of
+    axis i is variance / l_i, with l_i the eigenvalue of the data's covariance (see `ppca`). So its
+    ELBO is log p(x). Tipping & Bishop (1999), Probabilistic Principal Component Analysis,
     eqs. 6 to 8.
 
     Args:
@@ -152,14 +150,10 @@ def probabilistic_pca(x: Tensor, size: int) -> VAE:
     """
     d = x[0].numel()
     at_least(1, size=size, pixels_left=d - size)
-    u = ToUnit()(x)  # (N, d)
-    mean = u.mean(0)
-    values, vectors = torch.linalg.eigh((u - mean).T @ (u - mean) / len(u))  # ascending
-    variance = values[: d - size].mean().item()
-    if not variance > 0:
+    mean, W, variance, values = principal(ToUnit()(x), size)
+    if W.shape[1] < size:
         raise FrenemyError(f"{size} components explain all variance: give a smaller size")
-    largest, U = values[d - size :], vectors[:, d - size :]  # (size,), (d, size)
-    W = U * (largest - variance).sqrt()
+    largest = values[:size]
     encoder, decoder = nn.Linear(d, 2 * size, dtype=x.dtype), nn.Linear(size, d, dtype=x.dtype)
     with torch.no_grad():
         decoder.weight.copy_(W)
@@ -169,9 +163,9 @@ def probabilistic_pca(x: Tensor, size: int) -> VAE:
         encoder.bias[:size] = -mean @ W / largest
         encoder.bias[size:] = (variance / largest).log()
     shape = (x.shape[1], x.shape[2], x.shape[3])
-    model = VAE(nn.Sequential(ToUnit(), encoder), nn.Sequential(decoder, FromUnit(shape)), variance)
+    model = VAE(nn.Sequential(ToUnit(), encoder), nn.Sequential(decoder, FromUnit(shape)))
     with torch.no_grad():
-        model.to(x.dtype).log_variance.fill_(math.log(variance))
+        model.to(x.dtype).log_variance.copy_(variance.log())
     return model
 
 
