@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from frenemy.errors import FrenemyError, at_least
-from frenemy.game import Game, Minibatch, Player, Prior, Turn, mix
-from frenemy.judge.modes import Modes, mixture_modes, ring, sample_mixture, square_grid
+from frenemy.game import Game, Player, Prior, Turn, mix
 from frenemy.lab.lesson import Formula
+from frenemy.lab.mixtures import MINIBATCH
 from frenemy.nets.layers import Scale
 from frenemy.nets.minibatch import MinibatchDiscrimination
 from frenemy.nets.mlp import critic, perceptron
@@ -23,10 +20,7 @@ from frenemy.objectives import minimax_d, nonsaturating_g, pairing_d, pairing_g
 from frenemy.penalties import r1, r2
 from frenemy.unrolling import unrolled
 
-POINTS = 100_000
-SAMPLES = 2_500  # that are judged
 PRIOR = Prior("uniform", 2)
-MINIBATCH = 256
 WIDTH, SLOPE = 64, 0.2
 UNROLLED_RATE = 0.01  # of the steps that D is thought to take
 
@@ -40,51 +34,6 @@ Cure = Literal[
     "ours",
 ]
 CURES: tuple[Cure, ...] = get_args(Cure)
-
-
-@dataclass(frozen=True)
-class Target:
-    """A mixture of Gaussians in the plane, which the games see divided by `unit`.
-
-    Attributes:
-        centres: (K, 2).
-        sd: of every mode.
-        unit: the standard deviation of a coordinate, but for the modes' own.
-    """
-
-    centres: Tensor
-    sd: float
-    unit: float
-
-    def sample(self, count: int, seed: int) -> Tensor:
-        """Exact samples, (count, 2)."""
-        return sample_mixture(centres=self.centres, sd=self.sd, count=count, seed=seed)
-
-    def minibatches(self, seed: int) -> Minibatch:
-        """Of 100,000 points, each of which a stream passes over once an epoch."""
-        points = self.sample(POINTS, mix(seed, 3)) / self.unit
-        epoch = POINTS // MINIBATCH  # a rest of less than a minibatch is left out
-
-        @lru_cache(maxsize=2)  # two streams
-        def order(stream: int, e: int) -> Tensor:
-            generator = torch.Generator().manual_seed(mix(seed, stream, e))
-            return torch.randperm(POINTS, generator=generator)
-
-        def draw(stream: int, i: int) -> tuple[Tensor, None]:
-            start = i % epoch * MINIBATCH
-            return points[order(stream, i // epoch)[start : start + MINIBATCH]], None
-
-        return draw
-
-    def judge(self, samples: Tensor) -> Modes:
-        """Modes caught, high-quality share and reverse KL of samples (M, 2)."""
-        return mixture_modes(centres=self.centres, sd=self.sd, fake=samples)
-
-    @torch.no_grad()
-    def generated(self, game: Game, count: int, seed: int) -> Tensor:
-        """G(z), (count, 2), of the average of G's weights where there is one."""
-        z = game.prior(count, torch.Generator().manual_seed(seed))
-        return game.players["G"].best(z) * self.unit
 
 
 FORMULAS = (
@@ -127,11 +76,6 @@ FORMULAS = (
         " Training Methods for GANs do actually Converge?; Huang et al. (2024), The GAN is Dead",
     ),
 )
-
-TARGETS: Mapping[str, Target] = {
-    "ring": Target(ring(), 0.01, math.sqrt(1 / 2)),
-    "grid": Target(square_grid(), 0.05, math.sqrt(8)),
-}
 
 
 def game(cure: Cure, *, seed: int, rounds: int) -> Game:
