@@ -230,6 +230,7 @@ def _said(sets: Sets, against: Dataset, kinds: Sequence[Features], seed: int) ->
     count, train, test = len(sets.subjects[SAMPLES]), against.train, against.test
     size, fit = against.arguments.get("size"), against.arguments.get("fit")
     resized = "" if size is None else f" (all images brought to {size}x{size}: {fit})"
+    greyed = " (colours left out)" if against.arguments.get("grey") else ""
     features = {
         f"features {kind.name}": (f"{kind.note}; " if kind.note else "")
         + f"digest {kind.digest[:12] or 'unknown'}"
@@ -243,7 +244,7 @@ def _said(sets: Sets, against: Dataset, kinds: Sequence[Features], seed: int) ->
         "copies": f"looked for among {len(sets.train):,} training images",
         "noise": "pixels uniform on 0..255",
         **features,
-        "size": "x".join(map(str, against.shape)) + resized,
+        "size": "x".join(map(str, against.shape)) + resized + greyed,
         "seed": str(seed),
         "versions": f"frenemy {version('frenemy')}, torch {torch.__version__}",
     }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -147,7 +149,7 @@ class Model:
         if path is not None:
             _, height, width = recorded["shape"]
             size = height if height == width else recorded["size"]
-            return open_dataset(path, size=size, fit=recorded["fit"])
+            return open_dataset(path, **{**_prepared(recorded), "size": size})
         try:
             return reopen(self.run)
         except FrenemyError as error:
@@ -175,12 +177,17 @@ def reopen(run: Run) -> Dataset:
         FrenemyError: they are gone or have changed.
     """
     recorded = run.header["data"]
-    data = open_dataset(recorded["path"], size=recorded["size"], fit=recorded["fit"])
+    data = open_dataset(recorded["path"], **_prepared(recorded))
     if data.train.digest != recorded["digest"]:
         raise FrenemyError(
             f"{recorded['path']} has changed since {run.path} was begun: restore it, or begin anew"
         )
     return data
+
+
+def _prepared(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """How a run's images were prepared, as `open_dataset` takes it."""
+    return {name: recorded[name] for name in ("size", "fit", "grey") if name in recorded}
 
 
 def set_up(recipe: Recipe, data: Dataset, seed: int) -> Experiment:

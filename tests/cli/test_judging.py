@@ -114,7 +114,7 @@ class TestBadInput:
         assert "judge what?" in errors(capsys, "judge")
         assert "--against SOURCE" in errors(capsys, "judge", tmp_path)
         assert "--against SOURCE" in errors(capsys, "judge", tmp_path / "nowhere")
-        assert "the size they were trained in" in errors(capsys, "judge", run, "--size", "8")
+        assert "stay as it was trained" in errors(capsys, "judge", run, "--size", "8")
         assert "is a .json file" in errors(capsys, "judge", run, "-o", "report.html")
         said = errors(capsys, "judge", run, "--metrics", "recal")
         assert "did you mean recall" in said

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from frenemy.cli import main
+from frenemy.model import Model
 from frenemy.run import Run
 
 from .command_line import errors
@@ -55,6 +56,16 @@ def test_tensorboard_events_are_written(tmp_path):
     out = tmp_path / "run"
     assert main(["train", "digits2014", "--tensorboard", "--steps", "50", "--out", str(out)]) == 0
     assert any((out / "events").iterdir())
+
+
+def test_colour_faces_are_played_in_grey_and_reopened_so(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "faces.npy", rng.integers(0, 256, (30, 9, 9, 3), np.uint8))
+    out, data = tmp_path / "run", tmp_path / "faces.npy"
+    words = ["digits", "--data", data, "--size", "8", "--grey", "--steps", "2", "--out", out]
+    assert main(["train", *map(str, words)]) == 0
+    assert Run.open(out).header["data"]["shape"] == [1, 8, 8]
+    assert Model.load(out).data().shape == (1, 8, 8)
 
 
 class TestBadInput:

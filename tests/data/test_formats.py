@@ -278,6 +278,23 @@ def test_arrays_are_resized_too(tmp_path, fit):
     assert dataset.shape == (3, 6, 6)
 
 
+def test_colours_are_left_out_where_that_is_asked(tmp_path):
+    images = some_images(20, 5, 4, 3)
+    np.save(tmp_path / "set.npy", images)
+    colour, grey = (open_dataset(tmp_path / "set.npy", grey=grey) for grey in (False, True))
+    assert (colour.shape, grey.shape) == ((3, 5, 4), (1, 5, 4))
+    assert grey.description.endswith("grey") and grey.arguments["grey"]
+    weights = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+    expected = np.einsum("c,nchw->nhw", weights, all_of(colour)[0])
+    assert np.abs(all_of(grey)[0][:, 0] - expected).max() < 1  # Pillow's are whole numbers
+
+
+def test_grey_images_stay_as_they_are(tmp_path):
+    images = some_images(20)
+    np.save(tmp_path / "set.npy", images)
+    assert same_set(all_of(open_dataset(tmp_path / "set.npy", grey=True))[0], images)
+
+
 def test_what_is_not_there(tmp_path):
     with pytest.raises(FrenemyError, match=r"no such file or folder; give a folder of pictures"):
         open_dataset(tmp_path / "nothing")

@@ -104,14 +104,12 @@ def test_other_content_is_another_set(pictures, cache, change):
     assert open_dataset(pictures).train.digest != first.train.digest
 
 
-def test_each_size_and_fit_is_an_entry(pictures, cache, decoded):
-    digests = {
-        open_dataset(pictures, size=size, fit=fit).train.digest
-        for size, fit in ((None, "crop"), (None, "stretch"), (4, "crop"), (4, "stretch"))
-    }
-    assert len(digests) == 1
-    assert len(files(cache)) == 3 * 3
-    assert len(decoded) == 3 * 20
+def test_each_size_fit_and_leaving_out_of_colours_is_an_entry(pictures, cache, decoded):
+    for size, fit in ((None, "crop"), (None, "stretch"), (4, "crop"), (4, "stretch")):
+        open_dataset(pictures, size=size, fit=fit)
+    assert len({open_dataset(pictures, grey=grey).train.digest for grey in (False, True)}) == 1
+    assert len(files(cache)) == 4 * 3
+    assert len(decoded) == 4 * 20
 
 
 def damaged(path, how):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from frenemy.cli.options import DeviceName, Fit, Out, RunPath
+from frenemy.cli.options import AS_THEY_ARE, DeviceName, Out, Prepared, RunPath
 from frenemy.errors import FrenemyError, at_least
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ class JudgeOptions:
             if there is one, else random.
         samples: how many images of each.
         seed: of all that is drawn.
-        size: bring all images to size x size first.
-        fit: how: crop the centre, or stretch.
+        images: what is done to them first.
         umap: draw the embedding by UMAP, if it is installed, and not by principal components.
         all_checkpoints: also judge the run's earlier checkpoints, and draw curves.
         out: the report's .json, beside which the page lies as .html; judge.json in the run.
@@ -45,8 +44,7 @@ class JudgeOptions:
     features: tuple[str, ...] = ()
     samples: int = 10_000
     seed: int = 0
-    size: int | None = None
-    fit: Fit = "crop"
+    images: Prepared = AS_THEY_ARE
     umap: bool = False
     all_checkpoints: bool = False
     out: Out = None
@@ -106,8 +104,8 @@ def _judge_run(
     from frenemy import judging
     from frenemy.model import Model
 
-    if options.size is not None:
-        raise FrenemyError("--size: a run's images keep the size they were trained in")
+    if options.images != AS_THEY_ARE:
+        raise FrenemyError("--size, --fit, --grey: a run's images stay as it was trained on them")
     model = Model.load(run, options.device)
     data = model.seen(model.data(options.against))
     subject = judging.subject_of(model, options.samples, options.seed)
@@ -129,8 +127,8 @@ def _judge_images(
         raise FrenemyError(f"{path} is no run: say what to judge it by: --against SOURCE")
     if options.all_checkpoints:
         raise FrenemyError(f"{path} is no run: leave out --all-checkpoints")
-    data = open_dataset(options.against, size=options.size, fit=options.fit)
-    images = open_images(path, size=options.size, fit=options.fit)
+    how = options.images.arguments
+    data, images = open_dataset(options.against, **how), open_images(path, **how)
     drawn = images.random(options.samples, seed=options.seed)
     return judging.judge(judging.Subject(str(path), drawn), data, protocol, say=say)
 
@@ -141,7 +139,7 @@ def _train_features(source: Path, options: JudgeOptions) -> str:
     from frenemy.display import working
     from frenemy.supervised import train_classifier
 
-    data = open_dataset(source, size=options.size, fit=options.fit)
+    data = open_dataset(source, **options.images.arguments)
     name = options.name or source.resolve().name.partition(".")[0]
     with working() as say:
         path, card = train_classifier(

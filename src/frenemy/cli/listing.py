@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from frenemy.cli.options import Fit
+from frenemy.cli.options import AS_THEY_ARE, Prepared
 
 
 def recipes() -> None:
@@ -26,22 +26,20 @@ def recipes() -> None:
 
 def data(
     path: Annotated[Positional[Path | None], arg(metavar="PATH")] = None,
-    size: int | None = None,
-    fit: Fit = "crop",
+    images: Prepared = AS_THEY_ARE,
     out: Annotated[Path, arg(aliases=["-o"])] = Path("contact-sheet.png"),
 ) -> None:
     """Report what lies at a path: count, sizes, modes, duplicates, unreadable files; draw a sheet.
 
     Args:
         path: as --data of `train`; the embedded digits if none is given.
-        size: make every image size x size first.
-        fit: how: crop the centre, or stretch.
+        images: what is done to them first.
         out: the contact sheet.
     """
     from frenemy.data import describe
     from frenemy.display import console, report_table
     from frenemy.pictures import enlarge, grid, save_picture
 
-    report = describe(path, size=size, fit=fit)
+    report = describe(path, **images.arguments)
     console.print(report_table(report))
     print(save_picture(grid(enlarge(report.thumbnails)), out))

@@ -10,7 +10,7 @@ from typing import Any
 from tyro.conf import OmitArgPrefixes
 
 from frenemy.cli.functions import choice_of, retyped
-from frenemy.cli.options import DeviceName, Fit
+from frenemy.cli.options import AS_THEY_ARE, DeviceName, Prepared
 from frenemy.errors import FrenemyError
 
 
@@ -21,8 +21,7 @@ class TrainOptions:
     Attributes:
         data: a folder of images, an IDX or CIFAR folder, a .npy, .npz or .mat file; the embedded
             digits if none is given.
-        size: make every image size x size.
-        fit: how: crop the centre, or stretch.
+        images: what is done to them.
         out: the run's directory; runs/RECIPE, with a number if that is taken.
         steps: stop after so many rounds.
         epochs: stop after so many passes over the data, preparing stages included.
@@ -38,8 +37,7 @@ class TrainOptions:
     """
 
     data: Path | None = None
-    size: int | None = None
-    fit: Fit = "crop"
+    images: Prepared = AS_THEY_ARE
     out: Path | None = None
     steps: int | None = None
     epochs: float | None = None
@@ -71,7 +69,7 @@ def train(options: OmitArgPrefixes[TrainOptions], recipe: Any = None) -> None:
     elif recipe is None:
         raise FrenemyError("train what? give a recipe (see `frenemy recipes`) or --resume RUN")
     else:
-        data = open_dataset(options.data, size=options.size, fit=options.fit)
+        data = open_dataset(options.data, **options.images.arguments)
         print(data.description)
         if options.dry_run:
             for table in game_tables(set_up(recipe, data, options.seed)):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frenemy.data.pixels import Resize
+from frenemy.data.pixels import Resize, luminance
 from frenemy.errors import FrenemyError
 
 
@@ -68,6 +68,11 @@ class Contents:
     test: int = 0
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
+    def greyed(self) -> Contents:
+        """The same images without their colours."""
+        shape = self.shape and (1, *self.shape[1:])
+        return replace(self, decode=lambda i: luminance(self.decode(i)), shape=shape)
+
     def try_decode(self, i: int) -> NDArray[np.uint8] | str:
         """Image i, or the reason why it cannot be decoded."""
         try:
@@ -97,10 +102,11 @@ class Origin:
     reader: Callable[[Resize | None], Contents]
     skipped: Mapping[str, str] = field(default_factory=dict)
 
-    def read(self, resize: Resize | None) -> Contents:
-        """The images, resized if told to; raises FrenemyError if the files are damaged."""
+    def read(self, resize: Resize | None, grey: bool = False) -> Contents:
+        """The images, resized and grey if told to; raises FrenemyError on damaged files."""
         try:
-            return self.reader(resize)
+            contents = self.reader(resize)
+            return contents.greyed() if grey else contents
         except OSError as error:
             path = error.filename or self.name
             raise FrenemyError(f"{path}: cannot be read: {error.strerror or error}") from error

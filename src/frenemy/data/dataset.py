@@ -17,7 +17,9 @@ from frenemy.errors import FrenemyError
 MAX_SIZE = 4096
 
 
-def open_dataset(path: Path | str | None, *, size: int | None = None, fit: Fit = "crop") -> Dataset:
+def open_dataset(
+    path: Path | str | None, *, size: int | None = None, fit: Fit = "crop", grey: bool = False
+) -> Dataset:
     """The three parts of the set at `path`, as memory maps of uint8 (N, C, H, W).
 
     What lies there is found out from the files: a folder of pictures (its sub-folders are the
@@ -35,6 +37,7 @@ def open_dataset(path: Path | str | None, *, size: int | None = None, fit: Fit =
         size: the side of the square that every image is brought to; None keeps images as they are,
             which then have to be of one size.
         fit: "crop" resizes the centre square, "stretch" the whole image.
+        grey: whether colours are left out.
 
     Warns:
         UserWarning: once, naming the first few, if some images of a folder cannot be read.
@@ -49,7 +52,7 @@ def open_dataset(path: Path | str | None, *, size: int | None = None, fit: Fit =
     >>> len(digits.train), len(digits.valid), len(digits.test), digits.shape
     (1439, 179, 179, (1, 8, 8))
     """
-    origin, stored = _fetch(path, size, fit)
+    origin, stored = _fetch(path, size, fit, grey)
     whole = _whole(origin, stored)
     train, valid, test = part_sizes(len(whole), stored.test)
     if not (train and valid and test):
@@ -71,22 +74,27 @@ def open_dataset(path: Path | str | None, *, size: int | None = None, fit: Fit =
             "path": None if path is None else str(Path(path).resolve()),
             "size": size,
             "fit": fit,
+            "grey": grey,
         },
     )
 
 
-def open_images(path: Path | str, *, size: int | None = None, fit: Fit = "crop") -> Source:
+def open_images(
+    path: Path | str, *, size: int | None = None, fit: Fit = "crop", grey: bool = False
+) -> Source:
     """All images at `path` as one source; how they are found and stored is told by `open_dataset`.
 
     Raises:
         FrenemyError: as `open_dataset`, but any number of images will do.
     """
-    return _whole(*_fetch(path, size, fit))
+    return _whole(*_fetch(path, size, fit, grey))
 
 
-def _fetch(path: Path | str | None, size: int | None, fit: Fit) -> tuple[Origin, store.Stored]:
+def _fetch(
+    path: Path | str | None, size: int | None, fit: Fit, grey: bool
+) -> tuple[Origin, store.Stored]:
     origin = find(path)
-    stored = store.fetch(origin, resize_to(size, fit))
+    stored = store.fetch(origin, resize_to(size, fit), grey)
     _warn({**origin.skipped, **stored.unreadable}, origin.name)
     return origin, stored
 

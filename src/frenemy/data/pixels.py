@@ -93,6 +93,17 @@ def decoded(image: Image.Image, *, grey: bool, resize: Resize | None) -> NDArray
     return to_array(image if resize is None else resize(image))
 
 
+def luminance(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A uint8 (C, H, W) array as grey, (1, H, W): .299 R + .587 G + .114 B, of ITU-R BT.601.
+
+    >>> luminance(np.array([255, 0, 0], np.uint8).reshape(3, 1, 1))
+    array([[[76]]], dtype=uint8)
+    """
+    if len(image) == 1:
+        return image
+    return to_array(Image.fromarray(np.moveaxis(image, 0, -1)).convert("L"))
+
+
 def to_array(image: Image.Image) -> NDArray[np.uint8]:
     """An image of mode L or RGB as uint8 (1, H, W) or (3, H, W)."""
     pixels = np.asarray(image)

@@ -64,13 +64,16 @@ class Report:
     thumbnails: NDArray[np.uint8]
 
 
-def describe(path: Path | str | None, *, size: int | None = None, fit: Fit = "crop") -> Report:
+def describe(
+    path: Path | str | None, *, size: int | None = None, fit: Fit = "crop", grey: bool = False
+) -> Report:
     """What lies at `path`. Each image is decoded and forgotten, so any sizes may be mixed.
 
     Args:
         path: whatever `open_dataset` takes.
         size: as there; pixels and duplicates are then those of the resized images.
         fit: as there.
+        grey: as there.
 
     Raises:
         FrenemyError: if nothing readable lies at `path`.
@@ -80,7 +83,7 @@ def describe(path: Path | str | None, *, size: int | None = None, fit: Fit = "cr
     (1797, {'8x8': 1797}, 0, 178)
     """
     origin = find(path)
-    contents = origin.read(resize_to(size, fit))
+    contents = origin.read(resize_to(size, fit), grey)
     tally = _Tally()
     # 64 of the facts a thread returns are small, whatever the size of the images.
     facts = each_in_order(

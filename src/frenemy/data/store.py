@@ -78,7 +78,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("FRENEMY_CACHE") or platformdirs.user_cache_path("frenemy"))
 
 
-def fetch(origin: Origin, resize: Resize | None) -> Stored:
+def fetch(origin: Origin, resize: Resize | None, grey: bool = False) -> Stored:
     """The entry of a set; it is built first if it is not there, or damaged.
 
     Raises:
@@ -88,11 +88,13 @@ def fetch(origin: Origin, resize: Resize | None) -> Stored:
     folder = cache_folder()
     digest = _known_digest(origin.files, folder / "index")
     options = "native" if resize is None else f"{resize.fit} {resize.size}"
+    if grey:
+        options += " grey"
     key = hashlib.sha256(f"{VERSION}|{origin.kind}|{digest}|{options}".encode()).hexdigest()
     stem = folder / "images" / key
     stored = _open(stem)
     if stored is None:
-        _build(stem, origin, resize, digest)
+        _build(stem, origin.read(resize, grey), origin, digest)
         stored = _open(stem)
     if stored is None:
         raise FrenemyError(f"{folder}: what was just written to it reads differently")
@@ -139,8 +141,7 @@ def _known_digest(files: tuple[File, ...], index: Path) -> str:
     return digest
 
 
-def _build(stem: Path, origin: Origin, resize: Resize | None, digest: str) -> None:
-    contents = origin.read(resize)
+def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
     shape = _common_shape(contents, origin)
     order = range(contents.count)
     if not contents.test:

@@ -77,7 +77,7 @@ def faces2014(
     minibatch: Minibatch = 100,
 ) -> Experiment:
     """TFD of Goodfellow et al. (2014), Table 1: Parzen 2057 ± 26 nats."""
-    hint = "give grey faces by --data with --size 48, or play digits2014"
+    hint = "give faces by --data with --size 48 --grey, or play digits2014"
     require_shape(data, "faces2014", (1, 48, 48), hint=hint)
     prior = Prior("gaussian", 100)
     mean = torch.from_numpy(data.train.mean())
