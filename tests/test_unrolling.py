@@ -114,18 +114,25 @@ def test_of_the_linear_game_it_is_its_closed_form():
     assert gradient.item() == pytest.approx(-psi + k * eta * (2 * theta - c), rel=1e-12)
 
 
-def test_d_may_unroll_a_penalty_too():
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("asked", [False, True])
+def test_d_may_unroll_a_penalty_too(joint, asked):
     players = nets()
 
     def penalised(r):
         return minimax_d(r) + r1(r)
 
-    theta = list(players["G"].parameters())
-    plain, other = (
-        torch.autograd.grad(value(players, unrolled(d, nonsaturating_g, k=2, rate=0.3)), theta)
-        for d in (minimax_d, penalised)
-    )
-    assert not torch.allclose(plain[0], other[0])
+    r = g_round(players, joint)
+    if asked:  # as D's own terms do in a turn of both
+        penalised(r)
+    found = unrolled(penalised, nonsaturating_g, k=2, rate=0.3)(r).mean().item()
+    D = players["D"]
+    for _ in range(2):
+        step = torch.autograd.grad(penalised(g_round(players)).mean(), list(D.parameters()))
+        with torch.no_grad():
+            for p, g in zip(D.parameters(), step, strict=True):
+                p -= 0.3 * g
+    assert found == pytest.approx(value(players, nonsaturating_g).item(), rel=1e-12)  # float64
 
 
 def game(term):

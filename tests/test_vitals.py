@@ -8,8 +8,9 @@ from torch import nn
 
 from frenemy.game import Game, Player, Prior, Turn
 from frenemy.judge.health import HEALTH
-from frenemy.objectives import OBJECTIVES
-from frenemy.penalties import r1
+from frenemy.objectives import OBJECTIVES, minimax_d, nonsaturating_g
+from frenemy.penalties import consensus, r1
+from frenemy.unrolling import unrolled
 from frenemy.vitals import FEWEST, SAMPLES, Vitals, _choose
 
 B = 64
@@ -110,6 +111,23 @@ def test_the_signal_is_the_slope_of_the_generators_loss(objective, expected):
     assert record["health/G signal"].item() == pytest.approx(
         expected(logits).mean().item(), rel=1e-5
     )
+
+
+def test_turns_that_both_share_are_looked_at_whatever_terms_they_have():
+    plain, agreed = nonsaturating_g, consensus(minimax_d, nonsaturating_g)
+    ahead = unrolled(minimax_d, plain, k=1, rate=0.1)
+    found = {}
+    for name, moves in {
+        "plain": {"D": {minimax_d: 1.0}, "G": {plain: 1.0}},
+        "consensus": {"D": {minimax_d: 1.0, agreed: 0.1}, "G": {plain: 1.0, agreed: 0.1}},
+        "unrolled": {"D": {minimax_d: 1.0}, "G": {ahead: 1.0}},
+    }.items():
+        both = game(Shift(-3.0))
+        found[name] = measured(Game(both.players, [Turn(moves)], both.prior, B))
+    alone = measured(game(Shift(-3.0)))["G signal"]
+    assert found["plain"]["G signal"] == pytest.approx(alone, rel=0.1)  # of other z
+    assert found["consensus"]["G signal"] > 0
+    assert "G signal" not in found["unrolled"]  # its D is another
 
 
 def test_gradients_are_measured_as_they_are():

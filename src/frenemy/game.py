@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from frenemy import penalties
 from frenemy.errors import at_least
-from frenemy.penalties import gradient
 
 Term = Callable[["Round"], Tensor]
 """A plain function of a round: (B,) values, unreduced, for a player to minimise."""
@@ -66,6 +66,8 @@ class Round:
         Gz: G(z), (B, C, H, W).
         Dx, DGz: D(x) and D(G(z)) as logits, (B,).
         grad_Dx, grad_DGz: their gradients at x and at G(z), shaped as these and differentiable.
+        slopes: of each player that moves, d loss / d D(G(z)), (B,); only in a round that is
+            observed, and only where its loss depends on D(G(z)).
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Round:
         self._minibatch = minibatch
         self._learners = learners
         self._joint = joint
+        self.slopes: dict[str, Tensor] = {}
 
     @property
     def G(self) -> nn.Module:
@@ -132,11 +135,11 @@ class Round:
 
     @cached_property
     def grad_Dx(self) -> Tensor:
-        return self._gradients[0] if self._joint else gradient(self.Dx, self.x)
+        return self._gradients[0] if self._joint else penalties.gradient(self.Dx, self.x)
 
     @cached_property
     def grad_DGz(self) -> Tensor:
-        return self._gradients[1] if self._joint else gradient(self.DGz, self.Gz)
+        return self._gradients[1] if self._joint else penalties.gradient(self.DGz, self.Gz)
 
     def beliefs(self) -> dict[str, Tensor]:
         """The means of sigmoid(Dx) and sigmoid(DGz), of those that some term asked for."""
@@ -153,8 +156,9 @@ class Turn:
             one round and step at once.
         steps: how many minibatches the turn takes in a row: the k of Algorithm 1.
         every: the turn is played in rounds 0, every, 2 every, ...
-        joint: x and G(z) go through D in one pass, which is cheaper and, unless D lets the images
-            of a minibatch see each other, the same.
+        joint: x and G(z) go through D in one pass, which is cheaper and, unless D normalises over
+            a minibatch, the same. A D that says `compares` (its images with each other) gets them
+            in two passes all the same.
     """
 
     moves: Mapping[str, Mapping[Term, Weight]]
@@ -292,6 +296,8 @@ class Game:
         self.prior = prior
         self.minibatch = minibatch
         self.nets = {name: player.net for name, player in self.players.items()}
+        modules = (module for net in self.nets.values() for module in net.modules())
+        self._apart = any(getattr(module, "compares", False) for module in modules)
 
     @property
     def device(self) -> torch.device:
@@ -330,7 +336,7 @@ class Game:
                     self.prior(self.minibatch).to(self.device),
                     lambda t=t, i=i: minibatch(t, i),
                     tuple(turn.moves),
-                    turn.joint,
+                    turn.joint and not self._apart,
                 )
                 record |= self._move(turn, r, step, observe)
         return record
@@ -342,17 +348,22 @@ class Game:
         for n, (name, terms) in enumerate(turn.moves.items()):
             means = {term: term(r).mean() for term in terms}
             losses = [weight_at(step, terms[term]) * mean for term, mean in means.items()]
-            gradients[name] = torch.autograd.grad(
+            theta = self.players[name].theta
+            watched = [r.DGz] if observe is not None and "DGz" in r.__dict__ else []
+            found = torch.autograd.grad(
                 sum(losses[1:], losses[0]),
-                self.players[name].theta,
+                [*theta, *watched],
                 retain_graph=n < last,
                 allow_unused=True,  # a penalty does not depend on D's last bias
             )
+            gradients[name] = found[: len(theta)]
+            if watched and (slope := found[-1]) is not None:
+                r.slopes[name] = slope
             record |= {f"{name}/{term.__name__}": mean.detach() for term, mean in means.items()}
         if observe is not None:
             record |= observe(r, turn, gradients)
-        for name, found in gradients.items():
-            self.players[name].move(found, step)
+        for name, gradient in gradients.items():
+            self.players[name].move(gradient, step)
         return record | r.beliefs()
 
 

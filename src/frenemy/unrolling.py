@@ -77,10 +77,14 @@ class _With(nn.Module):
 
 
 def _against(r: Round, theta: dict[str, Tensor]) -> Round:
-    """The same x, z and G(z), and a D of those parameters."""
-    _ = r.x, r.Gz  # drawn once, for all the steps
+    """The same x, z and G(z), and a D of those parameters.
+
+    x and G(z) are copies: a penalty's gradient at them must not run through earlier steps' theta.
+    """
     other = copy.copy(r)
-    for asked in ("Dx", "DGz", "_together"):
+    for asked in ("Dx", "DGz", "_together", "grad_Dx", "grad_DGz", "_gradients"):
         other.__dict__.pop(asked, None)
+    other.__dict__["_xy"] = r.x.detach().clone().requires_grad_(), r.y
+    other.__dict__["Gz"] = r.Gz.clone()
     other.nets = {**r.nets, "D": _With(r.nets["D"], theta)}
     return other

@@ -8,7 +8,6 @@ compared on the CPU: they are few, and not every device has float64 or a QR deco
 
 from __future__ import annotations
 
-import copy
 import functools
 import math
 from collections.abc import Mapping
@@ -23,11 +22,8 @@ from frenemy.game import (
     Minibatch,
     Observer,
     Round,
-    Term,
     Turn,
-    Weight,
     mix,
-    weight_at,
 )
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.features import RandomNetwork
@@ -119,8 +115,8 @@ class Vitals:
                 "margin": Dx.mean() - DGz.mean(),
                 "value": -(softplus(-Dx) + softplus(DGz)).mean() + math.log(4),
             }
-        if "G" in turn.moves and "DGz" in known:
-            found["G signal"] = _signal(r, turn.moves["G"], step)
+        if "G" in r.slopes:  # of the mean over the minibatch: times its size, of one example
+            found["G signal"] = r.slopes["G"].abs().sum()
         return {HEALTH + name: value for name, value in found.items()}
 
     @torch.no_grad()
@@ -169,17 +165,6 @@ class Vitals:
             if "update" in before:
                 found["turning"] = torch.cosine_similarity(update, before["update"], dim=0)
         return found
-
-
-def _signal(r: Round, terms: Mapping[Term, Weight], step: int) -> Tensor:
-    """The mean of |d loss / d D(G(z))| over a minibatch: what of D's opinion reaches G."""
-    probe = copy.copy(r)
-    with torch.enable_grad():
-        leaf = r.DGz.detach().requires_grad_()
-        probe.__dict__["DGz"] = leaf
-        losses = [weight_at(step, weight) * term(probe).sum() for term, weight in terms.items()]
-        (slope,) = torch.autograd.grad(sum(losses[1:], losses[0]), leaf, retain_graph=True)
-    return slope.abs().mean()
 
 
 def _norm(gradient: Gradient) -> Tensor:

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from frenemy.errors import FrenemyError
-from frenemy.game import Round
+from frenemy.game import Game, Player, Prior, Round, alternating
 from frenemy.nets.mlp import critic
 from frenemy.nets.pacgan import Packed
-from frenemy.objectives import pairing_d
+from frenemy.objectives import minimax_d, nonsaturating_g, pairing_d
 from frenemy.penalties import r1
 
 
@@ -50,6 +50,17 @@ def test_joint_and_separate_passes_agree_as_packs_never_mix_real_and_generated()
             term(Round(nets, z, lambda: (x, None), ("D",), joint)) for joint in (True, False)
         )
         assert torch.allclose(joint, apart, rtol=1e-5)  # two orders of summation in float32
+
+
+def test_a_joint_turn_never_mixes_real_and_generated_in_a_pack():
+    """Of 6 + 6 images three packs of 4 could be made."""
+    nets = {"G": torch.nn.Linear(3, 3), "D": Packed(net(4), 4)}
+    players = {k: Player(n, torch.optim.SGD(n.parameters(), 0.1)) for k, n in nets.items()}
+    game = Game(
+        players, alternating({minimax_d: 1.0}, {nonsaturating_g: 1.0}), Prior("gaussian", 3), 6
+    )
+    with pytest.raises(FrenemyError, match="a minibatch of 6 cannot be cut into packs of 4"):
+        game.play(lambda stream, i: (torch.randn(6, 3), None), seed=0, step=0)
 
 
 def test_a_minibatch_that_does_not_divide_is_refused():

@@ -20,8 +20,8 @@ class MinibatchDiscrimination(nn.Module):
     M_i = T f(x_i), a (K, C) matrix; o(x_i)_k = sum_j exp(-|M_ik - M_jk|_1), over all j of the
     minibatch, i too. Salimans et al. (2016), section 3.2.
 
-    Real and generated samples have to go through D in passes of their own (no `joint` turns), or
-    they are compared with each other. The comparison takes B^2 K C numbers.
+    Real and generated samples go through such a D in passes of their own, so that they are not
+    compared with each other. The comparison takes B^2 K C numbers.
 
     Args:
         features: A.
@@ -32,6 +32,8 @@ class MinibatchDiscrimination(nn.Module):
     >>> layer(torch.ones(10, 4))[0]  # all alike: each of them counts all ten
     tensor([ 1.,  1.,  1.,  1., 10., 10., 10.], grad_fn=<SelectBackward0>)
     """
+
+    compares = True
 
     def __init__(self, features: int, kernels: int, dims: int) -> None:
         super().__init__()

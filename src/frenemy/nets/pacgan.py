@@ -32,6 +32,8 @@ class Packed(nn.Module):
     torch.Size([5])
     """
 
+    compares = True
+
     def __init__(self, net: nn.Module, m: int) -> None:
         super().__init__()
         at_least(1, m=m)
