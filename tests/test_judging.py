@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from frenemy import recipes, train
+from frenemy import judging, recipes, train
 from frenemy.data import open_dataset
 from frenemy.data.source import Dataset, Source
 from frenemy.errors import FrenemyError
 from frenemy.judge import ais, likelihoods
-from frenemy.judge.features import extract, features_named, of_module
+from frenemy.judge.classifier import Seen
+from frenemy.judge.features import Features, extract, features_named, of_module
 from frenemy.judge.likelihoods import PUBLISHED
 from frenemy.judge.metrics import METRICS
 from frenemy.judge.modes import kl_floor, stack
@@ -289,3 +290,105 @@ def test_published_figures_have_a_column_of_their_own(monkeypatch):
     monkeypatch.setattr(likelihoods, "is_mnist_test", lambda images: True)
     monkeypatch.setattr(likelihoods, "PAPERS", len(part.images))
     assert judge(target, data, protocol).report.subjects == [SAMPLES, HELD_OUT, NOISE, PUBLISHED]
+
+
+def test_the_decoder_takes_z_to_where_the_weights_are(run, monkeypatch):
+    class Elsewhere(torch.nn.Module):
+        def forward(self, z):
+            places.append(z.device)
+            return torch.zeros(len(z), 1, 8, 8)
+
+    places, model = [], Model.load(run.path)
+    size, elsewhere = model.game.prior.size, torch.device("meta")  # which every machine has
+    player = model.game.players["G"]
+    player.net = player.average = Elsewhere()
+    monkeypatch.setattr(type(model.game), "device", elsewhere)
+    monkeypatch.setattr(model, "sample", lambda count, seed: np.zeros((count, 1, 8, 8), np.uint8))
+    decoder, _ = subject_of(model, 2, seed=0).decoder
+    assert torch.equal(decoder(torch.zeros(5, size)), torch.full((5, 64), 0.5))
+    assert places == [elsewhere]
+
+
+class Counted(np.ndarray):
+    """Images that say how many of them were taken, by `taken`, which slices and views share."""
+
+    def __array_finalize__(self, source):
+        self.taken = getattr(source, "taken", [])
+
+    def __getitem__(self, which):
+        found = super().__getitem__(which)
+        if isinstance(which, np.ndarray):
+            self.taken.append(len(found))
+        return found.view(np.ndarray)
+
+
+def counted(digits):
+    """The digits, and how many training images are taken at a time."""
+    images = np.array(digits.train.images).view(Counted)
+    return replace(digits, train=replace(digits.train, images=images)), images.taken
+
+
+def test_training_images_are_read_only_by_the_metric_that_needs_them(digits):
+    target = Subject("valid", np.asarray(digits.valid.images))
+    data, taken = counted(digits)
+    judge(target, data, Protocol(metrics=["fid"], features=["random"]))
+    assert taken == [179]  # the reference
+    data, taken = counted(digits)
+    found = judge(target, data, Protocol(metrics=["copying"], features=["pixels"]))
+    assert sum(taken) > len(data.train) > max(taken)  # batch by batch
+    drawn = found.sets.train
+    assert np.array_equal(drawn[:], digits.train.random(judging.TRAINING_IMAGES, seed=0))
+
+
+def test_the_page_looks_for_the_neighbours_of_what_it_shows_and_once(digits, monkeypatch):
+    asked, shown = [], []
+    search, draw = judging.nearest, judging.neighbours_picture
+
+    def nearest(*, queries, images):
+        asked.append(len(queries))
+        return search(queries=queries, images=images)
+
+    def neighbours_picture(*, fake, train, index):
+        shown.append((fake, train[index]))
+        return draw(fake=fake, train=train, index=index)
+
+    monkeypatch.setattr(judging, "nearest", nearest)
+    monkeypatch.setattr(judging, "neighbours_picture", neighbours_picture)
+    target = Subject("copies", digits.train.random(60, seed=3))
+    judge(target, digits, Protocol(metrics=["fid"], features=["random"])).page()
+    assert asked == [25]
+    ((fake, near),) = shown
+    assert np.array_equal(near, fake)  # each training image is nearest to itself
+
+
+def test_no_features_are_extracted_for_metrics_that_need_none(digits):
+    unseen = Features("unseen", lambda x: pytest.fail("looked at"), "")
+    target = Subject("valid", np.asarray(digits.valid.images))
+    found = judge(target, digits, Protocol(metrics=["parzen"], features=[unseen]))
+    assert [line.metric for line in found.report.lines] == [
+        "parzen179_default-grid",
+        "parzen179_authors-grid",
+    ]
+    assert not any(key.startswith("features") for key in found.report.protocol)
+    assert "data:image/png" in found.page()
+
+
+def test_features_of_real_images_alone_are_cached_on_the_disk(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path))
+    seen = []
+
+    def see(x):
+        seen.append(len(x))
+        return Seen(x.flatten(1))
+
+    protocol = Protocol(metrics=["fid", "copying"], features=[Features("mine", see, "digest")])
+    first, second = (np.asarray(digits.valid.images[i::2]) for i in (0, 1))
+    one = judge(Subject("one", first), digits, protocol)
+    # reference, held-out, training and validation images
+    assert len(list((tmp_path / "features").iterdir())) == 4
+    seen.clear()
+    assert judge(Subject("one", first), digits, protocol).report == one.report
+    assert seen == [len(first)] * 2  # samples and noise
+    judge(Subject("other", second[: len(first)]), digits, protocol)
+    fewer = len(second) != len(first)  # then other random images are the reference
+    assert len(list((tmp_path / "features").iterdir())) == 4 + 2 * fewer

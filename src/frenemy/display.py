@@ -24,7 +24,8 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from frenemy.judge.health import HEALTH
+from frenemy.errors import FrenemyError
+from frenemy.judge.health import EARLIEST, HEALTH
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -119,6 +120,7 @@ class TrainingDisplay:
     """A watcher that shows rounds, rate, losses, beliefs and the time left."""
 
     INTERVAL = 0.2  # seconds
+    PLAIN_INTERVAL = 60.0  # of the lines that stand for the bar where there is no terminal
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -131,6 +133,7 @@ class TrainingDisplay:
         )
         self._task = self._bar.add_task("", total=1.0, step=0, rate=0.0, values="")
         self._shown = 0.0
+        self._written = time.monotonic()
         self._begun: tuple[float, int] | None = None
         self._told: set[str] = set()
 
@@ -163,13 +166,18 @@ class TrainingDisplay:
             elif "(" in key:
                 losses[key] = value
         values = " ".join(f"{key} {value:.3f}" for key, value in losses.items())
+        rate = rounds / seconds if seconds else 0.0
         self._bar.update(
             self._task,
             completed=training.share_done,
             step=training.progress.step,
-            rate=rounds / seconds if seconds else 0.0,
+            rate=rate,
             values=values,
         )
+        if not console.is_terminal and now - self._written >= self.PLAIN_INTERVAL:
+            self._written = now
+            done = f"round {training.progress.step:,} ({training.share_done:.0%})"
+            console.print(f"{done} {rate:.1f}/s {values}", soft_wrap=True, highlight=False)
 
 
 ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "": ""}
@@ -214,26 +222,43 @@ def comparison_rows(reports: Sequence[Verdict]) -> Group:
     """Several reports side by side: what they have in common, and where it differs for certain.
 
     A difference from the first is marked where it exceeds 2.6 of its standard errors, which
-    equal runs do once in a hundred. Lines whose features or reference images differ are left out.
+    equal runs do once in a hundred. What is not comparable with the first (see `not_comparable`),
+    or is not in it, is left out of the table and told below it, with the reason.
+
+    Raises:
+        FrenemyError: nothing is comparable.
     """
+    from frenemy.judge.report import kind_of, not_comparable
+
     first, *others = reports
     columns = [Column(escape(report.target), justify="right") for report in reports]
     table = Table(Column("metric", no_wrap=True), "", *columns, box=box.SIMPLE_HEAD)
     table.caption = f"* differs from the first by more than {CERTAIN} standard errors (p < .01)"
-    left_out: list[str] = []
+    left_out: dict[str, list[str]] = {}  # lines by the reason
     for line in first.lines:
         mine = line.results.get("samples")
         if mine is None:
             continue
-        found = [_samples_of(report, line.metric) for report in others]
-        keys = ("reference", f"features {line.metric.partition('_')[2]}")
-        if any(r.protocol.get(key) != first.protocol.get(key) for r in others for key in keys):
-            left_out.append(line.metric)
-        elif any(found):
-            cells = ["" if x is None else f"{x}{_mark(mine, x)}" for x in found]
+        cells: list[str] = []
+        for report in others:
+            reason = not_comparable(first, report, line.metric)
+            found = None if reason else _samples_of(report, line.metric)
+            cells.append("" if found is None else f"{found}{_mark(mine, found)}")
+            if reason:
+                left_out.setdefault(f"{report.target}: {reason}", []).append(line.metric)
+        if any(cells):
             table.add_row(escape(line.metric), ARROWS[line.better], str(mine), *map(escape, cells))
-    told = f"not compared, since reference images or features differ: {', '.join(left_out)}"
-    return Group(table, *([Text(told, style="yellow")] if left_out else []))
+    if not table.row_count:
+        said = "; ".join(left_out) or "it has no line of samples"
+        raise FrenemyError(f"nothing is comparable with {first.target}: {said}")
+    known = {kind_of(line.metric)[:2] for line in first.lines if "samples" in line.results}
+    for report in others:  # lines of other sample counts are told as those of the first
+        for line in report.lines:
+            if "samples" in line.results and kind_of(line.metric)[:2] not in known:
+                reason = f"{report.target}: no such line in {first.target}"
+                left_out.setdefault(reason, []).append(line.metric)
+    told = [f"not compared with {reason}: {', '.join(lines)}" for reason, lines in left_out.items()]
+    return Group(table, *(Text(text, style="yellow") for text in told))
 
 
 def _samples_of(report: Verdict, metric: str) -> Estimate | None:
@@ -260,10 +285,12 @@ def health_rows(ticks: Sequence[Tick], findings: Sequence[Finding]) -> Group:
     for name in dict.fromkeys(key for tick in ticks for key in tick if key != "step"):
         values = [ticks[i].get(name) for i in shown]
         table.add_row(escape(name), *("" if v is None else f"{v:.3g}" for v in values))
-    return Group(table, *([finding_text(finding) for finding in findings] or [Text(WELL)]))
+    well = WELL if len(ticks) >= EARLIEST else f"{YOUNG}: {len(ticks)} of {EARLIEST} measurements"
+    return Group(table, *([finding_text(finding) for finding in findings] or [Text(well)]))
 
 
 WELL = "no sign of non-convergence, mode collapse or a diminished gradient"
+YOUNG = "too young to tell how it goes"
 
 
 def finding_text(finding: Finding) -> Text:

@@ -13,20 +13,22 @@ from importlib.metadata import version
 from typing import Literal
 from warnings import warn
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from frenemy.data import Dataset
+from frenemy.data.source import permutation
 from frenemy.errors import FrenemyError, at_least
 from frenemy.judge import ais
 from frenemy.judge.features import Features, classifiers_of, features_named, judging_device
 from frenemy.judge.likelihoods import PUBLISHED, ais_lines, parzen_lines
-from frenemy.judge.metrics import NAMES, SLOW, on_features
-from frenemy.judge.neighbours import compare_with_training
+from frenemy.judge.metrics import METRICS, NAMES, SLOW, on_features
+from frenemy.judge.neighbours import nearest
 from frenemy.judge.page import neighbours_picture, page, samples_picture
 from frenemy.judge.plots import Picture, embedding, precision_recall_picture
 from frenemy.judge.report import Line, Report
-from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Images, Sets, doubts, noise_like
+from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Images, Sets, doubts, noise_like
 from frenemy.judge.views import View, views_of
 from frenemy.model import Model
 from frenemy.names import known
@@ -56,7 +58,8 @@ class Protocol:
     Attributes:
         metrics: from `NAMES`; all but the slow ones if there are none.
         features: `Features`, or names as `features_named` takes them; if there are none, a
-            classifier that was trained on these images, or else "random".
+            classifier that was trained on these images, or else "random". Loaded only if one of
+            the metrics looks at features.
         samples: how many images of each at most.
         seed: of all that is drawn.
         device: where to compute; the processor if None.
@@ -71,23 +74,36 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A report and what its pictures are drawn from."""
+    """A report and what its pictures are drawn from.
+
+    Attributes:
+        report: what was found.
+        sets: the images.
+        view: of the samples through the first features; None if no metric looks at any.
+    """
 
     report: Report
-    view: View
+    sets: Sets
+    view: View | None
 
     def page(self, method: Literal["pca", "umap"] = "pca") -> str:
-        """The report as one HTML file, with those of its pictures that so few images allow."""
-        images, train = self.view.images, self.view.sets.train
+        """The report as one HTML file, with those of its pictures that so few images allow.
+
+        Pictures of features are left out where no metric looked at any.
+        """
+        images, train, view = self.sets.subjects[SAMPLES], self.sets.train, self.view
         shown = images[:25]
-        near = compare_with_training(fake=shown, train=train, test=shown)
-        real, fake = self.view.real[:1000].cpu(), self.view.fake[:1000].cpu()
+        _, index = nearest(queries=shown, images=train)
+        near, order = train[index.numpy()], np.arange(len(shown))
+        picture = _if_possible(lambda: samples_picture(images))
+        beside = _if_possible(lambda: neighbours_picture(fake=shown, train=near, index=order))
+        if view is None:
+            return page(self.report, samples=picture, neighbours=beside)
+        real, fake = view.real[:1000].cpu(), view.fake[:1000].cpu()
         return page(
             self.report,
-            samples=_if_possible(lambda: samples_picture(images)),
-            neighbours=_if_possible(
-                lambda: neighbours_picture(fake=shown, train=train, index=near.index)
-            ),
+            samples=picture,
+            neighbours=beside,
             precision_recall=_if_possible(lambda: precision_recall_picture(real=real, fake=fake)),
             embedding=_if_possible(lambda: embedding(real=real, fake=fake, method=method)),
         )
@@ -130,9 +146,10 @@ def judge(
     _require_shape(target, against)
     sets = _sets(target.images[: protocol.samples], against, seed, references)
     warnings = doubts(sets)
+    looks = any(name in METRICS for name in metrics)
     kinds = [
         features_named(kind, device) if isinstance(kind, str) else kind
-        for kind in protocol.features or default_features(against)
+        for kind in (protocol.features or default_features(against) if looks else ())
     ]
     lines: list[Line] = []
     views: dict[str, View] = {}
@@ -148,7 +165,7 @@ def judge(
     names = [*sets.subjects, *([PUBLISHED] if any(PUBLISHED in x.results for x in lines) else [])]
     said = _said(sets, against, kinds, seed)
     report = Report(target.name, against.description, said, names, lines, warnings)
-    return Judgement(report, views[SAMPLES])
+    return Judgement(report, sets, views.get(SAMPLES))
 
 
 def curves(
@@ -182,11 +199,12 @@ def subject_of(model: Model, count: int, seed: int) -> Subject:
     """The first `count` samples of a model, and its decoder."""
     name = f"{model.run.path} (round {model.progress.step:,})"
     G = copy.deepcopy(model.game.players["G"].best).eval().requires_grad_(False)
+    device = model.game.device  # not always where it is judged: see `judging_device`
     uniform = model.game.prior.kind == "uniform"
 
     def decoder(u: Tensor) -> Tensor:
         z = ais.uniform_from_normal(u) if uniform else u
-        return G(z).flatten(1).add(1).div(2)
+        return G(z.to(device)).to(z.device).flatten(1).add(1).div(2)
 
     return Subject(name, model.sample(count, seed=seed), (decoder, model.game.prior.size))
 
@@ -216,10 +234,11 @@ def _sets(fake: Images, against: Dataset, seed: int, references: bool) -> Sets:
     if references:
         subjects[HELD_OUT] = against.test.random(len(fake), seed=seed)
         subjects[NOISE] = noise_like(fake, seed)
+    order = permutation(seed, 0, len(against.train))
     return Sets(
         subjects,
         reference=against.train.random(len(fake), seed=seed),
-        train=against.train.random(TRAINING_IMAGES, seed=seed),
+        train=Drawn(against.train.images, order[:TRAINING_IMAGES]),
         valid=against.valid.images,
         test=against.test.images,
     )
@@ -240,6 +259,7 @@ def _said(sets: Sets, against: Dataset, kinds: Sequence[Features], seed: int) ->
         "samples": f"{count:,}",
         "reference": f"{len(sets.reference):,} random images of {train.name} "
         f"(digest {train.digest[:12]})",
+        "reference digest": train.digest,  # whole, with how it was prepared: for comparisons
         "held-out images": f"{min(count, len(test)):,} of {test.name}",
         "copies": f"looked for among {len(sets.train):,} training images",
         "noise": "pixels uniform on 0..255",

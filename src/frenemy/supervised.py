@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -20,6 +21,8 @@ from frenemy.judge.features import classifier_path, in_batches, judging_device
 MINIBATCH = 128
 ROUNDS = 2000
 RATE = 2e-3
+FEWEST = 10  # images in the parts to train on and to report on
+STANDARD = 2000  # training images, at most, whose features have the mean variance 1
 
 
 def cross_entropy(r: Round) -> Tensor:
@@ -54,13 +57,24 @@ def train_classifier(
         Where it lies, and what is known of it, its accuracy on the test part included.
 
     Raises:
-        FrenemyError: no labels, fewer than two classes, or the name is taken.
+        FrenemyError: before training, if there are no labels, fewer than two classes or fewer than
+            10 images in the train or the test part, or if the name is taken; after it, and then
+            nothing is saved, if the weights or features came out useless.
     """
     train, test = data.train, data.test
     if train.labels is None or len(train.classes) < 2:
         raise FrenemyError(
             f"{train.name} has {len(train.classes) or 'no'} classes: a classifier needs a set with "
             "labels, such as MNIST's files or a folder with one folder a class"
+        )
+    if min(len(train), len(test)) < FEWEST:
+        raise FrenemyError(
+            f"{train.name} has {len(train):,} images, {test.name} {len(test):,}: a classifier "
+            f"needs {FEWEST} or more in each: a folder of {10 * FEWEST} images has them"
+        )
+    if len(np.unique(train.labels)) < 2:
+        raise FrenemyError(
+            f"all {len(train):,} images of {train.name} are of one class: a classifier needs two"
         )
     rounds = ROUNDS if rounds is None else rounds
     path = classifier_path(name)
@@ -88,7 +102,7 @@ def train_classifier(
             game.play(minibatch, seed=seed, step=step)
             if progress is not None:
                 progress((step + 1) / rounds)
-    seen = in_batches(net.eval(), data.valid.images, game.device)
+    seen = in_batches(net.eval(), train.random(STANDARD, seed), game.device)
     net.standardise(seen.features)
     share = accuracy(net, test)
     card = Card(name, data.shape, train.classes, train.digest, share, len(test))

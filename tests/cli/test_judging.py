@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -96,8 +97,113 @@ def test_compare_lays_reports_side_by_side(tmp_path, capsys):
     (row,) = [line for line in printed.splitlines() if "fid10k_random" in line]
     assert row.rstrip().endswith("7.00 ± 0.40 *")
     assert "5.00 ± 0.30" in row and "5.50 ± 0.40 *" not in row
-    assert "kid10k" not in printed
-    assert "features differ: fid10k_mine" in " ".join(printed.split())
+    told = " ".join(printed.split())
+    assert "not compared with b: no such line there: kid10k_a" in told
+    assert "not compared with b: no such line in a: kid10k_b" in told
+    assert "not compared with b: other features (digest a; digest b): fid10k_mine" in told
+    assert not any(x in row for row in printed.splitlines() if "±" in row for x in ("kid", "mine"))
+
+
+def saved(folder, name, lines=("fid10k_random",), **changes):
+    """A report, whose metrics are all 5.0 ± 0.3 and by 3 more in any but "a"; its path."""
+    protocol = {
+        "samples": "10,000",
+        "reference": "10,000 random images of faces train (digest 0123456789ab)",
+        "reference digest": "0123456789ab" + "c" * 52,
+        "features random": "digest f",
+        "size": "1x8x8",
+    }
+    protocol = {k: v for k, v in {**protocol, **changes}.items() if v is not None}
+    estimate = Estimate(5.0 if name == "a" else 8.0, 0.3)
+    found = [Line(line, "lower", {"samples": estimate}) for line in lines]
+    return Report(name, "real", protocol, ["samples"], found).save(folder / f"{name}.json")
+
+
+OTHERS = [
+    ({"size": "1x16x16"}, "other sizes or ways to them (1x8x8; 1x16x16)"),
+    ({"size": "1x8x8 (all images brought to 8x8: crop)"}, "ways to them (1x8x8; 1x8x8 (all"),
+    ({"size": "1x8x8 (colours left out)"}, "ways to them (1x8x8; 1x8x8 (colours left out))"),
+    ({"features random": "digest g"}, "other features (digest f; digest g)"),
+    ({"reference digest": "0123456789ab" + "d" * 52}, "b: other reference images"),
+    (
+        {"reference digest": "0123456789ab" + "c" * 52 + " prepared by faces2014"},
+        "b: other reference images",
+    ),
+    ({"reference digest": None}, "reference images that one report does not tell whole: judge"),
+    ({"lines": ["fid5k_random"]}, "other sample counts (10k; 5k)"),
+    ({"lines": ["kid10k_random"]}, "no such line there"),
+    ({"lines": ["fid5k_random"], "size": "1x4x4"}, "counts (10k; 5k), other sizes or ways"),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), OTHERS)
+def test_what_is_not_comparable_is_refused_if_it_is_all(changes, said, tmp_path, capsys):
+    a, b = saved(tmp_path, "a"), saved(tmp_path, "b", **changes)
+    line = errors(capsys, "compare", a, b)
+    assert "nothing is comparable with a: " in line and said in line
+
+
+@pytest.mark.parametrize(("changes", "said"), OTHERS)
+def test_what_is_not_comparable_is_left_out_beside_what_is(changes, said, tmp_path, capsys):
+    a, b, c = saved(tmp_path, "a"), saved(tmp_path, "b", **changes), saved(tmp_path, "c")
+    assert main(["compare", str(a), str(b), str(c)]) == 0
+    printed = capsys.readouterr().out
+    (row,) = [line for line in printed.splitlines() if "±" in line]
+    assert row.split() == ["fid10k_random", "↓", "5.00", "±", "0.30", "8.00", "±", "0.30", "*"]
+    told = " ".join(printed.split())
+    assert f"not compared with b: {said.removeprefix('b: ')}" in told or said in told
+    assert "not compared with c" not in told
+
+
+def test_lines_that_only_one_report_has_are_told(tmp_path, capsys):
+    a = saved(tmp_path, "a", ["fid10k_random", "ais100x16x1000-quick", "is10k_random"])
+    b = saved(tmp_path, "b", ["fid10k_random", "ais100x16x1000-quick", "kid10k_random"])
+    assert main(["compare", str(a), str(b)]) == 0
+    printed = capsys.readouterr().out
+    assert len([line for line in printed.splitlines() if "±" in line]) == 2
+    told = " ".join(printed.split())
+    assert "not compared with b: no such line there: is10k_random" in told
+    assert "not compared with b: no such line in a: kid10k_random" in told
+
+
+def test_reports_without_whole_digests_are_compared_by_what_they_tell(tmp_path, capsys):
+    old = {"reference digest": None}
+    a, b = saved(tmp_path, "a", **old), saved(tmp_path, "b", **old)
+    assert main(["compare", str(a), str(b)]) == 0
+    c = saved(tmp_path, "c", **old, reference="10,000 random images of faces train (digest 9)")
+    assert "other reference images" in errors(capsys, "compare", a, c)
+
+
+def test_digits_of_two_sizes_are_not_compared(tmp_path, capsys):
+    paths = []
+    for size in ("8", "16"):
+        npz, out = tmp_path / f"{size}.npz", tmp_path / f"{size}.json"
+        np.savez(npz, open_dataset(None).train.images)
+        arguments = ["--against", str(npz), "--size", size, "--metrics", "fid", "--samples", "60"]
+        features = ["--features", "random"]
+        assert main(["judge", str(npz), *arguments, *features, "-o", str(out)]) == 0
+        paths.append(out)
+    capsys.readouterr()
+    said = "sizes or ways to them (1x8x8 (all images brought to 8x8: crop); 1x16x16 (all"
+    assert said in errors(capsys, "compare", *paths)
+    protocol = Report.load(paths[0]).protocol
+    assert protocol["reference digest"] == open_dataset(tmp_path / "8.npz").train.digest
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("my cats", "my-cats"), ("_cats (2)", "cats-2-"), ("cats_2.zip", "cats_2"), ("ça va", "a-va")],
+)
+def test_a_classifier_has_a_legal_name_by_default(folder, name, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("frenemy.supervised.ROUNDS", 2)
+    part = open_dataset(None).train
+    for i in range(100):
+        path = tmp_path / folder / str(part.labels[i]) / f"{i}.png"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        Image.fromarray(part.images[i, 0]).save(path)
+    assert main(["judge", "--train-features", str(tmp_path / folder)]) == 0
+    assert f"{name}.safetensors: classifier-{name}, " in capsys.readouterr().out
 
 
 def test_health_tells_what_was_measured_and_found(tmp_path, capsys):
@@ -107,6 +213,13 @@ def test_health_tells_what_was_measured_and_found(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("D ahead", "diversity", "G signal", "recall"))
     assert "findings" in json.loads((path / "run.json").read_text())
+
+
+def test_health_claims_nothing_of_a_young_game(tmp_path, capsys):
+    path = tmp_path / "run"
+    main(["train", "digits2014", "--steps", "150", "--out", str(path)])
+    assert main(["health", str(path)]) == 0
+    assert "too young to tell how it goes: 1 of 10 measurements" in capsys.readouterr().out
 
 
 class TestBadInput:
@@ -122,6 +235,20 @@ class TestBadInput:
         empty = tmp_path / "empty"
         empty.mkdir()
         assert "empty" in errors(capsys, "judge", run, "--against", empty)
+
+    def test_names_of_classifiers_are_refused_with_the_remedy(self, capsys, run, tmp_path):
+        said = errors(capsys, "judge", run, "--name", "x")
+        assert "--name x: it names what --train-features SOURCE trains" in said
+        said = errors(capsys, "judge", "--train-features", tmp_path / "猫")
+        assert "猫 gives the classifier no name: give one of letters by --name" in said
+
+    def test_too_few_labelled_images_are_refused(self, capsys, tmp_path):
+        for i in range(12):
+            path = tmp_path / "my cats" / f"{i % 2}" / f"{i}.png"
+            path.parent.mkdir(exist_ok=True, parents=True)
+            Image.new("L", (8, 8), 20 * i).save(path)
+        said = errors(capsys, "judge", "--train-features", tmp_path / "my cats")
+        assert "my cats train has 10 images, my cats test 1: a classifier needs 10" in said
 
     def test_compare_says_what_is_missing(self, capsys, tmp_path):
         assert "two runs or more" in errors(capsys, "compare", tmp_path)

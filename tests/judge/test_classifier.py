@@ -1,7 +1,7 @@
 """The judge's classifier: what it learns, how it is kept, and which files it refuses."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -46,8 +46,8 @@ def test_it_is_found_by_its_name(trained, digits):
 
 
 def test_its_features_have_unit_variance(trained, digits):
-    seen = extract(classifier("digits"), digits.valid.images)
-    # in the mean over the features; float32 sums of 179 numbers
+    seen = extract(classifier("digits"), digits.train.images)
+    # in the mean over the features; float32 sums of 1,439 numbers
     assert seen.features.var(0).mean().item() == pytest.approx(1, rel=1e-5)
 
 
@@ -81,7 +81,7 @@ def test_training_leaves_the_global_generator_alone(digits, tmp_path, monkeypatc
 
 def blank(classes):
     images = np.zeros((10, 1, 8, 8), np.uint8)
-    labels = None if not classes else np.zeros(10, np.int64)
+    labels = None if not classes else np.arange(10) % classes
     part = Source(images, labels, "blank", "d", tuple("ab"[:classes]))
     return Dataset(part, part, part, "blank")
 
@@ -90,6 +90,82 @@ def blank(classes):
 def test_a_set_without_two_classes_is_refused(classes, said):
     with pytest.raises(FrenemyError, match=said):
         train_classifier(blank(classes), "blank")
+
+
+def parts_of(digits, *counts):
+    """The first images of each part."""
+    cut = [
+        part.take(slice(count), part.name)
+        for part, count in zip((digits.train, digits.valid, digits.test), counts, strict=True)
+    ]
+    return Dataset(*cut, "few digits")
+
+
+def refuse_training(*_):
+    raise AssertionError("it was trained")
+
+
+@pytest.mark.parametrize("counts", [(9, 10, 10), (16, 2, 2), (100, 10, 9), (1, 1, 1)])
+def test_sets_too_small_to_mean_anything_are_refused_before_training(counts, digits, monkeypatch):
+    monkeypatch.setattr("frenemy.supervised.Classifier", refuse_training)
+    train, _, test = counts
+    said = rf"train has {train} images, .*test {test}: a classifier needs 10 or more in each: .*100"
+    with pytest.raises(FrenemyError, match=said):
+        train_classifier(parts_of(digits, *counts), "few")
+    assert not classifier_path("few").exists()
+
+
+def test_training_images_of_one_class_are_refused_before_training(digits, monkeypatch):
+    monkeypatch.setattr("frenemy.supervised.Classifier", refuse_training)
+    data = blank(2)
+    same = replace(data.train, labels=np.ones(10, np.int64), name="blank train")
+    with pytest.raises(FrenemyError, match="all 10 images of blank train are of one class"):
+        train_classifier(replace(data, train=same), "one")
+
+
+def test_the_smallest_set_gives_finite_numbers(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path))
+    data = parts_of(digits, 10, 1, 10)  # one image to choose on, of which there is no variance
+    path, _ = train_classifier(data, "few", rounds=3)
+    net, _ = load_classifier(path)
+    assert all(value.isfinite().all() for value in net.state_dict().values())
+    features = extract(classifier("few"), data.train.images).features
+    assert features.var(0).mean().item() == pytest.approx(1, rel=1e-5)
+
+
+def test_features_that_tell_no_image_from_another_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path))
+    with pytest.raises(FrenemyError, match="deviation 0 over 10 images"):
+        train_classifier(blank(2), "blank", rounds=2)
+    assert not classifier_path("blank").exists()
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        (torch.ones(1, 128), "1 in features: needs 2"),
+        (torch.ones(5, 128), "deviation 0 over 5"),
+        (torch.full((5, 128), float("nan")), "not finite"),
+    ],
+)
+def test_the_scale_is_never_divided_by_nothing(features, said):
+    net = Classifier(1, 2)
+    with pytest.raises(FrenemyError, match=said):
+        net.standardise(features)
+    assert net.scale == 1
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_neither_saved_nor_loaded(number, tmp_path):
+    net, path = Classifier(1, 2), tmp_path / "x.safetensors"
+    net.scale.fill_(number)
+    with pytest.raises(FrenemyError, match="classifier 'few' is not saved: scale is not finite"):
+        save_classifier(net, CARD, path)
+    assert not path.exists()
+    about = json.dumps({"kind": "classifier", **asdict(CARD)})
+    save_file(net.state_dict(), path, {"frenemy": about})  # as a version before this one did
+    with pytest.raises(FrenemyError, match="no classifier of frenemy's: scale is not finite"):
+        load_classifier(path)
 
 
 def test_a_name_that_is_taken_is_refused_with_the_remedy(trained, digits):

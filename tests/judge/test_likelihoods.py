@@ -1,6 +1,7 @@
 import hashlib
 
 import numpy as np
+import pytest
 import torch
 
 from frenemy.data import open_dataset
@@ -13,7 +14,7 @@ from frenemy.judge.likelihoods import (
     parzen_lines,
     published_parzen,
 )
-from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Sets, noise_like
+from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Sets, noise_like
 
 ON_MNIST = Estimate(225, 2, "adversarial nets on MNIST (Goodfellow et al. 2014)")
 
@@ -29,7 +30,7 @@ def as_if_mnist(monkeypatch, images):
 
 def sets_of(images):
     subjects = {SAMPLES: images, HELD_OUT: images, NOISE: noise_like(images, 1)}
-    return Sets(subjects, images, images, images, images)
+    return Sets(subjects, images, Drawn(images, np.arange(len(images))), images, images)
 
 
 def ignore(_):
@@ -45,10 +46,11 @@ def test_published_figures_stand_beside_their_own_set_only(monkeypatch):
     assert published_parzen(noise(side=32, channels=3)) is None
 
 
-def test_what_is_known_by_its_shape_alone_is_said_to_be():
-    found = published_parzen(noise(side=48))
-    assert found is not None and (found.value, found.error) == (2057, 26)
-    assert "if these images are from TFD" in found.note
+def test_grey_images_of_48x48_are_not_taken_for_the_paper_s_faces(monkeypatch):
+    images = noise(side=48)
+    assert published_parzen(images) is None
+    monkeypatch.setattr(likelihoods, "PAPERS", len(images))
+    assert not any(PUBLISHED in r.results for r in parzen_lines(sets_of(images), [], ignore))
 
 
 def test_mnist_is_known(real_data):
@@ -89,3 +91,12 @@ def test_annealed_likelihoods_have_published_rows_for_mnist_alone(monkeypatch):
     _, *published = measured()
     assert len(published) == len(ais.PUBLISHED)
     assert all(set(line.results) == {PUBLISHED} for line in published)
+
+
+def test_too_few_images_are_said_before_any_work(monkeypatch):
+    monkeypatch.setattr(ais, "choose_variance", lambda *_, **__: pytest.fail("annealed"))
+    images, warnings = noise(count=60), []
+    device = torch.device("cpu")
+    decoder = (lambda z: pytest.fail("decoded"), 2)
+    assert ais_lines(decoder, sets_of(images), warnings, ignore, seed=0, device=device) == []
+    assert warnings == ["ais: ais100x16x1000-quick: 60 in real: needs 100 or more"]

@@ -1,11 +1,12 @@
 import numpy as np
+import pytest
 import torch
 
 from frenemy.errors import FrenemyError
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.features import pixels
+from frenemy.judge.features import Features, pixels
 from frenemy.judge.metrics import METRICS, NAMES, SLOW, of_each, on_features, protocol_name
-from frenemy.judge.sets import HELD_OUT, SAMPLES, Sets, noise_like
+from frenemy.judge.sets import HELD_OUT, SAMPLES, Drawn, Sets, noise_like
 from frenemy.judge.views import views_of
 
 
@@ -28,11 +29,15 @@ def test_who_cannot_be_judged_is_left_out_with_the_reason():
     assert said == ["twice of a", "twice of b", "twice of c"]
 
 
-def lines(metrics, *, asked):
+PIXELS = pixels()
+
+
+def lines(metrics, *, asked, features=PIXELS):
     images = noise_like(np.zeros((40, 1, 4, 4), np.uint8), 0)
     real, valid = images[:20], images[20:]
-    sets = Sets({SAMPLES: valid, HELD_OUT: valid[:9]}, real, real, valid, valid)
-    views = views_of(sets, pixels(), seed=0, device=torch.device("cpu"))
+    train = Drawn(real, np.arange(20))
+    sets = Sets({SAMPLES: valid, HELD_OUT: valid[:9]}, real, train, valid, valid)
+    views = views_of(sets, features, seed=0, device=torch.device("cpu"))
     warnings, said = [], []
     return on_features(metrics, views, warnings, said.append, asked=asked), warnings, said
 
@@ -48,3 +53,8 @@ def test_a_line_for_each_metric_on_features():
 def test_classes_that_nobody_knows_are_missed_only_if_asked_for():
     assert lines(["is"], asked=False)[:2] == ([], [])
     assert lines(["is"], asked=True)[:2] == ([], ["is: the features 'pixels' know no classes"])
+
+
+def test_nothing_is_looked_at_for_metrics_that_need_no_features():
+    unseen = Features("unseen", lambda x: pytest.fail("looked at"), "")
+    assert lines(["parzen", "ais"], asked=True, features=unseen) == ([], [], [])

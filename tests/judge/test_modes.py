@@ -160,6 +160,63 @@ def test_the_error_of_the_reverse_kl_is_that_of_repetition():
     assert np.mean([found.error for found in founds]) == pytest.approx(deviation, rel=0.15)  # 300
 
 
+@pytest.mark.parametrize(("count", "real_count"), [(4000, 4000), (9000, 1000), (1000, 9000)])
+def test_the_floor_beside_estimated_shares_is_that_of_simulation(count, real_count):
+    shares, times = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1]), 1000
+    rng = np.random.default_rng(1)
+    founds = [
+        class_modes(
+            fake_classes=as_classes(rng.multinomial(count, shares)),
+            count=6,
+            real_weights=torch.from_numpy(rng.multinomial(real_count, shares)),
+            real_count=real_count,
+        ).reverse_kl
+        for _ in range(times)
+    ]
+    scale = 1 / count + 1 / real_count  # 2 KL is this times chi squared of 5 degrees
+    floor = kl_floor(6, count, real_count)
+    assert floor == pytest.approx(5 / 2 * scale, rel=1e-12)
+    deviation = math.sqrt(2 * 5) / 2 * scale
+    values = [found.value for found in founds]
+    assert abs(np.mean(values) - floor) < 4 * deviation / math.sqrt(times)
+    # chi squared's kurtosis is 3 + 12 / 5: the deviation's own relative error is sqrt(4.4 / 4 n)
+    assert np.std(values) == pytest.approx(deviation, rel=4 * math.sqrt(4.4 / (4 * times)))
+    # the delta method's square is chi squared times scale^2: twice the variance in the mean
+    squared = np.mean([found.error**2 for found in founds])
+    assert squared == pytest.approx(2 * deviation**2, rel=4 * math.sqrt(2 / 5 / times) + 0.02)
+    assert all(f"beside {real_count:,} real images" in x.note for x in founds if x.value < floor)
+
+
+@pytest.mark.parametrize(("count", "real_count"), [(2000, 2000), (20_000, 500), (500, 20_000)])
+def test_the_error_beside_estimated_shares_is_that_of_repetition(count, real_count):
+    fake, real, times = np.array([0.4, 0.3, 0.2, 0.1]), np.array([0.1, 0.2, 0.3, 0.4]), 1000
+    rng = np.random.default_rng(2)
+    founds = [
+        class_modes(
+            fake_classes=as_classes(rng.multinomial(count, fake)),
+            count=4,
+            real_weights=torch.from_numpy(rng.multinomial(real_count, real)),
+            real_count=real_count,
+        ).reverse_kl
+        for _ in range(times)
+    ]
+    deviation = np.std([found.value for found in founds])
+    exact = (fake @ np.log(fake / real) ** 2 - entropy(fake, real) ** 2) / count
+    exact += (fake**2 @ (1 / real) - 1) / real_count
+    # four deviations of a normal's, 1 / sqrt(2 n), and next orders in 1 / N
+    assert deviation == pytest.approx(math.sqrt(exact), rel=4 / math.sqrt(2 * times) + 0.02)
+    errors = [found.error for found in founds]
+    assert np.mean(errors) == pytest.approx(math.sqrt(exact), rel=0.03)
+    assert {found.note for found in founds} == {""}
+
+
+def test_the_count_of_real_images_matters_to_no_known_shares():
+    known = class_modes(fake_classes=torch.tensor([0, 0, 1, 2]), count=3).reverse_kl
+    assert known.note == f"exact samples of this many have about {kl_floor(3, 4):.2g}"
+    with pytest.raises(FrenemyError, match="real_count is 0"):
+        class_modes(fake_classes=torch.tensor([0]), count=3, real_count=0)
+
+
 def test_the_error_of_modes_caught_is_that_of_resampling():
     histogram = np.array([1, 1, 1, 2, 3, 5, 40, 47])  # of 100 samples
     found = class_modes(fake_classes=as_classes(histogram), count=10)

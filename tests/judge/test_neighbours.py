@@ -6,6 +6,7 @@ import torch
 
 from frenemy.judge import neighbours as module
 from frenemy.judge.neighbours import BLOCK, TILE, compare_with_training, nearest
+from frenemy.judge.sets import Drawn
 
 
 @pytest.fixture
@@ -57,6 +58,40 @@ def test_tiles_and_blocks_do_not_matter(tile, block, monkeypatch):
     monkeypatch.setattr(module, "TILE", tile)
     monkeypatch.setattr(module, "BLOCK", block)
     assert all(map(torch.equal, nearest(queries=queries, images=images), expected))
+
+
+@pytest.mark.parametrize("images_a_part", [0.5, 1, 7])
+@pytest.mark.parametrize("shape", [(5,), (3, 8, 8)])
+def test_the_budget_of_memory_does_not_matter(images_a_part, shape, monkeypatch):
+    queries, images = pixels(23, shape), pixels(50, shape, seed=1)
+    expected = nearest(queries=queries, images=images)
+    monkeypatch.setattr(module, "BYTES", int(images_a_part * 8 * np.prod(shape)))
+    assert all(map(torch.equal, nearest(queries=queries, images=images), expected))
+
+
+def test_parts_hold_no_more_than_the_budget(monkeypatch):
+    sizes, to_rows = [], module._rows
+
+    def rows(images, device):
+        found = to_rows(images, device)
+        sizes.append(found.numel() * found.element_size())
+        return found
+
+    monkeypatch.setattr(module, "_rows", rows)
+    monkeypatch.setattr(module, "BYTES", 10_000)
+    nearest(queries=pixels(40, (3, 8, 8)), images=pixels(30, (3, 8, 8)))  # of 1,536 bytes
+    assert max(sizes) == 6 * 1536
+
+
+def test_arrays_are_their_pixels_in_unit_range_and_drawn_ones_those_at_the_index():
+    queries, images = pixels(20), pixels(90, seed=1)
+    index = np.random.default_rng(2).permutation(90)[:40]
+    expected = nearest(queries=unit(queries), images=unit(images[index]))
+    for found in (
+        nearest(queries=queries, images=images[index]),
+        nearest(queries=queries, images=Drawn(images, index)),
+    ):
+        assert all(map(torch.equal, found, expected))
 
 
 @pytest.mark.parametrize("copies", [(3, 5), (0, 12), (2, BLOCK + 7), (BLOCK - 1, BLOCK)])

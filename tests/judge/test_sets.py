@@ -1,6 +1,6 @@
 import numpy as np
 
-from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Sets, doubts, noise_like
+from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Sets, doubts, noise_like
 
 
 def test_noise_is_a_function_of_the_seed():
@@ -14,6 +14,34 @@ def test_enough_images_that_differ_are_not_doubted():
     sets = noise_like(np.zeros((4000, 1, 4, 4), np.uint8), 0)
     fake, real, held_out, noise = np.split(sets, 4)
     subjects = {SAMPLES: fake, HELD_OUT: held_out, NOISE: noise}
-    assert doubts(Sets(subjects, real, real, held_out, held_out)) == []
-    found = doubts(Sets({**subjects, SAMPLES: real}, real, real, held_out, held_out))
+    train = Drawn(real, np.arange(len(real)))
+    assert doubts(Sets(subjects, real, train, held_out, held_out)) == []
+    found = doubts(Sets({**subjects, SAMPLES: real}, real, train, held_out, held_out))
     assert [text[:41] for text in found] == ["1,000 of 1,000 samples are, byte for byte"]
+
+
+def test_drawn_images_are_those_at_the_index():
+    images = noise_like(np.zeros((9, 3, 4, 5), np.uint8), 0)
+    index = np.array([7, 2, 2, 0])
+    drawn, expected = Drawn(images, index), images[index]
+    assert len(drawn) == 4 and drawn.shape == expected.shape
+    assert np.array_equal(drawn[1:3], expected[1:3])
+    assert np.array_equal(drawn[np.array([3, 0])], expected[[3, 0]])
+    assert len(drawn[4:]) == 0
+
+
+def test_drawn_images_stay_where_they_are_until_asked_for():
+    """Read from an array that counts what is taken out of it."""
+
+    class Counted(np.ndarray):
+        taken = 0
+
+        def __getitem__(self, which):
+            found = super().__getitem__(which)
+            Counted.taken += len(found)
+            return found
+
+    images = noise_like(np.zeros((9, 1, 4, 4), np.uint8), 0).view(Counted)
+    drawn = Drawn(images, np.arange(8))
+    assert (len(drawn), drawn.shape, Counted.taken) == (8, (8, 1, 4, 4), 0)
+    assert len(drawn[2:5]) == Counted.taken == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,7 +37,7 @@ class JudgeOptions:
         out: the report's .json, beside which the page lies as .html; judge.json in the run.
         device: where to compute.
         train_features: train a classifier on this labelled set first, for --features.
-        name: of that classifier; that of the set, if none is given.
+        name: of that classifier: letters, digits, - and _; that of the set, if none is given.
     """
 
     against: Path | None = None
@@ -70,6 +71,8 @@ def judge(
         features = (*features, _train_features(options.train_features, options))
         if target is None:
             return
+    elif options.name is not None:
+        raise FrenemyError(f"--name {options.name}: it names what --train-features SOURCE trains")
     if target is None:
         raise FrenemyError("judge what? give a run, or a folder or .npz with --against SOURCE")
     at_least(1, samples=options.samples)
@@ -139,8 +142,8 @@ def _train_features(source: Path, options: JudgeOptions) -> str:
     from frenemy.display import working
     from frenemy.supervised import train_classifier
 
+    name = options.name if options.name is not None else _name_of(source)
     data = open_dataset(source, **options.images.arguments)
-    name = options.name or source.resolve().name.partition(".")[0]
     with working() as say:
         path, card = train_classifier(
             data,
@@ -151,6 +154,15 @@ def _train_features(source: Path, options: JudgeOptions) -> str:
         )
     print(f"{path}: classifier-{name}, {card.accuracy:.2%} right on {card.tested:,} test images")
     return f"classifier-{name}"
+
+
+def _name_of(source: Path) -> str:
+    """A legal name for the classifier of a set, from the set's own: "my cats" is my-cats."""
+    name = source.resolve().name.partition(".")[0]
+    legal = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).lstrip("-._")
+    if not legal:
+        raise FrenemyError(f"{source} gives the classifier no name: give one of letters by --name")
+    return legal
 
 
 def compare(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frenemy.errors import FrenemyError
+from frenemy.judge.estimate import checked
 from frenemy.run import write_atomically
 
 SIDE = 32  # pixels: larger images are averaged down to this
@@ -92,15 +94,38 @@ class Classifier(nn.Module):
         return Seen(features * self.scale, self.out(features))
 
     def standardise(self, features: Tensor) -> None:
-        """Scales features so that those of these images, (N, 128), have variance 1 in the mean."""
-        self.scale.copy_(self.scale / features.var(0).mean().sqrt())
+        """Scales features so that those of these images, (N, 128), have variance 1 in the mean.
+
+        Raises:
+            FrenemyError: fewer than two images, numbers that are not finite, or features that are
+                the same for all images.
+        """
+        (features,) = checked("classifier", 2, features=features)
+        deviation = features.var(0).mean().sqrt()
+        if not 0 < deviation < math.inf:
+            raise FrenemyError(
+                f"classifier: its features have the deviation {deviation.item():g} over "
+                f"{len(features):,} images: it tells none from another; are they all the same?"
+            )
+        self.scale.copy_(self.scale / deviation)
 
 
 def save_classifier(net: Classifier, card: Card, path: Path) -> Path:
-    """Writes weights and card as one safetensors file."""
+    """Writes weights and card as one safetensors file.
+
+    Raises:
+        FrenemyError: some weight is not finite.
+    """
     tensors = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    if broken := _not_finite(tensors):
+        raise FrenemyError(f"classifier {card.name!r} is not saved: {broken} is not finite")
     metadata = {"frenemy": json.dumps({"kind": "classifier", **asdict(card)})}
     return write_atomically(path, lambda part: safetensors.torch.save_file(tensors, part, metadata))
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> str:
+    """The name of the first tensor that holds NaN or an infinity, or ""."""
+    return next((key for key, value in tensors.items() if not value.isfinite().all()), "")
 
 
 def load_classifier(path: Path) -> tuple[Classifier, Card]:
@@ -120,6 +145,8 @@ def load_classifier(path: Path) -> tuple[Classifier, Card]:
             raise ValueError(f"images of shape {card.shape}")
         net = Classifier(card.shape[0], len(card.classes))
         net.load_state_dict(tensors)
+        if broken := _not_finite(tensors):
+            raise ValueError(f"{broken} is not finite")
     except FileNotFoundError:
         raise FrenemyError(f"{path} is not there") from None
     except UNREADABLE as error:

@@ -13,7 +13,6 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,6 +22,7 @@ from frenemy.errors import FrenemyError
 from frenemy.judge.classifier import SIDE, Seen, load_classifier
 from frenemy.judge.inception import load_inception
 from frenemy.judge.resize import Resizing
+from frenemy.judge.sets import Drawn, Images
 from frenemy.run import write_atomically
 
 BATCH = 500
@@ -322,7 +322,7 @@ def weights_digest(net: nn.Module) -> str:
 @torch.inference_mode()
 def in_batches(
     see: Callable[[Tensor], Seen],
-    images: NDArray[np.uint8],
+    images: Images | Drawn,
     device: torch.device | None = None,
     batch: int = BATCH,
 ) -> Seen:
@@ -336,13 +336,12 @@ def in_batches(
     return Seen(features, torch.cat(logits) if logits else None)
 
 
-def extract(
-    features: Features, images: NDArray[np.uint8], device: torch.device | None = None
-) -> Seen:
+def extract(features: Features, images: Images | Drawn, device: torch.device | None = None) -> Seen:
     """What the features see in uint8 images (N, C, H, W); from the cache, if it was seen before.
 
     The cache lies beside that of decoded images, under a digest of the features' weights and
-    preprocessing, the images, and this code's version.
+    preprocessing, the images, and this code's version. Nothing in it is ever deleted: for
+    images that will not come again, as generated ones, call `in_batches`.
     """
     device = judging_device(device)
     if not (features.digest and features.cached):

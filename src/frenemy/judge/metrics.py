@@ -131,13 +131,12 @@ def on_features(
     """
     samples = views[SAMPLES]
     kind, count = samples.eyes.features.name, len(samples.images)
-    has_classes = samples.eyes.see(samples.images).logits is not None
     lines = []
     for name in metrics:
         metric = METRICS.get(name)
         if metric is None:
             continue
-        if metric.classes and not has_classes:
+        if metric.classes and samples.eyes.see(samples.images).logits is None:
             if asked:
                 warnings.append(f"{name}: the features {kind!r} know no classes")
             continue

@@ -31,7 +31,8 @@ class Modes:
         total: how many modes there are.
         caught: how many of them the samples reach.
         reverse_kl: KL(the samples' shares of the modes || the true shares), nats; 0 is best, and
-            the fewer the samples, the higher it is for exact ones: see `kl_floor`.
+            the fewer the samples, and the real images if the true shares are theirs, the higher it
+            is for exact ones: see `kl_floor`.
         quality: the share of the samples near a mode; None where nearness has no meaning.
     """
 
@@ -90,7 +91,13 @@ def mixture_modes(
     )
 
 
-def class_modes(*, fake_classes: Tensor, count: int, real_weights: Tensor | None = None) -> Modes:
+def class_modes(
+    *,
+    fake_classes: Tensor,
+    count: int,
+    real_weights: Tensor | None = None,
+    real_count: int | None = None,
+) -> Modes:
     """Modes of a set whose modes are classes, from the classes that a classifier gives samples.
 
     A class is caught if at least one sample has it.
@@ -99,22 +106,26 @@ def class_modes(*, fake_classes: Tensor, count: int, real_weights: Tensor | None
         fake_classes: integers (M,), from 0 to count - 1; of stacked digits, `stacked_classes`.
         count: of the classes, 1,000 for stacked MNIST.
         real_weights: (count,), in proportion to the true shares; by default all equal.
+        real_count: of how many real images the weights are the shares, where the true ones are not
+            known: then the reverse KL is between two samples, and its error that of both.
 
     Raises:
-        FrenemyError: no samples, classes out of range, or a weight that is not above 0.
+        FrenemyError: no samples, classes out of range, or a weight or real_count not above 0.
 
     >>> found = class_modes(fake_classes=torch.tensor([0, 0, 1, 1]), count=4)
     >>> found.caught.value, round(found.reverse_kl.value, 3)  # half of the classes: log 2
     (2.0, 0.693)
     """
     at_least(1, count=count)
+    if real_count is not None:
+        at_least(1, real_count=real_count)
     if fake_classes.ndim != 1 or not len(fake_classes):
         raise FrenemyError(
             f"modes: classes of shape {tuple(fake_classes.shape)}: needs (M,), one for each sample"
         )
     _refuse_classes(fake_classes, count)
     histogram = fake_classes.long().bincount(minlength=count)
-    kl = _reverse_kl(histogram, _shares(count, real_weights))
+    kl = _reverse_kl(histogram, _shares(count, real_weights), real_count)
     return Modes(count, _caught(histogram, len(fake_classes)), kl)
 
 
@@ -131,17 +142,23 @@ def quality_ceiling(d: int) -> float:
     return torch.special.gammainc(half[0], half[1]).item()
 
 
-def kl_floor(modes: int, samples: int) -> float:
+def kl_floor(modes: int, samples: int, real_count: int | None = None) -> float:
     """What the reverse KL of so many exact samples is in the mean, to first order in 1 / samples.
 
     (modes - 1) / (2 samples), for many samples a mode (Miller 1955, Note on the Bias of Information
-    Estimates).
+    Estimates). Where the true shares are estimated too, from real_count images, these add
+    (modes - 1) / (2 real_count): twice the KL, over 1 / samples + 1 / real_count, is then the chi
+    squared of two samples' homogeneity, of modes - 1 degrees (Kullback 1959, Information Theory and
+    Statistics).
 
-    >>> round(kl_floor(1000, 26_000), 4)
-    0.0192
+    >>> round(kl_floor(1000, 26_000), 4), round(kl_floor(1000, 26_000, 26_000), 4)
+    (0.0192, 0.0384)
     """
     at_least(1, modes=modes, samples=samples)
-    return (modes - 1) / (2 * samples)
+    if real_count is None:
+        return (modes - 1) / (2 * samples)
+    at_least(1, real_count=real_count)
+    return (modes - 1) / 2 * (1 / samples + 1 / real_count)
 
 
 def ring(count: int = 8, radius: float = 1.0) -> Tensor:
@@ -277,18 +294,23 @@ def _caught(histogram: Tensor, samples: int) -> Estimate:
     return Estimate(float(len(p)), math.sqrt(max(variance, 0.0)))
 
 
-def _reverse_kl(histogram: Tensor, shares: Tensor) -> Estimate:
-    """KL(p || shares) of the samples' shares p, with its error by the delta method.
+def _reverse_kl(histogram: Tensor, shares: Tensor, real_count: int | None = None) -> Estimate:
+    """KL(p || q) of the samples' shares p from the true q, with its error by the delta method.
 
-    Variance (sum p log^2(p / q) - KL^2) / M. Where p is close to q this is of second order in
-    1 / M, and up to sqrt 2 too large.
+    Variance (sum p log^2(p / q) - KL^2) / M, and where q are the shares of N real images
+    (sum p^2 / q - 1) / N more, since dKL / dq = - p / q. Where p is close to q this is of second
+    order in 1 / M and 1 / N, and up to sqrt 2 too large.
     """
     histogram = histogram.cpu()
     samples = int(histogram.sum())
     p = histogram.double() / samples
     log_ratio = (p / shares).clamp(min=torch.finfo(torch.float64).tiny).log()  # 0 log 0 = 0
     value = (p * log_ratio).sum().item()
-    variance = (p * log_ratio.square()).sum().item() - value**2
-    floor = kl_floor(len(p), samples)
-    note = f"exact samples of this many have about {floor:.2g}" if value < 3 * floor else ""
-    return Estimate(max(value, 0.0), math.sqrt(max(variance, 0.0) / samples), note)
+    variance = max((p * log_ratio.square()).sum().item() - value**2, 0.0) / samples
+    beside = ""
+    if real_count is not None:
+        variance += max((p.square() / shares).sum().item() - 1, 0.0) / real_count
+        beside = f", beside {real_count:,} real images,"
+    floor = kl_floor(len(p), samples, real_count)
+    note = f"exact samples of this many{beside} have about {floor:.2g}" if value < 3 * floor else ""
+    return Estimate(max(value, 0.0), math.sqrt(variance), note)

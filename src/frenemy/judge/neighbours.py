@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,39 +12,54 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frenemy.judge.estimate import tiles
+from frenemy.judge.sets import Drawn
 
-TILE = 500  # queries in a tile and images in a block: the distances of one are all that is held
+TILE = 500  # queries in a tile and images in a block, at most: fewer where they are large
 BLOCK = 10_000
+BYTES = 2**26  # of a tile, and of a block, in float64
 
 
-def nearest(*, queries: Tensor, images: Tensor | NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+def nearest(
+    *, queries: Tensor | NDArray[np.uint8], images: Tensor | NDArray[np.uint8] | Drawn
+) -> tuple[Tensor, Tensor]:
     """The nearest of `images` to each query, by Euclidean distance in pixels.
 
+    Beside the arguments and the results, a tile of queries, a block of images, the distances
+    between the two and a few copies of these are held: memory does not grow with the images, as
+    long as one alone is no larger than `BYTES`.
+
     Args:
-        queries: (Q, ...), pixels in [0, 1], or features.
-        images: (N, ...), likewise, or an array of uint8 in [0, 255], which is read by blocks.
+        queries: (Q, ...), pixels in [0, 1], or features; or an array of uint8 in [0, 255].
+        images: (N, ...), likewise. Arrays may lie on the disk: they are read by parts.
 
     Returns:
-        Distances (Q,), float32, and indices (Q,), int64; the first of equals.
+        Distances (Q,), float32, and indices (Q,), int64; the first of equals. They are on the
+        device of a tensor of queries.
 
     >>> nearest(queries=torch.tensor([[0.9]]), images=torch.tensor([[0.0], [1.0]]))
     (tensor([0.1000]), tensor([1]))
     """
-    best = torch.full((len(queries),), torch.inf, device=queries.device)
-    index = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
-    for start in range(0, len(images), BLOCK):
-        part = images[start : start + BLOCK]
-        block = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part)) / 255
-        block = block.flatten(1).to(queries.device).double()
+    device = queries.device if isinstance(queries, Tensor) else torch.device("cpu")
+    best = torch.full((len(queries),), torch.inf, device=device)
+    index = torch.zeros(len(queries), dtype=torch.int64, device=device)
+    most = max(1, BYTES // (8 * max(1, math.prod(images.shape[1:]))))  # rows of float64
+    for part in tiles(len(images), min(BLOCK, most)):
+        block = _rows(images[part], device)
         norms = block.square().sum(1)
-        for here in tiles(len(queries), TILE):
-            q = queries[here].flatten(1).double()
+        for here in tiles(len(queries), min(TILE, most)):
+            q = _rows(queries[here], device)
             where = torch.addmm(norms, q, block.T, alpha=-2).argmin(1)  # short of |q|^2
             distance = (q - block[where]).norm(dim=1).float()  # exact: no cancellation
             closer = distance < best[here]
             best[here] = torch.where(closer, distance, best[here])
-            index[here] = torch.where(closer, where + start, index[here])
+            index[here] = torch.where(closer, where + part.start, index[here])
     return best, index
+
+
+def _rows(images: Tensor | NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Tensors as they are, uint8 arrays in [0, 1]: (N, ...) -> float64 (N, d)."""
+    rows = images if isinstance(images, Tensor) else torch.from_numpy(np.array(images)) / 255
+    return rows.flatten(1).to(device).double()
 
 
 @dataclass(frozen=True)
@@ -73,11 +89,8 @@ def compare_with_training(
     """
     quantiles = (0.0, 0.01, 0.1, 0.5, 0.9)
 
-    def distances(queries: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        pixels = torch.from_numpy(np.array(queries)).float().div_(255)
-        return nearest(queries=pixels, images=train)
-
-    (of_fake, index), (of_test, _) = distances(fake), distances(test)
+    of_fake, index = nearest(queries=fake, images=train)
+    of_test, _ = nearest(queries=test, images=train)
     at = torch.tensor(quantiles)
     return Comparison(
         index.numpy(), quantiles, of_fake.quantile(at).tolist(), of_test.quantile(at).tolist()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from frenemy.errors import FrenemyError
 from frenemy.judge.estimate import Estimate
@@ -93,6 +94,63 @@ class Report:
             raise FrenemyError(f"{path} is no report of `frenemy judge`: no {error}") from None
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise FrenemyError(f"{path} is no report of `frenemy judge`: {error}") from None
+
+
+class Kind(NamedTuple):
+    """A line's metric, by what it sees, and of how many samples: "" where the name does not say."""
+
+    metric: str
+    features: str
+    samples: str
+
+
+def kind_of(name: str) -> Kind:
+    """The name of a line, taken apart.
+
+    >>> kind_of("fid10k_classifier-mnist"), kind_of("ais100x16x1000-quick").metric
+    (Kind(metric='fid', features='classifier-mnist', samples='10k'), 'ais100x16x1000-quick')
+    """
+    found = re.fullmatch(r"([a-z-]+)(\d+k?)_(.+)", name)
+    return Kind(found[1], found[3], found[2]) if found else Kind(name, "", "")
+
+
+def not_comparable(first: Report, other: Report, line: str) -> str:
+    """Why this line of the first report may not be compared with the other's, or "".
+
+    Lines are comparable if they are of one name, which states metric, sample count and features,
+    and if the features' weights, the reference images with what a run's preparation makes of them,
+    and the images' size and what was done to bring them to it are the same in both protocols.
+
+    >>> a, b = (Report("", "", {"size": size}, [], []) for size in ("1x8x8", "1x16x16"))
+    >>> not_comparable(a, b, "fid10k_random")
+    'no such line there'
+    """
+    wanted = kind_of(line)
+    there = [x.metric for x in other.lines if "samples" in x.results]
+    alike = [kind for kind in map(kind_of, there) if kind[:2] == wanted[:2]]
+    if not alike:
+        return "no such line there"
+    reasons = []
+    if line not in there:
+        counts = " or ".join(kind.samples for kind in alike)
+        reasons.append(f"other sample counts ({wanted.samples}; {counts})")
+    facts = {
+        "reference images": ("reference digest", "reference"),
+        "sizes or ways to them": ("size",),
+        "features": (f"features {wanted.features}",),
+    }
+    for name, keys in facts.items():
+        # the whole digest, or in reports without it, the text with a part of it
+        key = next((k for k in keys if k in first.protocol or k in other.protocol), keys[0])
+        mine, theirs = first.protocol.get(key), other.protocol.get(key)
+        if mine == theirs:
+            continue
+        if mine is None or theirs is None:
+            reasons.append(f"{name} that one report does not tell whole: judge it again")
+        else:
+            shown = f" ({mine}; {theirs})" if len(mine) + len(theirs) <= 120 else ""
+            reasons.append(f"other {name}{shown}")
+    return ", ".join(reasons)
 
 
 def _estimate(found: Mapping[str, Any]) -> Estimate:

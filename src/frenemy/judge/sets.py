@@ -18,6 +18,30 @@ FEWEST = 1000  # images of each: with fewer the report warns
 
 
 @dataclass(frozen=True, eq=False)
+class Drawn:
+    """Some images of an array that may be larger than the memory: they are read when asked for.
+
+    Attributes:
+        images: uint8 (N, C, H, W), usually a memory map.
+        index: which of them, in order: int64 (M,).
+    """
+
+    images: Images
+    index: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(M, C, H, W)."""
+        return len(self), *self.images.shape[1:]
+
+    def __getitem__(self, which: slice | NDArray[np.int64]) -> Images:
+        return self.images[self.index[which]]
+
+
+@dataclass(frozen=True, eq=False)
 class Sets:
     """Images to be compared, all uint8 (N, C, H, W) of one shape.
 
@@ -31,9 +55,15 @@ class Sets:
 
     subjects: Mapping[str, Images]
     reference: Images
-    train: Images
+    train: Drawn
     valid: Images
     test: Images
+
+    @property
+    def real(self) -> tuple[Images | Drawn, ...]:
+        """All but what is generated: these come again when something else is judged."""
+        held_out = [self.subjects[HELD_OUT]] if HELD_OUT in self.subjects else []
+        return self.reference, self.train, self.valid, self.test, *held_out
 
 
 def noise_like(images: Images, seed: int) -> Images:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,26 +12,41 @@ from torch import Tensor
 from frenemy.judge.classifier import Seen
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.features import Features, extract
+from frenemy.judge.features import Features, extract, in_batches
 from frenemy.judge.modes import Modes, class_modes
-from frenemy.judge.sets import Images, Sets
+from frenemy.judge.sets import Drawn, Images, Sets
 
 
 class Eyes:
-    """One kind of features that remembers what it has seen."""
+    """One kind of features that remembers what it has seen.
 
-    def __init__(self, features: Features, device: torch.device) -> None:
+    Args:
+        features: the kind.
+        device: where metrics compute.
+        real: images that other judgements will look at too. Features of these are cached on the
+            disk, those of any others, as generated ones, in memory alone.
+    """
+
+    def __init__(
+        self, features: Features, device: torch.device, real: Sequence[Images | Drawn]
+    ) -> None:
         self.features = features
         self.device = device
-        self._seen: dict[int, tuple[Images, Seen]] = {}
+        self._real = real
+        self._seen: dict[int, tuple[Images | Drawn, Seen]] = {}
 
-    def see(self, images: Images) -> Seen:
+    def see(self, images: Images | Drawn) -> Seen:
         """What is seen in these images, computed once."""
         if id(images) not in self._seen:  # they are kept, so that no other array gets their id
-            self._seen[id(images)] = images, extract(self.features, images, self.device)
+            self._seen[id(images)] = images, self._compute(images)
         return self._seen[id(images)][1]
 
-    def look(self, images: Images) -> Tensor:
+    def _compute(self, images: Images | Drawn) -> Seen:
+        if any(images is real for real in self._real):
+            return extract(self.features, images, self.device)
+        return in_batches(self.features.see, images, self.device, self.features.batch)
+
+    def look(self, images: Images | Drawn) -> Tensor:
         """Their features, where metrics compute."""
         return self.see(images).features.to(self.device)
 
@@ -87,17 +102,21 @@ class View:
 
     @cached_property
     def modes(self) -> Modes:
-        """Of the classes: their true shares are those among the reference images."""
+        """Of the classes: equal by construction, or of the shares among the reference images."""
         logits = self.fake_logits
         count = logits.shape[1]
-        even = self.eyes.features.even
+        if self.eyes.features.even:
+            return class_modes(fake_classes=logits.argmax(1), count=count)
         shares = self.real_classes.bincount(minlength=count).clamp(min=0.5)  # none is impossible
         return class_modes(
-            fake_classes=logits.argmax(1), count=count, real_weights=None if even else shares
+            fake_classes=logits.argmax(1),
+            count=count,
+            real_weights=shares,
+            real_count=len(self.sets.reference),
         )
 
 
 def views_of(sets: Sets, features: Features, *, seed: int, device: torch.device) -> dict[str, View]:
     """Every subject of the sets, by its name, through the same eyes."""
-    eyes = Eyes(features, device)
+    eyes = Eyes(features, device, sets.real)
     return {name: View(eyes, images, sets, seed) for name, images in sets.subjects.items()}

@@ -1,0 +1,57 @@
+"""Views: whose class shares are true ones, and whose are those of a sample."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from frenemy.judge.classifier import Seen
+from frenemy.judge.features import Features
+from frenemy.judge.modes import class_modes
+from frenemy.judge.sets import SAMPLES, Sets
+from frenemy.judge.views import views_of
+
+SHARES = np.array([0.5, 0.3, 0.2])
+
+
+def see(x):
+    """The class of an image is its one pixel."""
+    classes = x.flatten(1).add(1).mul(127.5).round().long()[:, 0]
+    return Seen(x.flatten(1), torch.nn.functional.one_hot(classes, 3).float())
+
+
+FEATURES = Features("pixel", see, "", cached=False)
+
+
+def images(count, rng):
+    return rng.choice(3, (count, 1, 1, 1), p=SHARES).astype(np.uint8)
+
+
+def class_kl(features, count, real_count, rng):
+    fake, real = images(count, rng), images(real_count, rng)
+    sets = Sets({SAMPLES: fake}, reference=real, train=real, valid=real, test=real)
+    found = views_of(sets, features, seed=0, device=torch.device("cpu"))[SAMPLES].modes
+    return found.reverse_kl, *(torch.from_numpy(x[:, 0, 0, 0]).long() for x in (fake, real))
+
+
+def test_the_class_kl_is_between_two_samples():
+    rng, values = np.random.default_rng(0), []
+    for _ in range(400):
+        found, fake, real = class_kl(FEATURES, 900, 100, rng)
+        values.append(found.value)
+    expected = class_modes(
+        fake_classes=fake, count=3, real_weights=real.bincount(minlength=3), real_count=100
+    )
+    assert found == expected.reverse_kl
+    scale = 1 / 900 + 1 / 100  # 2 KL is this times chi squared of 2 degrees, of deviation 2
+    # four standard errors of 400 repetitions, and the next order, some 3 / 100
+    assert np.mean(values) == pytest.approx(scale, rel=4 / 20 + 0.03)
+    assert (
+        found.note == f"exact samples of this many, beside 100 real images, have about {scale:.2g}"
+    )
+
+
+def test_classes_that_are_even_by_construction_have_no_error_of_their_own():
+    found, fake, _ = class_kl(replace(FEATURES, even=True), 900, 100, np.random.default_rng(0))
+    assert found == class_modes(fake_classes=fake, count=3).reverse_kl
