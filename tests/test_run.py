@@ -45,6 +45,20 @@ def test_a_failed_write_leaves_what_was_there_and_no_part(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_write_that_fails_on_its_content_blames_no_place(tmp_path):
+    def too_large(part):
+        raise ValueError("image size exceeds the format's")
+
+    with pytest.raises(FrenemyError, match=r"image size exceeds the format's\)$"):
+        write_atomically(tmp_path / "file", too_large)
+
+
+def test_the_way_on_can_be_pasted_into_a_shell(tmp_path):
+    Run.create(tmp_path / "my run", HEADER)
+    with pytest.raises(FrenemyError, match=r"--resume '.*my run'`"):
+        Run.create(tmp_path / "my run", HEADER)
+
+
 def test_a_killed_write_leaves_nothing_under_the_final_name(tmp_path):
     def die(part):
         part.write_bytes(b"half")

@@ -1,5 +1,6 @@
 """Training in this process: every kind of game, stopped after every round, ends bit for bit."""
 
+import dataclasses
 import functools
 import warnings
 
@@ -9,17 +10,18 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from frenemy import Model, resume, train
+from frenemy import Model, recipes, resume, train
 from frenemy.data import open_dataset
+from frenemy.display import TrainingDisplay
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Player, Prior, Turn, alternating, simultaneous
 from frenemy.judge.health import Finding
+from frenemy.loop import NotFinite, is_sample_step
 from frenemy.nets.layers import Dropout
 from frenemy.objectives import minimax_d, nonsaturating_g, pairing_d, pairing_g
 from frenemy.penalties import r1, r2
 from frenemy.run import Run
-from frenemy.training import NotFinite, is_sample_step
 
 
 class Stopped(Exception):
@@ -110,8 +112,8 @@ def outcome(path):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_run_stopped_after_every_round_ends_bit_identical(recipe, digits, tmp_path, monkeypatch):
-    monkeypatch.setattr("frenemy.training.LOG_EVERY", 3)  # so that rows straddle the stops
-    monkeypatch.setattr("frenemy.training.TICK", 2)  # and so do the looks at the game's health
+    monkeypatch.setattr("frenemy.loop.LOG_EVERY", 3)  # so that rows straddle the stops
+    monkeypatch.setattr("frenemy.loop.TICK", 2)  # and so do the looks at the game's health
     settings = {"steps": ROUNDS, "seed": 5}
     train(recipe, digits, out=tmp_path / "whole", **settings)
 
@@ -129,6 +131,74 @@ def test_a_run_stopped_after_every_round_ends_bit_identical(recipe, digits, tmp_
     resume(tmp_path / "parts", recipe=recipe)
     assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
     assert [row["step"] for row in Run.open(tmp_path / "whole").rows()] == [3, 6]
+
+
+def test_a_run_that_goes_on_to_a_later_end_is_the_longer_run(digits, tmp_path):
+    train(lazy, digits, steps=ROUNDS, out=tmp_path / "whole")
+    train(lazy, digits, steps=3, out=tmp_path / "longer")
+    resume(tmp_path / "longer", recipe=lazy, steps=5)
+    run = resume(tmp_path / "longer", recipe=lazy, steps=ROUNDS)
+    assert outcome(run.path)["tensors"] == outcome(tmp_path / "whole")["tensors"]
+    assert Run.open(run.path).header["target"] == {"steps": ROUNDS}
+    resume(run.path, recipe=lazy, steps=2)  # which is over already: nothing is taken back
+    assert outcome(run.path)["tensors"] == outcome(tmp_path / "whole")["tensors"]
+
+
+def test_images_from_memory_are_asked_for_again(digits, tmp_path):
+    in_memory = dataclasses.replace(digits, arguments={})
+    run = train(plain, in_memory, steps=2, out=tmp_path / "run")
+    with pytest.raises(FrenemyError, match="from memory: give them as data="):
+        resume(run.path, recipe=plain, steps=3)
+    other = dataclasses.replace(
+        in_memory, train=dataclasses.replace(digits.train, digest="of others")
+    )
+    with pytest.raises(FrenemyError, match="has changed since"):
+        resume(run.path, recipe=plain, steps=3, data=other)
+    run = resume(run.path, recipe=plain, steps=3, data=in_memory)
+    assert Model.load(run.path, recipe=plain).progress.step == 3
+
+
+def test_arguments_that_no_description_can_keep_leave_no_folder(digits, tmp_path):
+    recipe = functools.partial(plain, rate=np.float32)
+    with pytest.raises(FrenemyError, match="cannot keep the recipe's arguments"):
+        train(recipe, digits, steps=1, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_users_threads_are_left_alone(digits, tmp_path):
+    run = train(plain, digits, steps=1, out=tmp_path / "run")
+    before = torch.get_num_threads()
+    run.update(threads=before + 1)
+    resume(run.path, recipe=plain, steps=2)
+    assert torch.get_num_threads() == before
+
+
+def test_no_samples_and_negative_seeds_are_refused(digits, tmp_path):
+    model = Model.load(train(plain, digits, steps=1, out=tmp_path / "run").path, recipe=plain)
+    with pytest.raises(FrenemyError, match="count is 0"):
+        model.sample(0)
+    with pytest.raises(FrenemyError, match="seed is -1"):
+        model.sample(1, seed=-1)
+
+
+@pytest.mark.parametrize(
+    "argument", [{"steady": 0}, {"gamma": -1.0}, {"rate": -1.0}, {"averaging": 1.5}], ids=str
+)
+def test_our_games_refuse_settings_without_sense(digits, argument):
+    with pytest.raises(FrenemyError, match=next(iter(argument))):
+        recipes.digits(digits, **argument)
+
+
+def test_where_there_is_no_terminal_progress_is_told_in_lines(
+    digits, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(TrainingDisplay, "PLAIN_INTERVAL", 0.0)
+    monkeypatch.setattr(TrainingDisplay, "INTERVAL", 0.0)
+    with TrainingDisplay() as display:
+        train(plain, digits, steps=3, out=tmp_path / "run", watcher=display)
+    told = capsys.readouterr().out
+    assert "round 1 (33%)" in told
+    assert "round 2 (67%)" in told
 
 
 def test_the_users_random_numbers_are_left_alone(digits, tmp_path):
@@ -170,9 +240,9 @@ def ill(ticks, before=None):
 
 
 def test_a_game_that_blows_up_keeps_what_was_found(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr("frenemy.training.LOG_EVERY", 2)
-    monkeypatch.setattr("frenemy.training.TICK", 2)
-    monkeypatch.setattr("frenemy.training.diagnose", ill)
+    monkeypatch.setattr("frenemy.loop.LOG_EVERY", 2)
+    monkeypatch.setattr("frenemy.loop.TICK", 2)
+    monkeypatch.setattr("frenemy.loop.diagnose", ill)
 
     def spoil(training):
         if training.progress.step == 5:
@@ -197,9 +267,9 @@ def test_findings_that_cannot_be_written_hide_no_failure(digits, tmp_path, monke
 
 
 def test_each_stage_is_judged_by_its_own_measurements(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr("frenemy.training.LOG_EVERY", 2)
-    monkeypatch.setattr("frenemy.training.TICK", 2)
-    monkeypatch.setattr("frenemy.training.diagnose", ill)
+    monkeypatch.setattr("frenemy.loop.LOG_EVERY", 2)
+    monkeypatch.setattr("frenemy.loop.TICK", 2)
+    monkeypatch.setattr("frenemy.loop.diagnose", ill)
     found = []
 
     def watch(training):
@@ -285,7 +355,7 @@ def test_own_recipes_are_recorded_with_defaults_and_load_with_the_recipe(digits,
 
 def test_events_of_tensorboard_read_back(digits, tmp_path, monkeypatch):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    monkeypatch.setattr("frenemy.training.LOG_EVERY", 2)
+    monkeypatch.setattr("frenemy.loop.LOG_EVERY", 2)
     run = train(plain, digits, out=tmp_path / "run", steps=6, tensorboard=True)
     events = accumulator.EventAccumulator(str(run.path / "events")).Reload()
     scalars = {e.step: e.value for e in events.Scalars("D/minimax_d")}

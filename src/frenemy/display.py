@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from frenemy.judge.report import Better
     from frenemy.judge.report import Report as Verdict
     from frenemy.lab.lesson import Played, Result
-    from frenemy.training import Training
+    from frenemy.loop import Training
 
 console = Console(highlight=False)
 

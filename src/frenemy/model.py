@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from frenemy import checkpoint, recipes
 from frenemy.checkpoint import Progress
 from frenemy.data import Dataset, Source, open_dataset
 from frenemy.engine import DeviceName, choose_device
-from frenemy.errors import FrenemyError
+from frenemy.errors import FrenemyError, at_least
 from frenemy.experiment import Experiment, Recipe
 from frenemy.game import Game, mix
 from frenemy.run import Run
@@ -83,7 +84,8 @@ class Model:
         loaded = checkpoint.load(run)
         if loaded is None:
             raise FrenemyError(
-                f"{path} has no checkpoint yet: go on with `frenemy train --resume {path}`"
+                f"{path} has no checkpoint yet: go on with `frenemy train --resume "
+                f"{shlex.quote(str(path))}`"
             )
         tensors, progress = loaded
         experiment = set_up(recipe or recipe_of(run), _stand_in(run), seed=0)
@@ -111,7 +113,13 @@ class Model:
         return self.experiment.game
 
     def sample(self, count: int, *, seed: int = 0) -> NDArray[np.uint8]:
-        """The first `count` samples of the stream that `seed` names, uint8 (count, C, H, W)."""
+        """The first `count` samples of the stream that `seed` names, uint8 (count, C, H, W).
+
+        Raises:
+            FrenemyError: the count is below 1, or the seed below 0.
+        """
+        at_least(1, count=count)
+        at_least(0, seed=seed)
         return generate(self.game, noise(self.game, count, seed))
 
     def walk(self, points: int, steps: int, *, seed: int = 0) -> NDArray[np.uint8]:
@@ -170,17 +178,19 @@ class Model:
         return dataclasses.replace(data, **parts)
 
 
-def reopen(run: Run) -> Dataset:
-    """The data that a run was trained on.
+def reopen(run: Run, data: Dataset | None = None) -> Dataset:
+    """The data that a run was trained on: opened again, or `data` if they are these.
 
     Raises:
-        FrenemyError: they are gone or have changed.
+        FrenemyError: they are gone, have changed, or came from memory and are not given.
     """
     recorded = run.header["data"]
-    data = open_dataset(recorded["path"], **_prepared(recorded))
+    if data is None and "path" not in recorded:
+        raise FrenemyError(f"{run.path} was trained on images from memory: give them as data=")
+    data = data or open_dataset(recorded["path"], **_prepared(recorded))
     if data.train.digest != recorded["digest"]:
         raise FrenemyError(
-            f"{recorded['path']} has changed since {run.path} was begun: restore it, or begin anew"
+            f"{data.train.name} has changed since {run.path} was begun: restore it, or begin anew"
         )
     return data
 

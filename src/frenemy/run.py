@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,8 @@ def writing_failed(place: Path, error: Exception) -> FrenemyError:
     if full:
         return FrenemyError(f"{place}: no space left on the disk: free some and try again")
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return FrenemyError(f"{place}: cannot write here ({reason}): choose another place")
+    remedy = "" if isinstance(error, ValueError) else ": choose another place"  # it is the content
+    return FrenemyError(f"{place}: cannot write here ({reason}){remedy}")
 
 
 def _sync_directory(path: Path) -> None:
@@ -127,9 +129,13 @@ class Run:
         """
         if (path / "run.json").exists():
             raise FrenemyError(
-                f"{path} already holds a run: go on with it by `frenemy train --resume {path}`, "
-                "or give another --out"
+                f"{path} already holds a run: go on with it by `frenemy train --resume "
+                f"{shlex.quote(str(path))}`, or give another --out"
             )
+        try:
+            json.dumps(dict(header))
+        except TypeError as error:
+            raise FrenemyError(f"run.json cannot keep the recipe's arguments: {error}") from None
         try:
             path.mkdir(parents=True, exist_ok=True)
             taken = [p for p in path.iterdir() if p.suffix != ".part"]  # a killed start's

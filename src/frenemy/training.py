@@ -1,49 +1,27 @@
-"""Training: the loop around `Game.play`, with its log, pictures, checkpoints and stopping."""
+"""Training: a run is begun, or gone on with."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import math
-import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
-from torch import Tensor
 
-from frenemy import checkpoint
-from frenemy.checkpoint import Progress
 from frenemy.data import Dataset, open_dataset
 from frenemy.engine import DeviceName, choose_device
 from frenemy.errors import FrenemyError, at_least
-from frenemy.experiment import Experiment, Recipe, Stage
-from frenemy.game import Game, Minibatch, mix
-from frenemy.interrupts import Interrupted, caught_signals
-from frenemy.judge.health import HEALTH, Finding, diagnose, ticks_of
-from frenemy.model import generate, noise, recipe_of, reopen, set_up
-from frenemy.pictures import enlarge, grid, save_picture
-from frenemy.run import Run, step_of
-from frenemy.vitals import TICK, Vitals
-
-LOG_EVERY = 50  # rounds
-SAMPLES = 64  # images in a sample grid
-SAMPLE_SEED = 0  # of their z, the same in every run
-CHECKPOINT_SHARE = 0.05  # of the time, at most, goes into checkpoints
-
-
-class NotFinite(FrenemyError):
-    """A loss or a weight became infinite or NaN."""
-
-
-Watcher = Callable[["Training"], None]
-"""Is called after every round."""
+from frenemy.experiment import Experiment, Recipe
+from frenemy.interrupts import caught_signals
+from frenemy.loop import Training, Watcher
+from frenemy.model import recipe_of, reopen, set_up
+from frenemy.run import Run
 
 
 def train(
@@ -81,13 +59,7 @@ def train(
             loss or weight became infinite or NaN (`NotFinite`). The run keeps its last checkpoint.
         Interrupted: Ctrl-C or SIGTERM; the run was saved.
     """
-    limits = {"steps": steps, "epochs": epochs, "minutes": minutes}
-    given = {name: limit for name, limit in limits.items() if limit is not None}
-    if len(given) > 1:
-        raise FrenemyError("give one of --steps, --epochs and --minutes")
-    for name, limit in given.items():
-        if not 0 < limit < math.inf:
-            raise FrenemyError(f"--{name} {limit}: give a number above 0")
+    limit = _limit(steps=steps, epochs=epochs, minutes=minutes)
     if seed < 0:
         raise FrenemyError(f"--seed {seed}: give 0 or more")
     at_least(2, keep_checkpoints=keep_checkpoints)
@@ -96,15 +68,11 @@ def train(
     data = open_dataset(None) if data is None else data
     experiment = set_up(recipe, data, seed)
     name, arguments = _name(recipe)
-    if epochs is not None:
-        steps = experiment.rounds(experiment.stages[-1], epochs)
-    elif steps is None and minutes is None:
-        steps = sum(experiment.rounds(stage) for stage in experiment.stages)
     header = {
         "recipe": name,
         "arguments": arguments,
         "seed": seed,
-        "target": {"minutes": minutes} if minutes is not None else {"steps": steps},
+        "target": _target(limit, experiment),
         "device": where.type,
         "threads": torch.get_num_threads(),
         "checkpoint_seconds": checkpoint_seconds,
@@ -130,10 +98,14 @@ def resume(
     path: Path | str,
     *,
     recipe: Recipe | None = None,
+    data: Dataset | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    minutes: float | None = None,
     device: DeviceName | None = None,
     watcher: Watcher | None = None,
 ) -> Run:
-    """Goes on with a run from its newest undamaged checkpoint, to the end that it was begun for.
+    """Goes on with a run from its newest undamaged checkpoint, to its end or another.
 
     What comes out is bit-identical to a run that was never stopped. A run without a checkpoint
     starts again.
@@ -141,6 +113,9 @@ def resume(
     Args:
         path: the run's directory.
         recipe: the run's recipe, where it is not one of frenemy's own.
+        data: the images that it was begun on, where they came from memory.
+        steps, epochs, minutes: a new end, counted from the run's beginning, at most one of them;
+            else the one that it was begun for.
         device: where to compute, if not where the run was begun, which bit-identity needs.
         watcher: is called after every round.
 
@@ -148,6 +123,7 @@ def resume(
         FrenemyError: as `train`; and no run there, its data gone or changed, another process
             training it, or all its checkpoints damaged.
     """
+    limit = _limit(steps=steps, epochs=epochs, minutes=minutes)
     run = Run.open(Path(path))
     where = choose_device(device or run.header["device"])
     began_with = run.header["versions"].get("torch")
@@ -158,8 +134,27 @@ def resume(
             stacklevel=2,
         )
     writer = _event_writer() if run.header["tensorboard"] else None
-    experiment = set_up(recipe or recipe_of(run), reopen(run), run.header["seed"])
-    return _train(run, experiment, where, writer, watcher)
+    experiment = set_up(recipe or recipe_of(run), reopen(run, data), run.header["seed"])
+    target = _target(limit, experiment) if limit else None
+    return _train(run, experiment, where, writer, watcher, target)
+
+
+def _limit(**limits: float | None) -> dict[str, float]:
+    """The one that is given, by its name, or nothing."""
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    if len(given) > 1:
+        raise FrenemyError("give one of --steps, --epochs and --minutes")
+    for name, limit in given.items():
+        if not 0 < limit < math.inf:
+            raise FrenemyError(f"--{name} {limit}: give a number above 0")
+    return given
+
+
+def _target(limit: Mapping[str, float], experiment: Experiment) -> dict[str, float]:
+    """Where to stop, in minutes or rounds; where the recipe says if no limit is given."""
+    if "epochs" in limit:
+        return {"steps": experiment.rounds(experiment.stages[-1], limit["epochs"])}
+    return dict(limit) or {"steps": sum(experiment.rounds(stage) for stage in experiment.stages)}
 
 
 def _name(recipe: Recipe) -> tuple[str, dict[str, Any]]:
@@ -188,9 +183,13 @@ def _train(
     device: torch.device,
     writer: EventWriter | None,
     watcher: Watcher | None,
+    target: Mapping[str, float] | None = None,
 ) -> Run:
     gpus = [device] if device.type == "cuda" else []
+    threads = torch.get_num_threads()
     with run.lock(), torch.random.fork_rng(devices=gpus), caught_signals() as caught:
+        if target is not None:
+            run.update(target=target)
         torch.set_num_threads(run.header["threads"])  # sums in another order differ in last bits
         training = Training(run, experiment, device)
         if writer is not None:
@@ -199,180 +198,10 @@ def _train(
         try:
             training.play(caught, watcher)
         finally:
+            torch.set_num_threads(threads)
             if training.events is not None:
                 training.events.close()
     return run
-
-
-class Training:
-    """One training in progress, which a watcher may look at.
-
-    Attributes:
-        run, experiment: what is trained, and where to.
-        progress: rounds and seconds so far.
-        row: the latest row of the log.
-        findings: what is going wrong, as far as the stage's game has come.
-    """
-
-    def __init__(self, run: Run, experiment: Experiment, device: torch.device) -> None:
-        self.run = run
-        self.experiment = experiment
-        self.device = device
-        self.seed: int = run.header["seed"]
-        self.row: Mapping[str, float] = {}
-        self._recent: list[tuple[int, Mapping[str, Tensor]]] = []
-        loaded = checkpoint.load(run)
-        self.progress = Progress()
-        if loaded is not None:
-            tensors, self.progress = loaded
-            checkpoint.restore(experiment.stages[self.progress.stage].game, tensors)
-        run.rewind(self.progress.step if loaded is not None else -1)
-        now = self.progress.stage
-        self._ticks = ticks_of(row for row in run.rows() if row.get("stage", 0) == now)
-        self.findings: Sequence[Finding] = diagnose(self._ticks)
-        self._vitals: Vitals | None = None
-        for stage in experiment.stages:
-            stage.game.to(device)
-        self.events: Any = None
-
-    @property
-    def share_done(self) -> float:
-        """How much of the target has been reached, in [0, 1]."""
-        target, done = self.run.header["target"], self.progress
-        if "minutes" in target:
-            return min(1.0, done.seconds / (60 * target["minutes"]))
-        return min(1.0, done.step / target["steps"])
-
-    def play(self, caught: list[int], watcher: Watcher | None) -> None:
-        """Plays to the target, or until a signal is caught; `run.json` keeps what was found."""
-        played_before = self.progress.step
-        try:
-            self._play(caught, watcher)
-        except BaseException:
-            with suppress(FrenemyError):  # a full disk, say: the first failure is the one to tell
-                self._keep_findings(played_before)
-            raise
-        self._keep_findings(played_before)
-        if self.share_done < 1:
-            raise Interrupted(
-                f"stopped after round {self.progress.step:,}, all saved: "
-                f"go on with `frenemy train --resume {self.run.path}`",
-                caught[0],
-            )
-
-    def _keep_findings(self, played_before: int) -> None:
-        if self.progress.step > played_before:
-            self.run.update(findings=[asdict(finding) for finding in self.findings])
-
-    def _play(self, caught: list[int], watcher: Watcher | None) -> None:
-        progress = self.progress
-        saved_at, save_cost, played_before = progress.seconds, 0.0, progress.step
-        begun = time.monotonic() - progress.seconds
-        interval: float = self.run.header["checkpoint_seconds"]
-        if progress.step == 0:
-            self._draw_samples(self.experiment.stages[0])
-        while self.share_done < 1 and not caught:
-            before = progress.stage
-            progress.stage, first = self.experiment.stage_of(progress.step)
-            if progress.stage != before:  # another game, which is given its time
-                self._ticks, self.findings = [], []
-            stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
-            streams = self.experiment.minibatch(stage.game, seed, self.device)
-            self._recent.append((progress.step, self._round(stage.game, streams, seed, first)))
-            progress.step += 1
-            progress.seconds = time.monotonic() - begun
-            if progress.step % LOG_EVERY == 0:
-                self._log(stage)
-            if is_sample_step(progress.step) or self.share_done >= 1:
-                self._draw_samples(stage)
-            if watcher is not None:
-                watcher(self)
-            due = saved_at + max(interval, save_cost / CHECKPOINT_SHARE)
-            if progress.seconds >= due:
-                self.save()
-                saved_at = time.monotonic() - begun
-                save_cost = saved_at - progress.seconds
-        if progress.step > played_before:
-            self.save()
-
-    def _round(self, game: Game, streams: Minibatch, seed: int, first: int) -> Mapping[str, Tensor]:
-        """Plays one round, and measures how the game is going if it is time to."""
-        step = self.progress.step - first
-        if (step + 1) % TICK:
-            return game.play(streams, seed=seed, step=step)
-        if self._vitals is None or self._vitals.game is not game:
-            if step < TICK:  # a stage begins: what was known of another is no use
-                self.progress.memory = {}
-            self._vitals = Vitals(game, streams, seed, self.progress.memory)
-        record = game.play(streams, seed=seed, step=step, observe=self._vitals.observer(step))
-        found = self._vitals.look()
-        self.progress.memory = self._vitals.memory
-        return {**record, **found}
-
-    def save(self) -> None:
-        """Writes a checkpoint, after a check that all weights and optimiser states are finite."""
-        self._collect()
-        game = self.experiment.stages[self.progress.stage].game
-        for name, player in game.players.items():
-            for key, value in player.state().items():
-                if not torch.isfinite(value).all():
-                    raise NotFinite(self._not_finite(self.progress.step, name, key))
-        if self.events is not None:
-            self.events.flush()
-        checkpoint.save(self.run, game, self.progress)
-
-    def _not_finite(self, step: int, player: str, what: str) -> str:
-        kept = self.run.checkpoints()
-        last = f"that of round {step_of(kept[0]):,} is kept" if kept else "there is none yet"
-        return (
-            f"round {step:,}: {player}'s {what} is not finite: try a lower --rate "
-            f"(checkpoints in {self.run.path}: {last})"
-        )
-
-    def _collect(self) -> None:
-        """Adds the recent rounds' records to the sums of the row to come."""
-        sums, counts = self.progress.sums, self.progress.counts
-        for step, record in self._recent:
-            numbers = torch.stack([value.to(self.device) for value in record.values()]).tolist()
-            wrong = [k for k, n in zip(record, numbers, strict=True) if not math.isfinite(n)]
-            wrong = [key for key in wrong if not key.startswith(HEALTH)]  # says nothing new
-            if wrong:
-                player, _, term = min(wrong, key=lambda k: "/" not in k).rpartition("/")
-                raise NotFinite(self._not_finite(step, player or "D", f"term {term}"))
-            for key, number in zip(record, numbers, strict=True):
-                if not math.isfinite(number):
-                    continue
-                sums[key] = sums.get(key, 0.0) + number
-                counts[key] = counts.get(key, 0) + 1
-        self._recent.clear()
-
-    def _log(self, stage: Stage) -> None:
-        self._collect()
-        progress = self.progress
-        epoch = progress.step * self.experiment.epochs_per_round(stage.game)
-        means = {key: total / progress.counts[key] for key, total in progress.sums.items()}
-        staged = {"stage": progress.stage} if len(self.experiment.stages) > 1 else {}
-        self.row = {"step": progress.step, "epoch": round(epoch, 6), **staged, **means}
-        if ticks := ticks_of([self.row]):
-            self._ticks += ticks
-            self.findings = diagnose(self._ticks, self.findings)
-        found = {"findings": [f.illness for f in self.findings]} if self.findings else {}
-        self.run.log({**self.row, **found})
-        if self.events is not None:
-            for key, value in means.items():
-                self.events.add_scalar(key, value, progress.step)
-        progress.sums, progress.counts = {}, {}
-
-    def _draw_samples(self, stage: Stage) -> None:
-        images = generate(stage.game, noise(stage.game, SAMPLES, SAMPLE_SEED))
-        path = self.run.path / "samples" / f"{self.progress.step:08d}.png"
-        save_picture(grid(enlarge(images)), path)
-
-
-def is_sample_step(step: int) -> bool:
-    """Whether the samples are drawn after that many rounds: ten times a decade."""
-    decade = 10 ** math.floor(math.log10(max(step, 1)))
-    return step in {round(decade * 10 ** (i / 10)) for i in range(10)}
 
 
 EventWriter = Callable[..., Any]

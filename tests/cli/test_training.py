@@ -52,6 +52,16 @@ def test_simultaneous_play_from_the_command_line(tmp_path):
     assert Run.open(out).header["arguments"]["simultaneous"] is True
 
 
+def test_a_run_goes_on_to_another_end_and_needs_no_pictures_for_it(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["train", "digits2014", "--steps", "2", "--out", str(out)]) == 0
+    assert main(["train", "--resume", str(out), "--steps", "4"]) == 0
+    assert Model.load(out).progress.step == 4
+    shutil.rmtree(out / "samples")
+    assert main(["train", "--resume", str(out)]) == 0
+    assert capsys.readouterr().out.endswith("run: done\n")
+
+
 def test_tensorboard_events_are_written(tmp_path):
     out = tmp_path / "run"
     assert main(["train", "digits2014", "--tensorboard", "--steps", "50", "--out", str(out)]) == 0

@@ -33,7 +33,8 @@ class TrainOptions:
         keep_checkpoints: how many are kept, the newest; `judge --all-checkpoints` draws its curves
             from them.
         dry_run: print the game and stop.
-        resume: go on with this run to the end it was begun for.
+        resume: go on with this run to the end it was begun for, or to another, as counted from its
+            beginning.
     """
 
     data: Path | None = None
@@ -60,12 +61,16 @@ def train(options: OmitArgPrefixes[TrainOptions], recipe: Any = None) -> None:
     from frenemy.pictures import load_picture, terminal
 
     if options.resume is not None:
-        given = dataclasses.replace(options, resume=None, device="auto")
+        limits = {"steps": options.steps, "epochs": options.epochs, "minutes": options.minutes}
+        given = dataclasses.replace(options, resume=None, device="auto", **dict.fromkeys(limits))
         if recipe is not None or given != TrainOptions():
-            raise FrenemyError("--resume goes on with a run as it was begun: add only --device")
+            raise FrenemyError(
+                "--resume goes on with a run as it was begun: add only --device, and --steps, "
+                "--epochs or --minutes for another end"
+            )
         with TrainingDisplay() as display:
             where = None if options.device == "auto" else options.device
-            run = training.resume(options.resume, device=where, watcher=display)
+            run = training.resume(options.resume, **limits, device=where, watcher=display)
     elif recipe is None:
         raise FrenemyError("train what? give a recipe (see `frenemy recipes`) or --resume RUN")
     else:
@@ -90,10 +95,10 @@ def train(options: OmitArgPrefixes[TrainOptions], recipe: Any = None) -> None:
                 keep_checkpoints=options.keep_checkpoints,
                 watcher=display,
             )
-    newest = run.samples()[-1]
-    if console.is_terminal:
-        console.print(terminal(load_picture(newest), width=min(console.width, 100)))
-    print(f"{run.path}: done; samples in {newest}")
+    drawn = run.samples()
+    if drawn and console.is_terminal:
+        console.print(terminal(load_picture(drawn[-1]), width=min(console.width, 100)))
+    print(f"{run.path}: done" + (f"; samples in {drawn[-1]}" if drawn else ""))
 
 
 def train_with_recipes(word: str | None) -> Callable[..., None]:

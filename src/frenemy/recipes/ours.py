@@ -10,6 +10,7 @@ from torch import nn
 from typing_extensions import Doc
 
 from frenemy.data import Dataset
+from frenemy.errors import at_least, at_most
 from frenemy.experiment import MNIST_HINT, Experiment, Stage, require_shape
 from frenemy.game import Game, Player, Prior, Turn
 from frenemy.nets.layers import ToUnit
@@ -59,6 +60,9 @@ def digits(
     minibatch: Minibatch = 100,
 ) -> Experiment:
     """The game of `mnist` at any size; by default on 8x8 digits."""
+    at_least(1, steady=steady)
+    at_least(0, gamma=gamma, rate=rate, averaging=averaging)
+    at_most(1, averaging=averaging)
     prior = Prior("uniform", 100)
     mean = torch.from_numpy(data.train.mean())
     G = rectifier_generator(prior.size, data.shape, mean)

@@ -1,0 +1,210 @@
+"""The loop around `Game.play`, with its log, pictures, checkpoints and stopping."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frenemy import checkpoint
+from frenemy.checkpoint import Progress
+from frenemy.errors import FrenemyError
+from frenemy.experiment import Experiment, Stage
+from frenemy.game import Game, Minibatch, mix
+from frenemy.interrupts import Interrupted
+from frenemy.judge.health import HEALTH, Finding, diagnose, ticks_of
+from frenemy.model import generate, noise
+from frenemy.pictures import enlarge, grid, save_picture
+from frenemy.run import Run, step_of
+from frenemy.vitals import TICK, Vitals
+
+LOG_EVERY = 50  # rounds
+SAMPLES = 64  # images in a sample grid
+SAMPLE_SEED = 0  # of their z, the same in every run
+CHECKPOINT_SHARE = 0.05  # of the time, at most, goes into checkpoints
+
+
+class NotFinite(FrenemyError):
+    """A loss or a weight became infinite or NaN."""
+
+
+Watcher = Callable[["Training"], None]
+"""Is called after every round."""
+
+
+class Training:
+    """One training in progress, which a watcher may look at.
+
+    Attributes:
+        run, experiment: what is trained, and where to.
+        progress: rounds and seconds so far.
+        row: the latest row of the log.
+        findings: what is going wrong, as far as the stage's game has come.
+    """
+
+    def __init__(self, run: Run, experiment: Experiment, device: torch.device) -> None:
+        self.run = run
+        self.experiment = experiment
+        self.device = device
+        self.seed: int = run.header["seed"]
+        self.row: Mapping[str, float] = {}
+        self._recent: list[tuple[int, Mapping[str, Tensor]]] = []
+        loaded = checkpoint.load(run)
+        self.progress = Progress()
+        if loaded is not None:
+            tensors, self.progress = loaded
+            checkpoint.restore(experiment.stages[self.progress.stage].game, tensors)
+        run.rewind(self.progress.step if loaded is not None else -1)
+        now = self.progress.stage
+        self._ticks = ticks_of(row for row in run.rows() if row.get("stage", 0) == now)
+        self.findings: Sequence[Finding] = diagnose(self._ticks)
+        self._vitals: Vitals | None = None
+        for stage in experiment.stages:
+            stage.game.to(device)
+        self.events: Any = None
+
+    @property
+    def share_done(self) -> float:
+        """How much of the target has been reached, in [0, 1]."""
+        target, done = self.run.header["target"], self.progress
+        if "minutes" in target:
+            return min(1.0, done.seconds / (60 * target["minutes"]))
+        return min(1.0, done.step / target["steps"])
+
+    def play(self, caught: list[int], watcher: Watcher | None) -> None:
+        """Plays to the target, or until a signal is caught; `run.json` keeps what was found."""
+        played_before = self.progress.step
+        try:
+            self._play(caught, watcher)
+        except BaseException:
+            with suppress(FrenemyError):  # a full disk, say: the first failure is the one to tell
+                self._keep_findings(played_before)
+            raise
+        self._keep_findings(played_before)
+        if self.share_done < 1:
+            raise Interrupted(
+                f"stopped after round {self.progress.step:,}, all saved: "
+                f"go on with `frenemy train --resume {shlex.quote(str(self.run.path))}`",
+                caught[0],
+            )
+
+    def _keep_findings(self, played_before: int) -> None:
+        if self.progress.step > played_before:
+            self.run.update(findings=[asdict(finding) for finding in self.findings])
+
+    def _play(self, caught: list[int], watcher: Watcher | None) -> None:
+        progress = self.progress
+        saved_at, save_cost, played_before = progress.seconds, 0.0, progress.step
+        begun = time.monotonic() - progress.seconds
+        interval: float = self.run.header["checkpoint_seconds"]
+        if progress.step == 0:
+            self._draw_samples(self.experiment.stages[0])
+        while self.share_done < 1 and not caught:
+            before = progress.stage
+            progress.stage, first = self.experiment.stage_of(progress.step)
+            if progress.stage != before:  # another game, which is given its time
+                self._ticks, self.findings = [], []
+            stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
+            streams = self.experiment.minibatch(stage.game, seed, self.device)
+            self._recent.append((progress.step, self._round(stage.game, streams, seed, first)))
+            progress.step += 1
+            progress.seconds = time.monotonic() - begun
+            if progress.step % LOG_EVERY == 0:
+                self._log(stage)
+            if is_sample_step(progress.step) or self.share_done >= 1:
+                self._draw_samples(stage)
+            if watcher is not None:
+                watcher(self)
+            due = saved_at + max(interval, save_cost / CHECKPOINT_SHARE)
+            if progress.seconds >= due:
+                self.save()
+                saved_at = time.monotonic() - begun
+                save_cost = saved_at - progress.seconds
+        if progress.step > played_before:
+            self.save()
+
+    def _round(self, game: Game, streams: Minibatch, seed: int, first: int) -> Mapping[str, Tensor]:
+        """Plays one round, and measures how the game is going if it is time to."""
+        step = self.progress.step - first
+        if (step + 1) % TICK:
+            return game.play(streams, seed=seed, step=step)
+        if self._vitals is None or self._vitals.game is not game:
+            if step < TICK:  # a stage begins: what was known of another is no use
+                self.progress.memory = {}
+            self._vitals = Vitals(game, streams, seed, self.progress.memory)
+        record = game.play(streams, seed=seed, step=step, observe=self._vitals.observer(step))
+        found = self._vitals.look()
+        self.progress.memory = self._vitals.memory
+        return {**record, **found}
+
+    def save(self) -> None:
+        """Writes a checkpoint, after a check that all weights and optimiser states are finite."""
+        self._collect()
+        game = self.experiment.stages[self.progress.stage].game
+        for name, player in game.players.items():
+            for key, value in player.state().items():
+                if not torch.isfinite(value).all():
+                    raise NotFinite(self._not_finite(self.progress.step, name, key))
+        if self.events is not None:
+            self.events.flush()
+        checkpoint.save(self.run, game, self.progress)
+
+    def _not_finite(self, step: int, player: str, what: str) -> str:
+        kept = self.run.checkpoints()
+        last = f"that of round {step_of(kept[0]):,} is kept" if kept else "there is none yet"
+        return (
+            f"round {step:,}: {player}'s {what} is not finite: try a lower --rate "
+            f"(checkpoints in {self.run.path}: {last})"
+        )
+
+    def _collect(self) -> None:
+        """Adds the recent rounds' records to the sums of the row to come."""
+        sums, counts = self.progress.sums, self.progress.counts
+        for step, record in self._recent:
+            numbers = torch.stack([value.to(self.device) for value in record.values()]).tolist()
+            wrong = [k for k, n in zip(record, numbers, strict=True) if not math.isfinite(n)]
+            wrong = [key for key in wrong if not key.startswith(HEALTH)]  # says nothing new
+            if wrong:
+                player, _, term = min(wrong, key=lambda k: "/" not in k).rpartition("/")
+                raise NotFinite(self._not_finite(step, player or "D", f"term {term}"))
+            for key, number in zip(record, numbers, strict=True):
+                if not math.isfinite(number):
+                    continue
+                sums[key] = sums.get(key, 0.0) + number
+                counts[key] = counts.get(key, 0) + 1
+        self._recent.clear()
+
+    def _log(self, stage: Stage) -> None:
+        self._collect()
+        progress = self.progress
+        epoch = progress.step * self.experiment.epochs_per_round(stage.game)
+        means = {key: total / progress.counts[key] for key, total in progress.sums.items()}
+        staged = {"stage": progress.stage} if len(self.experiment.stages) > 1 else {}
+        self.row = {"step": progress.step, "epoch": round(epoch, 6), **staged, **means}
+        if ticks := ticks_of([self.row]):
+            self._ticks += ticks
+            self.findings = diagnose(self._ticks, self.findings)
+        found = {"findings": [f.illness for f in self.findings]} if self.findings else {}
+        self.run.log({**self.row, **found})
+        if self.events is not None:
+            for key, value in means.items():
+                self.events.add_scalar(key, value, progress.step)
+        progress.sums, progress.counts = {}, {}
+
+    def _draw_samples(self, stage: Stage) -> None:
+        images = generate(stage.game, noise(stage.game, SAMPLES, SAMPLE_SEED))
+        path = self.run.path / "samples" / f"{self.progress.step:08d}.png"
+        save_picture(grid(enlarge(images)), path)
+
+
+def is_sample_step(step: int) -> bool:
+    """Whether the samples are drawn after that many rounds: ten times a decade."""
+    decade = 10 ** math.floor(math.log10(max(step, 1)))
+    return step in {round(decade * 10 ** (i / 10)) for i in range(10)}
