@@ -89,8 +89,10 @@ def table(rows: list[Row]) -> str:
 
 
 def _mean(values: list[float], places: int) -> str:
-    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return f"{statistics.mean(values):.{places}f} ± {error:.{places}f}"
+    mean = f"{statistics.mean(values):.{places}f}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} ± {statistics.stdev(values) / math.sqrt(len(values)):.{places}f}"
 
 
 def main(

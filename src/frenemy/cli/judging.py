@@ -55,7 +55,7 @@ class JudgeOptions:
 
 
 def judge(
-    options: OmitArgPrefixes[JudgeOptions],
+    options: Annotated[OmitArgPrefixes[JudgeOptions], arg(name="judging")],
     target: Annotated[Positional[Path | None], arg(metavar="TARGET")] = None,
 ) -> None:
     """Measure how good samples are: frenemy judge RUN, or FOLDER --against FOLDER.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from tyro.conf import OmitArgPrefixes
+from tyro.conf import OmitArgPrefixes, arg
 
 from frenemy.cli.functions import choice_of, retyped
 from frenemy.cli.options import Out
@@ -28,7 +28,9 @@ class LabOptions:
     out: Out = None
 
 
-def lab(options: OmitArgPrefixes[LabOptions], lesson: Any = None) -> None:
+def lab(
+    options: Annotated[OmitArgPrefixes[LabOptions], arg(name="lab")], lesson: Any = None
+) -> None:
     """Play a lesson, measured beside exact: frenemy lab NAME; without a name, list them."""
     from frenemy.display import console, lesson_list, lesson_rows, working
     from frenemy.lab.lesson import play

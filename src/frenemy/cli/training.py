@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from tyro.conf import OmitArgPrefixes
+from tyro.conf import OmitArgPrefixes, arg
 
 from frenemy.cli.functions import choice_of, retyped
 from frenemy.cli.options import AS_THEY_ARE, DeviceName, Prepared
@@ -52,7 +52,9 @@ class TrainOptions:
     resume: Path | None = None
 
 
-def train(options: OmitArgPrefixes[TrainOptions], recipe: Any = None) -> None:
+def train(
+    options: Annotated[OmitArgPrefixes[TrainOptions], arg(name="training")], recipe: Any = None
+) -> None:
     """Play a recipe's game on images: frenemy train RECIPE --data PATH."""
     from frenemy import training
     from frenemy.data import open_dataset
