@@ -113,7 +113,7 @@ def test_the_error_of_density_leaves_out_how_the_balls_would_be_drawn_anew():
         for real, fake in (torch.randn(2, 300, 64, generator=generator) for _ in range(200))
     ]
     values, errors = zip(*((x["density"].value, x["density"].error) for x in founds), strict=True)
-    # a deviation of 200 is known to 5 %; it is 1.6 times what is stated: see docs/judge.md
+    # a deviation of 200 is known to 5 %
     assert torch.tensor(values).std() > 1.3 * torch.tensor(errors).mean()
 
 
