@@ -50,7 +50,7 @@ def test_every_game_moves_both_players_and_gives_points(cure):
     before = {
         k: [p.clone() for p in player.net.parameters()] for k, player in players.players.items()
     }
-    minibatch = target.minibatches(0)
+    minibatch = target.minibatches(0, players.minibatch)
     for step in range(2):
         record = players.play(minibatch, seed=0, step=step)
         assert all(map(math.isfinite, (v.item() for v in record.values())))
@@ -110,4 +110,4 @@ def test_exact_samples_are_judged_perfect(name):
 
 def test_a_cure_that_is_not_there_is_refused():
     with pytest.raises(FrenemyError, match="no game is called"):
-        game("packing 3", seed=0, rounds=1)  # pyright: ignore[reportArgumentType]
+        game("packing 5", seed=0, rounds=1)  # pyright: ignore[reportArgumentType]

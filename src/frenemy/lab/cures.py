@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch
 from torch import nn
 
 from frenemy.errors import FrenemyError, at_least
-from frenemy.game import Game, Player, Prior, Turn, mix
+from frenemy.game import Game, Player, Prior, Term, Weight, alternating, mix
 from frenemy.lab.lesson import Formula
 from frenemy.lab.mixtures import MINIBATCH
 from frenemy.nets.layers import Scale
@@ -27,6 +28,7 @@ UNROLLED_RATE = 0.01  # of the steps that D is thought to take
 Cure = Literal[
     "standard",
     "packing 2",
+    "packing 3",
     "packing 4",
     "unrolling 5",
     "unrolling 10",
@@ -81,9 +83,10 @@ FORMULAS = (
 def game(cure: Cure, *, seed: int, rounds: int) -> Game:
     """The game of that name, whose rates fall over so many rounds.
 
-    All have the same G, prior, minibatch and number of rounds, and the same D but for its first or
-    last layer. Every cure but ours plays the standard game with its one change: minimax D against
-    non-saturating G, Adam (.5, .999) at a constant rate of 1e-3.
+    All have the same G, prior, optimisers, schedule of the rate, average of G's weights and number
+    of rounds, and the same D but for its first or last layer. The standard game is minimax D
+    against non-saturating G; every cure but ours changes one thing about it. Packing takes m times
+    the points, so that D sees as many packs as it sees points elsewhere.
 
     Raises:
         FrenemyError: an unknown name, or fewer than one round.
@@ -95,17 +98,39 @@ def game(cure: Cure, *, seed: int, rounds: int) -> Game:
         torch.manual_seed(mix(seed, 4))
         G = generator()
         D = discriminator(cure)
-    if cure == "ours":
-        return _ours(G, D, rounds)
-    d, g = minimax_d, nonsaturating_g
-    if cure.startswith("unrolling"):
-        g = unrolled(d, g, k=int(cure.split()[1]), rate=UNROLLED_RATE)
+
+    def rate(t: int) -> dict[str, float]:
+        return {"lr": 2e-3 * (0.01 + 0.99 * (1 + math.cos(math.pi * t / rounds)) / 2)}
+
+    def adam(net: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.Adam(net.parameters(), betas=(0.0, 0.99), fused=True)
+
+    averaging = max(0.0, 1 - 20 / rounds)
     players = {
-        name: Player(net, torch.optim.Adam(net.parameters(), 1e-3, (0.5, 0.999), fused=True))
-        for name, net in {"D": D, "G": G}.items()
+        "D": Player(D, adam(D), schedule=rate),
+        "G": Player(G, adam(G), schedule=rate, averaging=averaging),
     }
-    turns = [Turn({"D": {d: 1.0}}), Turn({"G": {g: 1.0}})]
-    return Game(players, turns, PRIOR, MINIBATCH)
+    d, g = _terms(cure, rounds)
+    return Game(players, alternating(d, g), PRIOR, MINIBATCH * packed(cure))
+
+
+def _terms(cure: Cure, rounds: int) -> tuple[Mapping[Term, Weight], Mapping[Term, Weight]]:
+    """What D minimises, and what G does."""
+    if cure == "ours":
+
+        def gamma(t: int) -> float:  # a rest of it stays, for the game to settle
+            return 2e-3 * (1 / 20) ** min(1.0, t / rounds / 0.7)
+
+        return {pairing_d: 1.0, r1: gamma, r2: gamma}, {pairing_g: 1.0}
+    g = nonsaturating_g
+    if cure.startswith("unrolling"):
+        g = unrolled(minimax_d, g, k=int(cure.split()[1]), rate=UNROLLED_RATE)
+    return {minimax_d: 1.0}, {g: 1.0}
+
+
+def packed(cure: Cure) -> int:
+    """How many points D judges at once."""
+    return int(cure.split()[1]) if cure.startswith("packing") else 1
 
 
 def generator() -> nn.Sequential:
@@ -122,7 +147,7 @@ def generator() -> nn.Sequential:
 
 def discriminator(cure: Cure) -> nn.Module:
     """D: x (B, 2) -> 64 -> 64 -> 64 -> logits (B,), on packs or with minibatch discrimination."""
-    m = int(cure.split()[1]) if cure.startswith("packing") else 1
+    m = packed(cure)
     net = critic(2 * m, WIDTH, WIDTH, WIDTH, slope=SLOPE)
     if cure == "minibatch discrimination":
         *body, _, flatten = net
@@ -134,31 +159,3 @@ def discriminator(cure: Cure) -> nn.Module:
                 layer.weight *= 2  # so that D is not smooth at first: modes are narrow
     net = nn.Sequential(Scale(2.0), *net)
     return Packed(net, m) if m > 1 else net
-
-
-def _ours(G: nn.Module, D: nn.Module, rounds: int) -> Game:
-    """Pairing with R1 and R2: their weight falls first, then the rates, and G is averaged.
-
-    Of the weight, enough stays for the game to settle. A G that learns faster than D would be
-    sharper sooner, but it leaves modes before D can tell them from what is between them.
-    """
-
-    def rate(t: int) -> dict[str, float]:
-        return {"lr": 2e-3 * (0.01 + 0.99 * (1 + math.cos(math.pi * t / rounds)) / 2)}
-
-    def gamma(t: int) -> float:
-        return 2e-3 * (1 / 20) ** min(1.0, t / rounds / 0.7)
-
-    def adam(net: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.Adam(net.parameters(), betas=(0.0, 0.99), fused=True)
-
-    turns = [
-        Turn({"D": {pairing_d: 1.0, r1: gamma, r2: gamma}}, joint=True),
-        Turn({"G": {pairing_g: 1.0}}),
-    ]
-    averaging = max(0.0, 1 - 20 / rounds)
-    players = {
-        "D": Player(D, adam(D), schedule=rate),
-        "G": Player(G, adam(G), schedule=rate, averaging=averaging),
-    }
-    return Game(players, turns, PRIOR, MINIBATCH)

@@ -36,10 +36,10 @@ class Target:
         """Exact samples, (count, 2)."""
         return sample_mixture(centres=self.centres, sd=self.sd, count=count, seed=seed)
 
-    def minibatches(self, seed: int) -> Minibatch:
+    def minibatches(self, seed: int, size: int = MINIBATCH) -> Minibatch:
         """Of 100,000 points, each of which a stream passes over once an epoch."""
         points = self.sample(POINTS, mix(seed, 3)) / self.unit
-        epoch = POINTS // MINIBATCH  # a rest of less than a minibatch is left out
+        epoch = POINTS // size  # a rest of less than a minibatch is left out
 
         @lru_cache(maxsize=2)  # two streams
         def order(stream: int, e: int) -> Tensor:
@@ -47,8 +47,8 @@ class Target:
             return torch.randperm(POINTS, generator=generator)
 
         def draw(stream: int, i: int) -> tuple[Tensor, None]:
-            start = i % epoch * MINIBATCH
-            return points[order(stream, i // epoch)[start : start + MINIBATCH]], None
+            start = i % epoch * size
+            return points[order(stream, i // epoch)[start : start + size]], None
 
         return draw
 
@@ -102,7 +102,7 @@ class Watched:
 
 def watch(game: Game, target: Target, *, seed: int, rounds: int, looks: int) -> Watched:
     """Plays a game for a mixture, and looks at samples of the same z so many times."""
-    minibatch = target.minibatches(seed)
+    minibatch = target.minibatches(seed, game.minibatch)
     steps = {round(rounds * i / looks) for i in range(1, looks + 1)} - {0}
     watched = Watched(sorted(steps), [], [])
     with torch.random.fork_rng(devices=[]):
