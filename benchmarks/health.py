@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from frenemy.data import Source, open_dataset
 from frenemy.game import Game, Minibatch, Player, Prior, Turn, mix
-from frenemy.judge.health import Illness, Tick, diagnose, ticks_of
+from frenemy.judge.health import FINITE, HEALTH, Illness, Tick, diagnose, ticks_of
 from frenemy.judge.modes import ring, sample_mixture, square_grid
 from frenemy.nets.layers import FromUnit, ToUnit
 from frenemy.objectives import OBJECTIVES, ObjectiveName
@@ -300,6 +300,7 @@ def play(case: Case, seed: int, rounds: int) -> list[Tick]:
         record = game.play(minibatch, seed=seed, step=step, observe=vitals.observer(step))
         numbers = {key: value.item() for key, value in {**record, **vitals.look()}.items()}
         if not all(map(math.isfinite, numbers.values())):
+            rows.append({"step": step + 1, HEALTH + FINITE: 0.0})
             break
         rows.append({"step": step + 1, **numbers})
     return ticks_of(rows)

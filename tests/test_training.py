@@ -16,7 +16,7 @@ from frenemy.display import TrainingDisplay
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Player, Prior, Turn, alternating, simultaneous
-from frenemy.judge.health import Finding
+from frenemy.judge.health import Finding, diagnose, ticks_of
 from frenemy.loop import NotFinite, is_sample_step
 from frenemy.nets.layers import Dropout
 from frenemy.objectives import minimax_d, nonsaturating_g, pairing_d, pairing_g
@@ -239,19 +239,30 @@ def ill(ticks, before=None):
     return [Finding("mode collapse", len(ticks), "", "")] if ticks else []
 
 
-def test_a_game_that_blows_up_keeps_what_was_found(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr("frenemy.loop.LOG_EVERY", 2)
-    monkeypatch.setattr("frenemy.loop.TICK", 2)
-    monkeypatch.setattr("frenemy.loop.diagnose", ill)
-
+def test_a_game_that_blows_up_is_found_ill_at_once(digits, tmp_path):
     def spoil(training):
         if training.progress.step == 5:
             training.experiment.game.nets["D"][2].weight.data[0, 0] = torch.inf
 
     with pytest.raises(NotFinite):
         train(plain, digits, out=tmp_path / "run", steps=7, watcher=spoil)
-    (finding,) = Run.open(tmp_path / "run").header["findings"]
-    assert (finding["illness"], finding["since"]) == ("mode collapse", 2)
+    run = Run.open(tmp_path / "run")
+    (finding,) = run.header["findings"]
+    assert (finding["illness"], finding["since"]) == ("non-convergence", 7)
+    assert run.rows() == [{"step": 7, "health/finite": 0.0, "findings": ["non-convergence"]}]
+    assert diagnose(ticks_of(run.rows())) == [Finding(**finding)]
+
+
+def test_a_full_disk_does_not_hide_that_a_game_blew_up(digits, tmp_path, monkeypatch):
+    def refuse(self, row):
+        raise FrenemyError("no space left on the disk")
+
+    def spoil(training):
+        training.experiment.game.nets["D"][2].weight.data[0, 0] = torch.inf
+        monkeypatch.setattr(Run, "log", refuse)
+
+    with pytest.raises(NotFinite):
+        train(plain, digits, out=tmp_path / "run", steps=1, watcher=spoil)
 
 
 def test_findings_that_cannot_be_written_hide_no_failure(digits, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Minibatch, mix
 from frenemy.interrupts import Interrupted
-from frenemy.judge.health import HEALTH, Finding, diagnose, ticks_of
+from frenemy.judge.health import FINITE, HEALTH, Finding, diagnose, ticks_of
 from frenemy.model import generate, noise
 from frenemy.pictures import enlarge, grid, save_picture
 from frenemy.run import Run, step_of
@@ -151,15 +151,18 @@ class Training:
         for name, player in game.players.items():
             for key, value in player.state().items():
                 if not torch.isfinite(value).all():
-                    raise NotFinite(self._not_finite(self.progress.step, name, key))
+                    raise self._not_finite(self.progress.step, name, key)
         if self.events is not None:
             self.events.flush()
         checkpoint.save(self.run, game, self.progress)
 
-    def _not_finite(self, step: int, player: str, what: str) -> str:
+    def _not_finite(self, step: int, player: str, what: str) -> NotFinite:
+        """Logs the end of the game as a measurement of its health, and says what happened."""
+        with suppress(FrenemyError):  # as in `play`
+            self._measured({"step": self.progress.step, **self._staged(), HEALTH + FINITE: 0.0})
         kept = self.run.checkpoints()
         last = f"that of round {step_of(kept[0]):,} is kept" if kept else "there is none yet"
-        return (
+        return NotFinite(
             f"round {step:,}: {player}'s {what} is not finite: try a lower --rate "
             f"(checkpoints in {self.run.path}: {last})"
         )
@@ -173,7 +176,7 @@ class Training:
             wrong = [key for key in wrong if not key.startswith(HEALTH)]  # says nothing new
             if wrong:
                 player, _, term = min(wrong, key=lambda k: "/" not in k).rpartition("/")
-                raise NotFinite(self._not_finite(step, player or "D", f"term {term}"))
+                raise self._not_finite(step, player or "D", f"term {term}")
             for key, number in zip(record, numbers, strict=True):
                 if not math.isfinite(number):
                     continue
@@ -186,17 +189,23 @@ class Training:
         progress = self.progress
         epoch = progress.step * self.experiment.epochs_per_round(stage.game)
         means = {key: total / progress.counts[key] for key, total in progress.sums.items()}
-        staged = {"stage": progress.stage} if len(self.experiment.stages) > 1 else {}
-        self.row = {"step": progress.step, "epoch": round(epoch, 6), **staged, **means}
-        if ticks := ticks_of([self.row]):
-            self._ticks += ticks
-            self.findings = diagnose(self._ticks, self.findings)
-        found = {"findings": [f.illness for f in self.findings]} if self.findings else {}
-        self.run.log({**self.row, **found})
+        self.row = {"step": progress.step, "epoch": round(epoch, 6), **self._staged(), **means}
+        self._measured(self.row)
         if self.events is not None:
             for key, value in means.items():
                 self.events.add_scalar(key, value, progress.step)
         progress.sums, progress.counts = {}, {}
+
+    def _staged(self) -> dict[str, int]:
+        return {"stage": self.progress.stage} if len(self.experiment.stages) > 1 else {}
+
+    def _measured(self, row: Mapping[str, float]) -> None:
+        """Logs a row, with what ails the game by the measurements up to it."""
+        if ticks := ticks_of([row]):
+            self._ticks += ticks
+            self.findings = diagnose(self._ticks, self.findings)
+        found = {"findings": [f.illness for f in self.findings]} if self.findings else {}
+        self.run.log({**row, **found})
 
     def _draw_samples(self, stage: Stage) -> None:
         images = generate(stage.game, noise(stage.game, SAMPLES, SAMPLE_SEED))

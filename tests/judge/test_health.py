@@ -69,6 +69,14 @@ def test_a_young_game_is_given_time():
     assert illness(rows[:EARLIEST]) == "mode collapse"
 
 
+@pytest.mark.parametrize("age", [0, 3, 20])
+def test_a_game_that_blew_up_is_not(age):
+    rows = [*ticks(age, diversity=0.1), {"step": 100 * age + 40, "finite": 0.0}]
+    (finding,) = diagnose(rows)
+    assert (finding.illness, finding.since) == ("non-convergence", 100 * age + 40)
+    assert finding.evidence == "a loss or a weight is not finite"
+
+
 def test_since_when():
     rows = ticks(30, diversity=lambda i: 0.1 if i >= 20 else 0.9)
     (finding,) = diagnose(rows)

@@ -51,6 +51,10 @@ def ticks_of(rows: Iterable[Mapping[str, Any]]) -> list[Tick]:
     return ticks
 
 
+FINITE = "finite"
+"""The measurement that a game ends with if a loss or a weight is infinite or NaN: 0."""
+BLOWN_UP = "a loss or a weight is not finite"
+
 WINDOW = 5  # ticks, whose medians are looked at
 EARLIEST = 10  # ticks: younger games may still be finding their feet
 
@@ -84,8 +88,10 @@ REMEDIES: dict[Illness, str] = {
 def diagnose(ticks: Sequence[Tick], before: Sequence[Finding] | None = None) -> list[Finding]:
     """What ails the game now, by the medians of its last five ticks.
 
-    The rules in their order; the first that applies names the illness:
+    The rules in their order; the first that applies names the illness, and all but the very first
+    wait for ten ticks:
 
+    - *non-convergence*: a loss or a weight is not finite any more;
     - *diminished gradient*: less than .02 of D's slope reaches G, and D ranks more than 98 % of
       the pairs of a real image and a sample rightly;
     - *mode collapse*: samples are nearer to each other than .3 of what real images are;
@@ -114,7 +120,7 @@ def diagnose(ticks: Sequence[Tick], before: Sequence[Finding] | None = None) -> 
     illness = _illness(ticks, len(ticks))
     if illness is None:
         return []
-    evidence = _evidence(illness, _medians(ticks[-WINDOW:]))
+    evidence = BLOWN_UP if _blown_up(ticks[-1]) else _evidence(illness, _medians(ticks[-WINDOW:]))
     first = len(ticks)
     while before is None and _illness(ticks, first - 1) == illness:
         first -= 1
@@ -125,6 +131,8 @@ def diagnose(ticks: Sequence[Tick], before: Sequence[Finding] | None = None) -> 
 
 def _illness(ticks: Sequence[Tick], end: int) -> Illness | None:
     """What ailed the game when it had `end` ticks."""
+    if end and _blown_up(ticks[end - 1]):
+        return "non-convergence"
     if end < EARLIEST:
         return None
     now = _medians(ticks[end - WINDOW : end])
@@ -145,6 +153,10 @@ def _illness(ticks: Sequence[Tick], end: int) -> Illness | None:
     if motion < UNSETTLED and now.get("precision", 0.0) > PRECISE and stuck:
         return "mode collapse"
     return None
+
+
+def _blown_up(tick: Tick) -> bool:
+    return not tick.get(FINITE, 1.0)
 
 
 def _medians(ticks: Sequence[Tick]) -> dict[str, float]:
