@@ -92,16 +92,16 @@ The data are {total} Gaussians in the plane, of sd {target.sd} each: which modes
  counted. G may put all its samples where D errs most at the moment; D learns of it, G moves on and\
  forgets other modes: collapse (the Helvetica scenario of Goodfellow et al. 2014, section 6).
 
-Each game was played for {rounds:,} rounds with the same G, rates that fall and an average of G's\
- weights; only what is named differs. Of {SAMPLES:,} samples: {"; ".join(lines)}. Exact samples\
- reach all modes, with {ceiling:.2%} of high quality.
+Each game was played for {rounds:,} rounds of nets of the same size. Of {SAMPLES:,} samples:\
+ {"; ".join(lines)}. Exact samples reach all modes, with {ceiling:.2%} of high quality.
 
 Packing and minibatch discrimination let D see several samples at once, so that sameness betrays G.\
  Unrolling lets G see the answer to its move. Our game pairs each generated point with a real one:\
  as a function of the samples alone, the loss then has no bad basins in which modes stay away (Sun\
  et al. 2020, Towards a Better Global Loss Landscape of GANs). R1 and R2 with a weight that falls\
  in time keep it stable while D learns modes of sd {target.sd / target.unit:.3f} in units of the\
- data.
+ data. Beside that it has nets that can be steep, rates that fall and an average of G's weights;\
+ the game "ours, standard objective" tells what those do alone.
 
 One seed of so few rounds says little of how the cures compare: benchmarks/collapse.py plays them\
  longer, over seeds. Published, after 400,000 rounds with larger nets (Lin et al. 2018, PacGAN):\

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch
 from torch import nn
 
 from frenemy.errors import FrenemyError, at_least
-from frenemy.game import Game, Player, Prior, Term, Weight, alternating, mix
+from frenemy.game import Game, Player, Prior, alternating, mix
 from frenemy.lab.lesson import Formula
 from frenemy.lab.mixtures import MINIBATCH
 from frenemy.nets.layers import Scale
@@ -21,9 +20,10 @@ from frenemy.objectives import minimax_d, nonsaturating_g, pairing_d, pairing_g
 from frenemy.penalties import r1, r2
 from frenemy.unrolling import unrolled
 
-PRIOR = Prior("uniform", 2)
-WIDTH, SLOPE = 64, 0.2
-UNROLLED_RATE = 0.01  # of the steps that D is thought to take
+WIDTHS = (64, 64, 64)  # of the hidden layers of every G and D
+SLOPE = 0.2
+KERNELS = 8  # numbers that minibatch discrimination adds
+RATE = 1e-3  # of Adam where it is constant, and of the steps that D is thought to take
 
 Cure = Literal[
     "standard",
@@ -33,6 +33,7 @@ Cure = Literal[
     "unrolling 5",
     "unrolling 10",
     "minibatch discrimination",
+    "ours, standard objective",
     "ours",
 ]
 CURES: tuple[Cure, ...] = get_args(Cure)
@@ -81,12 +82,15 @@ FORMULAS = (
 
 
 def game(cure: Cure, *, seed: int, rounds: int) -> Game:
-    """The game of that name, whose rates fall over so many rounds.
+    """The game of that name, of so many rounds.
 
-    All have the same G, prior, optimisers, schedule of the rate, average of G's weights and number
-    of rounds, and the same D but for its first or last layer. The standard game is minimax D
-    against non-saturating G; every cure but ours changes one thing about it. Packing takes m times
-    the points, so that D sees as many packs as it sees points elsewhere.
+    - The standard one: perceptrons of three hidden layers, minimax D against non-saturating G, Adam
+      (.5, .999) at a constant rate, as Goodfellow et al. (2014) and Radford et al. (2016) play it.
+    - Packing, unrolling and minibatch discrimination each change one thing about it. Packs of m
+      take m times the points, so that D sees as many packs as it sees points elsewhere.
+    - Ours has networks of the same size, but such as can be steep; a rate that falls, an average of
+      G's weights, and the pairing objective with R1 and R2, whose weight falls too.
+    - "ours, standard objective" has all of that but the objective and the penalties.
 
     Raises:
         FrenemyError: an unknown name, or fewer than one round.
@@ -96,11 +100,49 @@ def game(cure: Cure, *, seed: int, rounds: int) -> Game:
         raise FrenemyError(f"no game is called {cure!r}: choose from {', '.join(CURES)}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(seed, 4))
-        G = generator()
-        D = discriminator(cure)
+        return _ours(cure, rounds) if cure.startswith("ours") else _standard(cure)
+
+
+def _standard(cure: Cure) -> Game:
+    """The standard game, with at most one thing changed."""
+    prior = Prior("gaussian", 2)
+    kind, _, number = cure.partition(" ")
+    m = int(number) if kind == "packing" else 1
+    G = perceptron(prior.size, *WIDTHS, 2, slope=SLOPE)
+    D: nn.Module = critic(2 * m, *WIDTHS, slope=SLOPE)
+    g = nonsaturating_g
+    if kind == "packing":
+        D = Packed(D, m)
+    elif kind == "unrolling":
+        g = unrolled(minimax_d, g, k=int(number), rate=RATE)
+    elif kind == "minibatch":
+        *body, _, flatten = D
+        seen = MinibatchDiscrimination(WIDTHS[-1], kernels=KERNELS, dims=4)
+        last = nn.Linear(WIDTHS[-1] + KERNELS, 1)
+        with torch.no_grad():
+            last.weight[:, -KERNELS:] = 0  # sums over a minibatch would drown all else at first
+        D = nn.Sequential(*body, seen, last, flatten)
+    players = {
+        name: Player(net, torch.optim.Adam(net.parameters(), RATE, (0.5, 0.999), fused=True))
+        for name, net in {"D": D, "G": G}.items()
+    }
+    return Game(players, alternating({minimax_d: 1.0}, {g: 1.0}), prior, MINIBATCH * m)
+
+
+def _ours(cure: Cure, rounds: int) -> Game:
+    """Pairing with R1 and R2: their weight falls first, then the rates, and G is averaged.
+
+    Of the weight, enough stays for the game to settle. A G that learns faster than D would be
+    sharper sooner, but it leaves modes before D can tell them from what is between them.
+    """
+    prior = Prior("uniform", 2)
+    G, D = _steep_generator(prior.size), _steep_discriminator()
 
     def rate(t: int) -> dict[str, float]:
         return {"lr": 2e-3 * (0.01 + 0.99 * (1 + math.cos(math.pi * t / rounds)) / 2)}
+
+    def gamma(t: int) -> float:
+        return 2e-3 * (1 / 20) ** min(1.0, t / rounds / 0.7)
 
     def adam(net: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.Adam(net.parameters(), betas=(0.0, 0.99), fused=True)
@@ -110,52 +152,28 @@ def game(cure: Cure, *, seed: int, rounds: int) -> Game:
         "D": Player(D, adam(D), schedule=rate),
         "G": Player(G, adam(G), schedule=rate, averaging=averaging),
     }
-    d, g = _terms(cure, rounds)
-    return Game(players, alternating(d, g), PRIOR, MINIBATCH * packed(cure))
-
-
-def _terms(cure: Cure, rounds: int) -> tuple[Mapping[Term, Weight], Mapping[Term, Weight]]:
-    """What D minimises, and what G does."""
     if cure == "ours":
-
-        def gamma(t: int) -> float:  # a rest of it stays, for the game to settle
-            return 2e-3 * (1 / 20) ** min(1.0, t / rounds / 0.7)
-
-        return {pairing_d: 1.0, r1: gamma, r2: gamma}, {pairing_g: 1.0}
-    g = nonsaturating_g
-    if cure.startswith("unrolling"):
-        g = unrolled(minimax_d, g, k=int(cure.split()[1]), rate=UNROLLED_RATE)
-    return {minimax_d: 1.0}, {g: 1.0}
+        turns = alternating({pairing_d: 1.0, r1: gamma, r2: gamma}, {pairing_g: 1.0})
+    else:
+        turns = alternating({minimax_d: 1.0}, {nonsaturating_g: 1.0})
+    return Game(players, turns, prior, MINIBATCH)
 
 
-def packed(cure: Cure) -> int:
-    """How many points D judges at once."""
-    return int(cure.split()[1]) if cure.startswith("packing") else 1
-
-
-def generator() -> nn.Sequential:
-    """G: z (B, 2) -> 64 -> 64 -> 64 -> (B, 2), whose last hidden units saturate.
+def _steep_generator(size_of_z: int) -> nn.Sequential:
+    """A perceptron, z (B, size) -> (B, 2), whose last hidden units saturate.
 
     Between two modes G has to be steep, and within each it has to be flat. Units that saturate are
     both; rectifiers alone are only where they cancel each other.
     """
-    first, bend, second, _, third, _, last = perceptron(
-        PRIOR.size, WIDTH, WIDTH, WIDTH, 2, slope=SLOPE
-    )
+    first, bend, second, _, third, _, last = perceptron(size_of_z, *WIDTHS, 2, slope=SLOPE)
     return nn.Sequential(Scale(8.0), first, bend, second, bend, third, Scale(4.0), nn.Tanh(), last)
 
 
-def discriminator(cure: Cure) -> nn.Module:
-    """D: x (B, 2) -> 64 -> 64 -> 64 -> logits (B,), on packs or with minibatch discrimination."""
-    m = packed(cure)
-    net = critic(2 * m, WIDTH, WIDTH, WIDTH, slope=SLOPE)
-    if cure == "minibatch discrimination":
-        *body, _, flatten = net
-        layer = MinibatchDiscrimination(WIDTH, kernels=8, dims=4)
-        net = nn.Sequential(*body, layer, nn.Linear(WIDTH + 8, 1), flatten)
+def _steep_discriminator() -> nn.Sequential:
+    """A perceptron, x (B, 2) -> logits (B,), not smooth at first: modes are narrow."""
+    net = critic(2, *WIDTHS, slope=SLOPE)
     with torch.no_grad():
         for layer in net:
             if isinstance(layer, nn.Linear):
-                layer.weight *= 2  # so that D is not smooth at first: modes are narrow
-    net = nn.Sequential(Scale(2.0), *net)
-    return Packed(net, m) if m > 1 else net
+                layer.weight *= 2
+    return nn.Sequential(Scale(2.0), *net)
