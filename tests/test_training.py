@@ -12,7 +12,7 @@ from torch import nn
 
 from frenemy import Model, recipes, resume, train
 from frenemy.data import open_dataset
-from frenemy.display import TrainingDisplay
+from frenemy.display import PlainLines, TrainingDisplay
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Player, Prior, Turn, alternating, simultaneous
@@ -192,7 +192,7 @@ def test_our_games_refuse_settings_without_sense(digits, argument):
 def test_where_there_is_no_terminal_progress_is_told_in_lines(
     digits, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(TrainingDisplay, "PLAIN_INTERVAL", 0.0)
+    monkeypatch.setattr(PlainLines, "INTERVAL", 0.0)
     monkeypatch.setattr(TrainingDisplay, "INTERVAL", 0.0)
     with TrainingDisplay() as display:
         train(plain, digits, steps=3, out=tmp_path / "run", watcher=display)

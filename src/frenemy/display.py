@@ -116,11 +116,25 @@ class _Round(ProgressColumn):
         return Text(f"round {task.fields['step']:,}")
 
 
+class PlainLines:
+    """Where there is no terminal, a line now and then stands for a bar or a spinner."""
+
+    INTERVAL = 60.0  # seconds
+
+    def __init__(self) -> None:
+        self._written = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        now = time.monotonic()
+        if not console.is_terminal and now - self._written >= self.INTERVAL:
+            self._written = now
+            console.print(text, soft_wrap=True, markup=False)
+
+
 class TrainingDisplay:
     """A watcher that shows rounds, rate, losses, beliefs and the time left."""
 
     INTERVAL = 0.2  # seconds
-    PLAIN_INTERVAL = 60.0  # of the lines that stand for the bar where there is no terminal
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -133,7 +147,7 @@ class TrainingDisplay:
         )
         self._task = self._bar.add_task("", total=1.0, step=0, rate=0.0, values="")
         self._shown = 0.0
-        self._written = time.monotonic()
+        self._lines = PlainLines()
         self._begun: tuple[float, int] | None = None
         self._told: set[str] = set()
 
@@ -174,10 +188,8 @@ class TrainingDisplay:
             rate=rate,
             values=values,
         )
-        if not console.is_terminal and now - self._written >= self.PLAIN_INTERVAL:
-            self._written = now
-            done = f"round {training.progress.step:,} ({training.share_done:.0%})"
-            console.print(f"{done} {rate:.1f}/s {values}", soft_wrap=True, highlight=False)
+        done = f"round {training.progress.step:,} ({training.share_done:.0%})"
+        self._lines(f"{done} {rate:.1f}/s {values}")
 
 
 ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "": ""}
@@ -185,7 +197,7 @@ ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "": ""}
 
 @contextmanager
 def working() -> Iterator[Callable[[str], None]]:
-    """Shows on a terminal what is being done, and for how long; gives what is to be told."""
+    """Shows what is being done, and on a terminal for how long; gives what is to be told."""
     progress = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -194,8 +206,13 @@ def working() -> Iterator[Callable[[str], None]]:
         transient=True,
     )
     with progress:
-        task = progress.add_task("", total=None)
-        yield lambda what: progress.update(task, description=what)
+        task, lines = progress.add_task("", total=None), PlainLines()
+
+        def say(what: str) -> None:
+            progress.update(task, description=what)
+            lines(what)
+
+        yield say
 
 
 def report_rows(report: Verdict) -> Group:

@@ -52,6 +52,16 @@ def test_judge_takes_folders_and_arrays_against_a_source(run, digits, tmp_path, 
     assert "are, byte for byte, among the reference images" in printed
 
 
+def test_where_there_is_no_terminal_long_work_is_told_in_lines(
+    digits, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("frenemy.display.PlainLines.INTERVAL", 0.0)
+    out = tmp_path / "judge.json"
+    main(["judge", str(digits), "--against", str(digits), "--metrics", "fid", "-o", str(out)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "fid of samples, features random"
+
+
 def test_judge_trains_features_that_are_used_by_name(digits, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("frenemy.supervised.ROUNDS", 5)
