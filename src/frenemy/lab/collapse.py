@@ -25,8 +25,8 @@ STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)
 def collapse(
     *,
     seed: Annotated[int, Doc("of data, weights and noise")] = 0,
-    data: Annotated[Literal["ring", "grid"], Doc("8 modes in a ring, or 25 in a grid")] = "grid",
-    rounds: Annotated[int, Doc("of every game")] = 3000,
+    data: Annotated[Literal["ring", "grid"], Doc("8 modes in a ring, or 25 in a grid")] = "ring",
+    rounds: Annotated[int, Doc("of every game")] = 2000,
     games: Annotated[tuple[Cure, ...], Doc("to compare: standard, ours and others")] = (
         "standard",
         "ours",
