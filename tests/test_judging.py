@@ -14,11 +14,12 @@ from frenemy.data.source import Dataset, Source
 from frenemy.errors import FrenemyError
 from frenemy.judge import ais, likelihoods
 from frenemy.judge.classifier import Seen
+from frenemy.judge.estimate import Estimate
 from frenemy.judge.features import Features, extract, features_named, of_module
 from frenemy.judge.likelihoods import PUBLISHED
 from frenemy.judge.metrics import METRICS
 from frenemy.judge.modes import kl_floor, stack
-from frenemy.judge.report import Report
+from frenemy.judge.report import Line, Report
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES
 from frenemy.judging import Protocol, Subject, curves, default_features, judge, subject_of
 from frenemy.model import Model
@@ -119,12 +120,28 @@ def test_the_same_seed_gives_the_same_report(digits):
 
 
 def test_curves_over_checkpoints(run, digits):
-    model = Model.load(run.path)
-    found = curves(model, digits, Protocol(metrics=["fid"], features=["random"], samples=100))
-    (points,) = found.values()
-    rounds = [step for step, _, _ in points]
-    assert list(found) == ["fid100_random"]
-    assert rounds == [60, 120]
+    how = Protocol(metrics=["fid"], features=["random"], samples=100)
+    models = {step: Model.load(run.path, step=step) for step in (60, 120)}
+    reports = {
+        step: judge(subject_of(model, 100, seed=0), digits, how).report
+        for step, model in models.items()
+    }
+    found = curves(models[120], digits, how, reports[120])
+    assert found == curves(models[60], digits, how, reports[60])
+    points = [
+        (step, line.results[SAMPLES].value, line.results[SAMPLES].error)
+        for step, report in reports.items()
+        for line in report.lines
+    ]
+    assert found == {"fid100_random": points}
+
+
+def test_the_checkpoint_that_was_judged_is_not_judged_again(run, digits):
+    line = Line("fid100_random", "lower", {SAMPLES: Estimate(-1.0, 0.5)})
+    judged = Report("run", "digits", {}, [SAMPLES], [line])
+    how = Protocol(metrics=["fid"], features=["random"], samples=100)
+    _, last = curves(Model.load(run.path), digits, how, judged)["fid100_random"]
+    assert last == (120, -1.0, 0.5)
 
 
 def test_a_classifier_of_the_same_images_is_the_default(digits, tmp_path, monkeypatch):
@@ -253,8 +270,8 @@ def test_a_damaged_checkpoint_is_left_out_of_the_curves(digits, tmp_path):
     older.write_bytes(older.read_bytes()[:100])
     protocol = Protocol(metrics=["fid"], features=["random"], samples=50)
     with pytest.warns(UserWarning, match="is left out"):
-        (points,) = curves(model, digits, protocol).values()
-    assert [step for step, *_ in points] == [60]
+        found = curves(model, digits, protocol, Report("run", "digits", {}, [SAMPLES], []))
+    assert found == {}
 
 
 def test_ais_needs_a_model(digits):

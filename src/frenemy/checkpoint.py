@@ -15,7 +15,7 @@ from torch import Tensor
 
 from frenemy.errors import FrenemyError
 from frenemy.game import Game
-from frenemy.run import Run, file_digest
+from frenemy.run import Run, file_digest, step_of
 
 
 @dataclass
@@ -72,21 +72,41 @@ def load(run: Run) -> tuple[dict[str, Tensor], Progress] | None:
     for path in paths:
         try:
             return read(path)
-        except (OSError, ValueError, TypeError, KeyError, RecursionError, SafetensorError) as error:
-            reason = " ".join(str(error).split())
-            warnings.warn(f"{path} is damaged ({reason}): trying the one before it", stacklevel=2)
+        except FrenemyError as error:
+            warnings.warn(f"{error}: trying the one before it", stacklevel=2)
     if paths:
         raise FrenemyError(f"{run.path}: all {len(paths)} checkpoints are damaged")
     return None
 
 
+def of_round(run: Run, step: int) -> Path:
+    """The checkpoint after so many rounds.
+
+    Raises:
+        FrenemyError: none was kept.
+    """
+    kept = {step_of(path): path for path in reversed(run.checkpoints())}
+    if step not in kept:
+        rounds = ", ".join(f"{step:,}" for step in kept) or "none"
+        raise FrenemyError(f"{run.path} keeps no checkpoint of round {step:,}, only of: {rounds}")
+    return kept[step]
+
+
 def read(path: Path) -> tuple[dict[str, Tensor], Progress]:
-    """One checkpoint's tensors and progress; `load` tells what a damaged one raises."""
-    if file_digest(path) != path.stem.split("-")[1]:
-        raise ValueError("its content does not match the digest in its name")
-    with safetensors.safe_open(path, framework="pt") as file:
-        progress = Progress(**json.loads(file.metadata()["frenemy"]))
-        return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118 (a file, no dict)
+    """One checkpoint's tensors and progress.
+
+    Raises:
+        FrenemyError: it is damaged.
+    """
+    try:
+        if file_digest(path) != path.stem.split("-")[1]:
+            raise ValueError("its content does not match the digest in its name")
+        with safetensors.safe_open(path, framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()["frenemy"]))
+            return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118 (a file, no dict)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise FrenemyError(f"{path} is damaged ({reason})") from None
 
 
 def restore(game: Game, tensors: Mapping[str, Tensor]) -> None:

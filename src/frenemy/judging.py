@@ -172,26 +172,35 @@ def curves(
     model: Model,
     against: Dataset,
     protocol: Protocol,
+    judged: Report,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, list[tuple[int, float, float]]]:
     """Every metric at each of a run's checkpoints: by its name, (round, value, error) in order.
 
     Checkpoints that cannot be read, or are of an earlier stage with another game, are left out
     with a warning.
+
+    Args:
+        model: as it was judged; it ends as the newest checkpoint has it.
+        against, protocol: what it was judged by.
+        judged: what was found: that checkpoint is not judged again.
+        say: is told which round it is.
     """
     found: dict[str, list[tuple[int, float, float]]] = {}
+    known = {model.progress.step: judged}
     for path in reversed(model.run.checkpoints()):
         try:
-            model.restore(path)
+            step = model.restore(path).progress.step
         except FrenemyError as error:
-            warn(f"{path} is left out: {error}", stacklevel=2)
+            warn(f"{error}: it is left out", stacklevel=2)
             continue
-        say(f"round {model.progress.step:,}")
-        subject = subject_of(model, protocol.samples, protocol.seed)
-        for line in judge(subject, against, protocol, references=False).report.lines:
+        say(f"round {step:,}")
+        if step not in known:
+            subject = subject_of(model, protocol.samples, protocol.seed)
+            known[step] = judge(subject, against, protocol, references=False).report
+        for line in known[step].lines:
             if estimate := line.results.get(SAMPLES):
-                point = (model.progress.step, estimate.value, estimate.error)
-                found.setdefault(line.metric, []).append(point)
+                found.setdefault(line.metric, []).append((step, estimate.value, estimate.error))
     return found
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 
 from frenemy import checkpoint, recipes
@@ -54,7 +53,7 @@ def generate(game: Game, z: Tensor) -> NDArray[np.uint8]:
 
 
 class Model:
-    """The generator of a run, as its newest checkpoint has it.
+    """The generator of a run, as one of its checkpoints has it.
 
     Attributes:
         run: the run; progress: how far it had come.
@@ -68,20 +67,29 @@ class Model:
 
     @classmethod
     def load(
-        cls, path: Path | str, device: DeviceName = "auto", *, recipe: Recipe | None = None
+        cls,
+        path: Path | str,
+        device: DeviceName = "auto",
+        *,
+        step: int | None = None,
+        recipe: Recipe | None = None,
     ) -> Model:
         """Loads a run; its data need not be there any more.
 
         Args:
             path: the run's directory.
             device: where to compute.
+            step: after how many rounds, of those whose checkpoints were kept; after the last.
             recipe: the run's recipe, where it is not one of frenemy's own.
 
         Raises:
-            FrenemyError: no run, no checkpoint, or one that its recipe's game does not fit.
+            FrenemyError: no run, no such checkpoint, or one that its recipe's game does not fit.
         """
         run = Run.open(Path(path))
-        loaded = checkpoint.load(run)
+        if step is None:
+            loaded = checkpoint.load(run)
+        else:
+            loaded = checkpoint.read(checkpoint.of_round(run, step))
         if loaded is None:
             raise FrenemyError(
                 f"{path} has no checkpoint yet: go on with `frenemy train --resume "
@@ -101,10 +109,7 @@ class Model:
         Raises:
             FrenemyError: it is damaged, or does not fit.
         """
-        try:
-            tensors, self.progress = checkpoint.read(path)
-        except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
-            raise FrenemyError(f"{path} is damaged: {error}") from None
+        tensors, self.progress = checkpoint.read(path)
         checkpoint.restore(self.game, tensors)
         return self
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from frenemy.cli.options import AS_THEY_ARE, DeviceName, Out, Prepared, RunPath
+from frenemy.cli.options import AS_THEY_ARE, DeviceName, Out, Prepared, Round, RunPath
 from frenemy.errors import FrenemyError, at_least
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class JudgeOptions:
             if there is one, else random.
         samples: how many images of each.
         seed: of all that is drawn.
+        step: the round whose checkpoint of a run is judged, if it was kept; the last.
         images: what is done to them first.
         umap: draw the embedding by UMAP, if it is installed, and not by principal components.
         all_checkpoints: also judge the run's earlier checkpoints, and draw curves.
@@ -45,6 +46,7 @@ class JudgeOptions:
     features: tuple[str, ...] = ()
     samples: int = 10_000
     seed: int = 0
+    step: Round = None
     images: Prepared = AS_THEY_ARE
     umap: bool = False
     all_checkpoints: bool = False
@@ -109,13 +111,13 @@ def _judge_run(
 
     if options.images != AS_THEY_ARE:
         raise FrenemyError("--size, --fit, --grey: a run's images stay as it was trained on them")
-    model = Model.load(run, options.device)
+    model = Model.load(run, options.device, step=options.step)
     data = model.seen(model.data(options.against))
     subject = judging.subject_of(model, options.samples, options.seed)
     judgement = judging.judge(subject, data, protocol, say=say)
     if not options.all_checkpoints:
         return judgement
-    curves = judging.curves(model, data, protocol, say=say)
+    curves = judging.curves(model, data, protocol, judgement.report, say=say)
     report = dataclasses.replace(judgement.report, curves=curves)
     return dataclasses.replace(judgement, report=report)
 
@@ -128,8 +130,8 @@ def _judge_images(
 
     if options.against is None:
         raise FrenemyError(f"{path} is no run: say what to judge it by: --against SOURCE")
-    if options.all_checkpoints:
-        raise FrenemyError(f"{path} is no run: leave out --all-checkpoints")
+    if options.all_checkpoints or options.step is not None:
+        raise FrenemyError(f"{path} is no run: leave out --all-checkpoints and --step")
     how = options.images.arguments
     data, images = open_dataset(options.against, **how), open_images(path, **how)
     drawn = images.random(options.samples, seed=options.seed)

@@ -13,6 +13,7 @@ Fit = Literal["crop", "stretch"]
 RunPath = Annotated[Positional[Path], arg(metavar="RUN")]
 Out = Annotated[Path | None, arg(aliases=["-o"])]
 Number = Annotated[int, arg(aliases=["-n"])]
+Round = Annotated[int | None, arg(metavar="ROUND")]
 
 
 @dataclasses.dataclass(frozen=True)

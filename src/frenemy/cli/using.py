@@ -7,12 +7,17 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from frenemy.cli.options import DeviceName, Number, Out, RunPath
+from frenemy.cli.options import DeviceName, Number, Out, Round, RunPath
 from frenemy.errors import FrenemyError, at_least
 
 
 def sample(
-    run: RunPath, n: Number = 64, seed: int = 0, out: Out = None, device: DeviceName = "auto"
+    run: RunPath,
+    n: Number = 64,
+    seed: int = 0,
+    step: Round = None,
+    out: Out = None,
+    device: DeviceName = "auto",
 ) -> None:
     """Draw samples into a picture, an .npz or a folder.
 
@@ -20,6 +25,7 @@ def sample(
         run: the run's directory.
         n: how many.
         seed: of the noise.
+        step: the round whose checkpoint draws, if it was kept; the last.
         out: FILE.png, FILE.npz (`images`: uint8, (N, H, W[, 3])) or DIR/; RUN/sample.png.
         device: where to compute.
     """
@@ -28,7 +34,7 @@ def sample(
 
     at_least(1, n=n)
     at_least(0, seed=seed)
-    images = Model.load(run, device).sample(n, seed=seed)
+    images = Model.load(run, device, step=step).sample(n, seed=seed)
     print(save_images(images, out or run / "sample.png"))
 
 
@@ -37,6 +43,7 @@ def walk(
     points: int = 8,
     steps: int = 12,
     seed: int = 0,
+    step: Round = None,
     out: Annotated[list[Path] | None, arg(aliases=["-o"])] = None,
     device: DeviceName = "auto",
 ) -> None:
@@ -47,6 +54,7 @@ def walk(
         points: how many; the walk returns to the first.
         steps: images from one point to the next.
         seed: of the points.
+        step: the round whose checkpoint draws, if it was kept; the last.
         out: pictures (strips, one line a row) and films (.gif, .webp, .mp4); RUN/walk.png and .gif.
         device: where to compute.
     """
@@ -55,7 +63,7 @@ def walk(
 
     at_least(1, points=points, steps=steps)
     at_least(0, seed=seed)
-    lines = Model.load(run, device).walk(points, steps, seed=seed)
+    lines = Model.load(run, device, step=step).walk(points, steps, seed=seed)
     frames = enlarge(lines.reshape(-1, *lines.shape[2:]))
     for path in out or [run / "walk.png", run / "walk.gif"]:
         if path.suffix.lower() in FILMS:
@@ -69,6 +77,7 @@ def neighbours(
     data: Path | None = None,
     n: Number = 1000,
     seed: int = 0,
+    step: Round = None,
     out: Out = None,
     device: DeviceName = "auto",
 ) -> None:
@@ -82,6 +91,7 @@ def neighbours(
         data: the training data, if not where the run found them.
         n: samples, and test images, whose distances are compared.
         seed: of the noise.
+        step: the round whose checkpoint draws, if it was kept; the last.
         out: the picture; RUN/neighbours.png.
         device: where to compute.
     """
@@ -94,7 +104,7 @@ def neighbours(
 
     at_least(1, n=n)
     at_least(0, seed=seed)
-    model = Model.load(run, device)
+    model = Model.load(run, device, step=step)
     parts = model.data(data)
     fake = model.sample(max(n, 25), seed=seed)
     train, test = model.as_seen(parts.train.images), model.as_seen(parts.test.images[:n])
