@@ -5,19 +5,17 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-from typing import Literal
 
 import torch
 
+from frenemy.choices import DeviceName
 from frenemy.errors import FrenemyError
-
-DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
 FLOAT32_ERROR = 1e-6  # relative error of a 512 x 512 float32 product; bfloat16's is 2e-3
 
 
 def choose_device(name: DeviceName = "auto") -> torch.device:
-    """The device of that name, prepared; `auto` takes CUDA, then Apple's GPU, then the processor.
+    """The device of that name, prepared.
 
     Raises:
         FrenemyError: this machine has no such device.

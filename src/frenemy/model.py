@@ -17,8 +17,9 @@ from torch import Tensor
 
 from frenemy import checkpoint, recipes
 from frenemy.checkpoint import Progress
+from frenemy.choices import DeviceName
 from frenemy.data import Dataset, Source, open_dataset
-from frenemy.engine import DeviceName, choose_device
+from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError, at_least
 from frenemy.experiment import Experiment, Recipe
 from frenemy.game import Game, mix

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from frenemy.choices import DeviceName
 from frenemy.data import Dataset, Source
-from frenemy.engine import DeviceName, choose_device
+from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Player, Prior, Round, Turn, mix

@@ -14,8 +14,9 @@ from typing import Any
 import numpy
 import torch
 
+from frenemy.choices import DeviceName
 from frenemy.data import Dataset, open_dataset
-from frenemy.engine import DeviceName, choose_device
+from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError, at_least
 from frenemy.experiment import Experiment, Recipe
 from frenemy.interrupts import caught_signals

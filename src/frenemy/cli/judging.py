@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from frenemy.cli.options import AS_THEY_ARE, DeviceName, Out, Prepared, Round, RunPath
+from frenemy.choices import DeviceName
+from frenemy.cli.options import AS_THEY_ARE, Out, Prepared, Round, RunPath
 from frenemy.errors import FrenemyError, at_least
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-DeviceName = Literal["auto", "cpu", "cuda", "mps"]
-Fit = Literal["crop", "stretch"]
+from frenemy.choices import Fit
+
 RunPath = Annotated[Positional[Path], arg(metavar="RUN")]
 Out = Annotated[Path | None, arg(aliases=["-o"])]
 Number = Annotated[int, arg(aliases=["-n"])]

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, arg
 
+from frenemy.choices import DeviceName
 from frenemy.cli.functions import choice_of, retyped
-from frenemy.cli.options import AS_THEY_ARE, DeviceName, Prepared
+from frenemy.cli.options import AS_THEY_ARE, Prepared
 from frenemy.errors import FrenemyError
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from frenemy.cli.options import DeviceName, Number, Out, Round, RunPath
+from frenemy.choices import DeviceName
+from frenemy.cli.options import Number, Out, Round, RunPath
 from frenemy.errors import FrenemyError, at_least
 
 

@@ -6,10 +6,11 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+from frenemy.choices import Fit
 from frenemy.data import store
 from frenemy.data.contents import Origin
 from frenemy.data.detect import find
-from frenemy.data.pixels import Fit, Resize
+from frenemy.data.pixels import Resize
 from frenemy.data.source import Dataset, Source
 from frenemy.data.streams import shown
 from frenemy.errors import FrenemyError

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-Fit = Literal["crop", "stretch"]
+from frenemy.choices import Fit
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 

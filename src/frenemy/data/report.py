@@ -12,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from frenemy.choices import Fit
 from frenemy.data.contents import Contents
 from frenemy.data.dataset import part_sizes, resize_to
 from frenemy.data.detect import find
-from frenemy.data.pixels import Fit, Resize
+from frenemy.data.pixels import Resize
 from frenemy.data.store import content_digest
 from frenemy.data.threads import each_in_order
 
