@@ -221,9 +221,14 @@ def test_few_images_are_doubted_and_what_cannot_be_measured_is_said(digits):
     report = doubts(np.asarray(digits.valid.images[:3]), digits)
     few = "only 3 reference, 3 samples, 3 held-out images, 3 noise: distances"
     assert any(text.startswith(few) for text in report.warnings)
-    one = doubts(np.asarray(digits.valid.images[:1]), digits)
-    assert "fid of samples: frechet: 1 in real: needs 2 or more" in one.warnings
-    assert all(SAMPLES not in line.results for line in one.lines)
+    assert "kid: kid: 3 in real: needs 20 or more" in report.warnings
+    assert [line.metric for line in report.lines] == ["fid3_random"]
+
+
+def test_images_of_which_nothing_can_be_measured_are_refused_with_the_reasons(digits):
+    expected = "x: nothing could be measured: fid: frechet: 1 in real: needs 2 or more; kid: kid: 1"
+    with pytest.raises(FrenemyError, match=expected):
+        doubts(np.asarray(digits.valid.images[:1]), digits)
 
 
 def test_fewer_held_out_images_are_said(run, digits):
@@ -251,8 +256,10 @@ def test_own_features_judge_too(digits):
 
 def test_classes_that_were_asked_for_and_are_not_known_are_missed(digits):
     target = Subject("valid", np.asarray(digits.valid.images))
-    report = judge(target, digits, Protocol(metrics=["is"], features=["random"])).report
+    report = judge(target, digits, Protocol(metrics=["is", "fid"], features=["random"])).report
     assert "is: the features 'random' know no classes" in report.warnings
+    with pytest.raises(FrenemyError, match="valid: nothing could be measured: is: the features"):
+        judge(target, digits, Protocol(metrics=["is"], features=["random"]))
 
 
 def test_a_page_is_made_of_what_so_few_images_allow(digits):
@@ -276,8 +283,8 @@ def test_a_damaged_checkpoint_is_left_out_of_the_curves(digits, tmp_path):
 
 def test_ais_needs_a_model(digits):
     target = Subject("x", np.asarray(digits.valid.images))
-    report = judge(target, digits, Protocol(metrics=["ais"], features=["random"])).report
-    assert report.warnings[-1] == "ais: x is no model of ours: only its images are known"
+    with pytest.raises(FrenemyError, match="ais: x is no model of ours: only its images are"):
+        judge(target, digits, Protocol(metrics=["ais"], features=["random"]))
 
 
 def test_ais_of_a_model(run, digits, monkeypatch):

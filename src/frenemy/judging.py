@@ -137,7 +137,8 @@ def judge(
         say: is told what is being measured.
 
     Raises:
-        FrenemyError: unknown names, or images of another shape than the target's.
+        FrenemyError: unknown names, images of another shape than the target's, or nothing that
+            could be measured of them.
     """
     at_least(1, samples=protocol.samples)
     asked = [known(name, NAMES, "metric") for name in protocol.metrics]
@@ -145,7 +146,7 @@ def judge(
     seed, device = protocol.seed, judging_device(protocol.device)
     _require_shape(target, against)
     sets = _sets(target.images[: protocol.samples], against, seed, references)
-    warnings = doubts(sets)
+    warnings: list[str] = []
     looks = any(name in METRICS for name in metrics)
     kinds = [
         features_named(kind, device) if isinstance(kind, str) else kind
@@ -162,9 +163,12 @@ def judge(
         lines += ais_lines(target.decoder, sets, warnings, say, seed=seed, device=device)
     elif "ais" in metrics:
         warnings.append(f"ais: {target.name} is no model of ours: only its images are known")
+    if not lines:
+        raise FrenemyError(f"{target.name}: nothing could be measured: {'; '.join(warnings)}")
     names = [*sets.subjects, *([PUBLISHED] if any(PUBLISHED in x.results for x in lines) else [])]
     said = _said(sets, against, kinds, seed)
-    report = Report(target.name, against.description, said, names, lines, warnings)
+    doubtful = [*doubts(sets), *warnings]
+    report = Report(target.name, against.description, said, names, lines, doubtful)
     return Judgement(report, sets, views.get(SAMPLES))
 
 
@@ -177,8 +181,8 @@ def curves(
 ) -> dict[str, list[tuple[int, float, float]]]:
     """Every metric at each of a run's checkpoints: by its name, (round, value, error) in order.
 
-    Checkpoints that cannot be read, or are of an earlier stage with another game, are left out
-    with a warning.
+    Checkpoints that cannot be read or judged, or are of an earlier stage with another game, are
+    left out with a warning.
 
     Args:
         model: as it was judged; it ends as the newest checkpoint has it.
@@ -191,13 +195,13 @@ def curves(
     for path in reversed(model.run.checkpoints()):
         try:
             step = model.restore(path).progress.step
+            say(f"round {step:,}")
+            if step not in known:
+                subject = subject_of(model, protocol.samples, protocol.seed)
+                known[step] = judge(subject, against, protocol, references=False).report
         except FrenemyError as error:
             warn(f"{error}: it is left out", stacklevel=2)
             continue
-        say(f"round {step:,}")
-        if step not in known:
-            subject = subject_of(model, protocol.samples, protocol.seed)
-            known[step] = judge(subject, against, protocol, references=False).report
         for line in known[step].lines:
             if estimate := line.results.get(SAMPLES):
                 found.setdefault(line.metric, []).append((step, estimate.value, estimate.error))

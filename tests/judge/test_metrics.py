@@ -27,6 +27,9 @@ def test_who_cannot_be_judged_is_left_out_with_the_reason():
     assert found == {"a": 6, "c": 8}
     assert warnings == ["twice of b: nothing there"]
     assert said == ["twice of a", "twice of b", "twice of c"]
+    warnings.clear()
+    assert of_each("twice", {"a": 0, "b": 0}, double, warnings, said.append) == {}
+    assert warnings == ["twice: nothing there"]
 
 
 PIXELS = pixels()
@@ -53,6 +56,15 @@ def test_a_line_for_each_metric_on_features():
 def test_classes_that_nobody_knows_are_missed_only_if_asked_for():
     assert lines(["is"], asked=False)[:2] == ([], [])
     assert lines(["is"], asked=True)[:2] == ([], ["is: the features 'pixels' know no classes"])
+
+
+def test_what_can_be_measured_of_nobody_has_no_line():
+    found, warnings, _ = lines(["copying"], asked=True)
+    assert found == []
+    assert [text.partition(": ")[0] for text in warnings] == [
+        "copying of samples",
+        "copying of held-out images",
+    ]
 
 
 def test_nothing_is_looked_at_for_metrics_that_need_no_features():

@@ -75,6 +75,7 @@ def parzen_lines(sets: Sets, warnings: list[str], say: Callable[[str], None]) ->
     return [
         Line(protocol_name("parzen", count, f"{grid}-grid"), "higher", found)
         for grid, found in results.items()
+        if found
     ]
 
 

@@ -102,13 +102,17 @@ def of_each(
         warnings: are added to.
         say: is told what is being measured.
     """
-    found = {}
+    found: dict[str, Found] = {}
+    reasons: dict[str, list[str]] = {}
     for subject, thing in subjects.items():
         say(f"{metric} of {subject}")
         try:
             found[subject] = measure(thing)
         except FrenemyError as error:
-            warnings.append(f"{metric} of {subject}: {error}")
+            reasons.setdefault(str(error), []).append(subject)
+    for reason, whose in reasons.items():
+        of = f" of {' and '.join(whose)}" if len(whose) < len(subjects) else ""
+        warnings.append(f"{metric}{of}: {reason}")
     return found
 
 
@@ -120,7 +124,7 @@ def on_features(
     *,
     asked: bool,
 ) -> list[Line]:
-    """A line for each metric that is one on features.
+    """A line for each metric that is one on features and could be measured.
 
     Args:
         metrics: names, others among them.
@@ -147,7 +151,8 @@ def on_features(
             subject: _of_fewer(estimate, len(views[subject].images), count)
             for subject, estimate in found.items()
         }
-        lines.append(Line(protocol_name(name, count, kind), metric.better, results))
+        if results:
+            lines.append(Line(protocol_name(name, count, kind), metric.better, results))
     return lines
 
 
