@@ -248,8 +248,8 @@ def test_a_game_that_blows_up_is_found_ill_at_once(digits, tmp_path):
         train(plain, digits, out=tmp_path / "run", steps=7, watcher=spoil)
     run = Run.open(tmp_path / "run")
     (finding,) = run.header["findings"]
-    assert (finding["illness"], finding["since"]) == ("non-convergence", 7)
-    assert run.rows() == [{"step": 7, "health/finite": 0.0, "findings": ["non-convergence"]}]
+    assert (finding["illness"], finding["since"]) == ("non-convergence", 6)
+    assert run.rows() == [{"step": 6, "health/finite": 0.0, "findings": ["non-convergence"]}]
     assert diagnose(ticks_of(run.rows())) == [Finding(**finding)]
 
 

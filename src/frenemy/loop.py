@@ -159,7 +159,7 @@ class Training:
     def _not_finite(self, step: int, player: str, what: str) -> NotFinite:
         """Logs the end of the game as a measurement of its health, and says what happened."""
         with suppress(FrenemyError):  # as in `play`
-            self._measured({"step": self.progress.step, **self._staged(), HEALTH + FINITE: 0.0})
+            self._measured({"step": step, **self._staged(), HEALTH + FINITE: 0.0})
         kept = self.run.checkpoints()
         last = f"that of round {step_of(kept[0]):,} is kept" if kept else "there is none yet"
         return NotFinite(
@@ -176,7 +176,7 @@ class Training:
             wrong = [key for key in wrong if not key.startswith(HEALTH)]  # says nothing new
             if wrong:
                 player, _, term = min(wrong, key=lambda k: "/" not in k).rpartition("/")
-                raise self._not_finite(step, player or "D", f"term {term}")
+                raise self._not_finite(step + 1, player or "D", f"term {term}")
             for key, number in zip(record, numbers, strict=True):
                 if not math.isfinite(number):
                     continue

@@ -137,5 +137,5 @@ class TestBadInput:
         out = tmp_path / "run"
         arguments = ("train", "digits2014", "--rate", "1e30", "--steps", 100, "--out", out)
         line = errors(capsys, *arguments)
-        assert "round 0: G's term nonsaturating_g is not finite" in line and "--rate" in line
+        assert "round 1: G's term nonsaturating_g is not finite" in line and "--rate" in line
         assert not Run.open(out).checkpoints()
