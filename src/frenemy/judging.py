@@ -165,7 +165,7 @@ def judge(
         warnings.append(f"ais: {target.name} is no model of ours: only its images are known")
     if not lines:
         raise FrenemyError(f"{target.name}: nothing could be measured: {'; '.join(warnings)}")
-    names = [*sets.subjects, *([PUBLISHED] if any(PUBLISHED in x.results for x in lines) else [])]
+    names = [name for name in (*sets.subjects, PUBLISHED) if any(name in x.results for x in lines)]
     said = _said(sets, against, kinds, seed)
     doubtful = [*doubts(sets), *warnings]
     report = Report(target.name, against.description, said, names, lines, doubtful)
