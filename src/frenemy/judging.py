@@ -32,6 +32,7 @@ from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Images, Sets, do
 from frenemy.judge.views import View, views_of
 from frenemy.model import Model
 from frenemy.names import known
+from frenemy.run import step_of
 
 TRAINING_IMAGES = 50_000  # at most, that samples are compared with for copies
 
@@ -167,8 +168,8 @@ def judge(
         raise FrenemyError(f"{target.name}: nothing could be measured: {'; '.join(warnings)}")
     names = [name for name in (*sets.subjects, PUBLISHED) if any(name in x.results for x in lines)]
     said = _said(sets, against, kinds, seed)
-    doubtful = [*doubts(sets), *warnings]
-    report = Report(target.name, against.description, said, names, lines, doubtful)
+    warnings = [*doubts(sets), *warnings]
+    report = Report(target.name, against.description, said, names, lines, warnings)
     return Judgement(report, sets, views.get(SAMPLES))
 
 
@@ -200,7 +201,7 @@ def curves(
                 subject = subject_of(model, protocol.samples, protocol.seed)
                 known[step] = judge(subject, against, protocol, references=False).report
         except FrenemyError as error:
-            warn(f"{error}: it is left out", stacklevel=2)
+            warn(f"round {step_of(path):,} is left out: {error}", stacklevel=2)
             continue
         for line in known[step].lines:
             if estimate := line.results.get(SAMPLES):
