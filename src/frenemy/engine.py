@@ -15,7 +15,7 @@ FLOAT32_ERROR = 1e-6  # relative error of a 512 x 512 float32 product; bfloat16'
 
 
 def choose_device(name: DeviceName = "auto") -> torch.device:
-    """The device of that name, prepared.
+    """The device of that name, prepared; see `DeviceName` for what `auto` takes.
 
     Raises:
         FrenemyError: this machine has no such device.

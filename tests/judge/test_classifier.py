@@ -11,12 +11,19 @@ from safetensors.torch import save_file
 from frenemy.data import open_dataset
 from frenemy.data.source import Dataset, Source
 from frenemy.errors import FrenemyError
-from frenemy.judge.classifier import Card, Classifier, augmented, load_classifier, save_classifier
+from frenemy.judge.classifier import (
+    KIND,
+    Card,
+    Classifier,
+    augmented,
+    load_classifier,
+    save_classifier,
+)
 from frenemy.judge.features import classifier, classifier_path, extract
 from frenemy.supervised import accuracy, train_classifier
 
 CARD = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, 0.5, 10)
-CARD_OF_FEW_SIZES = json.dumps({"kind": "classifier", **asdict(CARD), "shape": [1, 8]})
+CARD_OF_FEW_SIZES = json.dumps({"kind": KIND, **asdict(CARD), "shape": [1, 8]})
 
 
 def contiguous(net):
@@ -167,7 +174,7 @@ def test_numbers_that_are_not_finite_are_neither_saved_nor_loaded(number, tmp_pa
     with pytest.raises(FrenemyError, match="classifier 'few' is not saved: scale is not finite"):
         save_classifier(net, CARD, path)
     assert not path.exists()
-    about = json.dumps({"kind": "classifier", **asdict(CARD)})
+    about = json.dumps({"kind": KIND, **asdict(CARD)})
     save_file(contiguous(net), path, {"frenemy": about})  # as a version before this one did
     with pytest.raises(FrenemyError, match="no classifier of frenemy's: scale is not finite"):
         load_classifier(path)
@@ -210,12 +217,21 @@ def test_other_files_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "about", ["[]", "3", '{"kind": "classifier"}', CARD_OF_FEW_SIZES, '"classifier"', "no json"]
+    "about", ["[]", "3", json.dumps({"kind": KIND}), CARD_OF_FEW_SIZES, '"classifier"', "no json"]
 )
 def test_files_with_another_card_are_refused(about, tmp_path):
     path = tmp_path / "x.safetensors"
     save_file(contiguous(Classifier(1, 2)), path, {"frenemy": about})
     with pytest.raises(FrenemyError, match="no classifier of frenemy's"):
+        load_classifier(path)
+
+
+def test_a_classifier_that_saw_otherwise_is_refused(tmp_path):
+    path, weights = tmp_path / "x.safetensors", contiguous(Classifier(1, 2))
+    save_file(weights, path, {"frenemy": json.dumps({"kind": KIND, **asdict(CARD)})})
+    load_classifier(path)
+    save_file(weights, path, {"frenemy": json.dumps({"kind": "classifier", **asdict(CARD)})})
+    with pytest.raises(FrenemyError, match="another version: train it again"):
         load_classifier(path)
 
 

@@ -23,6 +23,7 @@ from frenemy.run import write_atomically
 SIDE = 32  # pixels: larger images are averaged down to this
 WIDTHS = (32, 64, 128)
 FEATURES = 128
+KIND = "classifier 2"  # in every file; raise the number when the same weights would see otherwise
 
 UNREADABLE = (
     *(OSError, SafetensorError, RuntimeError),  # no such file of tensors, or other tensors
@@ -121,7 +122,7 @@ def save_classifier(net: Classifier, card: Card, path: Path) -> Path:
     tensors = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     if broken := _not_finite(tensors):
         raise FrenemyError(f"classifier {card.name!r} is not saved: {broken} is not finite")
-    metadata = {"frenemy": json.dumps({"kind": "classifier", **asdict(card)})}
+    metadata = {"frenemy": json.dumps({"kind": KIND, **asdict(card)})}
     return write_atomically(path, lambda part: safetensors.torch.save_file(tensors, part, metadata))
 
 
@@ -140,8 +141,8 @@ def load_classifier(path: Path) -> tuple[Classifier, Card]:
         with safetensors.safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["frenemy"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (a file, no dict)
-        if about.pop("kind") != "classifier":
-            raise ValueError("it holds something else")
+        if about.pop("kind") != KIND:
+            raise ValueError("it holds something else, or is of another version: train it again")
         card = Card(**{**about, "shape": tuple(about["shape"]), "classes": tuple(about["classes"])})
         if len(card.shape) != 3 or not all(isinstance(size, int) for size in card.shape):
             raise ValueError(f"images of shape {card.shape}")

@@ -27,7 +27,7 @@ from frenemy.run import write_atomically
 
 BATCH = 500
 INCEPTION_BATCH = 50  # at 299 x 299 the widest layers hold 5.5 MB an image, each
-VERSION = 1  # part of every cache key; raise it when some features would come out otherwise
+VERSION = 2  # part of every cache key; raise it when some features would come out otherwise
 
 NAMES = ("pixels", "random", "inception", "inception-clean", "classifier-NAME", "stacked-NAME")
 PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # what NAME may be
