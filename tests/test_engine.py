@@ -1,5 +1,8 @@
 """Devices that are not there, and that fast products are still float32's."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -54,6 +57,27 @@ def test_cuda_computes_the_same_every_time(monkeypatch):
     choose_device("cuda")
     assert torch.backends.cudnn.deterministic
     assert not torch.backends.cudnn.benchmark
+
+
+SUBNORMAL = """
+import torch
+from frenemy.engine import choose_device
+choose_device("cpu")
+torch.set_num_threads(2)
+small = torch.ones(2**20).mul_(1e-30).mul_(1e-10)  # enough that all threads take part
+print(torch.set_flush_denormal(True), small.count_nonzero().item())
+"""
+
+
+def test_subnormal_numbers_are_none_in_any_thread():
+    """They slow down the optimisers of a game that has gone on for long."""
+    told = subprocess.run(
+        [sys.executable, "-c", SUBNORMAL], capture_output=True, text=True, check=True
+    )
+    able, left = told.stdout.split()
+    if able == "False":
+        pytest.skip("this processor has no switch for them")
+    assert left == "0"
 
 
 @pytest.mark.parametrize("shape", [(64, 64, 64), (100, 784, 1200), (512, 512, 512)])

@@ -39,7 +39,13 @@ def choose_device(name: DeviceName = "auto") -> torch.device:
 
 @functools.cache
 def prepare_processor() -> None:
-    """Makes torch's float32 products and allocations as fast as this processor allows, once."""
+    """Makes torch's float32 arithmetic and allocations as fast as this processor allows, once.
+
+    Numbers below the least normal one, 1.2e-38, become 0, in this thread and in those that start
+    later, torch's workers among them: weights without a gradient leave so small ones in the
+    optimisers' averages, where each operation on them takes many times as long.
+    """
+    torch.set_flush_denormal(True)
     keep_freed_memory()
     use_fastest_float32()
 
