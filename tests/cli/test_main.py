@@ -1,5 +1,6 @@
 """The command line as a whole: its help, its verbs, and what every verb refuses."""
 
+import os
 import subprocess
 import sys
 
@@ -20,6 +21,17 @@ def test_help_needs_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "neighbours" in done.stdout
+
+
+def test_a_file_has_no_edge_at_which_tables_are_cut():
+    code = "from frenemy.display import console; print(console.width)"
+    for columns, width in ((None, "132"), ("50", "50")):
+        env = {k: v for k, v in os.environ.items() if k != "COLUMNS"}
+        env |= {"COLUMNS": columns} if columns else {}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env
+        )
+        assert done.stdout.strip() == width
 
 
 class TestBadInput:
