@@ -1,0 +1,337 @@
+"""Short games of small perceptrons, built to be ill or well, for `health.py`."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from frenemy.data import Source, open_dataset
+from frenemy.game import Game, Minibatch, Player, Prior, Turn, mix
+from frenemy.judge.health import Illness
+from frenemy.judge.modes import ring, sample_mixture, square_grid, stack
+from frenemy.nets.layers import FromUnit, ToUnit
+from frenemy.objectives import OBJECTIVES, ObjectiveName
+from frenemy.penalties import r1, r2, wgan_gp
+
+Set = Literal["tuning", "held-out"]
+MINIBATCH = 128
+
+
+# ---- data: points in the plane, or small images
+
+
+@dataclass(frozen=True)
+class Points:
+    """A mixture of Gaussians in the plane."""
+
+    centres: Tensor
+    sd: float
+    shape = (2,)
+
+    def minibatch(self, seed: int) -> Minibatch:
+        return lambda stream, i: (self._draw(MINIBATCH, mix(seed, stream, i)), None)
+
+    def _draw(self, count: int, seed: int) -> Tensor:
+        return sample_mixture(centres=self.centres, sd=self.sd, count=count, seed=seed)
+
+    def parts(self, count: int) -> tuple[Tensor, Tensor]:
+        """So many points, and as many others."""
+        return self._draw(count, 1), self._draw(count, 2)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images, made small."""
+
+    train: Source
+    test: Source
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.train.shape
+
+    def minibatch(self, seed: int) -> Minibatch:
+        return lambda stream, i: (
+            _unit(self.train.batch((seed, stream), i, MINIBATCH)[0]),
+            None,
+        )
+
+    def parts(self, count: int) -> tuple[Tensor, Tensor]:
+        """So many images to train on, and as many held out, or all where there are fewer."""
+        return _unit(self.train.random(count, 1)), _unit(self.test.random(count, 2))
+
+
+def _unit(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(pixels).float().div_(127.5).sub_(1)
+
+
+Data = Points | Pictures
+
+
+def pictures(name: str | None, size: int | None = None) -> Pictures:
+    """A set by its place in the folder that FRENEMY_DATA names; the embedded one without a name."""
+    if name is None:
+        found = open_dataset(None)
+    elif folder := os.environ.get("FRENEMY_DATA"):
+        found = open_dataset(Path(folder) / name, size=size)
+    else:
+        raise SystemExit("set FRENEMY_DATA to a folder with the sets of short_games.py")
+    return Pictures(found.train, found.test)
+
+
+def stacks(size: int) -> Pictures:
+    """Three digits of MNIST as the colour channels: 1,000 modes."""
+    digits = pictures("mnist", size)
+
+    def stacked(source: Source, count: int) -> Source:
+        labels = np.zeros(len(source), np.int64)  # which digit it is does not matter here
+        return Source(stack(images=source.images, labels=labels, count=count, seed=0)[0])
+
+    return Pictures(stacked(digits.train, 20_000), stacked(digits.test, 2_000))
+
+
+def spiral(count: int) -> Tensor:
+    """Points along two turns of a spiral, (count, 2)."""
+    turn = torch.linspace(0.5, 2, count)
+    return turn[:, None] * torch.stack([torch.cos(6 * turn), torch.sin(6 * turn)], 1)
+
+
+# ---- players
+
+
+def network(*sizes: int, images: tuple[int, ...] | None = None) -> nn.Sequential:
+    """A perceptron; with `images`, one that gives images of that shape."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in itertools.pairwise(sizes):
+        layers += [nn.Linear(n_in, n_out), nn.LeakyReLU(0.2)]
+    layers.pop()
+    if images is not None:
+        layers += [nn.Sigmoid(), FromUnit((images[0], images[1], images[2]))]
+    return nn.Sequential(*layers)
+
+
+class Critic(nn.Sequential):
+    """Gives one logit for each point or image, (B,)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input).squeeze(1)
+
+
+class Shift(nn.Module):
+    """G(z) = z + theta, far from the truth at first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor([2.0, 2.0]))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z + self.theta
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a game is played: what separates the ill from the well."""
+
+    objective: ObjectiveName = "nonsaturating"
+    rate: float = 1e-3
+    d_rate: float | None = None
+    betas: tuple[float, float] = (0.0, 0.99)
+    momentum: float | None = None  # of SGD for G, instead of Adam
+    gamma: float = 0.0
+    penalty: Literal["r1", "r1+r2", "gp"] = "r1+r2"
+    k: int = 1
+    g_steps: int = 1  # of G, the other way round
+    noise: int = 16
+    width: int = 128
+    averaging: float | None = None
+    head_start: int = 0  # rounds in which D alone plays
+    linear: bool = False  # G(z) = z + theta against D(x) = w.x: the game that cycles
+
+
+def make(data: Data, way: Way, seed: int) -> Game:
+    """The game of that way on those data."""
+    torch.manual_seed(mix(seed, 0, 2))
+    pixels = math.prod(data.shape)
+    images = data.shape if len(data.shape) == 3 else None
+    if way.linear:
+        G, D = Shift(), Critic(nn.Linear(2, 1, bias=False))
+    else:
+        G = network(way.noise, way.width, way.width, pixels, images=images)
+        D = Critic(*([ToUnit()] if images else []), *network(pixels, way.width, way.width, 1))
+
+    def optimiser(net: nn.Module, rate: float, momentum: float | None) -> torch.optim.Optimizer:
+        if momentum is not None:
+            return torch.optim.SGD(net.parameters(), lr=rate, momentum=momentum)
+        return torch.optim.Adam(net.parameters(), lr=rate, betas=way.betas)
+
+    def g_schedule(t: int) -> dict[str, float]:
+        return {"lr": 0.0 if t < way.head_start else way.rate}
+
+    terms = OBJECTIVES[way.objective]
+    penalties: dict[Any, float] = {
+        "r1": {r1: way.gamma}, "r1+r2": {r1: way.gamma, r2: way.gamma}, "gp": {wgan_gp: way.gamma}
+    }[way.penalty] if way.gamma else {}  # fmt: skip
+    d_rate = way.rate if way.d_rate is None else way.d_rate
+    players = {
+        "D": Player(D, optimiser(D, d_rate, way.momentum if way.linear else None)),
+        "G": Player(
+            G, optimiser(G, way.rate, way.momentum), schedule=g_schedule, averaging=way.averaging
+        ),
+    }
+    moves = {terms.d: 1.0, **penalties}
+    turns = [Turn({"D": moves}, steps=way.k), Turn({"G": {terms.g: 1.0}}, steps=way.g_steps)]
+    return Game(players, turns, Prior("gaussian", way.noise), MINIBATCH)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One game, and what is wrong with it, if anything."""
+
+    data: str
+    ill: Illness | None
+    way: Way
+
+
+# ---- the games
+
+DATA: dict[str, Callable[[], Data]] = {
+    "ring": lambda: Points(ring(8), 0.05),
+    "line": lambda: Points(torch.stack([torch.linspace(-3, 3, 7), torch.zeros(7)], 1), 0.1),
+    "cloud": lambda: Points(torch.zeros(1, 2), 1.0),
+    "grid": lambda: Points(square_grid(5), 0.05),
+    "square": lambda: Points(square_grid(3), 0.1),
+    "small cloud": lambda: Points(torch.tensor([[1.0, -1.0]]), 0.5),
+    "wide ring": lambda: Points(ring(12, 2.0), 0.1),
+    "cross": lambda: Points(torch.tensor([[0, 0], [2, 0], [-2, 0], [0, 2], [0, -2]]).float(), 0.2),
+    "far cloud": lambda: Points(torch.tensor([[-2.0, 0.5]]), 0.7),
+    "digits": lambda: pictures(None),
+    "mnist": lambda: pictures("mnist", 16),
+    "faces": lambda: pictures("olivetti/olivettifaces.mat", 16),
+    "objects": lambda: pictures("cifar10", 16),
+    "expressions": lambda: pictures("fer2013", 16),
+    # of the held-out games alone
+    "spiral": lambda: Points(spiral(10), 0.08),
+    "two rings": lambda: Points(torch.cat([ring(4, 0.7), ring(7, 2.0)]), 0.1),
+    "far spiral": lambda: Points(spiral(10) + torch.tensor([4.0, -3.0]), 0.08),
+    "far square": lambda: Points(square_grid(3) + torch.tensor([-5.0, 2.0]), 0.2),
+    "left cloud": lambda: Points(torch.tensor([[-1.5, 0.0]]), 0.8),
+    "animals": lambda: pictures("animals", 16),
+    "stacks": lambda: stacks(16),
+}
+
+LOST = Way("minimax", d_rate=1e-3, momentum=0.5)  # plain gradients, of which nothing is left
+WIN = Way("pairing", gamma=0.1, averaging=0.999)
+CYCLE = Way("wasserstein", rate=0.05, momentum=0.0, noise=2, linear=True)
+
+CASES: dict[Set, list[Case]] = {
+    "tuning": [
+        Case("ring", "diminished gradient", replace(LOST, rate=0.01, head_start=1000)),
+        Case("line", "diminished gradient", replace(LOST, rate=0.01, head_start=1500)),
+        Case("digits", "diminished gradient", replace(LOST, rate=0.05, k=3)),
+        Case("digits", "diminished gradient", replace(LOST, rate=0.1, head_start=500)),
+        Case("ring", "mode collapse", Way(rate=2e-3, d_rate=2e-4)),
+        Case("ring", "mode collapse", Way("pairing", rate=2e-3, d_rate=1e-4)),
+        Case("digits", "mode collapse", Way(rate=1e-3, d_rate=1e-4)),
+        Case("digits", "mode collapse", Way("hinge", rate=1e-3, d_rate=1e-4)),
+        Case("cloud", "non-convergence", CYCLE),
+        Case("ring", "non-convergence", Way(rate=5e-2, betas=(0.9, 0.99))),
+        Case("digits", "non-convergence", Way("wasserstein", rate=2e-3, betas=(0.9, 0.99))),
+        Case("digits", "non-convergence", Way(rate=3e-2, betas=(0.5, 0.99))),
+        Case("ring", None, WIN),
+        Case("ring", None, Way("nonsaturating", gamma=0.1)),
+        Case("ring", None, Way("wasserstein", gamma=1.0, penalty="gp", k=3)),
+        Case("ring", None, Way("hinge", gamma=0.1, averaging=0.999)),
+        Case("line", None, Way("pairing", gamma=0.1)),
+        Case("line", None, Way("least-squares", gamma=0.1, averaging=0.999)),
+        Case("digits", None, WIN),
+        Case("digits", None, Way("nonsaturating", gamma=1.0)),
+        Case("digits", None, Way("hinge", gamma=0.3, averaging=0.999)),
+        Case("digits", None, Way("minimax", gamma=0.3, averaging=0.999)),
+        Case("digits", None, Way("pairing", gamma=1.0)),
+        Case("digits", None, Way("nonsaturating", gamma=0.3, penalty="r1", averaging=0.999)),
+        Case("grid", "diminished gradient", replace(LOST, rate=0.02, head_start=1000)),
+        Case("square", "diminished gradient", replace(LOST, rate=0.02, head_start=700)),
+        Case("mnist", "diminished gradient", replace(LOST, rate=0.1, k=2)),
+        Case("faces", "diminished gradient", replace(LOST, rate=0.02, head_start=1000)),
+        Case("grid", "mode collapse", Way(rate=2e-3, d_rate=2e-4, g_steps=10, width=64)),
+        Case("square", "mode collapse", Way(rate=1e-3, g_steps=10)),
+        Case("mnist", "mode collapse", Way(rate=1e-3, d_rate=1e-4)),
+        Case("faces", "mode collapse", Way("hinge", rate=1e-3, d_rate=1e-4)),
+        Case("small cloud", "non-convergence", replace(CYCLE, rate=0.03)),
+        Case("grid", "non-convergence", Way("hinge", rate=4e-2, betas=(0.9, 0.99))),
+        Case("mnist", "non-convergence", Way("wasserstein", rate=2e-3, betas=(0.9, 0.99))),
+        Case("faces", "non-convergence", Way("wasserstein", rate=5e-3, betas=(0.9, 0.99))),
+        Case("grid", None, WIN),
+        Case("grid", None, Way("nonsaturating", gamma=0.1)),
+        Case("square", None, Way("hinge", gamma=0.1)),
+        Case("square", None, Way("wasserstein", gamma=1.0, penalty="gp", k=3, averaging=0.999)),
+        Case("square", None, Way("pairing", gamma=0.1)),
+        Case("mnist", None, WIN),
+        Case("mnist", None, Way("pairing", gamma=1.0)),
+        Case("mnist", None, Way("nonsaturating", gamma=0.3, averaging=0.999)),
+        Case("mnist", None, Way("minimax", gamma=1.0)),
+        Case("faces", None, replace(WIN, gamma=1.0)),
+        Case("faces", None, Way("hinge", gamma=1.0, averaging=0.999)),
+        Case("faces", None, Way("nonsaturating", gamma=1.0)),
+        Case("wide ring", "diminished gradient", replace(LOST, rate=0.01, head_start=1200)),
+        Case("cross", "diminished gradient", replace(LOST, rate=0.02, head_start=800)),
+        Case("objects", "diminished gradient", replace(LOST, rate=0.02, head_start=1000)),
+        Case("expressions", "diminished gradient", replace(LOST, rate=0.05, k=3)),
+        Case("wide ring", "mode collapse", Way(rate=2e-3, d_rate=1e-4)),
+        Case("cross", "mode collapse", Way("pairing", rate=2e-3, d_rate=1e-4)),
+        Case("objects", "mode collapse", Way(rate=1e-3, d_rate=1e-4)),
+        Case("expressions", "mode collapse", Way("hinge", rate=1e-3, d_rate=1e-4)),
+        Case("far cloud", "non-convergence", replace(CYCLE, rate=0.04)),
+        Case("wide ring", "non-convergence", Way(rate=5e-2, betas=(0.9, 0.99))),
+        Case("objects", "non-convergence", Way("wasserstein", rate=4e-3, betas=(0.9, 0.99))),
+        Case("expressions", "non-convergence", Way("wasserstein", rate=3e-3, betas=(0.9, 0.99))),
+        Case("wide ring", None, WIN),
+        Case("wide ring", None, Way("nonsaturating", gamma=0.1, averaging=0.999)),
+        Case("cross", None, Way("hinge", gamma=0.1)),
+        Case("cross", None, Way("pairing", gamma=0.3)),
+        Case("cross", None, Way("least-squares", gamma=0.1)),
+        Case("far cloud", None, WIN),
+        Case("objects", None, replace(WIN, gamma=1.0)),
+        Case("objects", None, Way("nonsaturating", gamma=1.0, averaging=0.999)),
+        Case("objects", None, Way("hinge", gamma=1.0)),
+        Case("expressions", None, replace(WIN, gamma=1.0)),
+        Case("expressions", None, Way("nonsaturating", gamma=1.0)),
+        Case("expressions", None, Way("minimax", gamma=1.0, averaging=0.999)),
+    ],
+    "held-out": [
+        Case("far spiral", "diminished gradient", replace(LOST, rate=0.01, head_start=500)),
+        Case("far square", "diminished gradient", replace(LOST, rate=0.005, k=3)),
+        Case("stacks", "diminished gradient", replace(LOST, rate=0.05, k=3)),
+        Case("animals", "diminished gradient", replace(LOST, rate=0.02, k=5, head_start=1200)),
+        Case("spiral", "mode collapse", Way(rate=2e-3, d_rate=2e-4, g_steps=5)),
+        Case("two rings", "mode collapse", Way("hinge", rate=2e-3, d_rate=1e-4, g_steps=3)),
+        Case("stacks", "mode collapse", Way(rate=5e-4, g_steps=10)),
+        Case("animals", "mode collapse", Way(rate=5e-4, g_steps=10)),
+        Case("left cloud", "non-convergence", replace(CYCLE, rate=0.05)),
+        Case("two rings", "non-convergence", Way("hinge", rate=6e-2, betas=(0.9, 0.99))),
+        Case("stacks", "non-convergence", Way("wasserstein", rate=3e-3, betas=(0.9, 0.99))),
+        Case("animals", "non-convergence", Way("wasserstein", rate=3e-3, betas=(0.9, 0.99))),
+        Case("spiral", None, WIN),
+        Case("spiral", None, Way("nonsaturating", gamma=0.1)),
+        Case("spiral", None, Way("hinge", gamma=0.1, averaging=0.999)),
+        Case("two rings", None, Way("pairing", gamma=0.1)),
+        Case("two rings", None, Way("wasserstein", gamma=1.0, penalty="gp", k=3, averaging=0.999)),
+        Case("left cloud", None, WIN),
+        Case("stacks", None, replace(WIN, gamma=1.0)),
+        Case("stacks", None, Way("nonsaturating", gamma=1.0)),
+        Case("stacks", None, Way("minimax", gamma=1.0)),
+        Case("animals", None, replace(WIN, gamma=1.0)),
+        Case("animals", None, Way("nonsaturating", gamma=1.0)),
+        Case("animals", None, Way("hinge", gamma=1.0, averaging=0.999)),
+    ],
+}
