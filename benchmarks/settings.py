@@ -1,18 +1,21 @@
 """Which settings of `mnist` are best, judged by validation images alone.
 
     python benchmarks/settings.py --data MNIST --steps 5000 --out docs/results/mnist-settings.jsonl
+    python benchmarks/settings.py --data MNIST --steps 10000 30000 --only 2 9 --out ...
 
 Varies one argument of the recipe at a time from where it stood, trains each for as many rounds,
 and reports the Parzen log-likelihood of all validation images but the first 1,000, which choose
-sigma. No test image is looked at. Appends a JSON line for each run; what is there is not run again.
+sigma. No test image is looked at. Appends a JSON line for each score; what is there is not run
+again.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from frenemy import recipes, train
 from frenemy.data import Dataset, open_dataset
 from frenemy.judge.parzen import GRIDS, parzen, unit_pixels
 from frenemy.model import Model
+from frenemy.training import resume
 
 START: dict[str, float] = {"gamma": 0.3, "rate": 1e-3, "steady": 10_000, "averaging": 0.9999}
 VARIATIONS: dict[str, tuple[float, ...]] = {
@@ -33,7 +37,7 @@ VARIATIONS: dict[str, tuple[float, ...]] = {
 
 
 AFTER: dict[str, float] = {**START, "gamma": 1.0}  # the best of these, from which it goes on
-FURTHER: dict[str, tuple[float, ...]] = {"steady": (2500, 1000, 300)}
+FURTHER: dict[str, tuple[float, ...]] = {"steady": (2500, 1000, 300, 4000), "averaging": (0.9995,)}
 
 
 def candidates() -> Iterator[dict[str, float]]:
@@ -44,37 +48,52 @@ def candidates() -> Iterator[dict[str, float]]:
             yield from ({**start, name: value} for value in values)
 
 
-def measure(data: Dataset, arguments: dict[str, float], steps: int, seed: int) -> dict[str, Any]:
-    """The score of one run."""
-    with tempfile.TemporaryDirectory() as folder:
-        recipe = functools.partial(recipes.mnist, **arguments)
-        run = train(recipe, data, out=Path(folder) / "run", steps=steps, seed=seed)
-        fake = Model.load(run.path).sample(10_000)
+def play(
+    data: Dataset, arguments: dict[str, float], steps: Sequence[int], seed: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The scores of one run after these numbers of rounds."""
     valid = unit_pixels(data.valid.images)
-    score = parzen(
-        real=valid[1000:], valid=valid[:1000], fake=unit_pixels(fake), sigmas=GRIDS["default"]
-    )
-    return asdict(score)
+    recipe = functools.partial(recipes.mnist, **arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run"
+        for step in sorted(steps):
+            if path.exists():
+                resume(path, data=data, steps=step)
+            else:
+                train(recipe, data, out=path, steps=step, seed=seed)
+            fake = unit_pixels(Model.load(path).sample(10_000))
+            score = parzen(
+                real=valid[1000:], valid=valid[:1000], fake=fake, sigmas=GRIDS["default"]
+            )
+            yield step, asdict(score)
 
 
-def main(data: Path, out: Path, steps: int = 5000, seeds: tuple[int, ...] = (100,)) -> None:
+def main(
+    data: Path,
+    out: Path,
+    steps: tuple[int, ...] = (5000,),
+    seeds: tuple[int, ...] = (100,),
+    only: tuple[int, ...] = (),
+) -> None:
     """Trains and scores every candidate.
 
     Args:
         data: MNIST's IDX files.
         out: where the JSON lines go.
-        steps: rounds of each run.
+        steps: rounds after which each run is scored.
         seeds: of the runs.
+        only: numbers of the candidates, from 0; all if none is given.
     """
     images = open_dataset(data)
     lines = out.read_text("utf-8").splitlines() if out.exists() else []
     done = [{**json.loads(line), "score": None} for line in lines]
-    for seed in seeds:
-        for arguments in candidates():
-            row = {"arguments": arguments, "steps": steps, "seed": seed, "score": None}
-            if row in done:
-                continue
-            row["score"] = measure(images, arguments, steps, seed)
+    for seed, (i, arguments) in itertools.product(seeds, enumerate(candidates())):
+        rows = [{"arguments": arguments, "steps": n, "seed": seed, "score": None} for n in steps]
+        wanted = [row["steps"] for row in rows if row not in done]
+        if not wanted or (only and i not in only):
+            continue
+        for step, score in play(images, arguments, wanted, seed):
+            row = {"arguments": arguments, "steps": step, "seed": seed, "score": score}
             with open(out, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             print(row, flush=True)

@@ -32,7 +32,7 @@ def mnist(
     objective: Objective = "pairing",
     gamma: Gamma = 1.0,
     rate: Rate = 1e-3,
-    steady: Steady = 1000,
+    steady: Steady = 10_000,
     averaging: Averaging = 0.9999,
     minibatch: Minibatch = 100,
 ) -> Experiment:
