@@ -101,7 +101,7 @@ def stacks(size: int) -> Pictures:
 
 
 def spiral(count: int) -> Tensor:
-    """Points along two turns of a spiral, (count, 2)."""
+    """Points along one and a half turns of a spiral, (count, 2)."""
     turn = torch.linspace(0.5, 2, count)
     return turn[:, None] * torch.stack([torch.cos(6 * turn), torch.sin(6 * turn)], 1)
 

@@ -1,6 +1,6 @@
 """What ails a game, by a judge who sees what is hidden from the rules of health.
 
-It looks at ten times as many samples, in pixels or in the plane itself, at real images that were
+It looks at thousands of samples, in pixels or in the plane itself, at real images that were
 held out, and at how the samples went on; the rules see a few hundred in random features, and the
 past. So it can tell whether a game that was built to be ill became ill.
 """
