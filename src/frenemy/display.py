@@ -297,8 +297,9 @@ def _mark(first: Estimate, other: Estimate) -> str:
 
 
 def health_rows(ticks: Sequence[Tick], findings: Sequence[Finding]) -> Group:
-    """What was measured of a game, at some of its rounds, and what was found."""
-    shown = sorted({round(i * (len(ticks) - 1) / 7) for i in range(8)})
+    """What was measured of a game, at as many rounds as there is room for, and what was found."""
+    count = max(2, min(8, (console.width - 20) // 12))  # names take 20 columns, a round 12
+    shown = sorted({round(i * (len(ticks) - 1) / (count - 1)) for i in range(count)})
     table = Table("round", *(f"{ticks[i]['step']:,}" for i in shown))
     for column in table.columns[1:]:
         column.justify = "right"

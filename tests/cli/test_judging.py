@@ -8,6 +8,7 @@ from PIL import Image
 
 from frenemy.cli import main
 from frenemy.data import open_dataset
+from frenemy.display import console, health_rows
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.report import Line, Report
 
@@ -223,6 +224,17 @@ def test_health_tells_what_was_measured_and_found(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("D ahead", "diversity", "G signal", "recall"))
     assert "findings" in json.loads((path / "run.json").read_text())
+
+
+@pytest.mark.parametrize(("width", "rounds"), [(40, 2), (80, 5), (132, 8)])
+def test_health_shows_as_many_rounds_as_there_is_room_for(width, rounds, monkeypatch):
+    monkeypatch.setattr(console, "width", width)
+    ticks = [{"step": 100_000 + 100 * i, "D right on G(z)": 0.123} for i in range(20)]
+    with console.capture() as printed:
+        console.print(health_rows(ticks, []))
+    lines = printed.get().splitlines()
+    assert sum("D right on G(z)" in line for line in lines) == 1  # it is not broken
+    assert "".join(lines).count("0.123") == rounds
 
 
 def test_health_claims_nothing_of_a_young_game(tmp_path, capsys):
