@@ -1,7 +1,7 @@
 """Which settings of `mnist` are best, judged by validation images alone.
 
     python benchmarks/settings.py --data MNIST --steps 5000 --out docs/results/mnist-settings.jsonl
-    python benchmarks/settings.py --data MNIST --steps 10000 30000 --only 2 9 --out ...
+    python benchmarks/settings.py --data MNIST --steps 10000 30000 --only 2 8 --out ...
 
 Varies one argument of the recipe at a time from where it stood, trains each for as many rounds,
 and reports the Parzen log-likelihood of all validation images but the first 1,000, which choose

@@ -85,7 +85,10 @@ def pictures(name: str | None, size: int | None = None) -> Pictures:
     elif folder := os.environ.get("FRENEMY_DATA"):
         found = open_dataset(Path(folder) / name, size=size)
     else:
-        raise SystemExit("set FRENEMY_DATA to a folder with the sets of short_games.py")
+        raise SystemExit(
+            "set FRENEMY_DATA to a folder with mnist, olivetti, cifar10, fer2013 and animals, a "
+            "folder of colour photographs"
+        )
     return Pictures(found.train, found.test)
 
 
