@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frenemy.data import open_dataset
+from frenemy.data import describe, open_dataset
 from frenemy.data.detect import find
 from frenemy.data.pixels import MAX_PIXELS, Resize
 from frenemy.errors import FrenemyError
@@ -196,6 +196,59 @@ def test_class_folders(tmp_path, cache):
     cat = {np.asarray(Image.open(x)).tobytes() for x in (tmp_path / "set" / "cat").iterdir()}
     images = all_of(dataset)[0]
     assert {x.tobytes() for x in images[labels == 0]} == cat
+
+
+def pixels_in(folder):
+    """The bytes of the pictures in a folder and below it."""
+    return {np.asarray(Image.open(x)).tobytes() for x in folder.rglob("*.png")}
+
+
+def test_a_set_in_parts_keeps_them(tmp_path, cache):
+    folder = tmp_path / "set"
+    for part, count in (("Train", 40), ("val", 7), ("test", 9)):
+        for k, name in enumerate(("cat", "dog")):
+            save_many(folder / part / name, count + k)
+    dataset = open_dataset(folder)
+    assert dataset.description == "image folder, 81 + 15 + 19 images 8x8 grey, 2 classes"
+    assert dataset.train.classes == ("cat", "dog")
+    for source, name in ((dataset.train, "Train"), (dataset.valid, "val"), (dataset.test, "test")):
+        assert {x.tobytes() for x in source.images} == pixels_in(folder / name)
+        for label, animal in enumerate(("cat", "dog")):
+            animals = source.images[source.labels == label]
+            assert {x.tobytes() for x in animals} == pixels_in(folder / name / animal)
+        changes = np.count_nonzero(np.diff(source.labels))
+        assert changes > 1  # not class after class: a slice is a fair sample
+    assert describe(folder).parts == {"train": 81, "valid": 15, "test": 19}
+
+
+@pytest.mark.parametrize("name", ["validation", "testing"])
+def test_the_one_part_beside_train_is_the_test_part(tmp_path, cache, name):
+    save_many(tmp_path / "set" / "training", 24)
+    save_many(tmp_path / "set" / name, 5)
+    dataset = open_dataset(tmp_path / "set")
+    assert [len(x) for x in (dataset.train, dataset.valid, dataset.test)] == [20, 4, 5]
+    assert {x.tobytes() for x in dataset.test.images} == pixels_in(tmp_path / "set" / name)
+    assert dataset.train.name == "set train[0:20]"
+    assert dataset.train.labels is None
+
+
+def test_a_damaged_picture_leaves_its_own_part(tmp_path, cache):
+    for part, count in (("train", 12), ("valid", 4), ("test", 5)):
+        save_many(tmp_path / "set" / part, count)
+    (tmp_path / "set" / "valid" / "2.png").write_bytes(b"no picture")
+    whole = (tmp_path / "set" / "test" / "3.png").read_bytes()
+    (tmp_path / "set" / "test" / "3.png").write_bytes(whole[:-30])  # the header still reads
+    with pytest.warns(UserWarning, match="2 images cannot be read"):
+        dataset = open_dataset(tmp_path / "set")
+    assert [len(x) for x in (dataset.train, dataset.valid, dataset.test)] == [12, 3, 4]
+
+
+@pytest.mark.parametrize("names", [("test", "valid"), ("train", "cat"), ("train", "training")])
+def test_folders_that_are_no_parts_are_classes(tmp_path, cache, names):
+    for k, name in enumerate(names):
+        save_many(tmp_path / "set" / name, 10 + k)
+    dataset = open_dataset(tmp_path / "set")
+    assert dataset.train.classes == tuple(sorted(names))
 
 
 def test_no_classes_if_some_lie_outside(pictures):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frenemy.data.pixels import Resize, luminance
+from frenemy.data.source import permutation
 from frenemy.errors import FrenemyError
+
+PARTS = ("train", "valid", "test")
+"""What a set is cut into: to train on, to choose on, to report on."""
+
+PartSizes = tuple[int, int, int]
+"""How many images each of `PARTS` has."""
 
 
 class UnreadableImage(Exception):
@@ -53,7 +60,9 @@ class Contents:
         shape: (C, H, W) of every image as decoded, or None where they differ.
         labels: int64 (count,), 0 .. len(classes) - 1, or None.
         classes: the names of the labels.
-        test: how many images, the last ones, are the set's own test part; 0 if it has none.
+        parts: uint8 (count,), the place in `PARTS` of the part each image belongs to by the set's
+            own word; None if it has no parts of its own.
+        mixed: whether any slice of the images is a fair sample already.
         unreadable: images that are not among the `count`, and why.
     """
 
@@ -65,8 +74,23 @@ class Contents:
     shape: tuple[int, int, int] | None
     labels: NDArray[np.int64] | None = None
     classes: tuple[str, ...] = ()
-    test: int = 0
+    parts: NDArray[np.uint8] | None = None
+    mixed: bool = False
     unreadable: Mapping[str, str] = field(default_factory=dict)
+
+    def order(self) -> list[int]:
+        """The order to store images in: part by part, so that any slice of one is a fair sample."""
+        order = np.arange(self.count) if self.mixed else permutation(0, 0, self.count)
+        if self.parts is not None:
+            order = order[np.argsort(self.parts[order], kind="stable")]
+        return order.tolist()
+
+    def part_sizes(self, chosen: Sequence[int]) -> PartSizes | None:
+        """How many of the `chosen` images belong to each part; None if the set has none."""
+        if self.parts is None:
+            return None
+        train, valid, test = np.bincount(self.parts[list(chosen)], minlength=len(PARTS)).tolist()
+        return train, valid, test
 
     def greyed(self) -> Contents:
         """The same images without their colours."""
@@ -136,7 +160,8 @@ def from_array(
         scale: 1 for bytes, 255 for pixels in [0, 1].
         labels: int64 (N,), or None.
         classes: the names of the labels.
-        test: how many images at the end are the test part.
+        test: how many images at the end are the set's own test part; 0 if it has none. If it has,
+            the rest keep their order.
     """
     count, channels, height, width = images.shape
     native = f"{width}x{height}"
@@ -157,7 +182,8 @@ def from_array(
         shape=(channels, height, width),
         labels=labels,
         classes=classes,
-        test=test,
+        parts=np.repeat(np.array([0, 2], np.uint8), [count - test, test]) if test else None,
+        mixed=test > 0,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from frenemy.choices import Fit
 from frenemy.data import store
-from frenemy.data.contents import Origin
+from frenemy.data.contents import PARTS, Origin, PartSizes
 from frenemy.data.detect import find
 from frenemy.data.pixels import Resize
 from frenemy.data.source import Dataset, Source
@@ -29,9 +29,11 @@ def open_dataset(
     are decoded once, into the folder that the environment variable FRENEMY_CACHE names or else the
     user's cache folder, and again only when the content of the files changes.
 
-    An IDX set or CIFAR-10 with a test part keeps it, and of its train part the last 10,000 images
-    (the last sixth, if it has fewer than 20,000) are held out to choose on. Any other set is cut
-    80 / 10 / 10 by a fixed permutation.
+    An IDX set or CIFAR-10 with a test part keeps it, as does a folder whose pictures all lie in
+    sub-folders named train, valid (val, validation) and test, with the classes below these; one
+    part beside train is the test part, whatever its name. Where no part to choose on is given,
+    the last 10,000 images of train (the last sixth, if it has fewer than 20,000) are held out.
+    Any other set is cut 80 / 10 / 10 by a fixed permutation.
 
     Args:
         path: a file or a folder; None for the digits that come with the package.
@@ -55,13 +57,13 @@ def open_dataset(
     """
     origin, stored = _fetch(path, size, fit, grey)
     whole = _whole(origin, stored)
-    train, valid, test = part_sizes(len(whole), stored.test)
+    train, valid, test = part_sizes(len(whole), stored.parts)
     if not (train and valid and test):
         raise FrenemyError(
             f"{origin.name}: {len(whole)} images; a set needs three at least, one for each part"
         )
-    names = ("train", "valid", "test")
-    if stored.test:
+    names = PARTS
+    if stored.parts and not stored.parts[1]:
         names = (f"train[0:{train}]", f"train[{train}:{train + valid}]", "test")
     ends = (0, train, train + valid, len(whole))
     parts = [
@@ -70,7 +72,7 @@ def open_dataset(
     ]
     return Dataset(
         *parts,
-        description=_description(origin, whole, stored.test),
+        description=_description(origin, whole, stored.parts),
         arguments={
             "path": None if path is None else str(Path(path).resolve()),
             "size": size,
@@ -115,23 +117,23 @@ def resize_to(size: int | None, fit: Fit) -> Resize | None:
     return Resize(size, fit)
 
 
-def part_sizes(count: int, test: int) -> tuple[int, int, int]:
-    """How many of `count` images are train, valid and test, when the last `test` are known to be.
+def part_sizes(count: int, own: PartSizes | None) -> PartSizes:
+    """How many of `count` images are train, valid and test, given the sizes of a set's own parts.
 
-    >>> part_sizes(70_000, 10_000), part_sizes(1_000, 0)
+    >>> part_sizes(70_000, (60_000, 0, 10_000)), part_sizes(1_000, None)
     ((50000, 10000, 10000), (800, 100, 100))
     """
-    if test:
-        known = count - test
-        valid = 10_000 if known >= 20_000 else -(-known // 6)
-    else:
+    if own is None:
         valid = test = max(count // 10, 1) if count > 2 else 0
+    else:
+        train, valid, test = own
+        valid = valid or (10_000 if train >= 20_000 else -(-train // 6))
     return count - valid - test, valid, test
 
 
-def _description(origin: Origin, whole: Source, test: int) -> str:
+def _description(origin: Origin, whole: Source, own: PartSizes | None) -> str:
     channels, height, width = whole.shape
-    count = f"{len(whole) - test:,} + {test:,}" if test else f"{len(whole):,}"
+    count = " + ".join(f"{size:,}" for size in own or (len(whole),) if size)
     colour = "grey" if channels == 1 else "colour"
     classes = f", {len(whole.classes)} classes" if whole.classes else ""
     return f"{origin.kind}, {count} images {width}x{height} {colour}{classes}"

@@ -1,6 +1,7 @@
 """A folder of pictures of any mix of formats, sizes and modes.
 
-If all pictures lie in two or more sub-folders, the sub-folders at the top level are the classes.
+If all pictures lie in two or more sub-folders, the sub-folders at the top level are the classes:
+or, if they are named so, the set's own parts, and those a level below are the classes.
 """
 
 from __future__ import annotations
@@ -16,13 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from frenemy.data.contents import Contents, File, Origin, UnreadableImage
+from frenemy.data.contents import PARTS, Contents, File, Origin, UnreadableImage
 from frenemy.data.pixels import FORMATS, Header, Resize, decoded, header
 from frenemy.data.streams import BoundedFile, in_one_line, shown
 from frenemy.data.threads import each_in_order
 from frenemy.errors import FrenemyError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+
+PART_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("valid", "val", "validation", "dev"), "valid"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""What sub-folders that are parts are called -> one of `PARTS`."""
 
 
 def find_folder(folder: Path) -> Origin | None:
@@ -91,7 +99,8 @@ def _read(files: tuple[File, ...], resize: Resize | None) -> Contents:
         shape = (1 if grey else 3, resize.size, resize.size)
     elif len(sizes) == 1:
         shape = (1 if grey else 3, headers[0].height, headers[0].width)
-    labels, classes = _classes(readable)
+    parts, below = _parts([file.name for file in readable])
+    labels, classes = _classes(below)
     return Contents(
         count=len(readable),
         decode=lambda i: _decode(readable[i].path, grey, resize),
@@ -101,6 +110,7 @@ def _read(files: tuple[File, ...], resize: Resize | None) -> Contents:
         shape=shape,
         labels=labels,
         classes=classes,
+        parts=parts,
         unreadable=unreadable,
     )
 
@@ -135,8 +145,26 @@ def _reason(error: Exception) -> str:
     return in_one_line(error)
 
 
-def _classes(files: list[File]) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
-    tops = [file.name.partition("/")[0] if "/" in file.name else "" for file in files]
+def _parts(names: list[str]) -> tuple[NDArray[np.uint8] | None, list[str]]:
+    """The part that each picture belongs to, if there are any, and its name within that part."""
+    part_of = {top: PART_NAMES.get(top.lower()) for top in set(map(_top, names))}
+    found = set(part_of.values())
+    if None in found or PARTS[0] not in found or len(found) < 2:
+        return None, names
+    if len(found) == 2:  # whatever is held out by itself is what results are reported on
+        part_of = {top: part if part == PARTS[0] else PARTS[2] for top, part in part_of.items()}
+    number = {top: PARTS.index(part) for top, part in part_of.items() if part}
+    parts = np.array([number[_top(name)] for name in names], np.uint8)
+    return parts, [name.partition("/")[2] for name in names]
+
+
+def _top(name: str) -> str:
+    """The sub-folder at the top level that a file lies in, or "" if it lies in none."""
+    return name.partition("/")[0] if "/" in name else ""
+
+
+def _classes(names: list[str]) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
+    tops = [_top(name) for name in names]
     classes = sorted(set(tops))
     if len(classes) < 2 or "" in classes:
         return None, ()

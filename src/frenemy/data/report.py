@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frenemy.choices import Fit
-from frenemy.data.contents import Contents
+from frenemy.data.contents import PARTS, Contents
 from frenemy.data.dataset import part_sizes, resize_to
 from frenemy.data.detect import find
 from frenemy.data.pixels import Resize
@@ -96,7 +96,7 @@ def describe(
         else:
             tally.add(i, fact)
     mean, std = tally.moments()
-    parts = part_sizes(len(tally.seen), contents.test)
+    parts = part_sizes(len(tally.seen), contents.part_sizes(tally.seen))
     return Report(
         kind=origin.kind,
         count=len(tally.seen),
@@ -109,7 +109,7 @@ def describe(
         pixel_mean=mean,
         pixel_std=std,
         digest=content_digest(origin.files),
-        parts=dict(zip(("train", "valid", "test"), parts, strict=True)),
+        parts=dict(zip(PARTS, parts, strict=True)),
         thumbnails=_thumbnails(contents, tally.seen),
     )
 

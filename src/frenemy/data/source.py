@@ -117,7 +117,7 @@ class Source:
 class Dataset:
     """The three parts of one data set: to train on, to choose on, to report on.
 
-    Known sets keep their published parts (MNIST 50,000 / 10,000 / 10,000, CIFAR-10 40,000 /
+    Sets with parts of their own keep them (MNIST 50,000 / 10,000 / 10,000, CIFAR-10 40,000 /
     10,000 / 10,000); any other set is cut 80 / 10 / 10 by a fixed permutation.
 
     Attributes:

@@ -34,14 +34,13 @@ import platformdirs
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
-from frenemy.data.contents import Contents, File, Origin
+from frenemy.data.contents import Contents, File, Origin, PartSizes
 from frenemy.data.pixels import Resize
-from frenemy.data.source import permutation
 from frenemy.data.streams import shown
 from frenemy.data.threads import each_in_order
 from frenemy.errors import FrenemyError
 
-VERSION = 1
+VERSION = 2
 """Part of every key; raise it when the same files would be decoded to other bytes."""
 
 _TICK = 100_000_000
@@ -56,11 +55,11 @@ class Stored:
     """An entry of the store.
 
     Attributes:
-        images: uint8 (N, C, H, W), a read-only memory map. Sets without a test part of their own
-            are stored in a fixed random order, so that any slice is a fair sample.
+        images: uint8 (N, C, H, W), a read-only memory map, in the order of `Contents.order`.
         labels: int64 (N,), 0 .. len(classes) - 1, a read-only memory map, or None.
         classes: the names of the labels.
-        test: how many images, the last ones, are the set's own test part; 0 if it has none.
+        parts: how many images, one part after the other, are train, valid and test by the set's
+            own word; None if it has no parts of its own.
         unreadable: the names of images that were left out, and why.
         digest: sha256 of the names and bytes of the files, as hexadecimal digits.
     """
@@ -68,7 +67,7 @@ class Stored:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
-    test: int
+    parts: PartSizes | None
     unreadable: dict[str, str]
     digest: str
 
@@ -143,9 +142,7 @@ def _known_digest(files: tuple[File, ...], index: Path) -> str:
 
 def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
     shape = _common_shape(contents, origin)
-    order = range(contents.count)
-    if not contents.test:
-        order = permutation(0, 0, contents.count).tolist()
+    order = contents.order()
     kept: list[int] = []
     unreadable = dict(contents.unreadable)
     size = max(1, min(256, _PIECE // math.prod(shape)))
@@ -174,7 +171,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
         "shape": [len(kept), *shape],
         "labels": contents.labels is not None,
         "classes": contents.classes,
-        "test": contents.test,
+        "parts": contents.part_sizes(kept),
         "sizes": contents.sizes,
         "modes": contents.modes,
         "unreadable": unreadable,
@@ -212,7 +209,7 @@ def _open(stem: Path) -> Stored | None:
             images=_mapped(_images(stem), np.uint8, shape),
             labels=_mapped(_labels(stem), np.int64, shape[:1]) if about["labels"] else None,
             classes=tuple(about["classes"]),
-            test=about["test"],
+            parts=about["parts"] and tuple(about["parts"]),
             unreadable=about["unreadable"],
             digest=about["digest"],
         )
