@@ -244,6 +244,17 @@ def test_mat(tmp_path, layout, packed):
     assert [written[x.tobytes()] for x in found] == numbers.tolist()
 
 
+def test_mat_with_the_folds_of_the_toronto_face_database(tmp_path):
+    images, codes = some_images(40, 6, 6), np.arange(40) % 4
+    folds = np.stack([codes, *np.random.default_rng(0).integers(0, 4, (4, 40))], 1)
+    variables = {"images": images[:, 0], "folds": folds, "labs_ex": np.arange(40) % 7 - 1}
+    scipy.io.savemat(tmp_path / "TFD.mat", variables)
+    dataset = open_dataset(tmp_path / "TFD.mat")
+    assert same_set(dataset.train.images, images[codes <= 1])  # unlabelled and labelled ones
+    assert same_set(dataset.valid.images, images[codes == 2])
+    assert same_set(dataset.test.images, images[codes == 3])
+
+
 @pytest.mark.parametrize(("labelled", "count"), [(True, 25), (False, 36)])
 def test_mat_where_both_axes_are_squares(tmp_path, labelled, count):
     array = some_images(25, 6, 6).reshape(25, 36)

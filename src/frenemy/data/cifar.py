@@ -13,7 +13,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from frenemy.data.contents import Contents, File, Origin, from_array, numbered
+from frenemy.data.contents import (
+    Contents,
+    File,
+    Origin,
+    from_array,
+    numbered,
+    train_then_test,
+)
 from frenemy.data.pickles import load_dict
 from frenemy.data.pixels import Resize
 from frenemy.errors import FrenemyError
@@ -41,12 +48,14 @@ def _read_set(paths: dict[str, Path], resize: Resize | None) -> Contents:
     values = np.concatenate([labels for _, labels in batches])
     first = next(iter(paths.values()))
     labels, classes = numbered(values, len(images), first)
+    test = len(batches[-1][0]) if "test_batch" in paths else 0
     return from_array(
         images,
         resize,
         labels=labels,
         classes=_named(classes, names),
-        test=len(batches[-1][0]) if "test_batch" in paths else 0,
+        parts=train_then_test(len(images) - test, test),
+        mixed=test > 0,
     )
 
 

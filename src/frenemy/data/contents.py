@@ -150,7 +150,8 @@ def from_array(
     scale: float = 1,
     labels: NDArray[np.int64] | None = None,
     classes: tuple[str, ...] = (),
-    test: int = 0,
+    parts: NDArray[np.uint8] | None = None,
+    mixed: bool = False,
 ) -> Contents:
     """Contents whose images lie in one array.
 
@@ -160,8 +161,8 @@ def from_array(
         scale: 1 for bytes, 255 for pixels in [0, 1].
         labels: int64 (N,), or None.
         classes: the names of the labels.
-        test: how many images at the end are the set's own test part; 0 if it has none. If it has,
-            the rest keep their order.
+        parts: as in `Contents`.
+        mixed: as in `Contents`.
     """
     count, channels, height, width = images.shape
     native = f"{width}x{height}"
@@ -182,9 +183,14 @@ def from_array(
         shape=(channels, height, width),
         labels=labels,
         classes=classes,
-        parts=np.repeat(np.array([0, 2], np.uint8), [count - test, test]) if test else None,
-        mixed=test > 0,
+        parts=parts,
+        mixed=mixed,
     )
+
+
+def train_then_test(train: int, test: int) -> NDArray[np.uint8] | None:
+    """The `parts` of a set whose last `test` images are its test part; None if there are none."""
+    return np.repeat(np.array([0, 2], np.uint8), [train, test]) if test else None
 
 
 def numbered(values: NDArray, count: int, path: Path) -> tuple[NDArray[np.int64], tuple[str, ...]]:

@@ -31,7 +31,8 @@ def open_dataset(
 
     An IDX set or CIFAR-10 with a test part keeps it, as does a folder whose pictures all lie in
     sub-folders named train, valid (val, validation) and test, with the classes below these; one
-    part beside train is the test part, whatever its name. Where no part to choose on is given,
+    part beside train is the test part, whatever its name; and as does the Toronto Face Database,
+    whose first fold is taken. Where no part to choose on is given,
     the last 10,000 images of train (the last sixth, if it has fewer than 20,000) are held out.
     Any other set is cut 80 / 10 / 10 by a fixed permutation.
 

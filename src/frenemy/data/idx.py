@@ -16,7 +16,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from frenemy.data.contents import Contents, File, Origin, from_array, numbered
+from frenemy.data.contents import (
+    Contents,
+    File,
+    Origin,
+    from_array,
+    numbered,
+    train_then_test,
+)
 from frenemy.data.layout import channels_first
 from frenemy.data.pixels import Resize
 from frenemy.data.streams import check_claim, read_exactly
@@ -109,6 +116,7 @@ def _read_set(found: Mapping[str, Path], resize: Resize | None) -> Contents:
     if len({part.shape[1:] for part in images}) > 1:
         path = found["t10k-images"]
         raise FrenemyError(f"{path}: images differ in size from those of {found['train-images']}")
+    test = len(images[1]) if len(images) == 2 else 0
     labels, classes = None, ()
     if all(f"{part}-labels" in found for part in parts):
         values = [
@@ -123,7 +131,8 @@ def _read_set(found: Mapping[str, Path], resize: Resize | None) -> Contents:
         resize,
         labels=labels,
         classes=classes,
-        test=len(images[1]) if len(images) == 2 else 0,
+        parts=train_then_test(len(images[0]), test),
+        mixed=test > 0,
     )
 
 

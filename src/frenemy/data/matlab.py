@@ -9,23 +9,28 @@ MATLAB files do not say, so a rule decides. Of the arrays that can be images the
 
 Where both of a pair hold, the length of the labels decides; without labels MATLAB's habit does:
 N is the last axis. Labels are a vector of one whole number an image, called one of `LABEL_NAMES`.
-Pixels are uint8, floats in [0, 1], or floats that are the whole numbers 0 .. 255.
+Pixels are uint8, floats in [0, 1], or floats that are the whole numbers 0 .. 255. The five `folds`
+of the Toronto Face Database tell the parts: the first of them is taken.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frenemy.data.contents import Contents, File, Origin, from_array, numbered
+from frenemy.data.contents import PARTS, Contents, File, Origin, from_array, numbered
 from frenemy.data.layout import extremes, pixel_scale
 from frenemy.data.matfile import Variable, variables
 from frenemy.data.pixels import Resize
 from frenemy.errors import FrenemyError
+
+FOLD_CODES = ("train", "train", "valid", "test")
+"""What 0 (unlabelled), 1, 2 and 3 mean in the `folds` of the Toronto Face Database."""
 
 LABEL_NAMES = ("labels", "label", "labs", "labs_ex", "y", "targets", "target", "gnd")
 
@@ -59,8 +64,24 @@ def _read(path: Path, resize: Resize | None) -> Contents:
             labels, classes = numbered(vector.read(), len(images), path)
             break
     return from_array(
-        images, resize, scale=_scale(images, variable), labels=labels, classes=classes
+        images,
+        resize,
+        scale=_scale(images, variable),
+        labels=labels,
+        classes=classes,
+        parts=_first_fold(found, len(images)),
     )
+
+
+def _first_fold(found: Sequence[Variable], count: int) -> NDArray[np.uint8] | None:
+    """The parts by the first column of (N, 5) `folds`, if they hold codes of all parts."""
+    for folds in found:
+        if folds.name == "folds" and folds.shape == (count, 5):
+            codes = folds.read()[:, 0]
+            if {2, 3} <= set(codes.tolist()) <= set(range(len(FOLD_CODES))):
+                numbers = [PARTS.index(part) for part in FOLD_CODES]
+                return np.array(numbers, np.uint8)[codes.astype(np.int64)]
+    return None
 
 
 def _axes(shape: tuple[int, ...], counts: set[int]) -> str:
