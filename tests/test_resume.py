@@ -119,7 +119,8 @@ def test_signals_finish_the_round_save_and_say_how_to_go_on(tmp_path, undisturbe
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert f"go on with `frenemy train --resume {path}`" in err
-    assert len(err.strip().splitlines()) == 1
+    first, last = err.strip().splitlines()
+    assert "interrupt again to stop at once" in first and "stopped after round" in last
     assert len(Run.open(path).checkpoints()) == 1
     finish("--resume", path)
     assert outcome(path) == undisturbed

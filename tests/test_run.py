@@ -4,7 +4,9 @@ import errno
 import json
 import os
 
+import numpy
 import pytest
+import safetensors.numpy
 
 from frenemy.errors import FrenemyError
 from frenemy.run import Run, file_digest, write_atomically
@@ -17,8 +19,9 @@ HEADER = {
     "device": "cpu",
     "threads": 1,
     "checkpoint_seconds": 60.0,
+    "keep_checkpoints": 2,
     "tensorboard": False,
-    "data": {},
+    "data": {"digest": "0123", "shape": [1, 8, 8]},
     "versions": {},
 }
 
@@ -86,6 +89,37 @@ def test_open_names_a_damaged_description(run, text):
         Run.open(run.path)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seed", -1),
+        ("target", {"steps": "many"}),
+        ("target", {"steps": 0}),
+        ("target", {}),
+        ("device", "banana"),
+        ("threads", -1),
+        ("threads", True),
+        ("checkpoint_seconds", float("nan")),
+        ("keep_checkpoints", "x"),
+        ("keep_checkpoints", None),
+        ("data.shape", None),
+        ("data.shape", [1, 8]),
+        ("data.shape", [1, 8, "8"]),
+        ("data.digest", 3),
+        ("data.path", 3),
+        ("data.size", "8"),
+    ],
+    ids=str,
+)
+def test_open_names_the_field_that_is_wrong(run, field, value):
+    header = json.loads((run.path / "run.json").read_text())
+    part, _, name = field.rpartition(".")
+    (header[part] if part else header)[name] = value
+    (run.path / "run.json").write_text(json.dumps(header))
+    with pytest.raises(FrenemyError, match=rf"run\.json .*: {field} is wrong"):
+        Run.open(run.path)
+
+
 def test_a_start_that_was_killed_before_it_was_described_is_no_obstacle(tmp_path):
     (tmp_path / ".run.json.123.part").write_text("{")
     assert Run.create(tmp_path, HEADER).header == HEADER
@@ -104,6 +138,42 @@ def test_rows_leave_out_a_line_that_a_kill_cut_short(run):
     assert [row["step"] for row in run.rows()] == [50, 100]
 
 
+def test_a_damaged_line_costs_no_other(run):
+    log = run.path / "log.jsonl"
+    lines = ['{"step": 50}', '{"st\x00', "[]", '{"step": "x"}', '{"step": 100}', '{"step": 1']
+    log.write_text("\n".join(lines))
+    assert [row["step"] for row in run.rows()] == [50, 100]
+    with pytest.warns(UserWarning, match="damaged") as warned:
+        run.rewind(100)
+    told = [str(warning.message).partition(" is ")[0] for warning in warned]
+    assert told == [f"{log}: line {number}" for number in (2, 3, 4)]
+    assert log.read_text() == '{"step": 50}\n{"step": 100}\n'
+
+
+def test_the_users_own_files_among_ours_are_left_alone(run):
+    ours = run.path / "samples" / "00000010.png"
+    own = [ours.with_name(name) for name in ("00000010 copy.png", "10.png", ".tmpfiles.png")]
+    for path in (ours, *own):
+        path.write_bytes(b"picture")
+    assert run.samples() == [ours]
+    run.rewind(5)
+    assert set(ours.parent.iterdir()) == set(own)
+
+
+def test_pictures_of_later_rounds_come_later_however_many_digits_they_have(run):
+    for step in (100_000_000, 99_999_999):
+        (run.path / "samples" / f"{step:08d}.png").write_bytes(b"picture")
+    assert [int(path.stem) for path in run.samples()] == [99_999_999, 100_000_000]
+
+
+def test_rewind_removes_what_a_kill_left_of_a_checkpoint(run):
+    kept = run.save_checkpoint(10, lambda part: part.write_bytes(b"good"))
+    for name in (".00000020.123.part", ".tmpaB3xY9"):  # the latter is safetensors' own
+        (kept.parent / name).write_bytes(b"half")
+    run.rewind(10)
+    assert list(kept.parent.iterdir()) == [kept]
+
+
 def test_rewind_forgets_what_came_later(run):
     for step in (50, 100, 150):
         run.log({"step": step})
@@ -120,6 +190,18 @@ def test_checkpoints_are_named_after_their_content_and_two_are_kept(run):
         path = run.save_checkpoint(step, lambda part, step=step: part.write_bytes(bytes([step])))
         assert path.name == f"{step:08d}-{file_digest(path)}.safetensors"
     assert [int(path.name[:8]) for path in run.checkpoints()] == [30, 20]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are those of POSIX")
+def test_a_checkpoint_is_as_readable_as_any_new_file(run):
+    before = os.umask(0o027)
+    try:
+        path = run.save_checkpoint(
+            10, lambda part: safetensors.numpy.save_file({"a": numpy.zeros(1)}, part)
+        )
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
 
 
 def test_a_full_disk_keeps_the_checkpoints_there_are(run):

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import re
+import signal
 import warnings
 
 import numpy as np
@@ -16,6 +18,7 @@ from frenemy.display import PlainLines, TrainingDisplay
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Player, Prior, Turn, alternating, simultaneous
+from frenemy.interrupts import Interrupted
 from frenemy.judge.health import Finding, diagnose, ticks_of
 from frenemy.loop import NotFinite, is_sample_step
 from frenemy.nets.layers import Dropout
@@ -197,7 +200,7 @@ def test_where_there_is_no_terminal_progress_is_told_in_lines(
     with TrainingDisplay() as display:
         train(plain, digits, steps=3, out=tmp_path / "run", watcher=display)
     told = capsys.readouterr().out
-    assert "round 1 (33%)" in told
+    assert re.search(r"round 1 \(33%\) .*/s D \d.* D\(x\) 0\.\d+ D\(G\(z\)\) 0\.\d+ G \d", told)
     assert "round 2 (67%)" in told
 
 
@@ -221,6 +224,45 @@ def test_a_damaged_newest_checkpoint_is_replaced_and_the_end_is_the_same(digits,
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         resume(paths[1], recipe=lazy)  # the damaged one is gone
+
+
+def test_checkpoints_that_are_all_damaged_are_told_with_a_remedy(digits, tmp_path):
+    run = train(plain, digits, out=tmp_path / "run", steps=2, watcher=lambda t: t.save())
+    for path in run.checkpoints():
+        path.write_bytes(b"")
+    with (
+        pytest.warns(UserWarning, match="is damaged"),
+        pytest.raises(FrenemyError, match=r"all 2 checkpoints .* delete them"),
+    ):
+        resume(run.path, recipe=plain)
+
+
+def test_a_run_without_its_checkpoints_says_that_it_starts_again(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("frenemy.loop.LOG_EVERY", 2)
+    run = train(plain, digits, out=tmp_path / "run", steps=4)
+    before = outcome(run.path)
+    for path in run.checkpoints():
+        path.unlink()
+    with pytest.warns(UserWarning, match="no checkpoint: it starts again from round 0"):
+        resume(run.path, recipe=plain)
+    assert outcome(run.path) == before
+
+
+@pytest.mark.parametrize(
+    ("saved", "told"), [(True, "that of round 1 is kept"), (False, "there is none yet")]
+)
+def test_a_second_interrupt_says_what_was_kept(digits, tmp_path, saved, told, capfd):
+    def interrupt_twice(training):
+        if saved:
+            training.save()
+        signal.raise_signal(signal.SIGINT)
+        assert "finishing this round" in capfd.readouterr().err
+        signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match=rf"^stopped at once .*{told}.*--resume") as stopped:
+        train(plain, digits, out=tmp_path / "run", steps=5, watcher=interrupt_twice)
+    assert stopped.value.signal == signal.SIGTERM
+    assert len(Run.open(tmp_path / "run").checkpoints()) == saved
 
 
 def test_a_weight_that_is_not_finite_is_never_saved(digits, tmp_path):
@@ -340,7 +382,16 @@ def test_minutes_count_over_all_parts_of_a_run(digits, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"steps": 0}, {"epochs": -1}, {"minutes": float("nan")}, {"seed": -1}]
+    "settings",
+    [
+        {"steps": 0},
+        {"epochs": -1},
+        {"minutes": float("nan")},
+        {"seed": -1},
+        {"checkpoint_seconds": -5.0},
+        {"checkpoint_seconds": float("nan")},
+    ],
+    ids=str,
 )
 def test_numbers_without_sense_are_refused_before_anything_is_written(digits, tmp_path, settings):
     with pytest.raises(FrenemyError):

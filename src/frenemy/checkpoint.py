@@ -75,7 +75,10 @@ def load(run: Run) -> tuple[dict[str, Tensor], Progress] | None:
         except FrenemyError as error:
             warnings.warn(f"{error}: trying the one before it", stacklevel=2)
     if paths:
-        raise FrenemyError(f"{run.path}: all {len(paths)} checkpoints are damaged")
+        raise FrenemyError(
+            f"{run.path}: all {len(paths)} checkpoints are damaged: bring back a copy of one, or "
+            "delete them, and `frenemy train --resume` starts again from round 0"
+        )
     return None
 
 

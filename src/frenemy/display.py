@@ -109,6 +109,7 @@ def game_tables(experiment: Experiment) -> list[Table]:
                 loss = " + ".join(f"{weighted(w)} {term.__name__}" for term, w in terms.items())
                 often = f", {turn.steps} steps" if turn.steps > 1 else ""
                 often += f", every {turn.every} rounds" if turn.every > 1 else ""
+                often += ", at once with the others" if len(turn.moves) > 1 else ""
                 table.add_row(name, f"minimises {loss}{often}", "", "")
         tables.append(table)
     return tables
@@ -174,7 +175,7 @@ class TrainingDisplay:
         self._shown = now
         seconds, rounds = now - self._begun[0], training.progress.step - self._begun[1]
         losses: dict[str, float] = {}
-        for key, value in training.row.items():
+        for key, value in training.latest.items():
             player, _, term = key.partition("/")
             if key.startswith(HEALTH):
                 continue
@@ -220,17 +221,20 @@ def working() -> Iterator[Callable[[str], None]]:
 
 def report_rows(report: Verdict) -> Group:
     """The judge's table, and what the numbers are worth."""
+    from frenemy.judge.likelihoods import PUBLISHED
+    from frenemy.judge.sets import HELD_OUT, SAMPLES
+
     columns = [Column(name, justify="right") for name in report.subjects]
     title = f"{report.target}, against {report.against}"
     table = Table(
         Column("metric", no_wrap=True), "", *columns, title=escape(title), title_justify="left"
     )
     table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
-    notes: dict[str, list[str]] = {}  # of samples and publications; the page has the others' too
+    notes: dict[str, list[str]] = {}  # the page has those of noise too
     for line in report.lines:
         cells = [str(line.results.get(name, "")) for name in report.subjects]
         table.add_row(escape(line.metric), ARROWS[line.better], *cells)
-        for name in ("samples", "published"):
+        for name in (SAMPLES, HELD_OUT, PUBLISHED):
             if name in line.results and (note := line.results[name].note):
                 notes.setdefault(f"{name}: {note}", []).append(line.metric)
     said = [Text(f"{', '.join(of)}, {note}") for note, of in notes.items()]
@@ -352,7 +356,11 @@ def lesson_rows(played: Played) -> Group:
 def distance_table(found: Comparison) -> Table:
     """Distances to the nearest training image, of samples and of test images."""
     table = Table("to the nearest training image", *(f"{q:.0%}" for q in found.quantiles))
-    for name, values in (("samples", found.fake), ("held-out test images", found.test)):
+    rows = (
+        (f"{len(found.index):,} samples", found.fake),
+        (f"{found.tested:,} held-out test images", found.test),
+    )
+    for name, values in rows:
         table.add_row(name, *(f"{value:.2f}" for value in values))
     return table
 

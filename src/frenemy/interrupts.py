@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from frenemy.errors import FrenemyError
 
 
 class Interrupted(FrenemyError):
-    """Ctrl-C or SIGTERM: the round was finished and saved.
+    """Ctrl-C or SIGTERM, on which the round was finished and saved; or a second one.
 
     Attributes:
         signal: the signal's number.
@@ -23,12 +24,16 @@ class Interrupted(FrenemyError):
         self.signal = signal
 
 
+CAUGHT = b"\nfrenemy: finishing this round, to save it: interrupt again to stop at once\n"
+"""Begins a new line, as the one with the progress bar has no end."""
+
+
 @contextmanager
 def caught_signals() -> Iterator[list[int]]:
     """Catches Ctrl-C and SIGTERM: their numbers are appended to the list instead of acting.
 
-    The second one acts at once. Outside the main thread, where Python takes none, the list stays
-    empty.
+    The first one is answered by a line; the second raises KeyboardInterrupt at once. Outside the
+    main thread, where Python takes none, the list stays empty.
     """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -36,9 +41,11 @@ def caught_signals() -> Iterator[list[int]]:
         return
 
     def catch(number: int, _: types.FrameType | None) -> None:
-        if caught:
-            raise KeyboardInterrupt
         caught.append(number)
+        if len(caught) > 1:
+            raise KeyboardInterrupt
+        with suppress(OSError):  # past `sys.stderr`, which may be in the midst of a write
+            os.write(2, CAUGHT)
 
     before = {n: signal.signal(n, catch) for n in (signal.SIGINT, signal.SIGTERM)}
     try:

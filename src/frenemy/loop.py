@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -45,7 +46,6 @@ class Training:
     Attributes:
         run, experiment: what is trained, and where to.
         progress: rounds and seconds so far.
-        row: the latest row of the log.
         findings: what is going wrong, as far as the stage's game has come.
     """
 
@@ -54,13 +54,17 @@ class Training:
         self.experiment = experiment
         self.device = device
         self.seed: int = run.header["seed"]
-        self.row: Mapping[str, float] = {}
+        self._row: Mapping[str, float] = {}
         self._recent: list[tuple[int, Mapping[str, Tensor]]] = []
         loaded = checkpoint.load(run)
         self.progress = Progress()
         if loaded is not None:
             tensors, self.progress = loaded
             checkpoint.restore(experiment.stages[self.progress.stage].game, tensors)
+        elif run.rows():
+            warnings.warn(
+                f"{run.path} has no checkpoint: it starts again from round 0", stacklevel=2
+            )
         run.rewind(self.progress.step if loaded is not None else -1)
         now = self.progress.stage
         self._ticks = ticks_of(row for row in run.rows() if row.get("stage", 0) == now)
@@ -90,8 +94,7 @@ class Training:
         self._keep_findings(played_before)
         if self.share_done < 1:
             raise Interrupted(
-                f"stopped after round {self.progress.step:,}, all saved: "
-                f"go on with `frenemy train --resume {shlex.quote(str(self.run.path))}`",
+                f"stopped after round {self.progress.step:,}, all saved: {way_on(self.run)}",
                 caught[0],
             )
 
@@ -160,11 +163,9 @@ class Training:
         """Logs the end of the game as a measurement of its health, and says what happened."""
         with suppress(FrenemyError):  # as in `play`
             self._measured({"step": step, **self._staged(), HEALTH + FINITE: 0.0})
-        kept = self.run.checkpoints()
-        last = f"that of round {step_of(kept[0]):,} is kept" if kept else "there is none yet"
         return NotFinite(
             f"round {step:,}: {player}'s {what} is not finite: try a lower --rate "
-            f"(checkpoints in {self.run.path}: {last})"
+            f"({kept(self.run)})"
         )
 
     def _collect(self) -> None:
@@ -184,13 +185,25 @@ class Training:
                 counts[key] = counts.get(key, 0) + 1
         self._recent.clear()
 
+    def _means(self) -> dict[str, float]:
+        """Of everything measured since the last row of the log."""
+        return {key: total / self.progress.counts[key] for key, total in self.progress.sums.items()}
+
+    @property
+    def latest(self) -> Mapping[str, float]:
+        """The last row of the log; before there is one, the means of what has been played."""
+        if self._row:
+            return self._row
+        self._collect()
+        return self._means()
+
     def _log(self, stage: Stage) -> None:
         self._collect()
         progress = self.progress
         epoch = progress.step * self.experiment.epochs_per_round(stage.game)
-        means = {key: total / progress.counts[key] for key, total in progress.sums.items()}
-        self.row = {"step": progress.step, "epoch": round(epoch, 6), **self._staged(), **means}
-        self._measured(self.row)
+        means = self._means()
+        self._row = {"step": progress.step, "epoch": round(epoch, 6), **self._staged(), **means}
+        self._measured(self._row)
         if self.events is not None:
             for key, value in means.items():
                 self.events.add_scalar(key, value, progress.step)
@@ -211,6 +224,18 @@ class Training:
         images = generate(stage.game, noise(stage.game, SAMPLES, SAMPLE_SEED))
         path = self.run.path / "samples" / f"{self.progress.step:08d}.png"
         save_picture(grid(enlarge(images)), path)
+
+
+def kept(run: Run) -> str:
+    """What there is of a run that ended before its time, in words."""
+    found = run.checkpoints()
+    last = f"that of round {step_of(found[0]):,} is kept" if found else "there is none yet"
+    return f"checkpoints in {run.path}: {last}"
+
+
+def way_on(run: Run) -> str:
+    """How to go on with it, in words."""
+    return f"go on with `frenemy train --resume {shlex.quote(str(run.path))}`"
 
 
 def is_sample_step(step: int) -> bool:

@@ -14,9 +14,12 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import shlex
+import stat
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,19 +29,51 @@ from safetensors import SafetensorError
 
 from frenemy.errors import FrenemyError
 
-HEADER: dict[str, type | tuple[type, ...]] = {
-    "recipe": str,
-    "arguments": dict,
-    "seed": int,
-    "target": dict,
-    "device": str,
-    "threads": int,
-    "checkpoint_seconds": (int, float),
-    "tensorboard": bool,
-    "data": dict,
-    "versions": dict,
+Check = Callable[[Any], bool]
+
+
+def _is(kind: type) -> Check:
+    return lambda value: isinstance(value, kind)
+
+
+def _whole(least: int) -> Check:
+    return lambda value: type(value) is int and value >= least  # True is an int too
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf
+
+
+def _limit(target: Any) -> bool:
+    return (
+        isinstance(target, dict)
+        and len(target) == 1
+        and all(k in ("steps", "minutes") and _number(n) and n > 0 for k, n in target.items())
+    )
+
+
+def _shape(shape: Any) -> bool:
+    return isinstance(shape, list) and len(shape) == 3 and all(map(_whole(1), shape))
+
+
+HEADER: Mapping[str, Check] = {
+    "recipe": _is(str),
+    "arguments": _is(dict),
+    "seed": _whole(0),
+    "target": _limit,
+    "device": lambda name: name in ("cpu", "cuda", "mps"),
+    "threads": _whole(1),
+    "checkpoint_seconds": _number,
+    "keep_checkpoints": _whole(2),
+    "tensorboard": _is(bool),
+    "data": _is(dict),
+    "data.shape": _shape,
+    "data.digest": _is(str),
+    "data.path": lambda path: path is None or isinstance(path, str),  # none of memory's images
+    "data.size": lambda size: size is None or type(size) is int,
+    "versions": _is(dict),
 }
-"""What every `run.json` holds."""
+"""The fields of `run.json` that are read again, and what they have to be."""
 
 DIGEST_LENGTH = 16  # hexadecimal digits of the sha256 in a checkpoint's name
 
@@ -61,7 +96,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
 
 def _commit(part: Path, write: Callable[[Path], object], name: Callable[[Path], Path]) -> Path:
     try:
+        part.touch()
+        mode = stat.S_IMODE(part.stat().st_mode)
         write(part)
+        part.chmod(mode)  # safetensors puts a file of its own there, which only we could read
         with open(part, "r+b") as file:
             os.fsync(file.fileno())
         final = name(part)
@@ -108,6 +146,15 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.partition("-")[0])
 
 
+def _row(line: str) -> dict[str, Any] | None:
+    """What one line of the log holds, if it can be read."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
+
+
 class Run:
     """A run directory, opened by `Run.create` or `Run.open`.
 
@@ -127,25 +174,34 @@ class Run:
         Raises:
             FrenemyError: `path` already holds a run or other files, or cannot be written to.
         """
-        if (path / "run.json").exists():
-            raise FrenemyError(
-                f"{path} already holds a run: go on with it by `frenemy train --resume "
-                f"{shlex.quote(str(path))}`, or give another --out"
-            )
+        run = cls(path, dict(header))
+        run.check_new()
+        run.update()
+        return run
+
+    def check_new(self) -> None:
+        """Refuses to be made where something is already, or of what `run.json` cannot hold.
+
+        Raises:
+            FrenemyError: the directory holds a run or other files, or cannot be read.
+        """
         try:
-            json.dumps(dict(header))
+            json.dumps(self.header)
         except TypeError as error:
             raise FrenemyError(f"run.json cannot keep the recipe's arguments: {error}") from None
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            taken = [p for p in path.iterdir() if p.suffix != ".part"]  # a killed start's
+            names = [path.name for path in self.path.iterdir()]
+        except FileNotFoundError:
+            return
         except OSError as error:
-            raise writing_failed(path, error) from error
-        if taken:
-            raise FrenemyError(f"{path} is not an empty directory: give another --out")
-        run = cls(path, dict(header))
-        run.update()
-        return run
+            raise writing_failed(self.path, error) from error
+        if "run.json" in names:
+            raise FrenemyError(
+                f"{self.path} already holds a run: go on with it by `frenemy train --resume "
+                f"{shlex.quote(str(self.path))}`, or give another --out"
+            )
+        if any(not name.endswith(".part") for name in names):  # but for a killed start's
+            raise FrenemyError(f"{self.path} is not an empty directory: give another --out")
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -154,15 +210,19 @@ class Run:
         Raises:
             FrenemyError: `path` holds no run, or its `run.json` is damaged.
         """
+        file = path / "run.json"
         try:
-            header = json.loads((path / "run.json").read_text("utf-8"))
+            header = json.loads(file.read_text("utf-8"))
         except FileNotFoundError:
             raise FrenemyError(f"{path} holds no run (no run.json there)") from None
-        except (OSError, ValueError) as error:
-            raise FrenemyError(f"{path / 'run.json'} cannot be read: {error}") from None
-        for key, kind in HEADER.items():
-            if not isinstance(header, dict) or not isinstance(header.get(key), kind):
-                raise FrenemyError(f"{path / 'run.json'} is no run's description: {key} is wrong")
+        except (OSError, ValueError, RecursionError) as error:
+            raise FrenemyError(f"{file} cannot be read: {error}") from None
+        for field, right in HEADER.items():
+            value = header
+            for key in field.split("."):
+                value = value.get(key) if isinstance(value, dict) else None
+            if not right(value):
+                raise FrenemyError(f"{file} is no run's description: {field} is wrong ({value!r})")
         return cls(path, header)
 
     def update(self, **fields: Any) -> None:
@@ -207,22 +267,27 @@ class Run:
             raise writing_failed(self.path, error) from error
 
     def rows(self) -> list[dict[str, Any]]:
-        """The log's rows in order; a last line that a kill cut short is left out."""
+        """The log's rows in order; lines that a kill cut short or a fault damaged are left out."""
+        return [row for row in self._lines() if row is not None]
+
+    def _lines(self) -> list[dict[str, Any] | None]:
+        """The log's rows, with None for every line that is none."""
         if not self._log.exists():
             return []
-        rows = []
-        for line in self._log.read_text("utf-8", errors="replace").splitlines():
-            try:
-                row = json.loads(line)
-                row["step"]
-            except (ValueError, TypeError, KeyError):
-                break
-            rows.append(row)
-        return rows
+        with open(self._log, encoding="utf-8", errors="replace") as file:
+            return [_row(line) for line in file]
 
     def rewind(self, step: int) -> None:
-        """Forgets what was logged and drawn after round `step`: it will be made again."""
-        kept = "".join(json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step)
+        """Forgets what was logged and drawn after round `step`: it will be made again.
+
+        Lines of the log that cannot be read are lost; each but the last is named in a warning.
+        """
+        lines = self._lines()
+        for number, row in enumerate(lines[:-1], 1):
+            if row is None:
+                warnings.warn(f"{self._log}: line {number} is damaged: left out", stacklevel=2)
+        rows = [row for row in lines if row is not None and row["step"] <= step]
+        kept = "".join(json.dumps(row) + "\n" for row in rows)
         write_atomically(self._log, lambda part: part.write_text(kept, "utf-8"))
         for later in self.samples():
             if int(later.stem) > step:
@@ -230,14 +295,16 @@ class Run:
         for damaged in self.checkpoints():  # or the round would have been taken up from there
             if step_of(damaged) > step >= 0:
                 damaged.unlink()
-        for part in self.path.rglob(".*.part"):  # what a kill left half-written
+        parts = [*self.path.rglob(".*.part"), *self.path.glob("checkpoints/.tmp??????")]
+        for part in parts:  # what a kill left half-written, the latter by safetensors
             part.unlink(missing_ok=True)
 
     # ---- the pictures
 
     def samples(self) -> list[Path]:
         """The sample pictures in the order of their rounds."""
-        return sorted((self.path / "samples").glob("[0-9]*.png"))
+        found = [p for p in self.path.glob("samples/*") if re.fullmatch(r"\d{8,}\.png", p.name)]
+        return sorted(found, key=lambda path: int(path.stem))
 
     # ---- the checkpoints
 
@@ -260,6 +327,6 @@ class Run:
             write,
             lambda part: folder / f"{step:08d}-{file_digest(part)}.safetensors",
         )
-        for old in self.checkpoints()[self.header.get("keep_checkpoints", 2) :]:
+        for old in self.checkpoints()[self.header["keep_checkpoints"] :]:
             old.unlink(missing_ok=True)
         return path

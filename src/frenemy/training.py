@@ -7,6 +7,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from frenemy.data import Dataset, open_dataset
 from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError, at_least
 from frenemy.experiment import Experiment, Recipe
-from frenemy.interrupts import caught_signals
-from frenemy.loop import Training, Watcher
+from frenemy.interrupts import Interrupted, caught_signals
+from frenemy.loop import Training, Watcher, kept, way_on
 from frenemy.model import recipe_of, reopen, set_up
 from frenemy.run import Run
 
@@ -58,11 +59,67 @@ def train(
     Raises:
         FrenemyError: the data do not fit the recipe, the directory is taken or not writable, or a
             loss or weight became infinite or NaN (`NotFinite`). The run keeps its last checkpoint.
-        Interrupted: Ctrl-C or SIGTERM; the run was saved.
+        Interrupted: Ctrl-C or SIGTERM; the run was saved, unless a second one stopped it at once.
+    """
+    planned = plan(
+        recipe,
+        data,
+        out=out,
+        steps=steps,
+        epochs=epochs,
+        minutes=minutes,
+        seed=seed,
+        device=device,
+        tensorboard=tensorboard,
+        checkpoint_seconds=checkpoint_seconds,
+        keep_checkpoints=keep_checkpoints,
+    )
+    return planned.play(watcher)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training that may begin.
+
+    Attributes:
+        run: where to, of which nothing is written yet.
+        experiment: what is played; device: where.
+        writer: of TensorBoard events, if they are wanted.
+    """
+
+    run: Run
+    experiment: Experiment
+    device: torch.device
+    writer: EventWriter | None
+
+    def play(self, watcher: Watcher | None = None) -> Run:
+        """Makes the run and plays it."""
+        run = Run.create(self.run.path, self.run.header)
+        return _train(run, self.experiment, self.device, self.writer, watcher)
+
+
+def plan(
+    recipe: Recipe,
+    data: Dataset | None = None,
+    *,
+    out: Path | str | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    device: DeviceName = "auto",
+    tensorboard: bool = False,
+    checkpoint_seconds: float = 60.0,
+    keep_checkpoints: int = 2,
+) -> Plan:
+    """What `train` does before it writes anything: all that it refuses is refused here.
+
+    Args and Raises: as `train`.
     """
     limit = _limit(steps=steps, epochs=epochs, minutes=minutes)
     if seed < 0:
         raise FrenemyError(f"--seed {seed}: give 0 or more")
+    at_least(0, checkpoint_seconds=checkpoint_seconds)
     at_least(2, keep_checkpoints=keep_checkpoints)
     where = choose_device(device)
     writer = _event_writer() if tensorboard else None
@@ -91,15 +148,16 @@ def train(
             "numpy": numpy.__version__,
         },
     }
-    run = Run.create(Path(out) if out is not None else _free_name(name), header)
-    return _train(run, experiment, where, writer, watcher)
+    run = Run(Path(out) if out is not None else _free_name(name), header)
+    run.check_new()
+    return Plan(run, experiment, where, writer)
 
 
 def resume(
     path: Path | str,
     *,
     recipe: Recipe | None = None,
-    data: Dataset | None = None,
+    data: Dataset | Path | str | None = None,
     steps: int | None = None,
     epochs: float | None = None,
     minutes: float | None = None,
@@ -114,7 +172,7 @@ def resume(
     Args:
         path: the run's directory.
         recipe: the run's recipe, where it is not one of frenemy's own.
-        data: the images that it was begun on, where they came from memory.
+        data: the images that it was begun on, where they came from memory, or where they are now.
         steps, epochs, minutes: a new end, counted from the run's beginning, at most one of them;
             else the one that it was begun for.
         device: where to compute, if not where the run was begun, which bit-identity needs.
@@ -135,9 +193,22 @@ def resume(
             stacklevel=2,
         )
     writer = _event_writer() if run.header["tensorboard"] else None
-    experiment = set_up(recipe or recipe_of(run), reopen(run, data), run.header["seed"])
-    target = _target(limit, experiment) if limit else None
-    return _train(run, experiment, where, writer, watcher, target)
+    experiment = set_up(recipe or recipe_of(run), _reopen(run, data), run.header["seed"])
+    if limit:
+        run.header["target"] = _target(limit, experiment)
+    return _train(run, experiment, where, writer, watcher)
+
+
+def _reopen(run: Run, data: Dataset | Path | str | None) -> Dataset:
+    recorded = run.header["data"]
+    if isinstance(data, Path | str):
+        recorded["path"], data = str(Path(data).resolve()), None
+    path = recorded.get("path")
+    if data is None and path is not None and not Path(path).exists():
+        raise FrenemyError(
+            f"{path}: no such file or folder: give the place of {run.path}'s images by --data"
+        )
+    return reopen(run, data)
 
 
 def _limit(**limits: float | None) -> dict[str, float]:
@@ -184,24 +255,28 @@ def _train(
     device: torch.device,
     writer: EventWriter | None,
     watcher: Watcher | None,
-    target: Mapping[str, float] | None = None,
 ) -> Run:
     gpus = [device] if device.type == "cuda" else []
     threads = torch.get_num_threads()
     with run.lock(), torch.random.fork_rng(devices=gpus), caught_signals() as caught:
-        if target is not None:
-            run.update(target=target)
+        run.update()  # by a new end, or a new place of the data
         torch.set_num_threads(run.header["threads"])  # sums in another order differ in last bits
-        training = Training(run, experiment, device)
-        if writer is not None:
-            after = training.progress.step + 1  # what was written later will be written again
-            training.events = writer(str(run.path / "events"), purge_step=after)
+        events = None
         try:
+            training = Training(run, experiment, device)
+            if writer is not None:
+                after = training.progress.step + 1  # what was written later will be written again
+                training.events = events = writer(str(run.path / "events"), purge_step=after)
             training.play(caught, watcher)
+        except KeyboardInterrupt:
+            if not caught:
+                raise
+            how = f"stopped at once ({kept(run)}): {way_on(run)}"
+            raise Interrupted(how, caught[-1]) from None
         finally:
             torch.set_num_threads(threads)
-            if training.events is not None:
-                training.events.close()
+            if events is not None:
+                events.close()
     return run
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -39,6 +40,15 @@ def test_dry_run_prints_the_game_and_writes_nothing(tmp_path, capsys, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
+def test_dry_run_says_when_it_would_end_and_who_plays_at_once(capsys):
+    assert main(["train", "digits2014", "--steps", "1234", "--dry-run"]) == 0
+    alternating = capsys.readouterr().out
+    assert "ends after 1,234 rounds" in alternating and "at once" not in alternating
+    assert main(["train", "digits2014", "--minutes", "2", "--simultaneous", "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "ends after 2.0 minutes" in printed and printed.count("at once") == 2
+
+
 def test_runs_without_a_name_are_numbered(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
@@ -57,9 +67,43 @@ def test_a_run_goes_on_to_another_end_and_needs_no_pictures_for_it(tmp_path, cap
     assert main(["train", "digits2014", "--steps", "2", "--out", str(out)]) == 0
     assert main(["train", "--resume", str(out), "--steps", "4"]) == 0
     assert Model.load(out).progress.step == 4
-    shutil.rmtree(out / "samples")
+    capsys.readouterr()
     assert main(["train", "--resume", str(out)]) == 0
-    assert capsys.readouterr().out.endswith("run: done\n")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "already at its end (4 rounds)" in line and "--steps" in line
+    shutil.rmtree(out / "samples")
+    assert main(["train", "--resume", str(out), "--steps", "5"]) == 0
+
+
+def test_a_run_goes_on_where_its_images_have_moved(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    images, out = tmp_path / "images.npy", tmp_path / "run"
+    np.save(images, rng.integers(0, 256, (40, 9, 9), np.uint8))
+    words = ["digits2014", "--data", images, "--size", 8, "--steps", 2, "--out", out]
+    assert main(["train", *map(str, words)]) == 0
+    moved = images.rename(tmp_path / "moved.npy")
+    np.save(tmp_path / "others.npy", rng.integers(0, 256, (40, 9, 9), np.uint8))
+    resume = ("train", "--resume", out, "--steps", 3)
+    capsys.readouterr()
+    line = errors(capsys, *resume)
+    assert f"{images}: no such file" in line and "--data" in line
+    assert "has changed" in errors(capsys, *resume, "--data", tmp_path / "others.npy")
+    assert main([*map(str, resume), "--data", str(moved)]) == 0
+    assert Model.load(out).progress.step == 3
+    assert main(["train", "--resume", str(out), "--steps", "4"]) == 0  # where they are is kept
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_with_a_line_and_its_status(capfd, tmp_path, monkeypatch, number):
+    def interrupt_twice(self, training):
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+
+    monkeypatch.setattr("frenemy.display.TrainingDisplay.__call__", interrupt_twice)
+    assert main(["train", "digits2014", "--out", str(tmp_path / "run")]) == 128 + number
+    first, last = capfd.readouterr().err.strip().splitlines()
+    assert "finishing this round" in first
+    assert last.startswith("frenemy: stopped at once") and "there is none yet" in last
 
 
 def test_tensorboard_events_are_written(tmp_path):
@@ -88,9 +132,31 @@ class TestBadInput:
         line = errors(capsys, "train", "mnist2014", "--out", out)
         assert "1x28x28" in line and "1x8x8" in line and not out.exists()
 
-    def test_taken_directory(self, capsys, run):
-        line = errors(capsys, "train", "digits2014", "--out", run)
+    @pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+    def test_taken_directory(self, capsys, run, dry):
+        line = errors(capsys, "train", "digits2014", "--out", run, *dry)
         assert f"--resume {run}" in line
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("--steps", 0),
+            ("--steps", 5, "--epochs", 1),
+            ("--seed", -1),
+            ("--rate", "nan"),
+            ("--checkpoint-seconds", -5),
+        ],
+        ids=str,
+    )
+    def test_a_dry_run_refuses_what_a_start_does(self, capsys, words):
+        line = errors(capsys, "train", "digits2014", "--dry-run", *words)
+        assert words[0].strip("-").replace("-", "_") in line.replace("-", "_")
+
+    def test_no_progress_is_shown_before_an_error(self, capsys, tmp_path, run):
+        main(["train", "digits2014", "--steps", "0"])
+        main(["train", "--resume", str(tmp_path)])
+        main(["train", "digits2014", "--out", str(run)])
+        assert "round" not in capsys.readouterr().out
 
     def test_unwritable_directory(self, capsys, tmp_path):
         (tmp_path / "file").write_text("not a directory")

@@ -237,6 +237,12 @@ def test_arguments_choose_the_game(objective, term):
     assert [schedule(t)["momentum"] > 0.5 for t in range(4)] == [False, False, True, True]
 
 
+@pytest.mark.parametrize("rate", [-0.1, math.nan, math.inf])
+def test_a_rate_without_sense_is_refused(rate):
+    with pytest.raises(FrenemyError, match="rate is"):
+        recipes.digits2014(dataset((1, 8, 8)), rate=rate)
+
+
 def test_simultaneous_is_one_turn_of_both():
     game = recipes.digits2014(dataset((1, 8, 8)), simultaneous=True).game
     (turn,) = game.turns
@@ -246,8 +252,8 @@ def test_simultaneous_is_one_turn_of_both():
 @pytest.mark.parametrize(
     ("recipe", "shape", "remedy"),
     [
-        ("mnist2014", (1, 8, 8), "digits2014"),
-        ("mnist2014", (3, 28, 28), "digits2014"),
+        ("mnist2014", (1, 8, 8), "play digits, which"),
+        ("mnist2014", (3, 28, 28), "github.com/cvdfoundation/mnist"),
         ("faces2014", (1, 28, 28), "--size 48"),
         ("cifar2014", (1, 32, 32), "CIFAR-10"),
         ("cifar2014_conv", (3, 48, 48), "--size 32"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, arg
 
@@ -14,6 +16,9 @@ from frenemy.cli.functions import choice_of, retyped
 from frenemy.cli.options import AS_THEY_ARE, Prepared
 from frenemy.errors import FrenemyError
 
+if TYPE_CHECKING:
+    from frenemy.loop import Training
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainOptions:
@@ -21,7 +26,7 @@ class TrainOptions:
 
     Attributes:
         data: a folder of images, an IDX or CIFAR folder, a .npy, .npz or .mat file; the embedded
-            digits if none is given.
+            digits if none is given; with --resume, where the run's images are now.
         images: what is done to them.
         out: the run's directory; runs/RECIPE, with a number if that is taken.
         steps: stop after so many rounds.
@@ -33,7 +38,7 @@ class TrainOptions:
         checkpoint_seconds: the least time between checkpoints.
         keep_checkpoints: how many are kept, the newest; `judge --all-checkpoints` draws its curves
             from them.
-        dry_run: print the game and stop.
+        dry_run: print the game that would be played, and stop.
         resume: go on with this run to the end it was begun for, or to another, as counted from its
             beginning.
     """
@@ -60,44 +65,63 @@ def train(
     from frenemy import training
     from frenemy.data import open_dataset
     from frenemy.display import TrainingDisplay, console, game_tables
-    from frenemy.model import set_up
     from frenemy.pictures import load_picture, terminal
+    from frenemy.run import step_of
 
     if options.resume is not None:
         limits = {"steps": options.steps, "epochs": options.epochs, "minutes": options.minutes}
-        given = dataclasses.replace(options, resume=None, device="auto", **dict.fromkeys(limits))
+        with_it = {"data": None, "device": "auto", **dict.fromkeys(limits)}
+        given = dataclasses.replace(options, resume=None, **with_it)
         if recipe is not None or given != TrainOptions():
             raise FrenemyError(
-                "--resume goes on with a run as it was begun: add only --device, and --steps, "
-                "--epochs or --minutes for another end"
+                "--resume goes on with a run as it was begun: add only --device, --data if its "
+                "images have moved, and --steps, --epochs or --minutes for another end"
             )
-        with TrainingDisplay() as display:
-            where = None if options.device == "auto" else options.device
-            run = training.resume(options.resume, **limits, device=where, watcher=display)
+        where = None if options.device == "auto" else options.device
+        play = functools.partial(
+            training.resume, options.resume, data=options.data, device=where, **limits
+        )
     elif recipe is None:
         raise FrenemyError("train what? give a recipe (see `frenemy recipes`) or --resume RUN")
     else:
         data = open_dataset(options.data, **options.images.arguments)
         print(data.description)
+        plan = training.plan(
+            recipe,
+            data,
+            out=options.out,
+            steps=options.steps,
+            epochs=options.epochs,
+            minutes=options.minutes,
+            seed=options.seed,
+            device=options.device,
+            tensorboard=options.tensorboard,
+            checkpoint_seconds=options.checkpoint_seconds,
+            keep_checkpoints=options.keep_checkpoints,
+        )
         if options.dry_run:
-            for table in game_tables(set_up(recipe, data, options.seed)):
+            for table in game_tables(plan.experiment):
                 console.print(table)
+            ((unit, end),) = plan.run.header["target"].items()
+            print(f"ends after {end:,} {'rounds' if unit == 'steps' else unit}")
             return
-        with TrainingDisplay() as display:
-            run = training.train(
-                recipe,
-                data,
-                out=options.out,
-                steps=options.steps,
-                epochs=options.epochs,
-                minutes=options.minutes,
-                seed=options.seed,
-                device=options.device,
-                tensorboard=options.tensorboard,
-                checkpoint_seconds=options.checkpoint_seconds,
-                keep_checkpoints=options.keep_checkpoints,
-                watcher=display,
-            )
+        play = plan.play
+    with contextlib.ExitStack() as stack:
+        display: TrainingDisplay | None = None
+
+        def watch(training: Training) -> None:
+            nonlocal display
+            if display is None:  # not before the first round: errors come without a bar
+                display = stack.enter_context(TrainingDisplay())
+            display(training)
+
+        run = play(watcher=watch)
+    if display is None:
+        print(
+            f"{run.path} is already at its end ({step_of(run.checkpoints()[0]):,} rounds): go on "
+            "with --steps N (or --epochs, --minutes), counted from its beginning"
+        )
+        return
     drawn = run.samples()
     if drawn and console.is_terminal:
         console.print(terminal(load_picture(drawn[-1]), width=min(console.width, 100)))

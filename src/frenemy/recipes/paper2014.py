@@ -77,7 +77,7 @@ def faces2014(
     minibatch: Minibatch = 100,
 ) -> Experiment:
     """TFD of Goodfellow et al. (2014), Table 1: Parzen 2057 ± 26 nats."""
-    hint = "give faces by --data with --size 48 --grey, or play digits2014"
+    hint = "give faces by --data with --size 48 --grey, or play digits, which takes any size"
     require_shape(data, "faces2014", (1, 48, 48), hint=hint)
     prior = Prior("gaussian", 100)
     mean = torch.from_numpy(data.train.mean())
@@ -203,6 +203,7 @@ def _game(
     limit: float | None = None,
 ) -> Game:
     at_least(1, minibatch=minibatch, k=k)
+    at_least(0, rate=rate)
     if simultaneous and k != 1:
         raise FrenemyError(f"--k {k} is for alternating play: leave out --simultaneous")
     schedule = schedule2014(rate, rounds_per_epoch=len(data.train) / (minibatch * k))
