@@ -2,6 +2,7 @@
 
 import os
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -16,6 +17,7 @@ from frenemy.pictures import (
     channels_last,
     enlarge,
     grid,
+    is_film,
     load_picture,
     save_film,
     save_images,
@@ -175,6 +177,12 @@ def test_an_existing_folder_may_have_a_dot_in_its_name(tmp_path):
     assert len(os.listdir(folder)) == 2
 
 
+@pytest.mark.parametrize("name", ["v1.2/", "x.npz/", "plain/"])
+def test_a_string_that_ends_in_a_slash_is_a_folder(tmp_path, name):
+    assert save_images(images(2), f"{tmp_path}/{name}") == tmp_path / name
+    assert len(os.listdir(tmp_path / name)) == 2
+
+
 def test_a_folder_with_something_in_it_is_refused_and_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(FrenemyError, match="not empty"):
@@ -255,12 +263,14 @@ def test_films_hold_their_last_frame(tmp_path, ending):
     assert seconds == [0.1, 0.1, 2.0]
 
 
-def test_an_mp4_plays_at_its_rate(tmp_path):
-    path = save_film(steps(8, 3), tmp_path / "film.mp4", fps=4, hold=1)
+@pytest.mark.parametrize("fps", ["4", "5/2", "3/10", "1/10", "2997/100"])
+def test_an_mp4_plays_at_its_rate(tmp_path, fps):
+    rate = Fraction(fps)
+    path = save_film(steps(8, 3), tmp_path / "film.mp4", fps=float(rate), hold=1)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        assert stream.average_rate == 4
-        assert float(stream.duration * stream.time_base) == pytest.approx((8 + 4) / 4)
+        assert stream.average_rate == rate
+        assert float(stream.duration * stream.time_base) == pytest.approx((8 + round(rate)) / rate)
 
 
 @pytest.mark.parametrize("size", [(15, 12), (16, 13), (17, 11)])
@@ -286,6 +296,14 @@ def test_an_unknown_film_format_is_told_with_those_that_are_known(tmp_path, name
     with pytest.raises(FrenemyError, match=r"unknown film format: use \.gif, \.webp, \.mp4"):
         save_film(steps(2, 1), tmp_path / name)
     assert not os.listdir(tmp_path)
+
+
+def test_names_are_of_films_or_of_pictures_or_refused():
+    kinds = {name: is_film(Path(name)) for name in ("a.gif", "a.WEBP", "a.mp4", "a.png", "a.tiff")}
+    assert list(kinds.values()) == [True, True, True, False, False]
+    for name in ("a.avi", "a", "a.npz"):
+        with pytest.raises(FrenemyError, match=r"use \.png, \.jpg, \.webp, \.gif, \.mp4$"):
+            is_film(Path(name))
 
 
 def test_without_pyav_an_mp4_names_the_remedy(tmp_path, monkeypatch):
@@ -373,3 +391,11 @@ def test_the_terminal_is_no_wider_than_asked(height, width, channels):
     assert {len(line) for line in lines} == {min(40, width)}
     scale = min(1, 40 / width)
     assert abs(2 * len(lines) - height * scale) <= 2  # rounded to whole characters
+
+
+@pytest.mark.parametrize(("lines", "rows"), [("24", 20), ("60", 50), ("2", 1)])
+def test_the_terminal_is_not_overfilled(lines, rows, monkeypatch):
+    monkeypatch.setenv("LINES", lines)
+    shown = terminal(images(1, 1, 100, 100)[0], width=100).plain.splitlines()
+    assert len(shown) == rows  # a pixel is as high as half a character
+    assert {len(line) for line in shown} == {2 * rows}

@@ -1,4 +1,4 @@
-"""What a recipe returns: the game, what it is played on, and what it should reach."""
+"""What a recipe returns: the stages of a game, and what they are played on."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ Recipe = Callable[[Dataset], Experiment]
 
 
 MNIST_HINT = (
-    "give a folder with MNIST's IDX files (yann.lecun.com/exdb/mnist) by --data, or play digits2014"
+    "give a folder with MNIST's IDX files (github.com/cvdfoundation/mnist) by --data, or play "
+    "digits, which takes images of any size"
 )
 
 

@@ -20,11 +20,12 @@ from frenemy.checkpoint import Progress
 from frenemy.choices import DeviceName
 from frenemy.data import Dataset, Source, open_dataset
 from frenemy.engine import choose_device
-from frenemy.errors import FrenemyError, at_least
+from frenemy.errors import FrenemyError, at_least, at_most
 from frenemy.experiment import Experiment, Recipe
 from frenemy.game import Game, mix
 from frenemy.run import Run
 
+LARGEST_SEED = 2**64 - 1  # that torch's generators take
 CHUNK = 500  # samples drawn at a time: bounded memory, and noise that does not depend on the count
 
 
@@ -36,7 +37,13 @@ def to_pixels(images: Tensor) -> NDArray[np.uint8]:
 
 
 def noise(game: Game, count: int, seed: int) -> Tensor:
-    """The z numbered 0 to count - 1 of the stream that `seed` names, (count, size)."""
+    """The z numbered 0 to count - 1 of the stream that `seed` names, (count, size).
+
+    Raises:
+        FrenemyError: the seed is below 0, or more than 64 bits hold.
+    """
+    at_least(0, seed=seed)
+    at_most(LARGEST_SEED, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     chunks = [game.prior(CHUNK, generator) for _ in range(0, count, CHUNK)]
     return torch.cat(chunks)[:count]
@@ -122,10 +129,9 @@ class Model:
         """The first `count` samples of the stream that `seed` names, uint8 (count, C, H, W).
 
         Raises:
-            FrenemyError: the count is below 1, or the seed below 0.
+            FrenemyError: the count is below 1, or the seed below 0 or more than 64 bits hold.
         """
         at_least(1, count=count)
-        at_least(0, seed=seed)
         return generate(self.game, noise(self.game, count, seed))
 
     def walk(self, points: int, steps: int, *, seed: int = 0) -> NDArray[np.uint8]:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import io
 import math
+import os
+import shutil
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +27,9 @@ Images = NDArray[np.uint8]
 GAP = 2  # pixels between the images of a grid
 SMALLEST = 64  # pixels: smaller images are enlarged by whole factors up to about this size
 FILMS = (".gif", ".webp", ".mp4")
+PICTURES = (".png", ".jpg", ".webp")  # that messages name: Pillow knows more
+ROWS = 5  # of the picture of nearest neighbours
+FREE_ROWS = 4  # of the terminal, beside a picture
 
 
 def grid(images: Images, columns: int | None = None) -> Images:
@@ -48,6 +54,36 @@ def enlarge(images: Images) -> Images:
     return images.repeat(factor, axis=2).repeat(factor, axis=3)
 
 
+def nearest_grid(*, fake: Images, train: Images, index: NDArray[np.int64]) -> Images:
+    """Rows of five images and, right of a bar, the training image nearest to the fifth.
+
+    As in Figure 2 of Goodfellow et al. (2014).
+
+    Args:
+        fake: (M, C, H, W): the first 25 are shown, or as many rows of five as there are.
+        train: (N, C, H, W).
+        index: of the training image nearest to each of `fake`, (M,).
+
+    Raises:
+        FrenemyError: there are fewer than five, or not as many indices, or sizes differ.
+    """
+    rows = min(len(fake) // 5, ROWS)
+    if not rows or len(index) != len(fake):
+        raise FrenemyError(
+            f"nearest neighbours: {len(fake)} samples and {len(index)} indices: needs five or "
+            "more, and equally many"
+        )
+    if fake.shape[1:] != train.shape[1:]:
+        raise FrenemyError(
+            f"nearest neighbours: samples of {fake.shape[1:]} and training images of "
+            f"{train.shape[1:]}: both must be of one size"
+        )
+    left = grid(enlarge(fake[: 5 * rows]), columns=5)
+    near = np.stack([train[i] for i in index[4 : 5 * rows : 5].tolist()])  # train may be on disk
+    bar = np.full((*left.shape[:2], left.shape[2] // 40), 128, np.uint8)
+    return np.concatenate([left, bar, grid(enlarge(near), columns=1)], axis=2)
+
+
 def channels_last(images: Images) -> Images:
     """(..., C, H, W) -> (..., H, W) for grey images, (..., H, W, 3) for colour."""
     return images[..., 0, :, :] if images.shape[-3] == 1 else np.moveaxis(images, -3, -1)
@@ -64,10 +100,30 @@ def save_picture(image: Images, path: Path) -> Path:
     Raises:
         FrenemyError: the format is unknown, or the file cannot be written.
     """
-    format = Image.registered_extensions().get(path.suffix.lower())
-    if format not in Image.SAVE:
-        raise FrenemyError(f"{path}: unknown picture format: use .png, .jpg or .webp")
+    format = _format(path)
+    if format is None:
+        raise FrenemyError(f"{path}: unknown picture format: use {', '.join(PICTURES)}")
     return write_atomically(path, lambda part: to_pillow(image).save(part, format=format))
+
+
+def _format(path: Path) -> str | None:
+    """What Pillow calls the format that the ending names, if it writes it."""
+    format = Image.registered_extensions().get(path.suffix.lower())
+    return format if format in Image.SAVE else None
+
+
+def is_film(path: Path) -> bool:
+    """Whether the ending of `path` names a film, and not a picture.
+
+    Raises:
+        FrenemyError: it names neither.
+    """
+    if path.suffix.lower() in FILMS:
+        return True
+    if _format(path) is None:
+        known = ", ".join(dict.fromkeys(PICTURES + FILMS))
+        raise FrenemyError(f"{path}: unknown format of pictures and films: use {known}")
+    return False
 
 
 def load_picture(path: Path) -> Images:
@@ -84,24 +140,27 @@ def load_picture(path: Path) -> Images:
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 
 
-def save_images(images: Images, path: Path) -> Path:
+def save_images(images: Images, path: Path | str) -> Path:
     """Writes images (N, C, H, W) as one grid, as `images` in an .npz, or one by one into a folder.
 
     Args:
         images: any number.
-        path: a picture file, an .npz, or a folder: anything without an ending.
+        path: a picture file, an .npz, or a folder: anything without an ending, or a string that
+            ends in a slash.
 
     Raises:
         FrenemyError: the ending is unknown, the folder holds files, or writing failed.
     """
-    if path.suffix.lower() == ".npz":
+    is_folder = str(path).endswith(("/", os.sep))  # of which a Path keeps nothing
+    path = Path(path)
+    if path.suffix.lower() == ".npz" and not is_folder:
 
         def write(part: Path) -> None:
             with open(part, "wb") as file:
                 np.savez_compressed(file, images=channels_last(images))
 
         return write_atomically(path, write)
-    if path.suffix and not path.is_dir():
+    if path.suffix and not is_folder and not path.is_dir():
         return save_picture(grid(enlarge(images)), path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -163,8 +222,9 @@ def _encode_mp4(frames: Sequence[Images], path: Path, fps: float) -> None:
         raise FrenemyError("films as .mp4 need PyAV: pip install 'frenemy[film]'") from None
     height, width = frames[0].shape[1:]
     even = ((0, 0), (0, height % 2), (0, width % 2))  # H.264 halves the colour planes
+    rate = Fraction(fps).limit_denominator(1000)
     with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("h264", rate=round(fps), options={"crf": "18"})
+        stream = container.add_stream("h264", rate=rate, options={"crf": "18"})
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         for frame in frames:
@@ -175,9 +235,13 @@ def _encode_mp4(frames: Sequence[Images], path: Path, fps: float) -> None:
 
 
 def terminal(image: Images, width: int) -> Text:
-    """One image (C, H, W) in at most `width` columns of the terminal, two pixels a character."""
+    """One image (C, H, W) in at most `width` columns of the terminal, two pixels a character.
+
+    It leaves some rows of the terminal free, so that all of it is seen at once.
+    """
     picture = to_pillow(image).convert("RGB")
-    scale = min(1.0, width / picture.width)
+    rows = max(1, shutil.get_terminal_size().lines - FREE_ROWS)
+    scale = min(1.0, width / picture.width, 2 * rows / picture.height)
     size = (max(1, int(picture.width * scale)), max(2, int(picture.height * scale) // 2 * 2))
     pixels = np.asarray(picture.resize(size, Image.Resampling.BOX))
     text = Text(no_wrap=True)

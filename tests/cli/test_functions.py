@@ -1,14 +1,17 @@
 """Functions as subcommands, on two that stand for lessons."""
 
+import dataclasses
 from typing import Annotated, Any
 
 import pytest
 import tyro
 from typing_extensions import Doc
-from tyro.conf import CascadeSubcommandArgs
+from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes
 
-from frenemy.cli.functions import choice_of, first_word, retyped
+from frenemy.cli.functions import choice_of, first_word, flags_of, retyped
 from frenemy.errors import FrenemyError
+
+from .command_line import errors
 
 Rounds = Annotated[int, Doc("how many rounds are played")]
 
@@ -35,7 +38,7 @@ def played(*arguments: str) -> Any:
         found.extend([seed, lesson])
 
     words = ["play", *arguments]
-    chosen = choice_of(LESSONS, first_word(words), "lesson", none="(a list)", later=("x",))
+    chosen = choice_of(LESSONS, first_word(words, []), "lesson", none="(a list)", later=("x",))
     verbs = {"play": retyped(play, lesson=chosen), "rest": lambda: None}
     tyro.extras.subcommand_cli_from_dict(verbs, args=words, config=(CascadeSubcommandArgs,))
     return found
@@ -92,8 +95,34 @@ def test_a_retyped_verb_leaves_the_verb_as_it_is():
         ("train --data faces mnist --steps 5", "mnist"),
         ("train --data=faces mnist", "mnist"),
         ("train -o out mnist", "mnist"),
+        ("train --dry-run mnist", "mnist"),
+        ("train --data faces --no-dry-run mnist", "mnist"),
         ("train", None),
     ],
 )
 def test_the_first_word_is_no_options_value(line, word):
-    assert first_word(line.split()) == word
+    assert first_word(line.split(), ["--dry-run", "--no-dry-run"]) == word
+
+
+def test_flags_are_the_truth_values_of_a_verb_and_of_its_groups_of_options():
+    @dataclasses.dataclass
+    class Options:
+        dry_run: bool = False
+        steps: int = 5
+
+    def verb(options: OmitArgPrefixes[Options], all: bool = False, out: str | None = None): ...
+
+    assert flags_of(verb) == {"--dry-run", "--no-dry-run", "--all", "--no-all"}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("train --dry-run mnsit", "did you mean mnist"),
+        ("train --tensorboard digts2014", "did you mean digits2014"),
+        ("train --grey --data faces mnsit", "did you mean mnist"),
+        ("lab --all figur1", "did you mean figure1"),
+    ],
+)
+def test_a_wrong_name_behind_a_flag_gets_the_nearest(line, said, capsys):
+    assert said in errors(capsys, *line.split())

@@ -17,12 +17,21 @@ from .command_line import errors
 
 def test_judge_writes_beside_the_run(run, capsys):
     assert main(["judge", str(run), "--samples", "200"]) == 0
-    assert "held-out images" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "parzen200_default-grid, held-out images: training images as samples" in printed
     report = Report.load(run / "judge.json")
     assert report.target == f"{run} (round 60)"
     metrics = {line.metric.partition("200_")[0] for line in report.lines}
     assert {"fid", "kid", "recall", "copying", "parzen"} < metrics
     assert "authors-grid" in (run / "judge.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("option", ["--against", "--data"])
+def test_the_real_images_may_be_named_by_either_option(run, digits, tmp_path, option):
+    out = tmp_path / "judge.json"
+    arguments = [option, str(digits), "--metrics", "parzen", "--samples", "50", "-o", str(out)]
+    assert main(["judge", str(run), *arguments]) == 0
+    assert Report.load(out).against.startswith("image folder, 200 images")
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,8 @@ import pytest
 from PIL import Image
 
 from frenemy.cli import main
+from frenemy.data import open_dataset
+from frenemy.model import Model
 from frenemy.run import Run
 
 from .command_line import errors
@@ -21,6 +23,11 @@ def test_samples_as_picture_arrays_and_folder(run, tmp_path):
         assert np.array_equal(np.asarray(Image.open(tmp_path / "folder" / f"{i:06d}.png")), image)
     # five 8x8 images, enlarged to 64, three a row with gaps of two
     assert Image.open(tmp_path / "s.png").size == (3 * 66 - 2, 2 * 66 - 2)
+
+
+def test_a_slash_at_the_end_makes_a_folder_whatever_its_name(run, tmp_path):
+    assert main(["sample", str(run), "-n", "2", "-o", f"{tmp_path}/v1.2/"]) == 0
+    assert len(list((tmp_path / "v1.2").iterdir())) == 2
 
 
 def test_samples_are_a_function_of_the_seed(run, tmp_path):
@@ -59,11 +66,36 @@ def test_walk_draws_lines_and_film(run, tmp_path):
     assert Image.open(film).n_frames == 12
 
 
+def test_nothing_is_written_if_one_place_of_a_walk_is_refused(run, tmp_path, capsys):
+    said = errors(capsys, "walk", run, "-o", tmp_path / "w.tiff", tmp_path / "w.avi")
+    assert "w.avi: " in said and "use .png, .jpg, .webp, .gif, .mp4" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_neighbours_end_each_row_with_the_training_image_nearest_to_the_fifth(run, tmp_path):
+    out = tmp_path / "neighbours.png"
+    assert main(["neighbours", str(run), "-n", "13", "--seed", "2", "-o", str(out)]) == 0
+    pixels = np.asarray(Image.open(out))
+    rows, size, pitch = 2, 64, 66  # 13 samples fill two rows; 8x8 images are enlarged to 64
+    assert pixels.shape == (rows * pitch - 2, 5 * pitch - 2 + 8 + size)
+    assert (pixels[:, 5 * pitch - 2 : -size] == 128).all()  # the bar
+    fake, train = Model.load(run).sample(13, seed=2), open_dataset(None).train.images
+    for row in range(rows):
+        part = pixels[row * pitch : row * pitch + size : 8, :]
+        for column in range(5):
+            shown = part[:, column * pitch : column * pitch + size : 8]
+            assert (shown == fake[5 * row + column, 0]).all()
+        squares = (train.astype(float) - fake[5 * row + 4]) ** 2
+        nearest = squares.sum(axis=(1, 2, 3)).argmin()
+        assert (part[:, -size::8] == train[nearest, 0]).all()
+
+
 def test_neighbours_and_film_write_beside_the_run(run, capsys):
     for verb in ("neighbours", "film"):
         assert main([verb, str(run)]) == 0
-    assert "held-out test images" in capsys.readouterr().out
-    assert Image.open(run / "neighbours.png").size == (6 * 66 - 2, 5 * 66 - 2)
+    printed = capsys.readouterr().out
+    assert "1,000 samples" in printed and "179 held-out test images" in printed
+    assert Image.open(run / "neighbours.png").size == (5 * 66 - 2 + 8 + 64, 5 * 66 - 2)
     # frames that show the same are one, so compare how long they take: 8 a second, the last holds 2
     film = Image.open(run / "film.gif")
     lengths = []
@@ -77,6 +109,15 @@ def test_neighbours_and_film_write_beside_the_run(run, capsys):
 
 
 class TestBadInput:
+    @pytest.mark.parametrize("verb", ["sample", "walk", "neighbours", "judge"])
+    def test_seeds_that_no_generator_takes(self, capsys, run, verb):
+        said = errors(capsys, verb, run, "--seed", 2**64)
+        assert said.endswith("seed is 18446744073709551616: give 18446744073709551615 or less")
+        assert "give 0 or more" in errors(capsys, verb, run, "--seed", -1)
+
+    def test_too_few_samples_for_a_row_of_neighbours(self, capsys, run):
+        assert "n is 3: give 5 or more" in errors(capsys, "neighbours", run, "-n", 3)
+
     def test_unknown_endings(self, capsys, run, tmp_path):
         assert "unknown picture format" in errors(capsys, "sample", run, "-o", tmp_path / "s.xyz")
         assert "unknown film format" in errors(capsys, "film", run, "-o", tmp_path / "s.png")

@@ -331,6 +331,26 @@ def test_what_is_passed_over(pictures):
     assert [file.name for file in find(pictures).files] == ["a.png"]
 
 
+def test_pictures_of_other_formats_are_left_out_by_name(pictures, cache):
+    save_many(pictures)
+    digest, left_out = open_dataset(pictures).train.digest, "is not of a format that is read"
+    for name in ("c.TIFF", "d.heic", "e.avif", "notes.txt", "f.json", ".hidden.tif"):
+        (pictures / name).write_bytes(b"II*\0")
+    (pictures / "folder.tif").mkdir()
+    expected = dict.fromkeys(("c.TIFF", "d.heic", "e.avif"), left_out)
+    assert describe(pictures).unreadable == expected
+    with pytest.warns(UserWarning, match=f"3 images cannot be read.*: {left_out}"):
+        dataset = open_dataset(pictures)
+    assert dataset.train.digest == digest
+    assert len(list((cache / "images").glob("*.json"))) == 1  # the store has it already
+
+
+def test_only_pictures_of_other_formats(pictures):
+    (pictures / "a.tiff").write_bytes(b"II*\0")
+    with pytest.raises(FrenemyError, match=r"a\.tiff: is not of a format that is read"):
+        find(pictures)
+
+
 def test_links(tmp_path, pictures):
     noise().save(pictures / "a.png")
     noise().save(tmp_path / "outside.png")

@@ -310,13 +310,31 @@ def test_what_is_not_there(tmp_path):
     with pytest.raises(FrenemyError, match=r"no such file or folder; give a folder of pictures"):
         open_dataset(tmp_path / "nothing")
     for name, words in {
-        "mnist": "yann.lecun.com",
+        "mnist": "github.com/cvdfoundation/mnist",
         "Fashion-MNIST": "zalandoresearch",
         "cifar-10": "data_batch_1",
         "TFD": "Susskind",
     }.items():
         with pytest.raises(FrenemyError, match=words):
             open_dataset(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["olivettifaces.mat", "A.NPZ", "faces.npy", "x-idx3-ubyte.gz"])
+def test_a_folder_around_a_file_that_is_read_names_the_file(tmp_path, name):
+    (tmp_path / name).touch()
+    for other in ("notes.txt", ".hidden.npz"):
+        (tmp_path / other).touch()
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(FrenemyError) as refused:
+        open_dataset(tmp_path)
+    assert str(refused.value) == f"{tmp_path}: holds no pictures; give the file {tmp_path / name}"
+
+
+def test_a_folder_around_several_names_them(tmp_path):
+    for name in ("b.npz", "a.mat"):
+        (tmp_path / name).touch()
+    with pytest.raises(FrenemyError, match=r"give the file .*/a\.mat or .*/b\.npz$"):
+        open_dataset(tmp_path)
 
 
 def test_what_is_not_read(tmp_path):

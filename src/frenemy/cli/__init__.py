@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import tyro
 from tyro.conf import CascadeSubcommandArgs
 
-from frenemy.cli.functions import first_word
+from frenemy.cli.functions import first_word, flags_of
 from frenemy.cli.judging import compare, health, judge
 from frenemy.cli.lab import lab, lab_with_lessons
 from frenemy.cli.listing import data, recipes
@@ -75,4 +75,6 @@ def _verbs(arguments: Sequence[str]) -> dict[str, Verb]:
         return VERBS
     known(verb, list(VERBS), "command")
     complete = COMPLETED.get(verb)
-    return VERBS if complete is None else {**VERBS, verb: complete(first_word(arguments))}
+    if complete is None:
+        return VERBS
+    return {**VERBS, verb: complete(first_word(arguments, flags_of(VERBS[verb])))}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Annotated, Any, TypeVar, Union
+from typing import Annotated, Any, TypeVar, Union, get_type_hints
 
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 
@@ -15,16 +16,35 @@ from frenemy.names import known
 Result = TypeVar("Result")
 
 
-def first_word(arguments: Sequence[str]) -> str | None:
+def first_word(arguments: Sequence[str], flags: Collection[str]) -> str | None:
     """The first word behind the verb that is no option, nor may be an option's value; or None.
 
-    >>> first_word(["train", "--seed=1", "mnist"]), first_word(["train", "--data", "mnist"])
+    Args:
+        arguments: the verb and what follows.
+        flags: the options that take no value.
+
+    >>> first_word(["train", "--seed=1", "mnist"], []), first_word(["train", "--data", "mnist"], [])
     ('mnist', None)
+    >>> first_word(["train", "--dry-run", "mnist"], ["--dry-run"])
+    'mnist'
     """
     for before, word in itertools.pairwise(arguments):
-        if not word.startswith("-") and (not before.startswith("-") or "=" in before):
+        takes_value = before.startswith("-") and "=" not in before and before not in flags
+        if not word.startswith("-") and not takes_value:
             return word
     return None
+
+
+def flags_of(verb: Callable[..., Any]) -> set[str]:
+    """The options of a verb, or of a dataclass among its parameters, that take no value."""
+    found: set[str] = set()
+    for name, kind in get_type_hints(verb).items():
+        if kind is bool:
+            option = name.replace("_", "-")
+            found |= {f"--{option}", f"--no-{option}"}
+        elif isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            found |= flags_of(kind)
+    return found
 
 
 def choice_of(

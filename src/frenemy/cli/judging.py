@@ -12,7 +12,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from frenemy.choices import DeviceName
 from frenemy.cli.options import AS_THEY_ARE, Out, Prepared, Round, RunPath
-from frenemy.errors import FrenemyError, at_least
+from frenemy.errors import FrenemyError, at_least, at_most
 
 if TYPE_CHECKING:
     from frenemy.judging import Judgement, Protocol
@@ -42,7 +42,7 @@ class JudgeOptions:
         name: of that classifier: letters, digits, - and _; that of the set, if none is given.
     """
 
-    against: Path | None = None
+    against: Annotated[Path | None, arg(aliases=["--data"])] = None
     metrics: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     samples: int = 10_000
@@ -69,6 +69,7 @@ def judge(
     """
     from frenemy.display import console, report_rows, working
 
+    at_least(0, seed=options.seed)
     features = options.features
     if options.train_features is not None:
         features = (*features, _train_features(options.train_features, options))
@@ -79,10 +80,12 @@ def judge(
     if target is None:
         raise FrenemyError("judge what? give a run, or a folder or .npz with --against SOURCE")
     at_least(1, samples=options.samples)
-    at_least(0, seed=options.seed)
     from frenemy.engine import choose_device
     from frenemy.judging import Protocol
+    from frenemy.model import LARGEST_SEED
     from frenemy.run import write_atomically
+
+    at_most(LARGEST_SEED, seed=options.seed)
 
     is_run = (target / "run.json").exists()
     out = options.out or (target / "judge.json" if is_run else Path("judge.json"))

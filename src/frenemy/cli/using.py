@@ -17,7 +17,7 @@ def sample(
     n: Number = 64,
     seed: int = 0,
     step: Round = None,
-    out: Out = None,
+    out: Annotated[str | None, arg(aliases=["-o"], metavar="PATH")] = None,
     device: DeviceName = "auto",
 ) -> None:
     """Draw samples into a picture, an .npz or a folder.
@@ -60,14 +60,15 @@ def walk(
         device: where to compute.
     """
     from frenemy.model import Model
-    from frenemy.pictures import FILMS, enlarge, grid, save_film, save_picture
+    from frenemy.pictures import enlarge, grid, is_film, save_film, save_picture
 
     at_least(1, points=points, steps=steps)
     at_least(0, seed=seed)
+    places = {path: is_film(path) for path in out or [run / "walk.png", run / "walk.gif"]}
     lines = Model.load(run, device, step=step).walk(points, steps, seed=seed)
     frames = enlarge(lines.reshape(-1, *lines.shape[2:]))
-    for path in out or [run / "walk.png", run / "walk.gif"]:
-        if path.suffix.lower() in FILMS:
+    for path, moves in places.items():
+        if moves:
             print(save_film(list(frames), path))
         else:
             print(save_picture(grid(frames, columns=steps), path))
@@ -84,34 +85,32 @@ def neighbours(
 ) -> None:
     """Show samples beside their nearest training images, as in the paper's Figure 2.
 
-    Each row is five samples and the training image nearest to the fifth. The table compares the
-    distances of samples to the training images with those of held-out test images.
+    Each row is five samples and, right of a bar, the training image nearest to the fifth. The
+    table compares the distances of samples to the training images with those of held-out test
+    images.
 
     Args:
         run: the run's directory.
         data: the training data, if not where the run found them.
-        n: samples, and test images, whose distances are compared.
+        n: samples, and test images, whose distances are compared; 5 or more.
         seed: of the noise.
         step: the round whose checkpoint draws, if it was kept; the last.
         out: the picture; RUN/neighbours.png.
         device: where to compute.
     """
-    import numpy as np
-
     from frenemy.display import console, distance_table
     from frenemy.judge.neighbours import compare_with_training
     from frenemy.model import Model
-    from frenemy.pictures import enlarge, grid, save_picture
+    from frenemy.pictures import nearest_grid, save_picture
 
-    at_least(1, n=n)
+    at_least(5, n=n)  # a row
     at_least(0, seed=seed)
     model = Model.load(run, device, step=step)
     parts = model.data(data)
-    fake = model.sample(max(n, 25), seed=seed)
+    fake = model.sample(n, seed=seed)
     train, test = model.as_seen(parts.train.images), model.as_seen(parts.test.images[:n])
     found = compare_with_training(fake=fake, train=train, test=test)
-    rows = [[*fake[i : i + 5], train[found.index[i + 4]]] for i in range(0, 25, 5)]
-    picture = grid(enlarge(np.concatenate([np.stack(row) for row in rows])), columns=6)
+    picture = nearest_grid(fake=fake, train=train, index=found.index)
     console.print(distance_table(found))
     print(save_picture(picture, out or run / "neighbours.png"))
 

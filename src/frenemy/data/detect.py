@@ -17,7 +17,7 @@ _IDX = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, and the same of 
 
 KNOWN = {
     "fashion": f"Fashion-MNIST: github.com/zalandoresearch/fashion-mnist; a folder with {_IDX}",
-    "mnist": f"MNIST: yann.lecun.com/exdb/mnist; a folder with {_IDX}",
+    "mnist": f"MNIST: github.com/cvdfoundation/mnist; a folder with {_IDX}",
     "cifar": "CIFAR-10: www.cs.toronto.edu/~kriz/cifar.html, the python version, unpacked; a "
     "folder with data_batch_1 to data_batch_5 and test_batch",
     "tfd": "the Toronto Face Database: only from its authors (Susskind, Anderson and Hinton, "
@@ -49,6 +49,10 @@ def find(path: Path | str | None) -> Origin:
     raise FrenemyError(f"{path}: no such file or folder; {_hint(path)}")
 
 
+ARRAYS = (".npy", ".npz", ".mat", "ubyte", "ubyte.gz")
+"""How files that hold many images end, where they are not part of a set in a folder."""
+
+
 def _hint(path: Path) -> str:
     known = next((text for part, text in KNOWN.items() if part in path.name.lower()), None)
     return f"get {known}" if known else f"give {FORMATS}"
@@ -60,7 +64,15 @@ def _in_folder(path: Path) -> Origin:
     for find_set in (idx.find_set, cifar.find_set, folder.find_folder):
         if origin := find_set(path):
             return origin
+    arrays = sorted(x for x in path.glob("[!.]*") if _is_array(x))
+    if arrays:
+        files = " or ".join(map(str, arrays[:3]))
+        raise FrenemyError(f"{path}: holds no pictures; give the file {files}")
     raise FrenemyError(f"{path}: holds nothing that is read; {_hint(path)}")
+
+
+def _is_array(path: Path) -> bool:
+    return path.name.lower().endswith(ARRAYS) and path.is_file()
 
 
 def _in_file(path: Path) -> Origin:

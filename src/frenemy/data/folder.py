@@ -25,6 +25,12 @@ from frenemy.errors import FrenemyError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
+OTHER_SUFFIXES = (
+    *(".avif", ".heic", ".heif", ".jfif", ".jp2", ".jxl", ".pbm", ".pgm", ".pnm", ".ppm"),
+    *(".tga", ".tif", ".tiff"),
+)
+"""Of pictures in formats that are not read: what goes by them is left out, but not silently."""
+
 PART_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("valid", "val", "validation", "dev"), "valid"),
@@ -55,8 +61,10 @@ def find_folder(folder: Path) -> Origin | None:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 pending.append((entry.path, f"{name}/"))
-            elif entry.name.lower().endswith(SUFFIXES):
+            elif entry.name.lower().endswith(SUFFIXES + OTHER_SUFFIXES):
                 file = _file(entry, name, root)
+                if file and entry.name.lower().endswith(OTHER_SUFFIXES):
+                    file = "is not of a format that is read"
                 if isinstance(file, str):
                     skipped[name] = file
                 elif file:

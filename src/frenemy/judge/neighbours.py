@@ -68,12 +68,14 @@ class Comparison:
 
     Attributes:
         index: of the training image nearest to each sample, (M,).
+        tested: how many test images there are; few of them have no low quantiles to speak of.
         quantiles: which quantiles of the distances follow.
         fake, test: those of the samples' and of the held-out test images' distances. Copies show
             as samples much closer to the training images than test images are.
     """
 
     index: NDArray[np.int64]
+    tested: int
     quantiles: Sequence[float]
     fake: Sequence[float]
     test: Sequence[float]
@@ -93,5 +95,9 @@ def compare_with_training(
     of_test, _ = nearest(queries=test, images=train)
     at = torch.tensor(quantiles)
     return Comparison(
-        index.numpy(), quantiles, of_fake.quantile(at).tolist(), of_test.quantile(at).tolist()
+        index=index.numpy(),
+        tested=len(test),
+        quantiles=quantiles,
+        fake=of_fake.quantile(at).tolist(),
+        test=of_test.quantile(at).tolist(),
     )

