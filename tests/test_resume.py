@@ -31,8 +31,8 @@ def finish(*arguments):
     return out
 
 
-def begin(path, steps=STEPS, *more):
-    return ("digits2014", "--steps", steps, "--out", path, "--checkpoint-seconds", 0.01, *more)
+def begin(path, steps=STEPS, *more, recipe="digits2014"):
+    return (recipe, "--steps", steps, "--out", path, "--checkpoint-seconds", 0.01, *more)
 
 
 def outcome(path):
@@ -64,13 +64,13 @@ def wait_until(condition, process, seconds=60.0):
         time.sleep(0.005)
 
 
-def kill_at_random(path, kills, seed):
+def kill_at_random(path, kills, seed, recipe="digits2014"):
     """Begins a run, kills it at random moments, resumes it each time, and finishes it at last.
 
     Every kill hits a living process, at a random time after it has written a checkpoint.
     """
     chance = random.Random(seed)
-    process = start(*begin(path))
+    process = start(*begin(path, recipe=recipe))
     taken_up = set()
     for _ in range(kills):
         known = {p.name for p in path.glob("checkpoints/0*")}
@@ -90,6 +90,12 @@ def kill_at_random(path, kills, seed):
 def test_a_run_killed_again_and_again_ends_bit_identical(tmp_path, undisturbed):
     kill_at_random(tmp_path / "run", kills=4, seed=1)
     assert outcome(tmp_path / "run") == undisturbed
+
+
+def test_so_does_one_with_averages_adam_and_lazy_turns(tmp_path):
+    finish(*begin(tmp_path / "undisturbed", recipe="digits"))
+    kill_at_random(tmp_path / "run", kills=2, seed=2, recipe="digits")
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "undisturbed")
 
 
 @pytest.mark.slow

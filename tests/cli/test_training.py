@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from frenemy.cli import main
 from frenemy.model import Model
@@ -21,6 +22,14 @@ def test_train_writes_the_run(run):
     assert [row["step"] for row in Run.open(run).rows()] == [50]
     assert Run.open(run).samples()[0].name == "00000000.png"
     assert Run.open(run).samples()[-1].name == "00000060.png"
+
+
+def test_a_terminal_shows_the_samples_at_the_end(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("frenemy.display.console", Console(force_terminal=True, width=80))
+    monkeypatch.setenv("LINES", "24")
+    assert main(["train", "digits2014", "--steps", "2", "--out", str(tmp_path / "run")]) == 0
+    picture = [line for line in capsys.readouterr().out.splitlines() if "▀" in line]
+    assert len(picture) == 20  # so high a terminal, less a few lines
 
 
 def test_log_rows_hold_the_terms_and_beliefs(run):

@@ -115,7 +115,7 @@ def cifar2014(
     rate: Rate = 0.025,
     minibatch: Minibatch = 100,
 ) -> Experiment:
-    """CIFAR-10 of Goodfellow et al. (2014), fully connected: Fig. 3 c."""
+    """CIFAR-10 of Goodfellow et al. (2014), fully connected: Fig. 3 c; no number was published."""
     require_shape(data, "cifar2014", (3, 32, 32), hint=CIFAR_HINT)
     prior = Prior("gaussian", 100)
     G = nn.Sequential(
@@ -141,7 +141,7 @@ def cifar2014_conv(
     rate: Rate = 0.004,
     minibatch: Minibatch = 128,
 ) -> Experiment:
-    """CIFAR-10 of Goodfellow et al. (2014), convolutional: Fig. 3 d."""
+    """CIFAR-10 of Goodfellow et al. (2014), convolutional: Fig. 3 d; no number was published."""
     require_shape(data, "cifar2014_conv", (3, 32, 32), hint=CIFAR_HINT)
     prior = Prior("gaussian", 100)
     G = nn.Sequential(transposed_generator(prior.size), Scale(1 / CONTRAST_RANGE))
