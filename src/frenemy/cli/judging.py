@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from frenemy.choices import DeviceName
-from frenemy.cli.options import AS_THEY_ARE, Out, Prepared, Round, RunPath
+from frenemy.cli.options import AS_THEY_ARE, OptionalPath, Out, Prepared, Round, RunPath, optional
 from frenemy.errors import FrenemyError, at_least, at_most
 
 if TYPE_CHECKING:
     from frenemy.judging import Judgement, Protocol
+
+
+Names = Annotated[tuple[str, ...], optional("NAME [NAME ...]")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +27,8 @@ class JudgeOptions:
 
     Attributes:
         against: the real images; those that the run was trained on, if it is one.
-        metrics: fid, kid, is, precision, recall, density, coverage, two-sample, vendi, classes,
-            class-kl, class-diversity, copying, parzen; and, only when asked for, the slow
+        metrics: all of fid, kid, is, precision, recall, density, coverage, two-sample, vendi,
+            classes, class-kl, class-diversity, copying, parzen; and, only when asked for, the slow
             ones: fid-infinity, sliced-wasserstein, ais.
         features: what images are compared by: pixels, random, classifier-NAME, stacked-NAME,
             inception, inception-clean or FILE.onnx; a classifier that was trained on these images
@@ -42,9 +45,9 @@ class JudgeOptions:
         name: of that classifier: letters, digits, - and _; that of the set, if none is given.
     """
 
-    against: Annotated[Path | None, arg(aliases=["--data"])] = None
-    metrics: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
+    against: Annotated[Path | None, optional("PATH", "--data")] = None
+    metrics: Names = ()
+    features: Names = ()
     samples: int = 10_000
     seed: int = 0
     step: Round = None
@@ -53,13 +56,13 @@ class JudgeOptions:
     all_checkpoints: bool = False
     out: Out = None
     device: DeviceName = "auto"
-    train_features: Path | None = None
-    name: str | None = None
+    train_features: OptionalPath = None
+    name: Annotated[str | None, optional("NAME")] = None
 
 
 def judge(
     options: Annotated[OmitArgPrefixes[JudgeOptions], arg(name="judging")],
-    target: Annotated[Positional[Path | None], arg(metavar="TARGET")] = None,
+    target: Annotated[Positional[Path | None], optional("[TARGET]")] = None,
 ) -> None:
     """Measure how good samples are: frenemy judge RUN, or FOLDER --against FOLDER.
 

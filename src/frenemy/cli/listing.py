@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from frenemy.cli.options import AS_THEY_ARE, Prepared
+from frenemy.cli.options import AS_THEY_ARE, Prepared, optional
 
 
 def recipes() -> None:
@@ -25,7 +25,7 @@ def recipes() -> None:
 
 
 def data(
-    path: Annotated[Positional[Path | None], arg(metavar="PATH")] = None,
+    path: Annotated[Positional[Path | None], optional("[PATH]")] = None,
     images: Prepared = AS_THEY_ARE,
     out: Annotated[Path, arg(aliases=["-o"])] = Path("contact-sheet.png"),
 ) -> None:

@@ -10,10 +10,19 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from frenemy.choices import Fit
 
+
+def optional(metavar: str, *aliases: str) -> Any:
+    """How an argument that may be None is shown: what that means, its help says."""
+    return arg(metavar=metavar, aliases=aliases, help_behavior_hint="")
+
+
 RunPath = Annotated[Positional[Path], arg(metavar="RUN")]
-Out = Annotated[Path | None, arg(aliases=["-o"])]
+OptionalPath = Annotated[Path | None, optional("PATH")]
+OptionalInt = Annotated[int | None, optional("INT")]
+OptionalFloat = Annotated[float | None, optional("FLOAT")]
+Out = Annotated[Path | None, optional("PATH", "-o")]
 Number = Annotated[int, arg(aliases=["-n"])]
-Round = Annotated[int | None, arg(metavar="ROUND")]
+Round = Annotated[int | None, optional("ROUND")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +35,7 @@ class Preparation:
         grey: leave out colours.
     """
 
-    size: int | None = None
+    size: OptionalInt = None
     fit: Fit = "crop"
     grey: bool = False
 

@@ -13,7 +13,14 @@ from tyro.conf import OmitArgPrefixes, arg
 
 from frenemy.choices import DeviceName
 from frenemy.cli.functions import choice_of, retyped
-from frenemy.cli.options import AS_THEY_ARE, Prepared
+from frenemy.cli.options import (
+    AS_THEY_ARE,
+    OptionalFloat,
+    OptionalInt,
+    OptionalPath,
+    Prepared,
+    optional,
+)
 from frenemy.errors import FrenemyError
 
 if TYPE_CHECKING:
@@ -43,19 +50,19 @@ class TrainOptions:
             beginning.
     """
 
-    data: Path | None = None
+    data: OptionalPath = None
     images: Prepared = AS_THEY_ARE
-    out: Path | None = None
-    steps: int | None = None
-    epochs: float | None = None
-    minutes: float | None = None
+    out: OptionalPath = None
+    steps: OptionalInt = None
+    epochs: OptionalFloat = None
+    minutes: OptionalFloat = None
     seed: int = 0
     device: DeviceName = "auto"
     tensorboard: bool = False
     checkpoint_seconds: float = 60.0
     keep_checkpoints: int = 2
     dry_run: bool = False
-    resume: Path | None = None
+    resume: Annotated[Path | None, optional("RUN")] = None
 
 
 def train(

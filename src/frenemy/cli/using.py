@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import arg
-
 from frenemy.choices import DeviceName
-from frenemy.cli.options import Number, Out, Round, RunPath
+from frenemy.cli.options import Number, OptionalPath, Out, Round, RunPath, optional
 from frenemy.errors import FrenemyError, at_least
 
 
@@ -17,7 +15,7 @@ def sample(
     n: Number = 64,
     seed: int = 0,
     step: Round = None,
-    out: Annotated[str | None, arg(aliases=["-o"], metavar="PATH")] = None,
+    out: Annotated[str | None, optional("PATH", "-o")] = None,
     device: DeviceName = "auto",
 ) -> None:
     """Draw samples into a picture, an .npz or a folder.
@@ -45,7 +43,7 @@ def walk(
     steps: int = 12,
     seed: int = 0,
     step: Round = None,
-    out: Annotated[list[Path] | None, arg(aliases=["-o"])] = None,
+    out: Annotated[list[Path] | None, optional("PATH [PATH ...]", "-o")] = None,
     device: DeviceName = "auto",
 ) -> None:
     """Walk along straight lines between points of z, as in the paper's Figure 3.
@@ -76,7 +74,7 @@ def walk(
 
 def neighbours(
     run: RunPath,
-    data: Path | None = None,
+    data: OptionalPath = None,
     n: Number = 1000,
     seed: int = 0,
     step: Round = None,
