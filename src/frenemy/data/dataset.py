@@ -31,10 +31,10 @@ def open_dataset(
 
     An IDX set or CIFAR-10 with a test part keeps it, as does a folder whose pictures all lie in
     sub-folders named train, valid (val, validation) and test, with the classes below these; one
-    part beside train is the test part, whatever its name; and as does the Toronto Face Database,
-    whose first fold is taken. Where no part to choose on is given,
-    the last 10,000 images of train (the last sixth, if it has fewer than 20,000) are held out.
-    Any other set is cut 80 / 10 / 10 by a fixed permutation.
+    part beside train is the test part, whatever its name. Of the Toronto Face Database the first
+    fold is taken. Where no part to choose on is given, the last 10,000 images of train (the last
+    sixth, if it has fewer than 20,000) are held out. Any other set is cut 80 / 10 / 10 by a fixed
+    permutation.
 
     Args:
         path: a file or a folder; None for the digits that come with the package.

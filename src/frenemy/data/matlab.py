@@ -29,8 +29,8 @@ from frenemy.data.matfile import Variable, variables
 from frenemy.data.pixels import Resize
 from frenemy.errors import FrenemyError
 
-FOLD_CODES = ("train", "train", "valid", "test")
-"""What 0 (unlabelled), 1, 2 and 3 mean in the `folds` of the Toronto Face Database."""
+FOLD_CODES = np.array([PARTS.index(part) for part in ("train", "train", "valid", "test")], np.uint8)
+"""The parts that 0 (unlabelled), 1, 2 and 3 mean in the `folds` of the Toronto Face Database."""
 
 LABEL_NAMES = ("labels", "label", "labs", "labs_ex", "y", "targets", "target", "gnd")
 
@@ -79,8 +79,7 @@ def _first_fold(found: Sequence[Variable], count: int) -> NDArray[np.uint8] | No
         if folds.name == "folds" and folds.shape == (count, 5):
             codes = folds.read()[:, 0]
             if {2, 3} <= set(codes.tolist()) <= set(range(len(FOLD_CODES))):
-                numbers = [PARTS.index(part) for part in FOLD_CODES]
-                return np.array(numbers, np.uint8)[codes.astype(np.int64)]
+                return FOLD_CODES[codes.astype(np.int64)]
     return None
 
 
