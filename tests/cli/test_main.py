@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from frenemy.cli import main
+from frenemy.cli import VERBS, main
 
 from .command_line import errors
 
@@ -44,6 +44,14 @@ class TestBadInput:
         with pytest.raises(SystemExit):
             main(["train", "digits2014", "--objektive", "minimax"])
         assert "--objective" in capsys.readouterr().err
+
+    def test_a_misspelt_argument_brings_up_no_other_verb(self, capsys):
+        with pytest.raises(SystemExit):
+            main(["train", "--stepz", "3"])
+        said = capsys.readouterr().err
+        assert "--steps" in said
+        assert "frenemy train --help" in said
+        assert not any(f"frenemy {verb} " in said for verb in VERBS if verb != "train")
 
     @pytest.mark.parametrize("verb", ["sample", "walk", "neighbours", "health", "film"])
     def test_no_run(self, capsys, tmp_path, verb):

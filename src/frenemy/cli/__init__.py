@@ -65,16 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _verbs(arguments: Sequence[str]) -> dict[str, Verb]:
-    """All verbs, that of these arguments complete.
+    """The verb that the arguments name, so that the help and all errors speak of it alone, or all.
 
     Raises:
         FrenemyError: there is no such verb, or it has no such function.
     """
-    verb = arguments[0] if arguments else "--help"
-    if verb.startswith("-"):
+    word = arguments[0] if arguments else "--help"
+    if word.startswith("-"):
         return VERBS
-    known(verb, list(VERBS), "command")
-    complete = COMPLETED.get(verb)
-    if complete is None:
-        return VERBS
-    return {**VERBS, verb: complete(first_word(arguments, flags_of(VERBS[verb])))}
+    known(word, list(VERBS), "command")
+    verb, complete = VERBS[word], COMPLETED.get(word)
+    return {word: complete(first_word(arguments, flags_of(verb))) if complete else verb}
