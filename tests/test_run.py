@@ -9,7 +9,8 @@ import pytest
 import safetensors.numpy
 
 from frenemy.errors import FrenemyError
-from frenemy.run import Run, file_digest, write_atomically
+from frenemy.files import write_atomically
+from frenemy.run import Run, file_digest
 
 HEADER = {
     "recipe": "digits2014",
@@ -167,7 +168,8 @@ def test_pictures_of_later_rounds_come_later_however_many_digits_they_have(run):
 
 
 def test_rewind_removes_what_a_kill_left_of_a_checkpoint(run):
-    kept = run.save_checkpoint(10, lambda part: part.write_bytes(b"good"))
+    run.save_checkpoint(10, lambda part: part.write_bytes(b"good"))
+    (kept,) = run.checkpoints()
     for name in (".00000020.123.part", ".tmpaB3xY9"):  # the latter is safetensors' own
         (kept.parent / name).write_bytes(b"half")
     run.rewind(10)
@@ -187,7 +189,8 @@ def test_rewind_forgets_what_came_later(run):
 
 def test_checkpoints_are_named_after_their_content_and_two_are_kept(run):
     for step in (10, 20, 30):
-        path = run.save_checkpoint(step, lambda part, step=step: part.write_bytes(bytes([step])))
+        run.save_checkpoint(step, lambda part, step=step: part.write_bytes(bytes([step])))
+        path = run.checkpoints()[0]
         assert path.name == f"{step:08d}-{file_digest(path)}.safetensors"
     assert [int(path.name[:8]) for path in run.checkpoints()] == [30, 20]
 
@@ -196,16 +199,17 @@ def test_checkpoints_are_named_after_their_content_and_two_are_kept(run):
 def test_a_checkpoint_is_as_readable_as_any_new_file(run):
     before = os.umask(0o027)
     try:
-        path = run.save_checkpoint(
+        run.save_checkpoint(
             10, lambda part: safetensors.numpy.save_file({"a": numpy.zeros(1)}, part)
         )
     finally:
         os.umask(before)
-    assert path.stat().st_mode & 0o777 == 0o640
+    assert run.checkpoints()[0].stat().st_mode & 0o777 == 0o640
 
 
 def test_a_full_disk_keeps_the_checkpoints_there_are(run):
-    kept = run.save_checkpoint(10, lambda part: part.write_bytes(b"good"))
+    run.save_checkpoint(10, lambda part: part.write_bytes(b"good"))
+    (kept,) = run.checkpoints()
     with pytest.raises(FrenemyError, match="no space left"):
         run.save_checkpoint(20, fail)
     assert run.checkpoints() == [kept]

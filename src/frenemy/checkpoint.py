@@ -43,7 +43,7 @@ class Progress:
             raise ValueError("its progress is no progress")
 
 
-def save(run: Run, game: Game, progress: Progress) -> Path:
+def save(run: Run, game: Game, progress: Progress) -> None:
     """Writes the checkpoint of round `progress.step`.
 
     Raises:
@@ -55,7 +55,7 @@ def save(run: Run, game: Game, progress: Progress) -> Path:
         for key, value in player.state().items()
     }
     metadata = {"frenemy": json.dumps(asdict(progress))}
-    return run.save_checkpoint(
+    run.save_checkpoint(
         progress.step, lambda part: safetensors.torch.save_file(tensors, part, metadata)
     )
 

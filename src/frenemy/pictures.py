@@ -20,7 +20,7 @@ from rich.style import Style
 from rich.text import Text
 
 from frenemy.errors import FrenemyError
-from frenemy.run import write_atomically, writing_failed
+from frenemy.files import write_atomically, writing_failed
 
 Images = NDArray[np.uint8]
 

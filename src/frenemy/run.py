@@ -11,23 +11,21 @@ Nothing appears under its final name before it is whole and on the disk.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import math
 import os
 import re
 import shlex
-import stat
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import filelock
-from safetensors import SafetensorError
 
 from frenemy.errors import FrenemyError
+from frenemy.files import appearing, write_atomically, writing_failed
 
 Check = Callable[[Any], bool]
 
@@ -76,63 +74,6 @@ HEADER: Mapping[str, Check] = {
 """The fields of `run.json` that are read again, and what they have to be."""
 
 DIGEST_LENGTH = 16  # hexadecimal digits of the sha256 in a checkpoint's name
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
-    """Has `write` fill a temporary file and moves it to `path` once it is on the disk.
-
-    Folders that are missing on the way to `path` are made.
-
-    Raises:
-        FrenemyError: the disk is full, the directory unwritable, or writing failed otherwise; then
-            whatever stood at `path` still stands there.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise writing_failed(path.parent, error) from error
-    return _commit(path.parent / f".{path.name}.{os.getpid()}.part", write, lambda _: path)
-
-
-def _commit(part: Path, write: Callable[[Path], object], name: Callable[[Path], Path]) -> Path:
-    try:
-        part.touch()
-        mode = stat.S_IMODE(part.stat().st_mode)
-        write(part)
-        part.chmod(mode)  # safetensors puts a file of its own there, which only we could read
-        with open(part, "r+b") as file:
-            os.fsync(file.fileno())
-        final = name(part)
-        part.replace(final)
-        _sync_directory(final.parent)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise writing_failed(part.parent, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-    return final
-
-
-def writing_failed(place: Path, error: Exception) -> FrenemyError:
-    """The one-line error for a write into `place` that ended in `error`."""
-    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(
-        error  # safetensors reports the operating system's error as text
-    )
-    if full:
-        return FrenemyError(f"{place}: no space left on the disk: free some and try again")
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-    remedy = "" if isinstance(error, ValueError) else ": choose another place"  # it is the content
-    return FrenemyError(f"{place}: cannot write here ({reason}){remedy}")
-
-
-def _sync_directory(path: Path) -> None:
-    if os.name == "nt":  # directories cannot be opened there
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def file_digest(path: Path) -> str:
@@ -314,7 +255,7 @@ class Run:
         found = [p for p in (self.path / "checkpoints").glob("*") if pattern.fullmatch(p.name)]
         return sorted(found, key=step_of, reverse=True)
 
-    def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> Path:
+    def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> None:
         """Has `write` fill the checkpoint of round `step`, and deletes those that are too old.
 
         The file's name carries its digest, so that one rename makes both valid at once.
@@ -322,11 +263,7 @@ class Run:
         folder = self.path / "checkpoints"
         with contextlib.suppress(OSError), open(self._log, "rb") as log:
             os.fsync(log.fileno())  # the rows before a checkpoint last as long as it does
-        path = _commit(
-            folder / f".{step:08d}.{os.getpid()}.part",
-            write,
-            lambda part: folder / f"{step:08d}-{file_digest(part)}.safetensors",
-        )
+        with appearing(folder, lambda part: f"{step:08d}-{file_digest(part)}.safetensors") as part:
+            write(part)
         for old in self.checkpoints()[self.header["keep_checkpoints"] :]:
             old.unlink(missing_ok=True)
-        return path

@@ -443,6 +443,7 @@ def test_memory_and_disk_stay_bounded_however_much_comes(serve, cache, monkeypat
 
     def count(path, write):
         part = path.with_suffix(".part")
+        part.parent.mkdir(parents=True)
         try:
             write(part)
         finally:

@@ -84,9 +84,9 @@ def judge(
         raise FrenemyError("judge what? give a run, or a folder or .npz with --against SOURCE")
     at_least(1, samples=options.samples)
     from frenemy.engine import choose_device
+    from frenemy.files import write_atomically
     from frenemy.judging import Protocol
     from frenemy.model import LARGEST_SEED
-    from frenemy.run import write_atomically
 
     at_most(LARGEST_SEED, seed=options.seed)
 

@@ -15,7 +15,6 @@ then renamed. Any number of processes may build the same entry at once: they wri
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
@@ -23,7 +22,6 @@ import math
 import os
 import re
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +37,7 @@ from frenemy.data.pixels import Resize
 from frenemy.data.streams import shown
 from frenemy.data.threads import each_in_order
 from frenemy.errors import FrenemyError
+from frenemy.files import WritingFailed, appearing
 
 VERSION = 2
 """Part of every key; raise it when the same files would be decoded to other bytes."""
@@ -254,24 +253,8 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         FrenemyError: if it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
+        with appearing(path.parent, lambda _: path.name) as part, part.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise FrenemyError(
-                f"{path.parent}: no room for the decoded images ({error.strerror}); free some, or "
-                "set FRENEMY_CACHE to a folder that has more"
-            ) from error
-        raise FrenemyError(
-            f"{path.parent}: the cache cannot be written ({error.strerror}); set FRENEMY_CACHE to "
-            "a folder that can"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    except WritingFailed as error:
+        raise FrenemyError(f"{error}; or set FRENEMY_CACHE to a folder that has room") from error

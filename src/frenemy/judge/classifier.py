@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frenemy.errors import FrenemyError
+from frenemy.files import write_atomically
 from frenemy.judge.estimate import checked
-from frenemy.run import write_atomically
 
 SIDE = 32  # pixels: larger images are averaged down to this
 WIDTHS = (32, 64, 128)

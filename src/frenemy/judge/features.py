@@ -19,11 +19,11 @@ from torch.nn import functional as F
 
 from frenemy.data.store import cache_folder
 from frenemy.errors import FrenemyError
+from frenemy.files import write_atomically
 from frenemy.judge.classifier import SIDE, Seen, load_classifier
 from frenemy.judge.inception import load_inception
 from frenemy.judge.resize import Resizing
 from frenemy.judge.sets import Drawn, Images
-from frenemy.run import write_atomically
 
 BATCH = 500
 INCEPTION_BATCH = 50  # at 299 x 299 the widest layers hold 5.5 MB an image, each

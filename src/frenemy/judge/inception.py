@@ -32,8 +32,8 @@ from torch.nn import functional as F
 from frenemy.data.store import cache_folder
 from frenemy.data.streams import CHUNK, in_one_line
 from frenemy.errors import FrenemyError
+from frenemy.files import write_atomically
 from frenemy.judge.resize import Resizing, resized
-from frenemy.run import write_atomically, writing_failed
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
@@ -338,10 +338,6 @@ def _fetch(path: Path) -> None:
             for piece in _download(path):
                 file.write(piece)
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise writing_failed(path.parent, error) from error
     write_atomically(path, write)
 
 

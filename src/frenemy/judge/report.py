@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from frenemy.errors import FrenemyError
+from frenemy.files import write_atomically
 from frenemy.judge.estimate import Estimate
-from frenemy.run import write_atomically
 
 Better = Literal["lower", "higher", ""]
 

@@ -12,11 +12,11 @@ from urllib.parse import quote
 from latex2mathml.converter import convert
 
 from frenemy.errors import FrenemyError
+from frenemy.files import write_atomically
 from frenemy.judge.estimate import Estimate
 from frenemy.lab.lesson import Check, Played, Result
 from frenemy.pages import film, render
 from frenemy.pictures import save_film, save_picture
-from frenemy.run import write_atomically
 
 SIGNS = {"=": "", "at least": "≥ ", "at most": "≤ "}
 

@@ -1,0 +1,81 @@
+"""Files that appear under their names when they are whole and on the disk, or never."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from frenemy.errors import FrenemyError
+
+
+class WritingFailed(FrenemyError):
+    """A file or folder could not be written."""
+
+
+@contextlib.contextmanager
+def appearing(folder: Path, name: Callable[[Path], str]) -> Iterator[Path]:
+    """A temporary file to fill, which is then moved to `folder / name(it)`.
+
+    Folders that are missing on the way are made. Any number of threads and processes may write the
+    same name at once: the last one's file stays.
+
+    Raises:
+        WritingFailed: the disk is full, the directory unwritable, or writing failed otherwise; then
+            whatever had the name has it still.
+    """
+    part = folder / f".{uuid.uuid4().hex}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        mode = stat.S_IMODE(part.stat().st_mode)
+        yield part
+        part.chmod(mode)  # safetensors puts a file of its own there, which only we could read
+        with open(part, "r+b") as file:
+            os.fsync(file.fileno())
+        part.replace(folder / name(part))
+        _sync_directory(folder)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise writing_failed(folder, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
+    """Has `write` fill a file that then takes the name `path`, or never.
+
+    Raises:
+        WritingFailed: as `appearing`.
+    """
+    with appearing(path.parent, lambda _: path.name) as part:
+        write(part)
+    return path
+
+
+def writing_failed(place: Path, error: Exception) -> WritingFailed:
+    """The one-line error for a write into `place` that ended in `error`."""
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(
+        error  # safetensors reports the operating system's error as text
+    )
+    if full:
+        return WritingFailed(f"{place}: no space left on the disk: free some and try again")
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    remedy = "" if isinstance(error, ValueError) else ": choose another place"  # it is the content
+    return WritingFailed(f"{place}: cannot write here ({reason}){remedy}")
+
+
+def _sync_directory(path: Path) -> None:
+    if os.name == "nt":  # directories cannot be opened there
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
