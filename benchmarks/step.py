@@ -141,7 +141,7 @@ def main(repetitions: int = 11, rounds: int = 10, samples: int = 10_000) -> None
     factors = products_of_one_round()
     flops = sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for a, b in factors)
     a, b = torch.randn(2, 2048, 2048)
-    z = noise(game, samples, 0)
+    z = [*noise(game, samples, 0)]
     steps = iter(range(10**9))
     vitals = Vitals(game, minibatch, 0)
 
@@ -155,7 +155,7 @@ def main(repetitions: int = 11, rounds: int = 10, samples: int = 10_000) -> None
         "products": run(lambda: [torch.mm(a, b) for a, b in factors]),
         "square": run(lambda: torch.mm(a, b)),
         "plain": plain,
-        "sampling": run(lambda: generate(game, z)),
+        "sampling": run(lambda: generate(game, z, samples)),
         "health": run(look),
     }
     times: dict[str, list[float]] = {name: [] for name in measured}

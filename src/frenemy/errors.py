@@ -36,3 +36,9 @@ def at_most(most: float, **numbers: float) -> None:
     for name, number in numbers.items():
         if number > most:
             raise FrenemyError(f"{name} is {number}: give {most} or less")
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: of torch's allocators only the words tell."""
+    words = ("out of memory", "allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)

@@ -221,7 +221,7 @@ class Training:
         self.run.log({**row, **found})
 
     def _draw_samples(self, stage: Stage) -> None:
-        images = generate(stage.game, noise(stage.game, SAMPLES, SAMPLE_SEED))
+        images = generate(stage.game, noise(stage.game, SAMPLES, SAMPLE_SEED), SAMPLES)
         path = self.run.path / "samples" / f"{self.progress.step:08d}.png"
         save_picture(grid(enlarge(images)), path)
 

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,8 @@ def to_pixels(images: Tensor) -> NDArray[np.uint8]:
     return pixels.to("cpu", torch.uint8).numpy()
 
 
-def noise(game: Game, count: int, seed: int) -> Tensor:
-    """The z numbered 0 to count - 1 of the stream that `seed` names, (count, size).
+def noise(game: Game, count: int, seed: int) -> Iterator[Tensor]:
+    """The z numbered 0 to count - 1 of the stream that `seed` names, (B, size) at a time.
 
     Raises:
         FrenemyError: the seed is below 0, or more than 64 bits hold.
@@ -45,19 +45,37 @@ def noise(game: Game, count: int, seed: int) -> Tensor:
     at_least(0, seed=seed)
     at_most(LARGEST_SEED, seed=seed)
     generator = torch.Generator().manual_seed(seed)
-    chunks = [game.prior(CHUNK, generator) for _ in range(0, count, CHUNK)]
-    return torch.cat(chunks)[:count]
+    for start in range(0, count, CHUNK):
+        yield game.prior(CHUNK, generator)[: count - start]
 
 
 @torch.inference_mode()
-def generate(game: Game, z: Tensor) -> NDArray[np.uint8]:
-    """G's images of z: (count, size) -> uint8 (count, C, H, W), by the average if there is one."""
+def generate(game: Game, z: Iterable[Tensor], count: int) -> NDArray[np.uint8]:
+    """G's images of z, of its average if there is one.
+
+    Args:
+        game: whose G.
+        z: (B, size) at a time, `count` in all.
+        count: how many images.
+
+    Returns:
+        uint8 (count, C, H, W).
+
+    Raises:
+        MemoryError: so many do not fit.
+    """
     G = game.players["G"].best
     training = G.training
     G.eval()
-    images = [to_pixels(G(part.to(game.device))) for part in z.split(CHUNK)]
+    images, done = np.empty(0, np.uint8), 0
+    for part in z:
+        drawn = to_pixels(G(part.to(game.device)))
+        if not done:
+            images = np.empty((count, *drawn.shape[1:]), np.uint8)
+        images[done : done + len(drawn)] = drawn
+        done += len(drawn)
     G.train(training)
-    return np.concatenate(images)
+    return images
 
 
 class Model:
@@ -130,9 +148,10 @@ class Model:
 
         Raises:
             FrenemyError: the count is below 1, or the seed below 0 or more than 64 bits hold.
+            MemoryError: so many do not fit.
         """
         at_least(1, count=count)
-        return generate(self.game, noise(self.game, count, seed))
+        return generate(self.game, noise(self.game, count, seed), count)
 
     def walk(self, points: int, steps: int, *, seed: int = 0) -> NDArray[np.uint8]:
         """Images along straight lines from each random point of z to the next, back to the first.
@@ -143,12 +162,12 @@ class Model:
             uint8 (points, steps, C, H, W): line i begins at point i and ends one step before the
             next point.
         """
-        corners = noise(self.game, points, seed)
+        corners = torch.cat([*noise(self.game, points, seed)])
         weights = torch.linspace(0, 1, steps + 1)[:-1, None]  # (steps, 1)
         lines = [
             torch.lerp(a, b, weights) for a, b in zip(corners, corners.roll(-1, 0), strict=True)
         ]
-        images = generate(self.game, torch.cat(lines))
+        images = generate(self.game, torch.cat(lines).split(CHUNK), points * steps)
         return images.reshape(points, steps, *images.shape[1:])
 
     def as_seen(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:

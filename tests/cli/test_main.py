@@ -53,6 +53,15 @@ class TestBadInput:
         assert "frenemy train --help" in said
         assert not any(f"frenemy {verb} " in said for verb in VERBS if verb != "train")
 
+    @pytest.mark.parametrize(
+        "arguments",
+        [("sample", "RUN", "-n", 10**14), ("train", "digits2014", "--minibatch", 10**14)],
+    )
+    def test_more_than_the_memory_holds(self, capsys, run, arguments, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        line = errors(capsys, *(run if a == "RUN" else a for a in arguments))
+        assert "not enough memory: a smaller --minibatch" in line
+
     @pytest.mark.parametrize("verb", ["sample", "walk", "neighbours", "health", "film"])
     def test_no_run(self, capsys, tmp_path, verb):
         assert "holds no run" in errors(capsys, verb, tmp_path)

@@ -15,7 +15,7 @@ from frenemy.cli.lab import lab, lab_with_lessons
 from frenemy.cli.listing import data, recipes
 from frenemy.cli.training import train, train_with_recipes
 from frenemy.cli.using import film, neighbours, sample, walk
-from frenemy.errors import FrenemyError
+from frenemy.errors import FrenemyError, out_of_memory
 from frenemy.interrupts import Interrupted
 from frenemy.names import known
 
@@ -34,6 +34,8 @@ VERBS: dict[str, Verb] = {
     "recipes": recipes,
     "data": data,
 }
+
+LESS_MEMORY = "a smaller --minibatch, --size, --samples or -n takes less"
 
 COMPLETED: dict[str, Callable[[str | None], Verb]] = {
     "train": train_with_recipes,
@@ -57,6 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FrenemyError as error:
         print(f"frenemy: {error}", file=sys.stderr)
         return 128 + error.signal if isinstance(error, Interrupted) else 1
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        print(f"frenemy: not enough memory: {LESS_MEMORY}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever reads our output has seen enough
