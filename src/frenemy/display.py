@@ -144,9 +144,9 @@ class TrainingDisplay:
         self._bar = Progress(
             _Round(Column(no_wrap=True)),
             BarColumn(bar_width=8),
-            TimeRemainingColumn(),
             TextColumn("{task.fields[rate]:.1f}/s"),
-            TextColumn("{task.fields[values]}"),  # last: a narrow terminal cuts here
+            TextColumn("{task.fields[values]}", table_column=Column()),  # wraps where it is narrow
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
             console=console,
         )
         self._task = self._bar.add_task("", total=1.0, step=0, rate=0.0, values="")
