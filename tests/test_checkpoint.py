@@ -3,6 +3,7 @@
 import functools
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +12,9 @@ from torch import nn
 
 from frenemy import checkpoint
 from frenemy.checkpoint import Progress
+from frenemy.data import Source
 from frenemy.errors import FrenemyError
+from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Player, Prior, alternating
 from frenemy.objectives import minimax_d, nonsaturating_g
 from frenemy.run import Run, file_digest
@@ -27,14 +30,20 @@ def make_game(width=3, optimiser=torch.optim.Adam):
     return Game(players, alternating({minimax_d: 1}, {nonsaturating_g: 1}), Prior("uniform", 2), 5)
 
 
+SOURCE = Source(np.zeros((5, 1, 2, 2), np.uint8))
+
+
+def only(game):
+    return Experiment([Stage(game, 1)], SOURCE)
+
+
 def images(stream, i):
     return torch.full((5, 1, 2, 2), float(stream + i) / 10), None
 
 
 def new_run(folder):
-    run = Run.create(folder / "run", {"recipe": "mine", "keep_checkpoints": 2})
-    with run.lock():  # makes the folders
-        return run
+    (folder / "run" / "checkpoints").mkdir(parents=True)
+    return Run(folder / "run", {"recipe": "mine", "keep_checkpoints": 2})
 
 
 @pytest.fixture
@@ -53,22 +62,25 @@ def two_checkpoints():
         run = new_run(Path(folder))
         for step in (1, 2):
             game.play(images, seed=0, step=step)
-            checkpoint.save(run, game, Progress(step))
+            checkpoint.save(run, only(game), Progress(step))
         return {path.name: path.read_bytes() for path in run.checkpoints()}
 
 
-@pytest.mark.parametrize("optimiser", [torch.optim.Adam, torch.optim.RMSprop, torch.optim.SGD])
+@pytest.mark.parametrize(
+    "optimiser", [torch.optim.Adam, torch.optim.RMSprop, torch.optim.SGD, torch.optim.Adafactor]
+)
 def test_a_restored_game_goes_on_bit_for_bit(run, optimiser):
     game = make_game(optimiser=optimiser)
     for step in range(3):
         game.play(images, seed=7, step=step)
-    checkpoint.save(run, game, Progress(3, 0, 1.5, {"D/minimax_d": 0.1 + 0.2}, {"D/minimax_d": 3}))
+    before = Progress(3, 0, 1.5, {"D/minimax_d": 0.1 + 0.2}, {"D/minimax_d": 3})
+    checkpoint.save(run, only(game), before)
     loaded = checkpoint.load(run)
     assert loaded is not None
     tensors, progress = loaded
-    assert progress == Progress(3, 0, 1.5, {"D/minimax_d": 0.1 + 0.2}, {"D/minimax_d": 3})
+    assert progress == before
     other = make_game(optimiser=optimiser)
-    checkpoint.restore(other, tensors)
+    checkpoint.restore(only(other), 0, tensors)
     for step in range(3, 6):
         assert game.play(images, seed=7, step=step) == other.play(images, seed=7, step=step)
     for name in game.players:
@@ -78,10 +90,10 @@ def test_a_restored_game_goes_on_bit_for_bit(run, optimiser):
 
 
 def test_another_game_refuses_the_tensors(run):
-    checkpoint.save(run, make_game(), Progress(1))
+    checkpoint.save(run, only(make_game()), Progress(1))
     tensors, _ = checkpoint.load(run) or pytest.fail("nothing saved")
     with pytest.raises(FrenemyError, match="does not fit"):
-        checkpoint.restore(make_game(width=4), tensors)
+        checkpoint.restore(only(make_game(width=4)), 0, tensors)
 
 
 def test_no_checkpoint_is_none(run):

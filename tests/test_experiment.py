@@ -50,10 +50,11 @@ def test_an_epoch_is_one_pass_of_the_first_turn(minibatch, steps, every, share):
 @pytest.mark.parametrize("steps", [1, 3])
 @pytest.mark.parametrize("minibatch", [7, 100, 128])
 @pytest.mark.parametrize("count", [60, 1439, 50_000, 98_058])
-@pytest.mark.parametrize("epochs", [1, 22, 50, 250, 0.5])
+@pytest.mark.parametrize("epochs", ["1", "22", "50", "250", "0.5", "1.1"])
 def test_a_stage_has_as_few_rounds_as_make_its_epochs(count, minibatch, steps, epochs):
     game = game_of(minibatch, steps)
-    experiment = Experiment([Stage(game, epochs)], range(count))  # only its length is asked
+    stages = [Stage(game, float(epochs))]
+    experiment = Experiment(stages, range(count))  # only its length is asked
     exact = max(1, math.ceil(Fraction(epochs) * count / (minibatch * steps)))
     assert experiment.rounds(experiment.stages[0]) == exact
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from frenemy.errors import FrenemyError
 from frenemy.game import Game, Player, Prior, Turn, alternating, mix, simultaneous, weight_at
 from frenemy.nets.layers import Dropout
 from frenemy.objectives import (
@@ -165,6 +166,11 @@ def test_every_minibatch_meets_fresh_noise():
     assert len(seen) == 3 * 4
     assert len({tuple(z.flatten().tolist()) for z in seen}) == len(seen)
     assert all(z.shape == (COUNT, 3) for z in seen)
+
+
+def test_a_turn_of_nobody_is_refused():
+    with pytest.raises(FrenemyError, match="a turn is Q's, but the players are D, G"):
+        game_of([Turn({"Q": D_TERMS})])
 
 
 def test_every_says_in_which_rounds_a_turn_is_played_and_skips_no_minibatch():

@@ -27,12 +27,18 @@ HEADER = {
 }
 
 
+def begun(path):
+    run = Run(path, dict(HEADER))
+    with run.lock():
+        run.begin()
+    for name in ("samples", "checkpoints"):
+        (path / name).mkdir()
+    return run
+
+
 @pytest.fixture
 def run(tmp_path):
-    run = Run.create(tmp_path / "run", HEADER)
-    with run.lock():  # makes the folders
-        pass
-    return run
+    return begun(tmp_path / "run")
 
 
 def fail(part):
@@ -58,9 +64,9 @@ def test_a_write_that_fails_on_its_content_blames_no_place(tmp_path):
 
 
 def test_the_way_on_can_be_pasted_into_a_shell(tmp_path):
-    Run.create(tmp_path / "my run", HEADER)
+    begun(tmp_path / "my run")
     with pytest.raises(FrenemyError, match=r"--resume '.*my run'`"):
-        Run.create(tmp_path / "my run", HEADER)
+        begun(tmp_path / "my run")
 
 
 def test_a_killed_write_leaves_nothing_under_the_final_name(tmp_path):
@@ -73,13 +79,13 @@ def test_a_killed_write_leaves_nothing_under_the_final_name(tmp_path):
     assert not (tmp_path / "file").exists()
 
 
-def test_create_refuses_a_directory_that_holds_a_run_or_other_files(run, tmp_path):
+def test_a_new_run_refuses_a_directory_that_holds_a_run_or_other_files(run, tmp_path):
     with pytest.raises(FrenemyError, match=r"already holds a run.*--resume"):
-        Run.create(run.path, HEADER)
+        begun(run.path)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "holiday.txt").write_text("mine")
     with pytest.raises(FrenemyError, match="not an empty directory"):
-        Run.create(tmp_path / "other", HEADER)
+        begun(tmp_path / "other")
     assert (tmp_path / "other" / "holiday.txt").read_text() == "mine"
 
 
@@ -123,7 +129,7 @@ def test_open_names_the_field_that_is_wrong(run, field, value):
 
 def test_a_start_that_was_killed_before_it_was_described_is_no_obstacle(tmp_path):
     (tmp_path / ".run.json.123.part").write_text("{")
-    assert Run.create(tmp_path, HEADER).header == HEADER
+    assert begun(tmp_path).header == HEADER
 
 
 def test_open_says_where_there_is_no_run(tmp_path):

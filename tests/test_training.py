@@ -78,24 +78,58 @@ def at_once(data):
     return one_stage(data, players(data.shape, adam, 0.9), turns)
 
 
+def stages(data, *players, rounds):
+    games = [Game(p, ALTERNATING, Prior("gaussian", 3), 100) for p in players]
+    epochs = rounds * 100 / len(data.train)
+    return Experiment([Stage(game, epochs) for game in games], data.train)
+
+
 def two_stages(data):
     first = players(data.shape, sgd)
     second = players(data.shape, adam, 0.9)
     both = nn.Sequential(nn.Linear(3, 3), first["G"].net)  # the first stage prepares its G
     second["G"] = Player(both, adam(both), averaging=0.9)
-    games = [Game(p, ALTERNATING, Prior("gaussian", 3), 100) for p in (first, second)]
-    epochs = 4 * 100 / len(data.train)  # four rounds
-    return Experiment([Stage(games[0], epochs), Stage(games[1], epochs)], data.train)
+    return stages(data, first, second, rounds=4)
+
+
+def a_stage_between(data):
+    first, between, last = (players(data.shape, adam) for _ in range(3))
+    both = nn.Sequential(nn.Linear(3, 3), first["G"].net)  # which the second stage leaves alone
+    last["G"] = Player(both, adam(both))
+    last["D"] = first["D"]
+    return stages(data, first, between, last, rounds=2)
+
+
+def a_shared_trunk(data):
+    both = players(data.shape, adam)
+    *trunk, _, _ = both["D"].net
+    guess = nn.Sequential(*trunk, nn.Linear(8, 3))
+    both["Q"] = Player(guess, adam(guess))
+
+    def recovers_z(r):
+        return (r.nets["Q"](r.Gz) - r.z).square().sum(1)
+
+    return one_stage(
+        data, both, [*ALTERNATING, Turn({"G": {recovers_z: 1.0}, "Q": {recovers_z: 1.0}})]
+    )
 
 
 ALTERNATING = alternating({minimax_d: 1.0}, {nonsaturating_g: 1.0})
-RECIPES = [plain, lazy, at_once, two_stages]
+RECIPES = [plain, lazy, at_once, two_stages, a_stage_between, a_shared_trunk]
 ROUNDS = 7
 
 
 def one_stage(data, players, turns):
     game = Game(players, turns, Prior("uniform", 3), 20)
     return Experiment([Stage(game, 1)], data.train)
+
+
+class Counts(torch.optim.SGD):
+    """An optimiser that keeps a number beside its tensors."""
+
+    def step(self, closure=None):
+        self.state[self.param_groups[0]["params"][0]]["step"] = 1
+        return super().step(closure)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +170,19 @@ def test_a_run_stopped_after_every_round_ends_bit_identical(recipe, digits, tmp_
     assert [row["step"] for row in Run.open(tmp_path / "whole").rows()] == [3, 6]
 
 
+def test_what_a_checkpoint_cannot_hold_is_refused_in_the_first_round(digits, tmp_path):
+    def counted(data):
+        return one_stage(
+            data, players(data.shape, lambda net: Counts(net.parameters(), 0.1)), ALTERNATING
+        )
+
+    with pytest.raises(
+        FrenemyError, match="Counts keeps step as int: a checkpoint holds only tensors"
+    ):
+        train(counted, digits, steps=100, out=tmp_path / "run")
+    assert not Run.open(tmp_path / "run").rows()
+
+
 def test_a_run_that_goes_on_to_a_later_end_is_the_longer_run(digits, tmp_path):
     train(lazy, digits, steps=ROUNDS, out=tmp_path / "whole")
     train(lazy, digits, steps=3, out=tmp_path / "longer")
@@ -144,6 +191,7 @@ def test_a_run_that_goes_on_to_a_later_end_is_the_longer_run(digits, tmp_path):
     assert outcome(run.path)["tensors"] == outcome(tmp_path / "whole")["tensors"]
     assert Run.open(run.path).header["target"] == {"steps": ROUNDS}
     resume(run.path, recipe=lazy, steps=2)  # which is over already: nothing is taken back
+    assert Run.open(run.path).header["target"] == {"steps": ROUNDS}
     assert outcome(run.path)["tensors"] == outcome(tmp_path / "whole")["tensors"]
 
 
@@ -409,10 +457,36 @@ def test_a_missing_device_leaves_no_directory(digits, tmp_path):
 
 def test_own_recipes_are_recorded_with_defaults_and_load_with_the_recipe(digits, tmp_path):
     run = train(functools.partial(plain), digits, out=tmp_path / "run", steps=1)
-    assert (run.header["recipe"], run.header["arguments"]) == ("plain", {"rate": 0.1})
+    assert (run.header["recipe"], run.header["arguments"]) == (f"{__name__}.plain", {"rate": 0.1})
     with pytest.raises(FrenemyError, match="not frenemy's own"):
         Model.load(run.path)
     assert Model.load(run.path, recipe=plain).sample(3).shape == (3, 1, 8, 8)
+
+
+def test_an_own_recipe_is_never_taken_for_ours_of_the_same_name(digits, tmp_path):
+    def digits2014(data):
+        return plain(data)
+
+    run = train(digits2014, digits, out=tmp_path / "run", steps=1)
+    with pytest.raises(FrenemyError, match="not frenemy's own"):
+        resume(run.path, steps=2)
+
+
+def test_a_recipe_is_a_function(digits, tmp_path):
+    class Recipe:
+        def __call__(self, data):
+            return plain(data)
+
+    with pytest.raises(FrenemyError, match="is no recipe: give a function"):
+        train(Recipe(), digits, out=tmp_path / "run", steps=1)
+
+
+@pytest.mark.parametrize("what", ["torch", "numpy", "frenemy"])
+def test_a_run_of_other_versions_goes_on_with_a_warning(digits, tmp_path, what):
+    run = train(plain, digits, out=tmp_path / "run", steps=1)
+    run.update(versions={**run.header["versions"], what: "0.0"})
+    with pytest.warns(UserWarning, match=f"was begun on {what} 0.0: its last bits may differ"):
+        resume(run.path, recipe=plain, steps=2)
 
 
 def test_events_of_tensorboard_read_back(digits, tmp_path, monkeypatch):

@@ -14,7 +14,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from frenemy.errors import FrenemyError
-from frenemy.game import Game
+from frenemy.experiment import Experiment
+from frenemy.game import Player
 from frenemy.run import Run, file_digest, step_of
 
 
@@ -43,21 +44,53 @@ class Progress:
             raise ValueError("its progress is no progress")
 
 
-def save(run: Run, game: Game, progress: Progress) -> None:
+def save(run: Run, experiment: Experiment, progress: Progress) -> None:
     """Writes the checkpoint of round `progress.step`.
 
     Raises:
-        FrenemyError: the disk is full or the run not writable; older checkpoints are untouched.
+        FrenemyError: the disk is full, the run not writable or an optimiser's state no tensors;
+            older checkpoints are untouched.
     """
-    tensors = {
-        f"{name}.{key}": value.detach().contiguous()
-        for name, player in game.players.items()
-        for key, value in player.state().items()
-    }
+    held = state(experiment, progress.stage)
+    names = _first_names(held)
+    tensors = {names[key]: value.detach().contiguous() for key, value in held.items()}
     metadata = {"frenemy": json.dumps(asdict(progress))}
     run.save_checkpoint(
         progress.step, lambda part: safetensors.torch.save_file(tensors, part, metadata)
     )
+
+
+def _players(experiment: Experiment, stage: int) -> dict[str, Player]:
+    """Those of this stage and of the later ones, which may share networks with it, each once."""
+    found: dict[int, tuple[str, Player]] = {}
+    for i, later in enumerate(experiment.stages[stage:], stage):
+        for name, player in later.game.players.items():
+            found.setdefault(id(player), (f"{i}.{name}", player))
+    return dict(found.values())
+
+
+def state(experiment: Experiment, stage: int) -> dict[str, Tensor]:
+    """All that a checkpoint in this stage has to hold, as "STAGE.PLAYER.name"; shares memory.
+
+    Raises:
+        FrenemyError: an optimiser keeps something else than tensors.
+    """
+    return {
+        f"{name}.{key}": value
+        for name, player in _players(experiment, stage).items()
+        for key, value in player.state().items()
+    }
+
+
+def _first_names(held: Mapping[str, Tensor]) -> dict[str, str]:
+    """For every name, the first name of the same tensor: networks may share weights."""
+    first: dict[tuple[object, ...], str] = {}
+    return {
+        key: first.setdefault((value.data_ptr(), value.shape, value.stride(), value.dtype), key)
+        if value.numel()
+        else key
+        for key, value in held.items()
+    }
 
 
 def load(run: Run) -> tuple[dict[str, Tensor], Progress] | None:
@@ -112,18 +145,25 @@ def read(path: Path) -> tuple[dict[str, Tensor], Progress]:
         raise FrenemyError(f"{path} is damaged ({reason})") from None
 
 
-def restore(game: Game, tensors: Mapping[str, Tensor]) -> None:
-    """Gives every player of `game` its state back.
+def restore(experiment: Experiment, stage: int, tensors: Mapping[str, Tensor]) -> None:
+    """Gives every player of the stage, and of those after it, its state back.
 
     Raises:
-        FrenemyError: the tensors are not those of this game.
+        FrenemyError: the tensors are not those of this experiment at this stage.
     """
-    states: dict[str, dict[str, Tensor]] = {name: {} for name in game.players}
     try:
-        for key, value in tensors.items():
-            name, _, rest = key.partition(".")
-            states[name][rest] = value
-        for name, player in game.players.items():
-            player.load(states[name])
-    except (ValueError, KeyError) as error:
+        if stage >= len(experiment.stages):
+            raise ValueError(f"it has no stage {stage}")
+        names = _first_names(state(experiment, stage))
+        shared = {key: tensors[first] for key, first in names.items() if first in tensors}
+        states: dict[str, dict[str, Tensor]] = {}
+        for key, value in {**tensors, **shared}.items():
+            i, name, rest = key.split(".", 2)
+            states.setdefault(f"{i}.{name}", {})[rest] = value
+        players = _players(experiment, stage)
+        if unknown := states.keys() - players.keys():
+            raise ValueError(f"there is no player {min(unknown)}")
+        for name, player in players.items():
+            player.load(states.get(name, {}))
+    except ValueError as error:
         raise FrenemyError(f"the checkpoint does not fit the recipe's game: {error}") from None

@@ -16,7 +16,10 @@ from frenemy.game import Game, Minibatch
 
 @dataclass(frozen=True)
 class Stage:
-    """A game and how many epochs of it are played; stages may share networks."""
+    """A game and how many epochs of it are played.
+
+    Stages may share networks and players; every network that learns is a player's.
+    """
 
     game: Game
     epochs: float
@@ -41,12 +44,16 @@ class Experiment:
         """The last stage's game."""
         return self.stages[-1].game
 
+    def to(self, device: torch.device) -> Experiment:
+        """Moves every stage's game."""
+        for stage in self.stages:
+            stage.game.to(device)
+        return self
+
     def rounds(self, stage: Stage, epochs: float | None = None) -> int:
         """How many rounds make so many epochs of a stage (its own number unless told)."""
-        epochs = stage.epochs if epochs is None else epochs
-        first = stage.game.turns[0]
-        exact = epochs * len(self.source) * first.every / (stage.game.minibatch * first.steps)
-        return max(1, math.ceil(exact))
+        exact = (stage.epochs if epochs is None else epochs) / self.epochs_per_round(stage.game)
+        return max(1, math.ceil(round(exact, 6)))  # 1.1 / .002 is a little more than 550
 
     def epochs_per_round(self, game: Game) -> float:
         """The share of the images that the first turn of one round sees."""

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from frenemy import penalties
-from frenemy.errors import at_least
+from frenemy.errors import FrenemyError, at_least
 
 Term = Callable[["Round"], Tensor]
 """A plain function of a round: (B,) values, unreduced, for a player to minimise."""
@@ -244,12 +244,24 @@ class Player:
         self.optimiser.load_state_dict(self.optimiser.state_dict())  # follows the parameters
 
     def state(self) -> dict[str, Tensor]:
-        """Weights, optimiser state and average as named tensors, which share memory."""
+        """Weights, optimiser state and average as named tensors, which share memory.
+
+        Raises:
+            FrenemyError: the optimiser keeps something else than tensors that fit its parameters.
+        """
         state = {f"net.{k}": v for k, v in self.net.state_dict().items()}
         if self.average is not None:
             state |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         for i, entries in self.optimiser.state_dict()["state"].items():
-            state |= {f"optimiser.{i}.{k}": v for k, v in entries.items() if isinstance(v, Tensor)}
+            for key, value in entries.items():
+                if value is None:
+                    continue
+                if not isinstance(value, Tensor) or not _fits(value, self.theta[i]):
+                    raise FrenemyError(
+                        f"{type(self.optimiser).__name__} keeps {key} as {type(value).__name__}: a "
+                        "checkpoint holds only tensors that broadcast to a parameter"
+                    )
+                state[f"optimiser.{i}.{key}"] = value
         return state
 
     def load(self, state: Mapping[str, Tensor]) -> None:
@@ -273,7 +285,7 @@ class Player:
         entries: dict[int, dict[str, Tensor]] = {}
         for key, value in parts["optimiser"].items():
             i, _, name = key.partition(".")
-            if int(i) >= len(self.theta) or value.shape not in ((), self.theta[int(i)].shape):
+            if int(i) >= len(self.theta) or not _fits(value, self.theta[int(i)]):
                 raise ValueError(f"optimiser.{key} does not fit this player's parameters")
             entries.setdefault(int(i), {})[name] = value.clone()
         groups = self.optimiser.state_dict()["param_groups"]
@@ -291,6 +303,9 @@ class Game:
         minibatch: int,
     ) -> None:
         at_least(1, minibatch=minibatch)
+        for name in (name for turn in turns for name in turn.moves):
+            if name not in players:
+                raise FrenemyError(f"a turn is {name}'s, but the players are {', '.join(players)}")
         self.players = dict(players)
         self.turns = tuple(turns)
         self.prior = prior
@@ -322,7 +337,7 @@ class Game:
 
         Returns:
             The mean of every term, as "player/term", of D's beliefs, and what `observe` returned;
-            all 0-dimensional.
+            all 0-dimensional, and of the last minibatch where there are several.
         """
         record: dict[str, Tensor] = {}
         for t, turn in enumerate(self.turns):
@@ -365,6 +380,12 @@ class Game:
         for name, gradient in gradients.items():
             self.players[name].move(gradient, step)
         return record | r.beliefs()
+
+
+def _fits(value: Tensor, theta: Tensor) -> bool:
+    """Whether an optimiser may keep `value` of `theta`: for each weight, each row, or all."""
+    sizes = zip(reversed(value.shape), reversed(theta.shape), strict=False)
+    return value.ndim <= theta.ndim and all(size in (1, whole) for size, whole in sizes)
 
 
 def _seed(seed: int, device: torch.device) -> None:

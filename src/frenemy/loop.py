@@ -60,7 +60,7 @@ class Training:
         self.progress = Progress()
         if loaded is not None:
             tensors, self.progress = loaded
-            checkpoint.restore(experiment.stages[self.progress.stage].game, tensors)
+            checkpoint.restore(experiment, self.progress.stage, tensors)
         elif run.rows():
             warnings.warn(
                 f"{run.path} has no checkpoint: it starts again from round 0", stacklevel=2
@@ -70,8 +70,7 @@ class Training:
         self._ticks = ticks_of(row for row in run.rows() if row.get("stage", 0) == now)
         self.findings: Sequence[Finding] = diagnose(self._ticks)
         self._vitals: Vitals | None = None
-        for stage in experiment.stages:
-            stage.game.to(device)
+        experiment.to(device)
         self.events: Any = None
 
     @property
@@ -117,6 +116,8 @@ class Training:
             stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
             streams = self.experiment.minibatch(stage.game, seed, self.device)
             self._recent.append((progress.step, self._round(stage.game, streams, seed, first)))
+            if progress.step == played_before:
+                checkpoint.state(self.experiment, progress.stage)  # refuses now what it cannot save
             progress.step += 1
             progress.seconds = time.monotonic() - begun
             if progress.step % LOG_EVERY == 0:
@@ -157,7 +158,7 @@ class Training:
                     raise self._not_finite(self.progress.step, name, key)
         if self.events is not None:
             self.events.flush()
-        checkpoint.save(self.run, game, self.progress)
+        checkpoint.save(self.run, self.experiment, self.progress)
 
     def _not_finite(self, step: int, player: str, what: str) -> NotFinite:
         """Logs the end of the game as a measurement of its health, and says what happened."""

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import shlex
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -123,25 +124,25 @@ class Model:
             )
         tensors, progress = loaded
         experiment = set_up(recipe or recipe_of(run), _stand_in(run), seed=0)
-        stage = experiment.stages[progress.stage]
-        experiment = Experiment([stage], experiment.source, experiment.prepare)
-        checkpoint.restore(stage.game, tensors)
-        stage.game.to(choose_device(device))
+        checkpoint.restore(experiment, progress.stage, tensors)
+        experiment.to(choose_device(device))
         return cls(run, experiment, progress)
 
     def restore(self, path: Path) -> Model:
-        """Takes the weights of another of the run's checkpoints, of the same stage.
+        """Takes the weights of another of the run's checkpoints.
 
         Raises:
             FrenemyError: it is damaged, or does not fit.
         """
-        tensors, self.progress = checkpoint.read(path)
-        checkpoint.restore(self.game, tensors)
+        tensors, progress = checkpoint.read(path)
+        checkpoint.restore(self.experiment, progress.stage, tensors)
+        self.progress = progress
         return self
 
     @property
     def game(self) -> Game:
-        return self.experiment.game
+        """That of the stage which the run had come to."""
+        return self.experiment.stages[self.progress.stage].game
 
     def sample(self, count: int, *, seed: int = 0) -> NDArray[np.uint8]:
         """The first `count` samples of the stream that `seed` names, uint8 (count, C, H, W).
@@ -161,7 +162,11 @@ class Model:
         Returns:
             uint8 (points, steps, C, H, W): line i begins at point i and ends one step before the
             next point.
+
+        Raises:
+            FrenemyError: points or steps is below 1, or the seed out of range.
         """
+        at_least(1, points=points, steps=steps)
         corners = torch.cat([*noise(self.game, points, seed)])
         weights = torch.linspace(0, 1, steps + 1)[:-1, None]  # (steps, 1)
         lines = [
@@ -242,7 +247,11 @@ def set_up(recipe: Recipe, data: Dataset, seed: int) -> Experiment:
         try:
             return recipe(data)
         except (TypeError, ValueError, KeyError) as error:
-            raise FrenemyError(f"the recipe fails on its arguments: {error}") from error
+            *_, at = traceback.extract_tb(error.__traceback__)
+            raise FrenemyError(
+                f"the recipe fails: {type(error).__name__}: {error} "
+                f"({Path(at.filename).name}, line {at.lineno})"
+            ) from error
 
 
 def recipe_of(run: Run) -> Recipe:

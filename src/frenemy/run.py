@@ -97,7 +97,7 @@ def _row(line: str) -> dict[str, Any] | None:
 
 
 class Run:
-    """A run directory, opened by `Run.create` or `Run.open`.
+    """A run directory: a new one, to be made by `begin`, or one opened by `Run.open`.
 
     Attributes:
         path: the directory.
@@ -107,18 +107,6 @@ class Run:
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
         self.path = path
         self.header = header
-
-    @classmethod
-    def create(cls, path: Path, header: Mapping[str, Any]) -> Run:
-        """Makes a new run.
-
-        Raises:
-            FrenemyError: `path` already holds a run or other files, or cannot be written to.
-        """
-        run = cls(path, dict(header))
-        run.check_new()
-        run.update()
-        return run
 
     def check_new(self) -> None:
         """Refuses to be made where something is already, or of what `run.json` cannot hold.
@@ -141,7 +129,9 @@ class Run:
                 f"{self.path} already holds a run: go on with it by `frenemy train --resume "
                 f"{shlex.quote(str(self.path))}`, or give another --out"
             )
-        if any(not name.endswith(".part") for name in names):  # but for a killed start's
+        if any(
+            name != ".lock" and not name.endswith(".part") for name in names
+        ):  # a killed start's
             raise FrenemyError(f"{self.path} is not an empty directory: give another --out")
 
     @classmethod
@@ -166,6 +156,15 @@ class Run:
                 raise FrenemyError(f"{file} is no run's description: {field} is wrong ({value!r})")
         return cls(path, header)
 
+    def begin(self) -> None:
+        """Makes the run, while `lock` holds its directory.
+
+        Raises:
+            FrenemyError: as `check_new`: another process may have been quicker.
+        """
+        self.check_new()
+        self.update()
+
     def update(self, **fields: Any) -> None:
         """Writes `run.json` with the given fields changed."""
         self.header.update(fields)
@@ -174,15 +173,14 @@ class Run:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Holds the run against a second process that would train it, and makes its folders.
+        """Holds the run against a second process that would train it, and makes its folder.
 
         Raises:
             FrenemyError: another process holds it.
         """
         lock = filelock.FileLock(self.path / ".lock")
         try:
-            for name in ("samples", "checkpoints"):
-                (self.path / name).mkdir(exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(blocking=False)
         except filelock.Timeout:
             raise FrenemyError(f"{self.path} is being trained by another process") from None
@@ -236,9 +234,9 @@ class Run:
         for damaged in self.checkpoints():  # or the round would have been taken up from there
             if step_of(damaged) > step >= 0:
                 damaged.unlink()
-        parts = [*self.path.rglob(".*.part"), *self.path.glob("checkpoints/.tmp??????")]
-        for part in parts:  # what a kill left half-written, the latter by safetensors
-            part.unlink(missing_ok=True)
+        for litter in ("samples/.*.part", "checkpoints/.*.part", "checkpoints/.tmp??????"):
+            for part in self.path.glob(litter):  # left by a kill, the last by safetensors
+                part.unlink(missing_ok=True)
 
     # ---- the pictures
 

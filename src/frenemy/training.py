@@ -15,6 +15,7 @@ from typing import Any
 import numpy
 import torch
 
+from frenemy import recipes
 from frenemy.choices import DeviceName
 from frenemy.data import Dataset, open_dataset
 from frenemy.engine import choose_device
@@ -94,8 +95,7 @@ class Plan:
 
     def play(self, watcher: Watcher | None = None) -> Run:
         """Makes the run and plays it."""
-        run = Run.create(self.run.path, self.run.header)
-        return _train(run, self.experiment, self.device, self.writer, watcher)
+        return _train(self.run, self.experiment, self.device, self.writer, watcher, begin=True)
 
 
 def plan(
@@ -142,11 +142,7 @@ def plan(
             "shape": list(data.shape),
             "description": data.description,
         },
-        "versions": {
-            "frenemy": version("frenemy"),
-            "torch": torch.__version__,
-            "numpy": numpy.__version__,
-        },
+        "versions": _versions(),
     }
     run = Run(Path(out) if out is not None else _free_name(name), header)
     run.check_new()
@@ -185,11 +181,11 @@ def resume(
     limit = _limit(steps=steps, epochs=epochs, minutes=minutes)
     run = Run.open(Path(path))
     where = choose_device(device or run.header["device"])
-    began_with = run.header["versions"].get("torch")
-    if (where.type, torch.__version__) != (run.header["device"], began_with):
+    began = {"device": run.header["device"], **run.header["versions"]}
+    now = {"device": where.type, **_versions()}
+    if changed := [f"{name} {began.get(name)}" for name in now if began.get(name) != now[name]]:
         warnings.warn(
-            f"{run.path} was begun on {run.header['device']} with torch {began_with}: "
-            "its last bits may differ from here on",
+            f"{run.path} was begun on {', '.join(changed)}: its last bits may differ from here on",
             stacklevel=2,
         )
     writer = _event_writer() if run.header["tensorboard"] else None
@@ -197,6 +193,15 @@ def resume(
     if limit:
         run.header["target"] = _target(limit, experiment)
     return _train(run, experiment, where, writer, watcher)
+
+
+def _versions() -> dict[str, str]:
+    """Of all that the numbers of a run come from."""
+    return {
+        "frenemy": version("frenemy"),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+    }
 
 
 def _reopen(run: Run, data: Dataset | Path | str | None) -> Dataset:
@@ -230,22 +235,31 @@ def _target(limit: Mapping[str, float], experiment: Experiment) -> dict[str, flo
 
 
 def _name(recipe: Recipe) -> tuple[str, dict[str, Any]]:
-    """A recipe's name and all its arguments but the data, defaults included."""
+    """A recipe's name and all its arguments but the data, defaults included.
+
+    One that is not frenemy's own is named with its module, and is never taken for ours.
+    """
     function, given = recipe, {}
     if isinstance(recipe, functools.partial):
         function, given = recipe.func, recipe.keywords
+    if not inspect.isfunction(function):
+        raise FrenemyError(f"{function} is no recipe: give a function, or a partial of one")
     arguments = inspect.signature(function).bind_partial(**given)
     arguments.apply_defaults()
     arguments.arguments.pop("data", None)
-    return function.__name__, dict(arguments.arguments)
+    name = function.__name__
+    if getattr(recipes, name, None) is not function:
+        name = f"{function.__module__}.{name}"
+    return name, dict(arguments.arguments)
 
 
 def _free_name(recipe: str) -> Path:
-    path = Path("runs") / recipe
+    name = recipe.rpartition(".")[2]
+    path = Path("runs") / name
     count = 1
     while path.exists():
         count += 1
-        path = path.with_name(f"{recipe}-{count}")
+        path = path.with_name(f"{name}-{count}")
     return path
 
 
@@ -255,15 +269,20 @@ def _train(
     device: torch.device,
     writer: EventWriter | None,
     watcher: Watcher | None,
+    *,
+    begin: bool = False,
 ) -> Run:
     gpus = [device] if device.type == "cuda" else []
     threads = torch.get_num_threads()
     with run.lock(), torch.random.fork_rng(devices=gpus), caught_signals() as caught:
-        run.update()  # by a new end, or a new place of the data
+        if begin:
+            run.begin()
         torch.set_num_threads(run.header["threads"])  # sums in another order differ in last bits
         events = None
         try:
             training = Training(run, experiment, device)
+            if training.share_done < 1:
+                run.update()  # by a new end, or a new place of the data
             if writer is not None:
                 after = training.progress.step + 1  # what was written later will be written again
                 training.events = events = writer(str(run.path / "events"), purge_step=after)

@@ -47,7 +47,7 @@ class Vitals:
     Args:
         game: what is played.
         minibatch: its streams of data.
-        seed: of the run, from which the real images and the samples' z are drawn.
+        seed: of the run and its stage, from which the real images and the samples' z are drawn.
         memory: of the last tick, if there was one.
 
     Attributes:
