@@ -96,6 +96,18 @@ def test_another_game_refuses_the_tensors(run):
         checkpoint.restore(only(make_game(width=4)), 0, tensors)
 
 
+def test_a_checkpoint_that_cannot_be_read_is_not_called_damaged(run):
+    """Or the one before it would be taken, and the newer one deleted."""
+    for step in (1, 2):
+        checkpoint.save(run, only(make_game()), Progress(step))
+    newest = run.checkpoints()[0]
+    newest.unlink()
+    newest.mkdir()
+    with pytest.raises(FrenemyError, match="cannot be read") as error:
+        checkpoint.load(run)
+    assert not isinstance(error.value, checkpoint.Damaged)
+
+
 def test_no_checkpoint_is_none(run):
     assert checkpoint.load(run) is None
 

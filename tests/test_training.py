@@ -481,6 +481,39 @@ def test_a_recipe_is_a_function(digits, tmp_path):
         train(Recipe(), digits, out=tmp_path / "run", steps=1)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"recipe": lambda data: None}, "a recipe returns an Experiment, but this one None"),
+        ({"recipe": functools.partial(recipes.digits, objective="hinges")}, "did you mean hinge"),
+        ({"recipe": functools.partial(recipes.digits2014, rate="x")}, r"TypeError: .* line \d+\)$"),
+        ({"device": "gpu"}, "no device 'gpu'"),
+        ({"seed": 1.5}, "seed is 1.5: give a whole number"),
+        ({"steps": 50.5}, "steps is 50.5: give a whole number"),
+        ({"steps": None, "epochs": 1e308}, "--epochs 1e.308: give a number"),
+    ],
+)
+def test_python_arguments_are_refused_in_one_line(digits, tmp_path, wrong, reason):
+    arguments = {"recipe": plain, "steps": 1, **wrong}
+    with pytest.raises(FrenemyError, match=reason) as error:
+        train(data=digits, out=tmp_path / "run", **arguments)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_numbers_may_be_numpys_and_data_a_path(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8), np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    run = train(
+        plain,
+        tmp_path / "images.npy",
+        out=tmp_path / "run",
+        steps=np.int64(2),
+        seed=np.int64(3),
+    )
+    assert (run.header["seed"], run.header["target"]) == (3, {"steps": 2})
+
+
 @pytest.mark.parametrize("what", ["torch", "numpy", "frenemy"])
 def test_a_run_of_other_versions_goes_on_with_a_warning(digits, tmp_path, what):
     run = train(plain, digits, out=tmp_path / "run", steps=1)

@@ -19,6 +19,10 @@ from frenemy.game import Player
 from frenemy.run import Run, file_digest, step_of
 
 
+class Damaged(FrenemyError):
+    """A checkpoint is not what was written."""
+
+
 @dataclass
 class Progress:
     """Where a training is, besides its tensors.
@@ -99,13 +103,13 @@ def load(run: Run) -> tuple[dict[str, Tensor], Progress] | None:
     A damaged one is named in a warning, and the one before it is taken.
 
     Raises:
-        FrenemyError: there are checkpoints, and all are damaged.
+        FrenemyError: there are checkpoints, and all are damaged, or one cannot be read.
     """
     paths = run.checkpoints()
     for path in paths:
         try:
             return read(path)
-        except FrenemyError as error:
+        except Damaged as error:
             warnings.warn(f"{error}: trying the one before it", stacklevel=2)
     if paths:
         raise FrenemyError(
@@ -132,7 +136,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], Progress]:
     """One checkpoint's tensors and progress.
 
     Raises:
-        FrenemyError: it is damaged.
+        FrenemyError: it cannot be read.
+        Damaged: what is read is no checkpoint.
     """
     try:
         if file_digest(path) != path.stem.split("-")[1]:
@@ -140,9 +145,11 @@ def read(path: Path) -> tuple[dict[str, Tensor], Progress]:
         with safetensors.safe_open(path, framework="pt") as file:
             progress = Progress(**json.loads(file.metadata()["frenemy"]))
             return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118 (a file, no dict)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError, SafetensorError) as error:
+    except (OSError, UnicodeEncodeError) as error:  # the latter for its name
+        raise FrenemyError(f"{path} cannot be read ({error})") from None
+    except (ValueError, TypeError, KeyError, RecursionError, SafetensorError) as error:
         reason = " ".join(str(error).split())
-        raise FrenemyError(f"{path} is damaged ({reason})") from None
+        raise Damaged(f"{path} is damaged ({reason})") from None
 
 
 def restore(experiment: Experiment, stage: int, tensors: Mapping[str, Tensor]) -> None:

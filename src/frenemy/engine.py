@@ -10,6 +10,7 @@ import torch
 
 from frenemy.choices import DeviceName
 from frenemy.errors import FrenemyError
+from frenemy.names import known
 
 FLOAT32_ERROR = 1e-6  # relative error of a 512 x 512 float32 product; bfloat16's is 2e-3
 
@@ -25,7 +26,7 @@ def choose_device(name: DeviceName = "auto") -> torch.device:
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    if name == "auto":
+    if known(name, ["auto", *available], "device") == "auto":
         name = next(kind for kind, here in available.items() if here)
     if not available[name]:
         have = ", ".join(kind for kind, here in available.items() if here)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 
 
 class FrenemyError(Exception):
@@ -36,6 +37,19 @@ def at_most(most: float, **numbers: float) -> None:
     for name, number in numbers.items():
         if number > most:
             raise FrenemyError(f"{name} is {number}: give {most} or less")
+
+
+def whole(**number: float) -> int:
+    """The number, which may be NumPy's, as Python's own.
+
+    Raises:
+        FrenemyError: it is no whole number.
+    """
+    ((name, value),) = number.items()
+    try:
+        return operator.index(value)  # pyright: ignore[reportArgumentType] (what it is for)
+    except TypeError:
+        raise FrenemyError(f"{name} is {value!r}: give a whole number") from None
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -245,13 +245,16 @@ def set_up(recipe: Recipe, data: Dataset, seed: int) -> Experiment:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(seed, 0, 2))  # no stage's seed
         try:
-            return recipe(data)
+            experiment = recipe(data)
         except (TypeError, ValueError, KeyError) as error:
             *_, at = traceback.extract_tb(error.__traceback__)
             raise FrenemyError(
                 f"the recipe fails: {type(error).__name__}: {error} "
                 f"({Path(at.filename).name}, line {at.lineno})"
             ) from error
+    if not isinstance(experiment, Experiment):
+        raise FrenemyError(f"a recipe returns an Experiment, but this one {experiment!r}")
+    return experiment
 
 
 def recipe_of(run: Run) -> Recipe:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,17 +18,19 @@ from frenemy import recipes
 from frenemy.choices import DeviceName
 from frenemy.data import Dataset, open_dataset
 from frenemy.engine import choose_device
-from frenemy.errors import FrenemyError, at_least
+from frenemy.errors import FrenemyError, at_least, whole
 from frenemy.experiment import Experiment, Recipe
 from frenemy.interrupts import Interrupted, caught_signals
 from frenemy.loop import Training, Watcher, kept, way_on
 from frenemy.model import recipe_of, reopen, set_up
 from frenemy.run import Run
 
+MOST = 1e12  # rounds, epochs or minutes
+
 
 def train(
     recipe: Recipe,
-    data: Dataset | None = None,
+    data: Dataset | Path | str | None = None,
     *,
     out: Path | str | None = None,
     steps: int | None = None,
@@ -46,7 +47,7 @@ def train(
 
     Args:
         recipe: such as `recipes.mnist2014`, or a `functools.partial` of it with other arguments.
-        data: from `open_dataset`; the embedded digits if None.
+        data: from `open_dataset`, or what that takes; the embedded digits if None.
         out: the run's directory, which must not hold one yet; `runs/RECIPE` with a number if None.
         steps, epochs, minutes: when to stop, at most one of them; else where the recipe says. All
             stages count: a recipe with a preparing stage spends its first rounds there.
@@ -100,7 +101,7 @@ class Plan:
 
 def plan(
     recipe: Recipe,
-    data: Dataset | None = None,
+    data: Dataset | Path | str | None = None,
     *,
     out: Path | str | None = None,
     steps: int | None = None,
@@ -117,13 +118,13 @@ def plan(
     Args and Raises: as `train`.
     """
     limit = _limit(steps=steps, epochs=epochs, minutes=minutes)
-    if seed < 0:
-        raise FrenemyError(f"--seed {seed}: give 0 or more")
-    at_least(0, checkpoint_seconds=checkpoint_seconds)
+    seed = whole(seed=seed)
+    keep_checkpoints = whole(keep_checkpoints=keep_checkpoints)
+    at_least(0, seed=seed, checkpoint_seconds=checkpoint_seconds)
     at_least(2, keep_checkpoints=keep_checkpoints)
     where = choose_device(device)
     writer = _event_writer() if tensorboard else None
-    data = open_dataset(None) if data is None else data
+    data = data if isinstance(data, Dataset) else open_dataset(data)
     experiment = set_up(recipe, data, seed)
     name, arguments = _name(recipe)
     header = {
@@ -222,9 +223,9 @@ def _limit(**limits: float | None) -> dict[str, float]:
     if len(given) > 1:
         raise FrenemyError("give one of --steps, --epochs and --minutes")
     for name, limit in given.items():
-        if not 0 < limit < math.inf:
-            raise FrenemyError(f"--{name} {limit}: give a number above 0")
-    return given
+        if not 0 < limit < MOST:
+            raise FrenemyError(f"--{name} {limit}: give a number above 0, and below {MOST:.0e}")
+    return {name: whole(steps=n) if name == "steps" else float(n) for name, n in given.items()}
 
 
 def _target(limit: Mapping[str, float], experiment: Experiment) -> dict[str, float]:

@@ -13,6 +13,7 @@ from frenemy.data import Dataset
 from frenemy.errors import at_least, at_most
 from frenemy.experiment import MNIST_HINT, Experiment, Stage, require_shape
 from frenemy.game import Game, Player, Prior, Turn
+from frenemy.names import known
 from frenemy.nets.layers import ToUnit
 from frenemy.nets.mlp import maxout_discriminator, rectifier_generator
 from frenemy.objectives import OBJECTIVES, ObjectiveName
@@ -74,6 +75,7 @@ def digits(
     def schedule(t: int) -> dict[str, float]:
         return {"lr": rate * min(1.0, math.sqrt(steady / max(t, 1)))}
 
+    known(objective, list(OBJECTIVES), "objective")
     terms = OBJECTIVES[objective]
     players = {
         "D": Player(D, adam(D), schedule=schedule),

@@ -19,6 +19,7 @@ from frenemy.errors import FrenemyError, at_least
 from frenemy.experiment import MNIST_HINT, Experiment, Stage, require_shape
 from frenemy.game import Game, Player, Prior, Turn, alternating
 from frenemy.game import simultaneous as play_simultaneously
+from frenemy.names import known
 from frenemy.nets.conv2014 import maxout_convolutions, transposed_generator
 from frenemy.nets.layers import FromUnit, Scale, ToUnit
 from frenemy.nets.mlp import (
@@ -214,6 +215,7 @@ def _game(
             optimiser.register_step_post_hook(limit_norms(net, limit))
         return Player(net, optimiser, schedule=schedule)
 
+    known(objective, list(OBJECTIVES), "objective")
     terms = OBJECTIVES[objective]
     d, g = {terms.d: 0.5}, {terms.g: 1.0}
     turns: tuple[Turn, ...] = play_simultaneously(d, g) if simultaneous else alternating(d, g, k)
