@@ -304,7 +304,7 @@ def test_a_second_interrupt_says_what_was_kept(digits, tmp_path, saved, told, ca
         if saved:
             training.save()
         signal.raise_signal(signal.SIGINT)
-        assert "finishing this round" in capfd.readouterr().err
+        assert "saving after this round" in capfd.readouterr().err
         signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(Interrupted, match=rf"^stopped at once .*{told}.*--resume") as stopped:

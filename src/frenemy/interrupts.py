@@ -24,8 +24,8 @@ class Interrupted(FrenemyError):
         self.signal = signal
 
 
-CAUGHT = b"\nfrenemy: finishing this round, to save it: interrupt again to stop at once\n"
-"""Begins a new line, as the one with the progress bar has no end."""
+CAUGHT = b"\nfrenemy: saving after this round: again to stop at once\n"
+"""Begins a new line, as the one with the progress bar has no end; fits a narrow terminal."""
 
 
 @contextmanager

@@ -191,9 +191,17 @@ class Model:
         """
         recorded = self.run.header["data"]
         if path is not None:
-            _, height, width = recorded["shape"]
-            size = height if height == width else recorded["size"]
-            return open_dataset(path, **{**_prepared(recorded), "size": size})
+            channels, height, width = recorded["shape"]
+            how = _prepared(recorded)
+            how["size"] = height if height == width else recorded["size"]
+            how["grey"] = channels == 1
+            data = open_dataset(path, **how)
+            if list(data.shape) != recorded["shape"]:
+                raise FrenemyError(
+                    f"{path} has images of {data.shape} (channels, height, width), but "
+                    f"{self.run.path} draws {tuple(recorded['shape'])}: give others"
+                )
+            return data
         try:
             return reopen(self.run)
         except FrenemyError as error:

@@ -34,6 +34,38 @@ def test_a_file_has_no_edge_at_which_tables_are_cut():
         assert done.stdout.strip() == width
 
 
+def run_command(*arguments, **options):
+    command = [sys.executable, "-m", "frenemy", *map(str, arguments)]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=120, **options)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise there")
+@pytest.mark.parametrize("verb", ["walk", "neighbours", "data"])
+def test_what_was_drawn_is_kept_though_nobody_reads_what_is_said(run, tmp_path, verb):
+    out = tmp_path / "out.png"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = run_command(verb, *([] if verb == "data" else [run]), "-o", out, stdout=writer)
+    os.close(writer)
+    assert (out.stat().st_size > 0, done.stderr) == (True, "")
+    assert done.returncode != 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_disk_behind_the_output_is_told_in_one_line(run, tmp_path):
+    with open("/dev/full", "w") as full:
+        done = run_command("walk", run, "-o", tmp_path / "out.png", stdout=full)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "No space left" in line
+
+
+def test_what_an_encoding_lacks_is_replaced(tmp_path):
+    env = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "100"}
+    done = run_command("recipes", stdout=subprocess.DEVNULL, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 class TestBadInput:
     def test_unknown_names_get_the_nearest(self, capsys):
         assert "did you mean mnist or mnist2014?" in errors(capsys, "train", "mnsit")
@@ -74,6 +106,8 @@ class TestBadInput:
             ("walk", "RUN", "--points", 0),
             ("judge", "RUN", "--samples", 0),
             ("film", "RUN", "--fps", 0),
+            ("film", "RUN", "--fps", 1000),
+            ("train", "digits2014", "--epochs", 1e300),
             ("train", "digits2014", "--steps", 0),
             ("train", "digits2014", "--seed", -1),
             ("train", "digits2014", "--minibatch", 0),

@@ -111,7 +111,7 @@ def test_a_second_signal_ends_with_a_line_and_its_status(capfd, tmp_path, monkey
     monkeypatch.setattr("frenemy.display.TrainingDisplay.__call__", interrupt_twice)
     assert main(["train", "digits2014", "--out", str(tmp_path / "run")]) == 128 + number
     first, last = capfd.readouterr().err.strip().splitlines()
-    assert "finishing this round" in first
+    assert "saving after this round" in first
     assert last.startswith("frenemy: stopped at once") and "there is none yet" in last
 
 

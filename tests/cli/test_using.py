@@ -25,6 +25,15 @@ def test_samples_as_picture_arrays_and_folder(run, tmp_path):
     assert Image.open(tmp_path / "s.png").size == (3 * 66 - 2, 2 * 66 - 2)
 
 
+def test_neighbours_of_a_grey_run_are_sought_among_the_greys_of_colours(run, tmp_path, capsys):
+    colours = np.random.default_rng(0).integers(0, 256, (30, 9, 9, 3), np.uint8)
+    np.save(tmp_path / "colours.npy", colours)
+    out = tmp_path / "n.png"
+    arguments = ["neighbours", run, "--data", tmp_path / "colours.npy", "-n", "5", "-o", out]
+    assert main([str(a) for a in arguments]) == 0
+    assert Image.open(out).mode == "L"
+
+
 def test_a_slash_at_the_end_makes_a_folder_whatever_its_name(run, tmp_path):
     assert main(["sample", str(run), "-n", "2", "-o", f"{tmp_path}/v1.2/"]) == 0
     assert len(list((tmp_path / "v1.2").iterdir())) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -48,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status: 0, 1 for an error, 128 + n for signal n."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an arrow that cannot be shown stops no verb
     try:
         tyro.extras.subcommand_cli_from_dict(
             _verbs(arguments),
@@ -68,6 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # whoever reads our output has seen enough
         sys.stdout = None
+        return 141  # as if by SIGPIPE
+    except OSError as error:
+        print(f"frenemy: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

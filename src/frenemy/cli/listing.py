@@ -9,6 +9,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from frenemy.cli.options import AS_THEY_ARE, Prepared, optional
+from frenemy.errors import FrenemyError
 
 
 def recipes() -> None:
@@ -40,6 +41,9 @@ def data(
     from frenemy.display import console, report_table
     from frenemy.pictures import enlarge, grid, save_picture
 
+    if path is not None and path.resolve() in out.resolve().parents:
+        raise FrenemyError(f"{out} would lie among the images of {path}: give another place by -o")
     report = describe(path, **images.arguments)
+    sheet = save_picture(grid(enlarge(report.thumbnails)), out)
     console.print(report_table(report))
-    print(save_picture(grid(enlarge(report.thumbnails)), out))
+    print(sheet)

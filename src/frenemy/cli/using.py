@@ -7,7 +7,7 @@ from typing import Annotated
 
 from frenemy.choices import DeviceName
 from frenemy.cli.options import Number, OptionalPath, Out, Round, RunPath, optional
-from frenemy.errors import FrenemyError, at_least
+from frenemy.errors import FrenemyError, at_least, at_most
 
 
 def sample(
@@ -67,9 +67,10 @@ def walk(
     frames = enlarge(lines.reshape(-1, *lines.shape[2:]))
     for path, moves in places.items():
         if moves:
-            print(save_film(list(frames), path))
+            save_film(list(frames), path)
         else:
-            print(save_picture(grid(frames, columns=steps), path))
+            save_picture(grid(frames, columns=steps), path)
+    print(*places, sep="\n")
 
 
 def neighbours(
@@ -109,8 +110,9 @@ def neighbours(
     train, test = model.as_seen(parts.train.images), model.as_seen(parts.test.images[:n])
     found = compare_with_training(fake=fake, train=train, test=test)
     picture = nearest_grid(fake=fake, train=train, index=found.index)
+    path = save_picture(picture, out or run / "neighbours.png")
     console.print(distance_table(found))
-    print(save_picture(picture, out or run / "neighbours.png"))
+    print(path)
 
 
 def film(run: RunPath, out: Out = None, fps: float = 8.0) -> None:
@@ -119,12 +121,13 @@ def film(run: RunPath, out: Out = None, fps: float = 8.0) -> None:
     Args:
         run: the run's directory.
         out: the film: .gif, .webp or .mp4; RUN/film.gif.
-        fps: frames a second.
+        fps: frames a second, 50 at most.
     """
     from frenemy.pictures import load_picture, save_film
     from frenemy.run import Run
 
     at_least(0.1, fps=fps)
+    at_most(50, fps=fps)  # a GIF's clock ticks 100 times a second, and players want two ticks
     frames = [load_picture(path) for path in Run.open(run).samples()]
     if not frames:
         raise FrenemyError(f"{run} has no samples yet")
