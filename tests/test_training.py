@@ -25,6 +25,7 @@ from frenemy.nets.layers import Dropout
 from frenemy.objectives import minimax_d, nonsaturating_g, pairing_d, pairing_g
 from frenemy.penalties import r1, r2
 from frenemy.run import Run
+from frenemy.training import plan
 
 
 class Stopped(Exception):
@@ -181,6 +182,19 @@ def test_what_a_checkpoint_cannot_hold_is_refused_in_the_first_round(digits, tmp
     ):
         train(counted, digits, steps=100, out=tmp_path / "run")
     assert not Run.open(tmp_path / "run").rows()
+
+
+def test_of_two_that_begin_the_same_run_one_is_refused_and_writes_nothing(digits, tmp_path):
+    ours, theirs = (plan(plain, digits, out=tmp_path / "run", steps=3, seed=s) for s in (1, 2))
+
+    def watch(training):
+        with pytest.raises(FrenemyError, match="being trained by another process"):
+            theirs.play()
+
+    ours.play(watch)
+    assert Run.open(tmp_path / "run").header["seed"] == 1
+    with pytest.raises(FrenemyError, match="already holds a run"):
+        theirs.play()
 
 
 def test_a_run_that_goes_on_to_a_later_end_is_the_longer_run(digits, tmp_path):
