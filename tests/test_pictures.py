@@ -170,6 +170,12 @@ def test_a_folder_holds_one_png_an_image_in_order(tmp_path, channels, existing):
     assert all((load_picture(folder / name) == x[i]).all() for i, name in enumerate(names))
 
 
+def test_pictures_in_a_folder_wait_for_no_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", None)
+    save_images(images(3), tmp_path / "folder")
+    assert len(os.listdir(tmp_path / "folder")) == 3
+
+
 def test_an_existing_folder_may_have_a_dot_in_its_name(tmp_path):
     folder = tmp_path / "run.1"
     folder.mkdir()
@@ -316,20 +322,15 @@ def test_without_pyav_an_mp4_names_the_remedy(tmp_path, monkeypatch):
 # Nothing half-written
 
 
-def broken_save(self, part, **options):
-    if isinstance(part, Path):  # films are encoded in memory
-        part.write_bytes(b"half")
+def broken_write(part, content):
+    with open(part, "wb") as file:
+        file.write(content[: len(content) // 2])
     raise OSError(28, "No space left on device")
 
 
 def broken_npz(file, **arrays):
     file.write(b"half")
     raise OSError(28, "No space left on device")
-
-
-def broken_encoder(frames, part, fps):
-    part.write_bytes(b"half")
-    raise ValueError("the encoder\nfell over")
 
 
 @pytest.mark.parametrize("before", [None, b"an older file"])
@@ -341,16 +342,17 @@ def broken_encoder(frames, part, fps):
         ("x.gif", lambda path: save_film(steps(3, 1), path)),
         ("x.webp", lambda path: save_film(steps(3, 1), path)),
         ("x.mp4", lambda path: save_film(steps(3, 1), path)),
+        ("x", lambda path: save_images(images(2), f"{path}/")),
     ],
 )
 def test_an_error_leaves_no_half_written_file(tmp_path, monkeypatch, name, save, before):
     path = tmp_path / name
     if before is not None:
         path.write_bytes(before)
-    monkeypatch.setattr(Image.Image, "save", broken_save)
+    monkeypatch.setattr(Path, "write_bytes", broken_write)
     monkeypatch.setattr(np, "savez_compressed", broken_npz)
-    monkeypatch.setattr(pictures, "_encode_mp4", broken_encoder)
-    with pytest.raises(FrenemyError) as refused:
+    message = "no space left" if before is None or path.suffix else "cannot write here"
+    with pytest.raises(FrenemyError, match=message) as refused:
         save(path)
     assert "\n" not in str(refused.value)
     assert [p.read_bytes() for p in tmp_path.iterdir()] == ([] if before is None else [before])
@@ -368,6 +370,48 @@ def test_missing_folders_are_made_and_a_file_in_the_way_is_told_in_one_line(tmp_
     with pytest.raises(FrenemyError, match="file") as refused:
         save(tmp_path / "file" / name)
     assert "\n" not in str(refused.value)
+
+
+def wide(width, channels=1, height=2):
+    return np.zeros((channels, height, width), np.uint8)
+
+
+def fall_over(frames, fps):
+    raise ValueError("the encoder\nfell over")
+
+
+@pytest.mark.parametrize(
+    ("save", "message"),
+    [
+        (lambda folder: save_picture(wide(16_384), folder / "a.webp"), r"a\.webp: WEBP cannot"),
+        (lambda folder: save_picture(wide(70_000), folder / "a.jpg"), r"a\.jpg: JPEG cannot hold"),
+        (lambda folder: save_picture(wide(70_000), folder / "a.gif"), r"of 70000x2 \(int too big"),
+        (lambda folder: save_picture(wide(5), folder / "a.qoi"), "Unsupported QOI image mode"),
+        (lambda folder: save_images(wide(9_000)[None].repeat(4, 0), folder / "a.webp"), "16383"),
+        (lambda folder: save_film([wide(16_384)] * 2, folder / "a.webp"), "a film as .webp cannot"),
+        (lambda folder: save_film([wide(40_000)] * 2, folder / "a.mp4"), "a film as .mp4 cannot"),
+    ],
+)
+def test_what_a_format_cannot_hold_blames_no_place(tmp_path, save, message):
+    with pytest.raises(FrenemyError, match=message) as refused:
+        save(tmp_path)
+    assert "\n" not in str(refused.value)
+    assert str(refused.value).endswith("): use another format, or fewer images")
+    assert not os.listdir(tmp_path)
+
+
+def test_an_encoder_that_fails_is_told_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "_encode_mp4", fall_over)
+    with pytest.raises(FrenemyError, match=r"\(the encoder fell over\)"):
+        save_film(steps(3, 1), tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.mp4"])
+def test_frames_of_two_sizes_or_none_are_told_so(tmp_path, name):
+    for frames, found in (([wide(5), wide(6)], "5x2 and 6x2"), ([], "none")):
+        with pytest.raises(FrenemyError, match=f"^a film needs frames of one size, not {found}$"):
+            save_film(frames, tmp_path / name)
+    assert not os.listdir(tmp_path)
 
 
 # The terminal

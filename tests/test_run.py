@@ -9,7 +9,6 @@ import pytest
 import safetensors.numpy
 
 from frenemy.errors import FrenemyError
-from frenemy.files import write_atomically
 from frenemy.run import Run, file_digest
 
 HEADER = {
@@ -46,37 +45,10 @@ def fail(part):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_failed_write_leaves_what_was_there_and_no_part(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("before")
-    with pytest.raises(FrenemyError, match="no space left"):
-        write_atomically(path, fail)
-    assert path.read_text() == "before"
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_write_that_fails_on_its_content_blames_no_place(tmp_path):
-    def too_large(part):
-        raise ValueError("image size exceeds the format's")
-
-    with pytest.raises(FrenemyError, match=r"image size exceeds the format's\)$"):
-        write_atomically(tmp_path / "file", too_large)
-
-
 def test_the_way_on_can_be_pasted_into_a_shell(tmp_path):
     begun(tmp_path / "my run")
     with pytest.raises(FrenemyError, match=r"--resume '.*my run'`"):
         begun(tmp_path / "my run")
-
-
-def test_a_killed_write_leaves_nothing_under_the_final_name(tmp_path):
-    def die(part):
-        part.write_bytes(b"half")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(tmp_path / "file", die)
-    assert not (tmp_path / "file").exists()
 
 
 def test_a_new_run_refuses_a_directory_that_holds_a_run_or_other_files(run, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import stat
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from frenemy.errors import FrenemyError
+
+_FOLDER = ".parts"
+"""How temporary folders end, so that who removes what killed writers left tells them from files."""
 
 
 class WritingFailed(FrenemyError):
@@ -24,7 +28,8 @@ def appearing(folder: Path, name: Callable[[Path], str]) -> Iterator[Path]:
     """A temporary file to fill, which is then moved to `folder / name(it)`.
 
     Folders that are missing on the way are made. Any number of threads and processes may write the
-    same name at once: the last one's file stays.
+    same name at once: the last one's file stays. Any OSError counts as one of writing: who reads
+    while filling turns errors of reading into others.
 
     Raises:
         WritingFailed: the disk is full, the directory unwritable, or writing failed otherwise; then
@@ -41,7 +46,7 @@ def appearing(folder: Path, name: Callable[[Path], str]) -> Iterator[Path]:
             os.fsync(file.fileno())
         part.replace(folder / name(part))
         _sync_directory(folder)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, SafetensorError) as error:
         raise writing_failed(folder, error) from error
     finally:
         with contextlib.suppress(OSError):
@@ -59,6 +64,35 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
+@contextlib.contextmanager
+def filling(folder: Path) -> Iterator[Path]:
+    """A temporary folder to fill with files, which then are those of `folder`.
+
+    For many files that can be made again: they appear when all are whole, but it is left to the
+    system when they are on the disk. An empty folder that is there already stays, with its owner
+    and mode; it may be a mount, or where a shell is.
+
+    Raises:
+        WritingFailed: the folder is not empty, or as `appearing`.
+    """
+    there = os.path.lexists(folder)
+    part = (folder if there else folder.parent) / f".{uuid.uuid4().hex}{_FOLDER}"
+    try:
+        if there and not all(name.endswith(_FOLDER) for name in os.listdir(folder)):
+            raise WritingFailed(f"{folder} is not empty: give a new folder")
+        part.mkdir(parents=True)
+        yield part
+        if there:
+            for file in sorted(part.iterdir()):
+                file.rename(folder / file.name)
+        else:
+            part.rename(folder)
+    except OSError as error:
+        raise writing_failed(folder, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def writing_failed(place: Path, error: Exception) -> WritingFailed:
     """The one-line error for a write into `place` that ended in `error`."""
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(
@@ -67,8 +101,7 @@ def writing_failed(place: Path, error: Exception) -> WritingFailed:
     if full:
         return WritingFailed(f"{place}: no space left on the disk: free some and try again")
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-    remedy = "" if isinstance(error, ValueError) else ": choose another place"  # it is the content
-    return WritingFailed(f"{place}: cannot write here ({reason}){remedy}")
+    return WritingFailed(f"{place}: cannot write here ({reason}): choose another place")
 
 
 def _sync_directory(path: Path) -> None:

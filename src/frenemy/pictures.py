@@ -5,11 +5,12 @@ Images here are uint8, (N, C, H, W) with C = 1 or 3.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from rich.style import Style
 from rich.text import Text
 
 from frenemy.errors import FrenemyError
-from frenemy.files import write_atomically, writing_failed
+from frenemy.files import filling, write_atomically
 
 Images = NDArray[np.uint8]
 
@@ -94,16 +95,43 @@ def to_pillow(image: Images) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(channels_last(image)))
 
 
+def from_pillow(image: Image.Image) -> Images:
+    """A Pillow image of mode L or RGB as (1, H, W) or (3, H, W)."""
+    pixels = np.asarray(image)
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+
+
 def save_picture(image: Images, path: Path) -> Path:
     """Writes one image (C, H, W) to `path`, whose ending names the format.
 
     Raises:
-        FrenemyError: the format is unknown, or the file cannot be written.
+        FrenemyError: the format is unknown or cannot hold the image, or the file cannot be written.
     """
     format = _format(path)
     if format is None:
         raise FrenemyError(f"{path}: unknown picture format: use {', '.join(PICTURES)}")
-    return write_atomically(path, lambda part: to_pillow(image).save(part, format=format))
+    encoded = _encode_picture(image, format, path)
+    return write_atomically(path, lambda part: part.write_bytes(encoded))
+
+
+def _encode_picture(image: Images, format: str, path: Path) -> bytes:
+    with _held_by(f"{path}: {format}", image):
+        buffer = io.BytesIO()
+        to_pillow(image).save(buffer, format=format)
+    return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def _held_by(format: str, image: Images) -> Iterator[None]:
+    """Tells in one line that a format cannot hold such an image, whose encoder has refused it."""
+    try:
+        yield
+    except (OSError, ValueError, OverflowError, RuntimeError) as error:  # the content, in memory
+        height, width = image.shape[1:]
+        raise FrenemyError(
+            f"{format} cannot hold a picture of {width}x{height} ({' '.join(str(error).split())}): "
+            "use another format, or fewer images"
+        ) from error
 
 
 def _format(path: Path) -> str | None:
@@ -134,10 +162,9 @@ def load_picture(path: Path) -> Images:
     """
     try:
         with Image.open(path) as picture:
-            pixels = np.asarray(picture.convert("L" if picture.mode == "L" else "RGB"))
+            return from_pillow(picture.convert("L" if picture.mode == "L" else "RGB"))
     except (OSError, ValueError, SyntaxError) as error:
         raise FrenemyError(f"{path} cannot be read as a picture: {error}") from None
-    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 
 
 def save_images(images: Images, path: Path | str) -> Path:
@@ -149,7 +176,8 @@ def save_images(images: Images, path: Path | str) -> Path:
             ends in a slash.
 
     Raises:
-        FrenemyError: the ending is unknown, the folder holds files, or writing failed.
+        FrenemyError: the ending is unknown, the folder holds files, the format cannot hold the
+            grid, or writing failed.
     """
     is_folder = str(path).endswith(("/", os.sep))  # of which a Path keeps nothing
     path = Path(path)
@@ -162,15 +190,9 @@ def save_images(images: Images, path: Path | str) -> Path:
         return write_atomically(path, write)
     if path.suffix and not is_folder and not path.is_dir():
         return save_picture(grid(enlarge(images)), path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        taken = any(path.iterdir())
-    except OSError as error:
-        raise writing_failed(path, error) from error
-    if taken:
-        raise FrenemyError(f"{path} is not empty: give a new folder")
-    for i, image in enumerate(images):
-        save_picture(image, path / f"{i:06d}.png")
+    with filling(path) as folder:
+        for i, image in enumerate(images):
+            (folder / f"{i:06d}.png").write_bytes(_encode_picture(image, "PNG", path))
     return path
 
 
@@ -184,23 +206,35 @@ def save_film(frames: Sequence[Images], path: Path, *, fps: float = 12, hold: fl
         hold: seconds that the last frame stays.
 
     Raises:
-        FrenemyError: the format is unknown, PyAV missing, or the file cannot be written.
+        FrenemyError: the format is unknown, or the file cannot be written; or as `encode_film`.
     """
     suffix = path.suffix.lower()
     if suffix not in FILMS:
         raise FrenemyError(f"{path}: unknown film format: use {', '.join(FILMS)}")
-    if suffix == ".mp4":
-        held = [*frames, *[frames[-1]] * round(hold * fps)]
-        return write_atomically(path, lambda part: _encode_mp4(held, part, fps))
-    return write_atomically(
-        path, lambda part: part.write_bytes(encode_film(frames, suffix, fps=fps, hold=hold))
-    )
+    film = encode_film(frames, suffix, fps=fps, hold=hold)
+    return write_atomically(path, lambda part: part.write_bytes(film))
 
 
 def encode_film(
     frames: Sequence[Images], suffix: str, *, fps: float = 12, hold: float = 1.0
 ) -> bytes:
-    """The same frames as a .gif or .webp that repeats for ever, in memory."""
+    """The same film in memory, as `suffix` names it; a .gif or .webp repeats for ever.
+
+    Raises:
+        FrenemyError: there are no frames, or of several sizes; the format cannot hold them, or
+            PyAV is missing.
+    """
+    sizes = sorted({frame.shape[1:] for frame in frames})
+    if len(sizes) != 1:
+        found = " and ".join(f"{width}x{height}" for height, width in sizes)
+        raise FrenemyError(f"a film needs frames of one size, not {found or 'none'}")
+    with _held_by(f"a film as {suffix}", frames[0]):
+        if suffix == ".mp4":
+            return _encode_mp4([*frames, *[frames[-1]] * round(hold * fps)], fps)
+        return _encode_by_pillow(frames, suffix, fps, hold)
+
+
+def _encode_by_pillow(frames: Sequence[Images], suffix: str, fps: float, hold: float) -> bytes:
     first, *rest = [to_pillow(frame) for frame in frames]
     buffer = io.BytesIO()
     first.save(
@@ -215,23 +249,29 @@ def encode_film(
     return buffer.getvalue()
 
 
-def _encode_mp4(frames: Sequence[Images], path: Path, fps: float) -> None:
+def _encode_mp4(frames: Sequence[Images], fps: float) -> bytes:
     try:
         import av
+        from av.error import FFmpegError
     except ImportError:
         raise FrenemyError("films as .mp4 need PyAV: pip install 'frenemy[film]'") from None
     height, width = frames[0].shape[1:]
     even = ((0, 0), (0, height % 2), (0, width % 2))  # H.264 halves the colour planes
     rate = Fraction(fps).limit_denominator(1000)
-    with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("h264", rate=rate, options={"crf": "18"})
-        stream.width, stream.height = width + width % 2, height + height % 2
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            colour = np.broadcast_to(frame, (3, height, width))
-            pixels = np.ascontiguousarray(np.pad(colour, even).transpose(1, 2, 0))
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode())
+    buffer = io.BytesIO()
+    try:
+        with av.open(buffer, "w", format="mp4") as container:
+            stream = container.add_stream("h264", rate=rate, options={"crf": "18"})
+            stream.width, stream.height = width + width % 2, height + height % 2
+            stream.pix_fmt = "yuv420p"
+            for frame in frames:
+                colour = np.broadcast_to(frame, (3, height, width))
+                pixels = np.ascontiguousarray(np.pad(colour, even).transpose(1, 2, 0))
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(stream.encode())
+    except FFmpegError as error:
+        raise ValueError(error) from error
+    return buffer.getvalue()
 
 
 def terminal(image: Images, width: int) -> Text:

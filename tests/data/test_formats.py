@@ -1,6 +1,8 @@
 """Every format against what was written."""
 
 import gzip
+import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -9,6 +11,7 @@ import scipy.io
 from sklearn.datasets import load_digits
 
 from frenemy.data import open_dataset
+from frenemy.data.detect import find
 from frenemy.errors import FrenemyError
 
 from .data_files import (
@@ -50,6 +53,23 @@ def test_mnist_folder(tmp_path, end, mark):
         "mnist test",
     ]
     assert dataset.train.classes == tuple("0123456789")
+
+
+def test_plain_idx_files_are_not_read_whole(tmp_path):
+    for part, count in (("train", 20_000), ("t10k", 10_000)):
+        with open(tmp_path / f"{part}-images-idx3-ubyte", "wb") as file:
+            file.write(struct.pack(">HBB3I", 0, 8, 3, count, 28, 28))
+            file.truncate(16 + count * 784)
+            file.seek(16 + (count - 1) * 784)
+            file.write(bytes([count // 10_000]) * 784)
+    tracemalloc.start()
+    try:
+        contents = find(tmp_path).read(None)
+        ends = [contents.decode(i).max() for i in (0, 19_999, 20_000, 29_999)]
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert ends == [0, 2, 0, 1]
 
 
 def test_mnist_folder_without_test_part_or_labels(tmp_path):

@@ -1,5 +1,9 @@
+import dataclasses
+import hashlib
+import re
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -71,6 +75,16 @@ def test_the_order_cannot_be_changed_by_who_got_it():
         permutation(0, 0, 10)[0] = 1
 
 
+def test_the_last_pass_of_each_stream_is_remembered_and_no_other():
+    orders = [permutation((1, stream), 0, 50) for stream in range(20)]
+    for _ in range(2):
+        assert all(permutation((1, k), 0, 50) is order for k, order in enumerate(orders))
+    permutation((1, 3), 1, 50)
+    again = permutation((1, 3), 0, 50)
+    assert again is not orders[3]
+    np.testing.assert_array_equal(again, orders[3])
+
+
 def test_mean_is_the_mean():
     images = some_images(5000, 3, 2, 3)
     expected = images.mean(axis=0) / 255
@@ -78,8 +92,11 @@ def test_mean_is_the_mean():
 
 
 def test_shapes_are_checked():
-    with pytest.raises(FrenemyError, match=r"uint8 \(N, C, H, W\), not float64"):
+    with pytest.raises(FrenemyError, match=r"uint8 \(N, C, H, W\), .*, not float64"):
         Source(np.zeros((2, 1, 4, 4)))  # type: ignore[arg-type]
+    for shape in ((0, 1, 4, 4), (2, 2, 4, 4), (2, 1, 4, 0), (2, 4, 4)):
+        with pytest.raises(FrenemyError, match=r"N at least 1 and C 1 or 3, not uint8 \("):
+            Source(np.zeros(shape, np.uint8))
     with pytest.raises(FrenemyError, match="2 images but 3 labels"):
         Source(np.zeros((2, 1, 4, 4), np.uint8), np.zeros(3, np.int64))
 
@@ -89,3 +106,69 @@ def test_take_of_a_slice_is_a_view():
     part = source.take(slice(2, 5), "a part")
     assert np.shares_memory(part.images, source.images)
     assert (len(part), part.name, part.shape) == (3, "a part", (1, 1, 1))
+
+
+# Which images they are
+
+
+def test_images_from_memory_have_a_digest_of_their_content():
+    images, labels = some_images(6, channels=3), np.arange(6)
+    same = [
+        Source(images, labels, classes=("a", "b")),
+        Source(images.copy(), labels.astype(np.int32), "another name", classes=("a", "b")),
+        Source(np.asfortranarray(images), labels, classes=("a", "b")),
+        Source(images[::-1].copy()[::-1], labels[::-1].copy()[::-1], classes=("a", "b")),
+    ]
+    others = [
+        Source(images),
+        Source(images, labels),
+        Source(images, labels[::-1], classes=("a", "b")),
+        Source(images[::-1], labels, classes=("a", "b")),
+        Source(images.transpose(0, 1, 3, 2), labels, classes=("a", "b")),
+        Source(images.reshape(6, 3, 2, 10), labels, classes=("a", "b")),
+        Source(images[:5], labels[:5], classes=("a", "b")),
+    ]
+    assert len({source.digest for source in same}) == 1
+    assert len({source.digest for source in (same[0], *others)}) == 1 + len(others)
+    assert all(re.fullmatch("[0-9a-f]{64}", source.digest) for source in (*same, *others))
+
+
+def test_the_digest_of_a_set_on_disk_is_that_of_its_files_and_its_parts_share_it():
+    source = Source(some_images(6), digest="of files")
+    assert source.digest == source.take(slice(3), "a part").digest == "of files"
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_parts_of_images_from_memory_have_a_digest_each(asked):
+    source = Source(some_images(6))
+    if asked:
+        assert source.digest
+    parts = [source.take(slice(start, start + 3), "a part") for start in (0, 3)]
+    assert [part.digest for part in parts] == [Source(x.images).digest for x in parts]
+    assert len({source.digest, *(part.digest for part in parts)}) == 3
+
+
+def test_a_digest_is_computed_when_it_is_asked_for_and_once(monkeypatch):
+    count = []
+    real = hashlib.sha256
+    monkeypatch.setattr(hashlib, "sha256", lambda *data: (count.append(1), real(*data))[1])
+    source = Source(some_images(6))
+    source.batch(0, 0, 3)
+    assert not count
+    assert source.digest == source.digest
+    assert len(count) == 1
+
+
+def test_a_digest_takes_little_memory():
+    images = np.zeros((3000, 64, 64, 1), np.uint8).transpose(0, 3, 1, 2)[:, :, ::-1]
+    tracemalloc.start()
+    try:
+        assert Source(images).digest
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_digest_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Source(some_images(6)).digest = "other"  # type: ignore[misc]

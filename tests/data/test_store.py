@@ -4,12 +4,13 @@ import os
 import resource
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from frenemy.data import open_dataset, store
+from frenemy.data import describe, open_dataset, store
 from frenemy.data.contents import Contents
 from frenemy.errors import FrenemyError
 
@@ -206,6 +207,28 @@ def test_interruption_leaves_nothing(pictures, cache, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         open_dataset(pictures)
     assert files(cache) == []
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, os.strerror(errno.EIO)), ValueError("bad")])
+def test_an_error_of_reading_blames_the_set_and_not_the_cache(pictures, cache, monkeypatch, error):
+    def fail(self, i):
+        raise error
+
+    monkeypatch.setattr(Contents, "try_decode", fail)
+    for read in (open_dataset, describe):
+        with pytest.raises(FrenemyError, match=r"^pictures: cannot be read: (Input/output|bad)"):
+            read(pictures)
+    assert files(cache) == []
+
+
+def test_what_a_killed_build_left_is_removed_after_a_day(pictures, cache):
+    (cache / "images").mkdir(parents=True)
+    for name, hours in (("old", 25), ("new", 23)):
+        part = cache / "images" / f".{name}.part"
+        part.write_bytes(b"half")
+        os.utime(part, times=(then := time.time() - 3600 * hours, then))
+    open_dataset(pictures)
+    assert [name for name in files(cache) if name.startswith(".")] == [".new.part"]
 
 
 def test_files_that_change_meanwhile(pictures, cache, monkeypatch):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from frenemy.data.contents import Contents, File, Origin, from_array, numbered
+from frenemy.data.contents import Contents, File, Origin, from_arrays, numbered
 from frenemy.data.layout import channels_first, pixel_scale
 from frenemy.data.pixels import Resize
 from frenemy.data.streams import check_claim, in_one_line, read_exactly, shown
@@ -161,6 +161,6 @@ def _contents(
             "(N, C, H, W) with C 1 or 3"
         )
     labels, classes = (None, ()) if values is None else numbered(values, len(images), path)
-    return from_array(
-        images, resize, scale=pixel_scale(images, path), labels=labels, classes=classes
+    return from_arrays(
+        [images], resize, scale=pixel_scale(images, path), labels=labels, classes=classes
     )

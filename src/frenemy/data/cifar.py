@@ -17,7 +17,7 @@ from frenemy.data.contents import (
     Contents,
     File,
     Origin,
-    from_array,
+    from_arrays,
     numbered,
     train_then_test,
 )
@@ -44,17 +44,16 @@ def _read_set(paths: dict[str, Path], resize: Resize | None) -> Contents:
     meta = paths.get("batches.meta")
     names = [] if meta is None else load_dict(meta).get("label_names", [])
     batches = [_read_batch(path) for name, path in paths.items() if name != "batches.meta"]
-    images = np.concatenate([data for data, _ in batches])
     values = np.concatenate([labels for _, labels in batches])
     first = next(iter(paths.values()))
-    labels, classes = numbered(values, len(images), first)
+    labels, classes = numbered(values, len(values), first)
     test = len(batches[-1][0]) if "test_batch" in paths else 0
-    return from_array(
-        images,
+    return from_arrays(
+        [data for data, _ in batches],
         resize,
         labels=labels,
         classes=_named(classes, names),
-        parts=train_then_test(len(images) - test, test),
+        parts=train_then_test(len(values) - test, test),
         mixed=test > 0,
     )
 

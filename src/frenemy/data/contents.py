@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
+import contextlib
+import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +17,8 @@ from numpy.typing import NDArray
 
 from frenemy.data.pixels import Resize, luminance
 from frenemy.data.source import permutation
+from frenemy.data.streams import in_one_line
+from frenemy.data.threads import Result, each_in_order
 from frenemy.errors import FrenemyError
 
 PARTS = ("train", "valid", "test")
@@ -128,12 +133,25 @@ class Origin:
 
     def read(self, resize: Resize | None, grey: bool = False) -> Contents:
         """The images, resized and grey if told to; raises FrenemyError on damaged files."""
-        try:
+        with self._naming_errors():
             contents = self.reader(resize)
             return contents.greyed() if grey else contents
-        except OSError as error:
-            path = error.filename or self.name
-            raise FrenemyError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+    def decode_each(
+        self, work: Callable[[int], Result], numbers: Sequence[int], size: int
+    ) -> Iterator[Result]:
+        """What `work` makes of each image; see `each_in_order`. Raises FrenemyError as `read`."""
+        with self._naming_errors():
+            yield from each_in_order(work, numbers, size, "decoding")
+
+    @contextlib.contextmanager
+    def _naming_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            path = getattr(error, "filename", None) or self.name
+            reason = getattr(error, "strerror", None) or in_one_line(error)
+            raise FrenemyError(f"{path}: cannot be read: {reason}") from error
 
     def unchanged(self) -> bool:
         """Whether the files are still as they were found."""
@@ -143,8 +161,8 @@ class Origin:
             return False
 
 
-def from_array(
-    images: NDArray,
+def from_arrays(
+    images: Sequence[NDArray],
     resize: Resize | None,
     *,
     scale: float = 1,
@@ -153,10 +171,11 @@ def from_array(
     parts: NDArray[np.uint8] | None = None,
     mixed: bool = False,
 ) -> Contents:
-    """Contents whose images lie in one array.
+    """Contents whose images lie in arrays, those of one after those of another.
 
     Args:
-        images: (N, C, H, W), C 1 or 3; `scale` times a pixel, rounded, is its value of 0 .. 255.
+        images: each (n, C, H, W), C 1 or 3, N images in all; `scale` times a pixel, rounded, is its
+            value of 0 .. 255. They may be memory maps.
         resize: what is done to each image.
         scale: 1 for bytes, 255 for pixels in [0, 1].
         labels: int64 (N,), or None.
@@ -164,14 +183,17 @@ def from_array(
         parts: as in `Contents`.
         mixed: as in `Contents`.
     """
-    count, channels, height, width = images.shape
+    ends = list(itertools.accumulate(map(len, images)))
+    count = ends[-1]
+    channels, height, width = images[0].shape[1:]
     native = f"{width}x{height}"
     if resize is not None:
         width = height = resize.size
 
     def decode(i: int) -> NDArray[np.uint8]:
-        image = images[i] if scale == 1 else np.rint(images[i] * scale)
-        image = image.astype(np.uint8, copy=False)
+        k = bisect.bisect(ends, i)
+        image = images[k][i - ends[k]]  # counted from the array's end
+        image = (image if scale == 1 else np.rint(image * scale)).astype(np.uint8, copy=False)
         return image if resize is None else resize.array(image)
 
     return Contents(

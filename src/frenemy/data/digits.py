@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from frenemy.data.contents import Contents, File, Origin, from_array, numbered
+from frenemy.data.contents import Contents, File, Origin, from_arrays, numbered
 from frenemy.data.pixels import Resize
 
 _PATH = Path(__file__).with_name("digits.npz")
@@ -26,4 +26,4 @@ def _read(resize: Resize | None) -> Contents:
     with np.load(_PATH, allow_pickle=False) as arrays:
         images, values = arrays["images"], arrays["labels"]
     labels, classes = numbered(values, len(images), _PATH)
-    return from_array(images[:, None], resize, scale=255 / 16, labels=labels, classes=classes)
+    return from_arrays([images[:, None]], resize, scale=255 / 16, labels=labels, classes=classes)

@@ -20,7 +20,7 @@ from frenemy.data.contents import (
     Contents,
     File,
     Origin,
-    from_array,
+    from_arrays,
     numbered,
     train_then_test,
 )
@@ -107,7 +107,7 @@ def _read_images(path: Path) -> NDArray[np.uint8]:
 
 
 def _read_file(path: Path, resize: Resize | None) -> Contents:
-    return from_array(_read_images(path), resize)
+    return from_arrays([_read_images(path)], resize)
 
 
 def _read_set(found: Mapping[str, Path], resize: Resize | None) -> Contents:
@@ -126,8 +126,8 @@ def _read_set(found: Mapping[str, Path], resize: Resize | None) -> Contents:
         labels, classes = numbered(
             np.concatenate(values), sum(map(len, images)), found["train-labels"]
         )
-    return from_array(
-        np.concatenate(images),
+    return from_arrays(
+        images,
         resize,
         labels=labels,
         classes=classes,

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from frenemy.data.contents import PARTS, Contents, File, Origin, from_array, numbered
+from frenemy.data.contents import PARTS, Contents, File, Origin, from_arrays, numbered
 from frenemy.data.layout import extremes, pixel_scale
 from frenemy.data.matfile import Variable, variables
 from frenemy.data.pixels import Resize
@@ -63,8 +63,8 @@ def _read(path: Path, resize: Resize | None) -> Contents:
         if max(vector.shape) == len(images):
             labels, classes = numbered(vector.read(), len(images), path)
             break
-    return from_array(
-        images,
+    return from_arrays(
+        [images],
         resize,
         scale=_scale(images, variable),
         labels=labels,

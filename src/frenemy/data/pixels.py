@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from frenemy.choices import Fit
+from frenemy.pictures import from_pillow, to_pillow
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 
@@ -49,8 +50,7 @@ class Resize:
 
     def array(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The same for a uint8 (C, H, W) array, C 1 or 3; returns (C, size, size)."""
-        planes = image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)
-        return to_array(self(Image.fromarray(planes)))
+        return from_pillow(self(to_pillow(image)))
 
 
 class Header(NamedTuple):
@@ -90,7 +90,7 @@ def decoded(image: Image.Image, *, grey: bool, resize: Resize | None) -> NDArray
         # A JPEG can be decoded at 1/2, 1/4 or 1/8 scale; twice the size keeps Lanczos's quality.
         image.draft(None, (2 * resize.size, 2 * resize.size))
     image = _opaque(ImageOps.exif_transpose(image)).convert("L" if grey else "RGB")
-    return to_array(image if resize is None else resize(image))
+    return from_pillow(image if resize is None else resize(image))
 
 
 def luminance(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -101,13 +101,7 @@ def luminance(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """
     if len(image) == 1:
         return image
-    return to_array(Image.fromarray(np.moveaxis(image, 0, -1)).convert("L"))
-
-
-def to_array(image: Image.Image) -> NDArray[np.uint8]:
-    """An image of mode L or RGB as uint8 (1, H, W) or (3, H, W)."""
-    pixels = np.asarray(image)
-    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    return from_pillow(to_pillow(image).convert("L"))
 
 
 def _is_grey(image: Image.Image) -> bool:

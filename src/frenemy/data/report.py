@@ -18,7 +18,6 @@ from frenemy.data.dataset import part_sizes, resize_to
 from frenemy.data.detect import find
 from frenemy.data.pixels import Resize
 from frenemy.data.store import content_digest
-from frenemy.data.threads import each_in_order
 
 MAX_GROUPS = 5
 """How many groups of equal images are given by name."""
@@ -87,9 +86,7 @@ def describe(
     contents = origin.read(resize_to(size, fit), grey)
     tally = _Tally()
     # 64 of the facts a thread returns are small, whatever the size of the images.
-    facts = each_in_order(
-        functools.partial(_facts, contents), range(contents.count), 64, "decoding"
-    )
+    facts = origin.decode_each(functools.partial(_facts, contents), range(contents.count), 64)
     for i, fact in enumerate(facts):
         if isinstance(fact, str):
             tally.unreadable[contents.name_of(i)] = fact

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,15 +25,33 @@ def permutation(seed: Sequence[int] | int, epoch: int, count: int) -> NDArray[np
         int64 (count,), read-only.
     """
     words = (seed,) if isinstance(seed, int) else tuple(seed)
-    return _permutation(words, epoch, count)
-
-
-@functools.lru_cache(maxsize=8)  # each minibatch of a pass asks for the same one
-def _permutation(words: tuple[int, ...], epoch: int, count: int) -> NDArray[np.int64]:
-    sequence = np.random.SeedSequence(words, spawn_key=(epoch,))
-    order = np.random.Generator(np.random.Philox(sequence)).permutation(count)
-    order.flags.writeable = False
+    last = _last_pass(words, count)
+    order = last.get(epoch)
+    if order is None:
+        sequence = np.random.SeedSequence(words, spawn_key=(epoch,))
+        order = np.random.Generator(np.random.Philox(sequence)).permutation(count)
+        order.flags.writeable = False
+        last.clear()
+        last[epoch] = order
     return order
+
+
+@functools.lru_cache(maxsize=32)
+def _last_pass(words: tuple[int, ...], count: int) -> dict[int, NDArray[np.int64]]:
+    """The order of a stream's last pass by its number: each minibatch of the pass asks for it."""
+    return {}
+
+
+class _Digest:
+    """`Source.digest`: the one that was given, or else the source's own."""
+
+    def __get__(self, source: Source | None, _: type[Source] | None = None) -> str:
+        if source is None:
+            return ""  # the constructor's default
+        return source._given_digest or source._own_digest
+
+    def __set__(self, source: Source, given: str) -> None:
+        vars(source)["digest"] = given
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +62,8 @@ class Source:
         images: uint8, (N, C, H, W), usually a read-only memory map; C is 1 or 3, N at least 1.
         labels: int64, (N,), or None.
         name: what it is, for messages: "mnist train[0:50000]".
-        digest: sha256 of the content it was cut from, as hexadecimal digits.
+        digest: sha256, as hexadecimal digits, of the files of the set that it was cut from; where
+            none is given, of its own images, labels and classes, computed when it is asked for.
         classes: the names of the labels, if they have any.
 
     Raises:
@@ -53,13 +73,16 @@ class Source:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64] | None = None
     name: str = "images"
-    digest: str = ""
+    digest: _Digest = _Digest()  # a str, "" for none
     classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.dtype != np.uint8:
-            found = f"{self.images.dtype} {self.images.shape}"
-            raise FrenemyError(f"{self.name}: images must be uint8 (N, C, H, W), not {found}")
+        shape = self.images.shape
+        if self.images.dtype != np.uint8 or len(shape) != 4 or 0 in shape or shape[1] not in (1, 3):
+            raise FrenemyError(
+                f"{self.name}: images must be uint8 (N, C, H, W), N at least 1 and C 1 or 3, "
+                f"not {self.images.dtype} {shape}"
+            )
         if self.labels is not None and len(self.labels) != len(self.images):
             raise FrenemyError(
                 f"{self.name}: {len(self.images)} images but {len(self.labels)} labels"
@@ -74,10 +97,29 @@ class Source:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
+    @property
+    def _given_digest(self) -> str:
+        """The digest that the constructor was given, or ""."""
+        return vars(self)["digest"]
+
+    @functools.cached_property
+    def _own_digest(self) -> str:
+        """sha256 of shape, classes, images and labels, as hexadecimal digits."""
+        total = hashlib.sha256(f"{self.images.shape} {tuple(self.classes)}".encode())
+        for image in self.images:
+            total.update(np.ascontiguousarray(image).data)
+        if self.labels is not None:
+            total.update(self.labels.astype(np.int64).data)
+        return total.hexdigest()
+
     def take(self, index: slice | NDArray[np.int64], name: str) -> Source:
-        """The images at `index`, under another name; a slice of a memory map stays one."""
+        """The images at `index`, under another name; a slice of a memory map stays one.
+
+        All parts of a set share the digest that was given for the whole; where none was, each has
+        its own.
+        """
         labels = None if self.labels is None else self.labels[index]
-        return Source(self.images[index], labels, name, self.digest, self.classes)
+        return Source(self.images[index], labels, name, self._given_digest, self.classes)
 
     def batch(
         self, seed: Sequence[int] | int, i: int, size: int
@@ -123,7 +165,7 @@ class Dataset:
     Attributes:
         train, valid, test: the parts.
         description: one line that says what was found.
-        arguments: those of `open_dataset` that open it again: path, size, fit.
+        arguments: those of `open_dataset` that open it again: path, size, fit, grey.
     """
 
     train: Source

@@ -45,6 +45,9 @@ VERSION = 2
 _TICK = 100_000_000
 """Nanoseconds: longer than the clock of any local file system stands still."""
 
+_DAY = 86_400
+"""Seconds after which nobody builds an entry any more: what is left half-built is of the killed."""
+
 _PIECE = 1 << 23
 """Bytes of decoded images that one thread makes at a time."""
 
@@ -140,6 +143,7 @@ def _known_digest(files: tuple[File, ...], index: Path) -> str:
 
 
 def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
+    _sweep(stem.parent)
     shape = _common_shape(contents, origin)
     order = contents.order()
     kept: list[int] = []
@@ -147,7 +151,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
     size = max(1, min(256, _PIECE // math.prod(shape)))
     with _replacing(_images(stem)) as file:
         file.write(_header(np.uint8, (0, *shape)))
-        images = each_in_order(contents.try_decode, order, size, "decoding")
+        images = origin.decode_each(contents.try_decode, order, size)
         for i, image in zip(order, images, strict=True):
             if isinstance(image, str):
                 unreadable[contents.name_of(i)] = image
@@ -177,6 +181,14 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
     }
     with _replacing(_about(stem)) as file:
         file.write(json.dumps(about, indent=1).encode())
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what killed processes left in a folder of the store."""
+    for part in folder.glob(".*.part"):
+        with contextlib.suppress(OSError):
+            if part.stat().st_mtime < time.time() - _DAY:
+                part.unlink()
 
 
 def _common_shape(contents: Contents, origin: Origin) -> tuple[int, int, int]:

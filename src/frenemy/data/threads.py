@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 WORKERS = min(os.cpu_count() or 1, 16)
@@ -44,17 +45,39 @@ def each_in_order(
         size: how many items a thread takes at a time.
         doing: what is being done, for the line of progress: "decoding".
     """
-    started = time.monotonic()
     done = 0
-    told = False
-    for results in in_order(lambda piece: [work(item) for item in piece], chunks(items, size)):
-        yield from results
-        done += len(results)
+    with telling(doing, len(items)) as tell:
+        for results in in_order(lambda piece: [work(item) for item in piece], chunks(items, size)):
+            yield from results
+            done += len(results)
+            tell(done)
+
+
+@contextmanager
+def telling(doing: str, count: int, unit: str = "") -> Iterator[Callable[[int], None]]:
+    """On a terminal, once it has taken two seconds, a line says how far some work is.
+
+    Args:
+        doing: what is being done: "decoding".
+        count: of what there is to do.
+        unit: of which it is the count: " bytes".
+
+    Yields:
+        What is to be told how much is done, one or more.
+    """
+    started, width = time.monotonic(), 0
+
+    def tell(done: int) -> None:
+        nonlocal width
         spent = time.monotonic() - started
         if spent > 2 and sys.stderr.isatty():
-            left = spent * (len(items) - done) / done
-            line = f"{doing} {done:,} of {len(items):,}, {left:.0f} s left"
-            print(f"\r{line:<60}", end="", file=sys.stderr, flush=True)
-            told = True
-    if told:
-        print(file=sys.stderr)
+            left = spent * (count - done) / done
+            line = f"{doing} {done:,} of {count:,}{unit}, {left:.0f} s left"
+            width = max(width, len(line))  # to cover what stood there
+            print(f"\r{line:<{width}}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield tell
+    finally:
+        if width:
+            print(file=sys.stderr)
