@@ -231,10 +231,11 @@ def reopen(run: Run, data: Dataset | None = None) -> Dataset:
     recorded = run.header["data"]
     if data is None and "path" not in recorded:
         raise FrenemyError(f"{run.path} was trained on images from memory: give them as data=")
-    data = data or open_dataset(recorded["path"], **_prepared(recorded))
+    if data is None:
+        data = open_dataset(recorded["path"], **_prepared(recorded))
     if data.train.digest != recorded["digest"]:
         raise FrenemyError(
-            f"{data.train.name} has changed since {run.path} was begun: restore it, or begin anew"
+            f"{data.train.name} is not what {run.path} was begun on: restore that, or begin anew"
         )
     return data
 

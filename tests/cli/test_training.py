@@ -96,7 +96,7 @@ def test_a_run_goes_on_where_its_images_have_moved(capsys, tmp_path):
     capsys.readouterr()
     line = errors(capsys, *resume)
     assert f"{images}: no such file" in line and "--data" in line
-    assert "has changed" in errors(capsys, *resume, "--data", tmp_path / "others.npy")
+    assert "is not what" in errors(capsys, *resume, "--data", tmp_path / "others.npy")
     assert main([*map(str, resume), "--data", str(moved)]) == 0
     assert Model.load(out).progress.step == 3
     assert main(["train", "--resume", str(out), "--steps", "4"]) == 0  # where they are is kept
