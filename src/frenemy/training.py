@@ -45,6 +45,9 @@ def train(
 ) -> Run:
     """Plays a recipe's game and returns the run.
 
+    Torch's settings of the processor are made faster for the whole process, and stay so: see
+    `frenemy.engine.prepare_processor`.
+
     Args:
         recipe: such as `recipes.mnist2014`, or a `functools.partial` of it with other arguments.
         data: from `open_dataset`, or what that takes; the embedded digits if None.
