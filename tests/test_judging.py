@@ -34,8 +34,8 @@ def digits():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("judged") / "run"
-    train(recipes.digits, open_dataset(None), out=path, steps=60)
-    return resume(path, steps=120)
+    train(recipes.digits2014, open_dataset(None), out=path, steps=10)
+    return resume(path, steps=20)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_a_model_is_judged_and_its_report_kept(run, digits, tmp_path):
         "fid200_pixels",
         "recall200_pixels",
     ]
-    assert subject.name == f"{run.path} (round 120)"
+    assert subject.name == f"{run.path} (round 20)"
     path = found.report.save(tmp_path / "judge.json")
     assert Report.load(path) == found.report
     html = found.page()
@@ -121,13 +121,13 @@ def test_the_same_seed_gives_the_same_report(digits):
 
 def test_curves_over_checkpoints(run, digits):
     how = Protocol(metrics=["fid"], features=["random"], samples=100)
-    models = {step: Model.load(run.path, step=step) for step in (60, 120)}
+    models = {step: Model.load(run.path, step=step) for step in (10, 20)}
     reports = {
         step: judge(subject_of(model, 100, seed=0), digits, how).report
         for step, model in models.items()
     }
-    found = curves(models[120], digits, how, reports[120])
-    assert found == curves(models[60], digits, how, reports[60])
+    found = curves(models[20], digits, how, reports[20])
+    assert found == curves(models[10], digits, how, reports[10])
     points = [
         (step, line.results[SAMPLES].value, line.results[SAMPLES].error)
         for step, report in reports.items()
@@ -141,7 +141,7 @@ def test_the_checkpoint_that_was_judged_is_not_judged_again(run, digits):
     judged = Report("run", "digits", {}, [SAMPLES], [line])
     how = Protocol(metrics=["fid"], features=["random"], samples=100)
     _, last = curves(Model.load(run.path), digits, how, judged)["fid100_random"]
-    assert last == (120, -1.0, 0.5)
+    assert last == (20, -1.0, 0.5)
 
 
 def test_a_classifier_of_the_same_images_is_the_default(digits, tmp_path, monkeypatch):
@@ -194,10 +194,18 @@ def test_grey_images_beside_colour_ones_are_refused_with_the_remedy(digits):
         judge(target, digits)
 
 
-def test_unknown_metrics_are_refused_with_the_nearest(digits):
-    target = Subject("valid", np.asarray(digits.valid.images))
-    with pytest.raises(FrenemyError, match="no metric 'recal': did you mean recall"):
-        judge(target, digits, Protocol(metrics=["recal"]))
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"metrics": ["fid", "recal"]}, "no metric 'recal': did you mean recall"),
+        ({"features": ["random", "lenet"]}, "no features 'lenet': there are pixels"),
+        ({"features": ["classifier-nothing"]}, "no classifier 'nothing'"),
+        ({"samples": 0}, "samples is 0: give 1 or more"),
+    ],
+)
+def test_a_protocol_of_unknown_names_is_refused_before_there_is_anything_to_judge(how, said):
+    with pytest.raises(FrenemyError, match=said):
+        Protocol(**how)
 
 
 def doubts(images, digits):
@@ -270,8 +278,8 @@ def test_a_page_is_made_of_what_so_few_images_allow(digits):
 
 def test_a_damaged_checkpoint_is_left_out_of_the_curves(digits, tmp_path):
     path = tmp_path / "run"
-    train(recipes.digits, digits, out=path, steps=30)
-    run = resume(path, steps=60)
+    train(recipes.digits2014, digits, out=path, steps=10)
+    run = resume(path, steps=20)
     _newest, older = run.checkpoints()
     model = Model.load(run.path)
     older.write_bytes(older.read_bytes()[:100])
@@ -288,8 +296,8 @@ def test_ais_needs_a_model(digits):
 
 
 def test_ais_of_a_model(run, digits, monkeypatch):
-    few = ais.Protocol(images=3, chains=2, temperatures=20, simulated=2)
-    monkeypatch.setattr(ais, "default_protocol", lambda device: few)
+    few = ais.Effort(images=3, chains=2, temperatures=20, simulated=2)
+    monkeypatch.setattr(ais, "default_effort", lambda device: few)
     choose = functools.partial(ais.choose_variance, candidates=(0.1,), chains=2, temperatures=5)
     monkeypatch.setattr(ais, "choose_variance", choose)
     subject = subject_of(Model.load(run.path), 10, seed=0)
@@ -365,6 +373,18 @@ def test_training_images_are_read_only_by_the_metric_that_needs_them(digits):
     assert sum(taken) > len(data.train) > max(taken)  # batch by batch
     drawn = found.sets.train
     assert np.array_equal(drawn[:], digits.train.random(judging.TRAINING_IMAGES, seed=0))
+
+
+def test_no_more_validation_than_training_images_are_looked_at(digits, monkeypatch):
+    monkeypatch.setattr(judging, "TRAINING_IMAGES", 100)
+    target = Subject("test", np.asarray(digits.test.images))
+    how = Protocol(metrics=["copying"], features=["pixels"])
+    sets = judge(target, digits, how).sets
+    assert len(sets.train) == len(sets.valid) == 100 < len(digits.valid)
+    assert (np.diff(sets.valid.index) > 0).all() and sets.valid.index[-1] > 100  # from all over
+    monkeypatch.setattr(judging, "TRAINING_IMAGES", 500)
+    whole = judge(target, digits, how).sets.valid
+    assert np.array_equal(whole[:], digits.valid.images)  # in their order, for Parzen's first 1,000
 
 
 def test_the_page_looks_for_the_neighbours_of_what_it_shows_and_once(digits, monkeypatch):

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from frenemy.judge.estimate import Estimate
     from frenemy.judge.health import Finding, Tick
     from frenemy.judge.neighbours import Comparison
-    from frenemy.judge.report import Better
     from frenemy.judge.report import Report as Verdict
     from frenemy.lab.lesson import Played, Result
     from frenemy.loop import Training
@@ -196,9 +195,6 @@ class TrainingDisplay:
         self._lines(f"{done} {rate:.1f}/s {values}")
 
 
-ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "": ""}
-
-
 @contextmanager
 def working() -> Iterator[Callable[[str], None]]:
     """Shows what is being done, and on a terminal for how long; gives what is to be told."""
@@ -222,6 +218,7 @@ def working() -> Iterator[Callable[[str], None]]:
 def report_rows(report: Verdict) -> Group:
     """The judge's table, and what the numbers are worth."""
     from frenemy.judge.likelihoods import PUBLISHED
+    from frenemy.judge.report import ARROWS
     from frenemy.judge.sets import HELD_OUT, SAMPLES
 
     columns = [Column(name, justify="right") for name in report.subjects]
@@ -252,7 +249,7 @@ def comparison_rows(reports: Sequence[Verdict]) -> Group:
     Raises:
         FrenemyError: nothing is comparable.
     """
-    from frenemy.judge.report import kind_of, not_comparable
+    from frenemy.judge.report import ARROWS, kind_of, not_comparable
 
     first, *others = reports
     columns = [Column(escape(report.target), justify="right") for report in reports]

@@ -21,7 +21,13 @@ from frenemy.data import Dataset
 from frenemy.data.source import permutation
 from frenemy.errors import FrenemyError, at_least
 from frenemy.judge import ais
-from frenemy.judge.features import Features, classifiers_of, features_named, judging_device
+from frenemy.judge.features import (
+    Features,
+    classifiers_of,
+    features_named,
+    judging_device,
+    require_features,
+)
 from frenemy.judge.likelihoods import PUBLISHED, ais_lines, parzen_lines
 from frenemy.judge.metrics import METRICS, NAMES, SLOW, on_features
 from frenemy.judge.neighbours import nearest
@@ -34,7 +40,7 @@ from frenemy.model import Model
 from frenemy.names import known
 from frenemy.run import step_of
 
-TRAINING_IMAGES = 50_000  # at most, that samples are compared with for copies
+TRAINING_IMAGES = 50_000  # and validation images, at most, by which copies are looked for
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,9 @@ class Protocol:
         samples: how many images of each at most.
         seed: of all that is drawn.
         device: where to compute; the processor if None.
+
+    Raises:
+        FrenemyError: unknown names, or no samples.
     """
 
     metrics: Sequence[str] = ()
@@ -71,6 +80,14 @@ class Protocol:
     samples: int = 10_000
     seed: int = 0
     device: torch.device | None = None
+
+    def __post_init__(self) -> None:
+        at_least(1, samples=self.samples)
+        for name in self.metrics:
+            known(name, NAMES, "metric")
+        for kind in self.features:
+            if isinstance(kind, str):
+                require_features(kind)
 
 
 @dataclass(frozen=True)
@@ -138,26 +155,24 @@ def judge(
         say: is told what is being measured.
 
     Raises:
-        FrenemyError: unknown names, images of another shape than the target's, or nothing that
-            could be measured of them.
+        FrenemyError: features that cannot be loaded, images of another shape than the target's, or
+            nothing that could be measured of them.
     """
-    at_least(1, samples=protocol.samples)
-    asked = [known(name, NAMES, "metric") for name in protocol.metrics]
-    metrics = asked or [name for name in NAMES if name not in SLOW]
+    metrics = protocol.metrics or [name for name in NAMES if name not in SLOW]
     seed, device = protocol.seed, judging_device(protocol.device)
-    _require_shape(target, against)
-    sets = _sets(target.images[: protocol.samples], against, seed, references)
+    require_shape(target.name, target.images.shape[1:], against)
     warnings: list[str] = []
     looks = any(name in METRICS for name in metrics)
     kinds = [
         features_named(kind, device) if isinstance(kind, str) else kind
         for kind in (protocol.features or default_features(against) if looks else ())
     ]
+    sets = _sets(target.images[: protocol.samples], against, seed, references)
     lines: list[Line] = []
     views: dict[str, View] = {}
     for kind in reversed(kinds):  # the first is what the pictures show
         views = views_of(sets, kind, seed=seed, device=device)
-        lines = on_features(metrics, views, warnings, say, asked=bool(asked)) + lines
+        lines = on_features(metrics, views, warnings, say, asked=bool(protocol.metrics)) + lines
     if "parzen" in metrics:
         lines += parzen_lines(sets, warnings, say)
     if "ais" in metrics and target.decoder:
@@ -192,18 +207,18 @@ def curves(
         say: is told which round it is.
     """
     found: dict[str, list[tuple[int, float, float]]] = {}
-    known = {model.progress.step: judged}
+    reports = {model.progress.step: judged}
     for path in reversed(model.run.checkpoints()):
         try:
             step = model.restore(path).progress.step
             say(f"round {step:,}")
-            if step not in known:
+            if step not in reports:
                 subject = subject_of(model, protocol.samples, protocol.seed)
-                known[step] = judge(subject, against, protocol, references=False).report
+                reports[step] = judge(subject, against, protocol, references=False).report
         except FrenemyError as error:
             warn(f"round {step_of(path):,} is left out: {error}", stacklevel=2)
             continue
-        for line in known[step].lines:
+        for line in reports[step].lines:
             if estimate := line.results.get(SAMPLES):
                 found.setdefault(line.metric, []).append((step, estimate.value, estimate.error))
     return found
@@ -225,11 +240,16 @@ def subject_of(model: Model, count: int, seed: int) -> Subject:
 
 def default_features(data: Dataset) -> list[str]:
     """A classifier that was trained on these very images, if there is one; else "random"."""
-    return classifiers_of(data.train.digest, data.shape)[:1] or ["random"]
+    return classifiers_of(data.train)[:1] or ["random"]
 
 
-def _require_shape(target: Subject, against: Dataset) -> None:
-    found, wanted = target.images.shape[1:], against.shape
+def require_shape(name: str, found: tuple[int, ...], against: Dataset) -> None:
+    """Refuses to judge images of another shape (C, H, W) than the real ones.
+
+    Raises:
+        FrenemyError: they are; the message names them, and the remedy.
+    """
+    wanted = against.shape
     if found != wanted:
         remedy = (
             "one is grey and the other in colour: bring both to one mode first"
@@ -238,7 +258,7 @@ def _require_shape(target: Subject, against: Dataset) -> None:
         )
         mine, theirs = ("x".join(map(str, shape)) for shape in (found, wanted))
         raise FrenemyError(
-            f"{target.name} has images of {mine} (channels x height x width), {against.train.name} "
+            f"{name} has images of {mine} (channels x height x width), {against.train.name} "
             f"of {theirs}: {remedy}"
         )
 
@@ -248,12 +268,14 @@ def _sets(fake: Images, against: Dataset, seed: int, references: bool) -> Sets:
     if references:
         subjects[HELD_OUT] = against.test.random(len(fake), seed=seed)
         subjects[NOISE] = noise_like(fake, seed)
-    order = permutation(seed, 0, len(against.train))
+    train, valid = (
+        permutation(seed, 0, len(part))[:TRAINING_IMAGES] for part in (against.train, against.valid)
+    )
     return Sets(
         subjects,
         reference=against.train.random(len(fake), seed=seed),
-        train=Drawn(against.train.images, order[:TRAINING_IMAGES]),
-        valid=against.valid.images,
+        train=Drawn(against.train.images, train),
+        valid=Drawn(against.valid.images, np.sort(valid)),  # in order: Parzen takes the first
         test=against.test.images,
     )
 

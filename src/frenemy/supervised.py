@@ -16,7 +16,13 @@ from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Player, Prior, Round, Turn, mix
-from frenemy.judge.classifier import Card, Classifier, augmented, save_classifier
+from frenemy.judge.classifier import (
+    Card,
+    Classifier,
+    augmented,
+    pixels_digest,
+    save_classifier,
+)
 from frenemy.judge.features import classifier_path, in_batches, judging_device
 
 MINIBATCH = 128
@@ -106,7 +112,8 @@ def train_classifier(
     seen = in_batches(net.eval(), train.random(STANDARD, seed), game.device)
     net.standardise(seen.features)
     share = accuracy(net, test)
-    card = Card(name, data.shape, train.classes, train.digest, share, len(test))
+    pixels = pixels_digest(train.images)
+    card = Card(name, data.shape, train.classes, train.digest, pixels, share, len(test))
     return save_classifier(net, card, path), card
 
 

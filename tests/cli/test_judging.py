@@ -87,6 +87,20 @@ def test_judge_trains_features_that_are_used_by_name(digits, tmp_path, capsys, m
     ]
 
 
+def test_features_may_be_those_of_the_classifier_that_is_trained_first(
+    digits, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("frenemy.supervised.ROUNDS", 5)
+    out = tmp_path / "judge.json"
+    arguments = ["--against", str(digits), "--metrics", "fid", "-o", str(out)]
+    trains = ["--train-features", str(digits), "--name", "mine"]
+    features = ["--features", "classifier-mine", "pixels"]
+    assert main(["judge", str(digits), *arguments, *trains, *features]) == 0
+    lines = [line.metric for line in Report.load(out).lines]
+    assert lines == ["fid200_classifier-mine", "fid200_pixels"]
+
+
 def test_all_checkpoints_draw_curves(tmp_path, capsys):
     path = tmp_path / "kept"
     main(["train", "digits2014", "--out", str(path), "--keep-checkpoints", "4", "--steps", "10"])
@@ -226,12 +240,13 @@ def test_a_classifier_has_a_legal_name_by_default(folder, name, tmp_path, capsys
     assert f"{name}.safetensors: classifier-{name}, " in capsys.readouterr().out
 
 
-def test_health_tells_what_was_measured_and_found(tmp_path, capsys):
+def test_health_tells_what_was_measured_and_claims_nothing_of_a_young_game(tmp_path, capsys):
     path = tmp_path / "run"
-    main(["train", "digits2014", "--steps", "250", "--out", str(path)])
+    main(["train", "digits2014", "--steps", "150", "--out", str(path)])
     assert main(["health", str(path)]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("D ahead", "diversity", "G signal", "recall"))
+    assert "too young to tell how it goes: 1 of 10 measurements" in printed
     assert "findings" in json.loads((path / "run.json").read_text())
 
 
@@ -246,11 +261,8 @@ def test_health_shows_as_many_rounds_as_there_is_room_for(width, rounds, monkeyp
     assert "".join(lines).count("0.123") == rounds
 
 
-def test_health_claims_nothing_of_a_young_game(tmp_path, capsys):
-    path = tmp_path / "run"
-    main(["train", "digits2014", "--steps", "150", "--out", str(path)])
-    assert main(["health", str(path)]) == 0
-    assert "too young to tell how it goes: 1 of 10 measurements" in capsys.readouterr().out
+def no_work(*_, **__):
+    pytest.fail("it was begun")
 
 
 class TestBadInput:
@@ -266,6 +278,42 @@ class TestBadInput:
         empty = tmp_path / "empty"
         empty.mkdir()
         assert "empty" in errors(capsys, "judge", run, "--against", empty)
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--out", "report.html"], "is a .json file"),
+            (["--samples", "0"], "samples is 0"),
+            (["--seed", "-1"], "seed is -1"),
+            (["--seed", str(2**64)], f"seed is {2**64}"),
+            (["--metrics", "fid", "recal"], "did you mean recall"),
+            (["--features", "pixels", "lenet"], "no features 'lenet'"),
+            (["--features", "classifier-other"], "no classifier 'other'"),
+            (["--features", "nowhere.onnx"], "nowhere.onnx is not there"),
+            (["--size", "8"], "stay as it was trained"),
+            (["--step", "7"], "7"),
+            (["--against", "nowhere"], "nowhere"),
+        ],
+        ids=lambda arguments: " ".join(arguments) if isinstance(arguments, list) else "",
+    )
+    def test_a_run_is_refused_before_any_work(
+        self, capsys, run, tmp_path, arguments, said, monkeypatch
+    ):
+        monkeypatch.setattr("frenemy.supervised.train_classifier", no_work)
+        monkeypatch.setattr("frenemy.model.Model.sample", no_work)
+        trains = ["--train-features", tmp_path, "--name", "late"]
+        assert said in errors(capsys, "judge", run, *arguments)
+        assert said in errors(capsys, "judge", run, *arguments, *trains)
+
+    def test_images_are_refused_before_any_work(self, capsys, digits, tmp_path, monkeypatch):
+        monkeypatch.setattr("frenemy.supervised.train_classifier", no_work)
+        large = tmp_path / "large.npz"
+        np.savez(large, np.zeros((9, 1, 16, 16), np.uint8))
+        trains = ["--train-features", digits, "--name", "late"]
+        assert "--against SOURCE" in errors(capsys, "judge", digits, *trains)
+        trains += ["--against", digits]
+        assert "no run: leave out" in errors(capsys, "judge", digits, "--step", "7", *trains)
+        assert "give --size to bring" in errors(capsys, "judge", large, *trains)
 
     def test_names_of_classifiers_are_refused_with_the_remedy(self, capsys, run, tmp_path):
         said = errors(capsys, "judge", run, "--name", "x")

@@ -10,12 +10,12 @@ from scipy.stats import kstest
 from frenemy.errors import FrenemyError
 from frenemy.judge.ais import (
     FULL,
-    PUBLISHED,
     QUICK,
-    Protocol,
+    WU_ET_AL,
+    Effort,
     ais,
     choose_variance,
-    default_protocol,
+    default_effort,
     dequantised,
     uniform_from_normal,
 )
@@ -23,21 +23,21 @@ from frenemy.judge.annealing import log_likelihood, simulate, upper_bound
 
 from .test_annealing import F64, Linear, X, fit, tanh_net
 
-TINY = Protocol(images=4, chains=3, temperatures=20, simulated=2)
+TINY = Effort(images=4, chains=3, temperatures=20, simulated=2)
 
 
-def test_protocols_say_what_they_are():
+def test_efforts_say_what_they_are():
     assert FULL.name == "ais1000x16x10000"
     assert QUICK.name == "ais100x16x1000-quick"
-    assert Protocol(1000, 16, 9999, 100).name == "ais1000x16x9999-quick"
-    assert Protocol(2000, 16, 10_000, 0).name == "ais2000x16x10000"
-    assert default_protocol("cuda:1") == FULL
+    assert Effort(1000, 16, 9999, 100).name == "ais1000x16x9999-quick"
+    assert Effort(2000, 16, 10_000, 0).name == "ais2000x16x10000"
+    assert default_effort("cuda:1") == FULL
 
 
 def test_the_measure_is_the_mean_of_the_bound_with_its_gap():
     net = tanh_net()
     x = torch.rand(7, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = ais(net, real=x, size_of_z=3, variance=0.1, protocol=TINY, seed=2)
+    found = ais(net, real=x, size_of_z=3, variance=0.1, effort=TINY, seed=2)
     sizes = {"variance": 0.1, "chains": 3, "temperatures": 20, "seed": 2}
     lower = log_likelihood(net, x[:4], size_of_z=3, **sizes)
     assert found.log_p.value == lower.mean()
@@ -54,7 +54,7 @@ def test_the_measure_is_the_mean_of_the_bound_with_its_gap():
 def test_progress_grows_to_one_and_may_interrupt():
     x, told = torch.rand(4, 2, 3), []
     net = tanh_net(dtype=torch.float32)
-    ais(net, real=x, size_of_z=3, variance=0.1, protocol=TINY, progress=told.append)
+    ais(net, real=x, size_of_z=3, variance=0.1, effort=TINY, progress=told.append)
     assert len(told) == 3 * 19
     assert told == sorted(told)
     assert told[0] > 0
@@ -64,7 +64,7 @@ def test_progress_grows_to_one_and_may_interrupt():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ais(net, real=x, size_of_z=3, variance=0.1, protocol=TINY, progress=stop)
+        ais(net, real=x, size_of_z=3, variance=0.1, effort=TINY, progress=stop)
 
 
 def test_the_variance_of_the_model_is_chosen():
@@ -103,7 +103,7 @@ def test_a_mapped_normal_is_uniform():
 
 
 def test_published_figures_are_those_of_the_issue():
-    found = {name.split()[0]: (row.log_p.value, row.variance) for name, row in PUBLISHED.items()}
+    found = {name.split()[0]: (row.log_p.value, row.variance) for name, row in WU_ET_AL.items()}
     assert found["GAN-10"] == (328.8, 0.025)
     assert found["GAN-50"] == (627.3, 0.01)
     assert found["VAE-50"] == (991.4, 0.005)

@@ -249,15 +249,12 @@ def test_the_order_of_samples_does_not_matter_to_diversity():
 @pytest.mark.parametrize(
     ("real", "fake", "said"),
     [
-        ((random(9, 2), torch.zeros(8)), classes(9), "shapes"),
         ((random(9, 5), torch.zeros(8)), classes(9), r"real_classes \(8,\) for 9 real samples"),
         (classes(9), (random(9, 5), torch.zeros(9, 1)), r"fake_classes \(9, 1\) for 9 fake"),
         ((random(9, 5), torch.arange(9)), classes(9), "no class has 3 real samples that differ"),
         ((torch.ones(9, 5), torch.zeros(9)), classes(9), "no class has 3 real samples that differ"),
-        (classes(9), (torch.full((9, 5), math.nan), torch.zeros(9)), "fake holds numbers"),
-        (classes(9), (random(1, 5), torch.zeros(1)), "1 in fake: needs 2 or more"),
     ],
-    ids=["features", "count", "shape", "alone", "equal", "nan", "few"],
+    ids=["count", "shape", "alone", "equal"],
 )
 def test_bad_classes_are_told_in_one_line(real, fake, said):
     with pytest.raises(FrenemyError, match=said) as refused:

@@ -17,12 +17,14 @@ from frenemy.judge.classifier import (
     Classifier,
     augmented,
     load_classifier,
+    read_card,
     save_classifier,
 )
 from frenemy.judge.features import classifier, classifier_path, extract
 from frenemy.supervised import accuracy, train_classifier
 
-CARD = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, 0.5, 10)
+CARD = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, "1" * 64, 0.5, 10)
+CARD_OF_COLOURS = replace(CARD, shape=(3, 8, 8))
 CARD_OF_FEW_SIZES = json.dumps({"kind": KIND, **asdict(CARD), "shape": [1, 8]})
 
 
@@ -199,9 +201,18 @@ def test_save_and_load(tmp_path):
     net = Classifier(1, 2).eval()
     path = save_classifier(net, CARD, tmp_path / "new" / "few.safetensors")
     again, card = load_classifier(path)
-    assert card == CARD and not again.training
+    assert card == CARD == read_card(path) and not again.training
     x = torch.rand(3, 1, 8, 8)
     assert torch.equal(again(x).features, net(x).features)
+
+
+def test_loading_draws_no_random_numbers_and_keeps_the_faster_layout(tmp_path):
+    path = save_classifier(Classifier(3, 2), CARD_OF_COLOURS, tmp_path / "few.safetensors")
+    before = torch.get_rng_state()
+    net, _ = load_classifier(path)
+    assert torch.equal(torch.get_rng_state(), before)
+    weights = [convolution.weight for convolution in net.convolutions]
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
 
 
 def test_other_files_are_refused(tmp_path):

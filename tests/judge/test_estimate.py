@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from scipy.stats import sem
 
 from frenemy.errors import FrenemyError
 from frenemy.judge.estimate import Estimate, checked, tiles
@@ -55,3 +56,12 @@ def test_images_become_rows_of_floats():
 def test_tiles_cover_everything_once():
     assert [list(range(10))[part] for part in tiles(10, 4)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert list(tiles(0)) == []
+
+
+def test_the_mean_of_many_has_an_error_and_that_of_one_none():
+    x = torch.randn(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = Estimate.of(x, "a note")
+    assert (found.value, found.note) == (x.mean().item(), "a note")
+    assert found.error == pytest.approx(sem(x.numpy()), rel=1e-12)
+    one = Estimate.of(x[:1])
+    assert one.value == x[0].item() and math.isnan(one.error)

@@ -1,12 +1,16 @@
 """Features: by name, cached by content, the same however they are batched."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+from frenemy.data import Source, open_dataset
 from frenemy.errors import FrenemyError
-from frenemy.judge.classifier import Card, Classifier, Seen, save_classifier
+from frenemy.judge.classifier import Card, Classifier, Seen, pixels_digest, save_classifier
 from frenemy.judge.features import (
     Features,
     RandomNetwork,
@@ -19,6 +23,7 @@ from frenemy.judge.features import (
     of_module,
     pixels,
     random,
+    require_features,
     weights_digest,
 )
 
@@ -152,14 +157,28 @@ def test_the_digest_changes_with_any_weight():
 
 
 def test_unknown_names_are_refused_with_the_known(cache):
-    with pytest.raises(FrenemyError, match="there are pixels, random"):
-        features_named("lenet")
-    with pytest.raises(FrenemyError, match=r"there is none yet.*--train-features"):
-        features_named("classifier-nothing")
+    for known in (features_named, require_features):
+        with pytest.raises(FrenemyError, match="there are pixels, random"):
+            known("lenet")
+        with pytest.raises(FrenemyError, match=r"there is none yet.*--train-features"):
+            known("classifier-nothing")
+        with pytest.raises(FrenemyError, match=r"there is none yet.*--train-features"):
+            known("stacked-nothing")
+        with pytest.raises(FrenemyError, match=r"nowhere.onnx is not there"):
+            known("nowhere.onnx")
+
+
+def test_known_names_are_known_before_anything_is_loaded(cache, monkeypatch):
+    keep("mine", Source(images(5)))
+    for loader in ("load_classifier", "load_inception", "RandomNetwork"):
+        monkeypatch.setattr(f"frenemy.judge.features.{loader}", lambda *_: pytest.fail("loaded"))
+    for name in ("pixels", "random", "inception", "inception-clean", "classifier-mine"):
+        require_features(name)
+    require_features("stacked-mine")
 
 
 def test_a_classifier_refuses_images_with_other_channels(cache):
-    card = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, 0.5, 10)
+    card = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, "1" * 64, 0.5, 10)
     save_classifier(Classifier(1, 2), card, classifier_path("few"))
     few = features_named("classifier-few")
     assert extract(few, images(2)).features.shape == (2, 128)
@@ -171,7 +190,7 @@ def test_a_classifier_refuses_images_with_other_channels(cache):
 
 def test_a_classifier_tells_what_it_does_to_images(cache):
     for name, size in (("small", 28), ("large", 48)):
-        card = Card(name, (1, size, size), ("a", "b"), "0" * 64, 0.5, 10)
+        card = Card(name, (1, size, size), ("a", "b"), "0" * 64, "1" * 64, 0.5, 10)
         save_classifier(Classifier(1, 2), card, classifier_path(name))
     assert features_named("classifier-small").note == "trained on 28x28"
     large = "trained on 48x48, averaged down to 32x32 inside"
@@ -179,25 +198,60 @@ def test_a_classifier_tells_what_it_does_to_images(cache):
     assert features_named("stacked-large").note == f"each colour channel seen by itself; {large}"
 
 
+def keep(name, train):
+    """A classifier as if trained on these images."""
+    digest = pixels_digest(train.images)
+    card = Card(name, train.shape, ("a", "b"), train.digest, digest, 0.5, 10)
+    save_classifier(Classifier(train.shape[0], 2), card, classifier_path(name))
+
+
+FITS = ("crop", "stretch")
+
+
 def test_classifiers_are_found_by_what_they_were_trained_on(cache):
-    assert classifiers_of("d", (1, 8, 8)) == []
-    for name, digest, size in (("b", "d", 8), ("a", "d", 8), ("wide", "d", 16), ("other", "e", 8)):
-        card = Card(name, (1, size, size), ("a", "b"), digest, 0.5, 10)
-        save_classifier(Classifier(1, 2), card, classifier_path(name))
-    assert classifiers_of("d", (1, 8, 8)) == ["classifier-a", "classifier-b"]
-    assert classifiers_of("d", (1, 16, 16)) == ["classifier-wide"]
-    assert classifiers_of("d", (3, 8, 8)) == []
+    small, wide = (Source(images(5, size=size), digest="d") for size in (8, 16))
+    assert classifiers_of(small) == []
+    keep("b", small)
+    keep("a", small)
+    keep("wide", wide)
+    keep("other", replace(small, digest="e"))
+    assert classifiers_of(small) == ["classifier-a", "classifier-b"]
+    assert classifiers_of(wide) == ["classifier-wide"]
+    assert classifiers_of(replace(small, images=images(5, channels=3, size=8))) == []
+
+
+def test_the_same_files_prepared_otherwise_are_other_images(cache, tmp_path):
+    folder = tmp_path / "wide"
+    folder.mkdir()
+    for i, image in enumerate(images(10, size=12)):
+        Image.fromarray(image[0, 3:9]).save(folder / f"{i}.png")  # twice as wide as high
+    cropped, stretched = (open_dataset(folder, size=6, fit=fit).train for fit in FITS)
+    assert (cropped.digest, cropped.shape) == (stretched.digest, stretched.shape)
+    keep("mine", stretched)
+    assert classifiers_of(cropped) == []
+    assert classifiers_of(stretched) == ["classifier-mine"]
+    assert classifiers_of(open_dataset(folder, size=6, fit="stretch", grey=True).train) == [
+        "classifier-mine"  # they were grey before: these are the same pixels
+    ]
+
+
+def test_which_classifiers_there_are_is_told_by_their_cards_alone(cache, monkeypatch):
+    train = Source(images(5), digest="d")
+    keep("mine", train)
+    weights = "frenemy.judge.classifier.Classifier"
+    monkeypatch.setattr(weights, lambda *_: pytest.fail("its weights were read"))
+    assert classifiers_of(train) == ["classifier-mine"]
 
 
 def test_a_damaged_classifier_stops_no_other(cache):
-    card = Card("good", (1, 8, 8), ("a", "b"), "d", 0.5, 10)
-    save_classifier(Classifier(1, 2), card, classifier_path("good"))
+    train = Source(images(5), digest="d")
+    keep("good", train)
     classifier_path("damaged").write_bytes(b"\x00" * 100)
     classifier_path("good").with_name("no name.safetensors").write_bytes(b"")
     with pytest.warns(
         UserWarning, match=r"left out: .*damaged.safetensors is no classifier"
     ) as told:
-        assert classifiers_of("d", (1, 8, 8)) == ["classifier-good"]
+        assert classifiers_of(train) == ["classifier-good"]
     assert len(told) == 1
 
 

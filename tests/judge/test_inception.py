@@ -3,10 +3,13 @@
 import contextlib
 import hashlib
 import http.server
+import itertools
 import pickle
+import sys
 import threading
 from collections import OrderedDict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -421,6 +424,17 @@ def test_a_good_answer_is_kept_and_read_once(serve, cache):
     assert server.asked == 1
     assert weights_path().read_bytes() == CONTENT
     assert left(cache) == [weights_path()]
+
+
+def test_on_a_terminal_it_says_how_much_has_come(serve, cache, monkeypatch, capsys):
+    clock = itertools.count()  # a second a look
+    monkeypatch.setattr("frenemy.data.threads.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    serve(CONTENT)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with pytest.raises(pickle.UnpicklingError):
+        load_inception()
+    *lines, end = capsys.readouterr().err.split("\r")[-1].splitlines(keepends=True)
+    assert not lines and end == "fetching Inception: 3,072,000 of 3,072,000 bytes, 0 s left\n"
 
 
 def test_a_spoilt_file_in_the_cache_is_told_and_not_replaced(serve, cache):

@@ -193,29 +193,7 @@ def test_the_worse_the_samples_the_larger_the_distance(spoil):
     assert values[1] > abs(values[0])
 
 
-# Bad input
-
-X = torch.rand(20, 4)
-
-
-@pytest.mark.parametrize("metric", [mmd2, kid])
-@pytest.mark.parametrize(
-    ("real", "fake"),
-    [
-        (X, torch.rand(20, 5)),
-        (X, X[:1]),
-        (X[:0], X),
-        (X, torch.full((20, 4), math.nan)),
-        (torch.full((20, 4), math.inf), X),
-    ],
-    ids=["features", "one sample", "no images", "nan", "infinite"],
-)
-def test_bad_input_is_told_in_one_line(metric, real, fake):
-    with pytest.raises(FrenemyError, match=rf"^{metric.__name__}: ") as refused:
-        metric(real=real, fake=fake)
-    assert "\n" not in str(refused.value)
-
-
 def test_a_subset_of_one_is_refused():
-    with pytest.raises(FrenemyError, match="subset is 1: give 2 or more"):
-        kid(real=X, fake=X, subset=1)
+    x = features(20, 4)
+    with pytest.raises(FrenemyError, match=r"^subset is 1: give 2 or more$"):
+        kid(real=x, fake=x, subset=1)

@@ -30,7 +30,8 @@ def as_if_mnist(monkeypatch, images):
 
 def sets_of(images):
     subjects = {SAMPLES: images, HELD_OUT: images, NOISE: noise_like(images, 1)}
-    return Sets(subjects, images, Drawn(images, np.arange(len(images))), images, images)
+    drawn = Drawn(images, np.arange(len(images)))
+    return Sets(subjects, reference=images, train=drawn, valid=drawn, test=images)
 
 
 def ignore(_):
@@ -73,9 +74,21 @@ def test_published_rows_stand_on_the_authors_grid(monkeypatch):
     assert PUBLISHED not in default.results  # which grid the paper's sigma came from
 
 
+def test_a_width_at_either_end_of_its_grid_is_told(monkeypatch):
+    # two uniform numbers in [0, 1] have the mean square distance 1 / 6 = .41^2
+    grids = {"below": (0.1, 0.2), "around": (0.2, 0.4, 0.8), "above": (0.6, 0.8)}
+    monkeypatch.setattr(likelihoods, "GRIDS", grids)
+    notes = [line.results[NOISE].note for line in parzen_lines(sets_of(noise()), [], ignore)]
+    assert notes == [
+        "nats, sigma 0.200, at the end of the grid",
+        "nats, sigma 0.400",
+        "nats, sigma 0.600, at the end of the grid",
+    ]
+
+
 def test_annealed_likelihoods_have_published_rows_for_mnist_alone(monkeypatch):
-    few = ais.Protocol(images=3, chains=2, temperatures=5, simulated=2)
-    monkeypatch.setattr(ais, "default_protocol", lambda device: few)
+    few = ais.Effort(images=3, chains=2, temperatures=5, simulated=2)
+    monkeypatch.setattr(ais, "default_effort", lambda device: few)
     monkeypatch.setattr(ais, "choose_variance", lambda *_, **__: 0.1)
     images = noise()
     weights = torch.randn(2, 784, generator=torch.Generator().manual_seed(0))
@@ -89,7 +102,7 @@ def test_annealed_likelihoods_have_published_rows_for_mnist_alone(monkeypatch):
     assert line.metric == few.name and set(line.results) == {SAMPLES}
     as_if_mnist(monkeypatch, images)
     _, *published = measured()
-    assert len(published) == len(ais.PUBLISHED)
+    assert len(published) == len(ais.WU_ET_AL)
     assert all(set(line.results) == {PUBLISHED} for line in published)
 
 

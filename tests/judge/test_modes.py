@@ -160,6 +160,29 @@ def test_the_error_of_the_reverse_kl_is_that_of_repetition():
     assert np.mean([found.error for found in founds]) == pytest.approx(deviation, rel=0.15)  # 300
 
 
+def test_the_error_of_the_caught_is_the_sum_of_all_covariances():
+    histogram = torch.tensor([1, 2, 0, 2, 30, 1, 1, 5, 0])
+    p = histogram[histogram > 0].double() / 42
+    missed = (1 - p) ** 42
+    both = (1 - p[:, None] - p) ** 42
+    both.diagonal().copy_(missed)
+    expected = (both - missed[:, None] * missed).sum().sqrt().item()
+    found = class_modes(fake_classes=as_classes(histogram), count=9).caught
+    assert found.value == 7
+    assert found.error == pytest.approx(expected, rel=1e-12)  # float64
+
+
+def test_very_many_modes_take_no_memory_of_their_square():
+    count = 100_000  # of one sample each: a matrix of all pairs would take 80 GB
+    found = class_modes(fake_classes=torch.arange(count), count=count).caught
+    missed, both = (1 - 1 / count) ** count, (1 - 2 / count) ** count
+    variance = count * missed * (1 - missed) + count * (count - 1) * (both - missed**2)
+    assert found.value == count
+    # the large sum cancels to a tenth of a mode's variance each: e^-1 - 2 e^-2
+    assert found.error == pytest.approx(math.sqrt(variance), rel=1e-6)
+    assert found.error == pytest.approx(math.sqrt(count * (math.exp(-1) - 2 * math.exp(-2))), 1e-3)
+
+
 @pytest.mark.parametrize(("count", "real_count"), [(4000, 4000), (9000, 1000), (1000, 9000)])
 def test_the_floor_beside_estimated_shares_is_that_of_simulation(count, real_count):
     shares, times = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1]), 1000
@@ -379,3 +402,10 @@ def test_one_sample_and_one_mode_have_values():
     found = mixture_modes(centres=torch.zeros(1, 2), sd=1.0, fake=torch.zeros(1, 2))
     assert (found.caught.value, found.quality.value, found.reverse_kl.value) == (1, 1, 0)
     assert (found.caught.error, found.quality.error, found.reverse_kl.error) == (0, 0, 0)
+
+
+def test_samples_that_are_all_or_none_of_high_quality_leave_a_doubt():
+    for fake, quality in ((ring(), 1), (1.1 * ring(), 0)):
+        found = mixture_modes(**RING, fake=fake).quality
+        # as if one of eight were otherwise
+        assert (found.value, found.error) == (quality, math.sqrt(1 / 8 * 7 / 8 / 8))

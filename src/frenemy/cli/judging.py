@@ -17,6 +17,7 @@ from frenemy.errors import FrenemyError, at_least, at_most
 if TYPE_CHECKING:
     from frenemy.judging import Judgement, Protocol
 
+    Judged = Callable[[Protocol, Callable[[str], None]], Judgement]
 
 Names = Annotated[tuple[str, ...], optional("NAME [NAME ...]")]
 
@@ -72,66 +73,72 @@ def judge(
     """
     from frenemy.display import console, report_rows, working
 
-    at_least(0, seed=options.seed)
-    features = options.features
-    if options.train_features is not None:
-        features = (*features, _train_features(options.train_features, options))
-        if target is None:
-            return
-    elif options.name is not None:
+    source = options.train_features
+    if source is None and options.name is not None:
         raise FrenemyError(f"--name {options.name}: it names what --train-features SOURCE trains")
-    if target is None:
+    if source is None and target is None:
         raise FrenemyError("judge what? give a run, or a folder or .npz with --against SOURCE")
-    at_least(1, samples=options.samples)
     from frenemy.engine import choose_device
     from frenemy.files import write_atomically
     from frenemy.judging import Protocol
     from frenemy.model import LARGEST_SEED
 
+    at_least(0, seed=options.seed)
     at_most(LARGEST_SEED, seed=options.seed)
-
+    trained = [] if source is None else _features_of(source, options.name)
+    if target is None:
+        _train_features(options, trained[0])
+        return
+    # all that can be refused is refused before a classifier is trained or samples are drawn
     is_run = (target / "run.json").exists()
     out = options.out or (target / "judge.json" if is_run else Path("judge.json"))
     if out.suffix != ".json":
         raise FrenemyError(f"--out {out}: the report is a .json file")
     protocol = Protocol(
         metrics=options.metrics,
-        features=features,
+        features=[name for name in options.features if name not in trained],
         samples=options.samples,
         seed=options.seed,
         device=choose_device(options.device),
     )
-    judged = _judge_run if is_run else _judge_images
+    judged = (_judge_run if is_run else _judge_images)(target, options)
+    if trained:
+        _train_features(options, trained[0])
+        features = tuple(dict.fromkeys([*options.features, trained[0]]))
+        protocol = dataclasses.replace(protocol, features=features)
     with working() as say:
-        judgement = judged(target, options, protocol, say)
+        judgement = judged(protocol, say)
     console.print(report_rows(judgement.report))
     print(judgement.report.save(out))
     html, page = out.with_suffix(".html"), judgement.page("umap" if options.umap else "pca")
     print(write_atomically(html, lambda part: part.write_text(page, "utf-8")))
 
 
-def _judge_run(
-    run: Path, options: JudgeOptions, protocol: Protocol, say: Callable[[str], None]
-) -> Judgement:
+def _judge_run(run: Path, options: JudgeOptions) -> Judged:
+    """Opens the run and what it is judged by; what is returned does the work."""
     from frenemy import judging
     from frenemy.model import Model
 
     if options.images != AS_THEY_ARE:
         raise FrenemyError("--size, --fit, --grey: a run's images stay as it was trained on them")
     model = Model.load(run, options.device, step=options.step)
-    data = model.seen(model.data(options.against))
-    subject = judging.subject_of(model, options.samples, options.seed)
-    judgement = judging.judge(subject, data, protocol, say=say)
-    if not options.all_checkpoints:
-        return judgement
-    curves = judging.curves(model, data, protocol, judgement.report, say=say)
-    report = dataclasses.replace(judgement.report, curves=curves)
-    return dataclasses.replace(judgement, report=report)
+    opened = model.data(options.against)
+
+    def judged(protocol: Protocol, say: Callable[[str], None]) -> Judgement:
+        data = model.seen(opened)
+        subject = judging.subject_of(model, protocol.samples, protocol.seed)
+        judgement = judging.judge(subject, data, protocol, say=say)
+        if not options.all_checkpoints:
+            return judgement
+        curves = judging.curves(model, data, protocol, judgement.report, say=say)
+        report = dataclasses.replace(judgement.report, curves=curves)
+        return dataclasses.replace(judgement, report=report)
+
+    return judged
 
 
-def _judge_images(
-    path: Path, options: JudgeOptions, protocol: Protocol, say: Callable[[str], None]
-) -> Judgement:
+def _judge_images(path: Path, options: JudgeOptions) -> Judged:
+    """As `_judge_run`, for a folder or an array of images."""
     from frenemy import judging
     from frenemy.data import open_dataset, open_images
 
@@ -141,18 +148,23 @@ def _judge_images(
         raise FrenemyError(f"{path} is no run: leave out --all-checkpoints and --step")
     how = options.images.arguments
     data, images = open_dataset(options.against, **how), open_images(path, **how)
-    drawn = images.random(options.samples, seed=options.seed)
-    return judging.judge(judging.Subject(str(path), drawn), data, protocol, say=say)
+    judging.require_shape(str(path), images.shape, data)
+
+    def judged(protocol: Protocol, say: Callable[[str], None]) -> Judgement:
+        drawn = images.random(protocol.samples, seed=protocol.seed)
+        return judging.judge(judging.Subject(str(path), drawn), data, protocol, say=say)
+
+    return judged
 
 
-def _train_features(source: Path, options: JudgeOptions) -> str:
-    """Trains the classifier that was asked for; returns the name of its features."""
+def _train_features(options: JudgeOptions, features: str) -> None:
+    """Trains the classifier of these features on the set that was named for it."""
     from frenemy.data import open_dataset
     from frenemy.display import working
     from frenemy.supervised import train_classifier
 
-    name = options.name if options.name is not None else _name_of(source)
-    data = open_dataset(source, **options.images.arguments)
+    name = features.removeprefix("classifier-")
+    data = open_dataset(options.train_features, **options.images.arguments)
     with working() as say:
         path, card = train_classifier(
             data,
@@ -161,17 +173,22 @@ def _train_features(source: Path, options: JudgeOptions) -> str:
             seed=options.seed,
             progress=lambda share: say(f"training the classifier {name!r}: {share:.0%}"),
         )
-    print(f"{path}: classifier-{name}, {card.accuracy:.2%} right on {card.tested:,} test images")
-    return f"classifier-{name}"
+    print(f"{path}: {features}, {card.accuracy:.2%} right on {card.tested:,} test images")
 
 
-def _name_of(source: Path) -> str:
-    """A legal name for the classifier of a set, from the set's own: "my cats" is my-cats."""
-    name = source.resolve().name.partition(".")[0]
-    legal = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).lstrip("-._")
-    if not legal:
-        raise FrenemyError(f"{source} gives the classifier no name: give one of letters by --name")
-    return legal
+def _features_of(source: Path, name: str | None) -> list[str]:
+    """The features that training gives: of images, and of stacks of three.
+
+    Without a name the classifier has one from its set's: "my cats" is my-cats.
+    """
+    if name is None:
+        own = source.resolve().name.partition(".")[0]
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", own).lstrip("-._")
+        if not name:
+            raise FrenemyError(
+                f"{source} gives the classifier no name: give one of letters by --name"
+            )
+    return [f"classifier-{name}", f"stacked-{name}"]
 
 
 def compare(

@@ -27,7 +27,7 @@ from frenemy.judge.estimate import Estimate, checked
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Effort:
     """How much work a figure is made with; results of different ones are not to be compared.
 
     Attributes:
@@ -47,15 +47,15 @@ class Protocol:
 
     @property
     def name(self) -> str:
-        """Images x chains x temperatures, and whether that is less than the full protocol."""
+        """Images x chains x temperatures, and whether that is less than the full effort."""
         size = (self.images, self.chains, self.temperatures)
         full = (FULL.images, FULL.chains, FULL.temperatures)
         quick = any(ours < theirs for ours, theirs in zip(size, full, strict=True))
         return "ais" + "x".join(map(str, size)) + ("-quick" if quick else "")
 
 
-FULL = Protocol(images=1000, chains=16, temperatures=10_000, simulated=100)
-QUICK = Protocol(images=100, chains=16, temperatures=1000, simulated=20)
+FULL = Effort(images=1000, chains=16, temperatures=10_000, simulated=100)
+QUICK = Effort(images=100, chains=16, temperatures=1000, simulated=20)
 VARIANCES = (0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.05, 0.1)
 
 
@@ -80,7 +80,7 @@ def _published(value: float, error: float, gap: float, variance: float) -> AIS:
     return AIS(log_p, Estimate(gap, math.nan), variance)
 
 
-PUBLISHED = {
+WU_ET_AL = {
     "GAN-10": _published(328.8, 5.5, 0.93, 0.025),
     "GAN-50": _published(627.3, 8.8, 10.0, 0.01),
     "GMMN-10": _published(346.7, 5.9, 0.61, 0.025),
@@ -91,10 +91,10 @@ PUBLISHED = {
 """The paper's figures on 1,000 MNIST test images, by its names: the number is the size of z."""
 
 
-def default_protocol(device: torch.device | str) -> Protocol:
+def default_effort(device: torch.device | str) -> Effort:
     """The full protocol on a GPU, the quick one elsewhere.
 
-    >>> default_protocol("cpu").name
+    >>> default_effort("cpu").name
     'ais100x16x1000-quick'
     """
     return FULL if torch.device(device).type == "cuda" else QUICK
@@ -132,7 +132,7 @@ def ais(
     real: Tensor,
     size_of_z: int,
     variance: float,
-    protocol: Protocol | None = None,
+    effort: Effort | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> AIS:
@@ -146,24 +146,24 @@ def ais(
         real: (N, ...) in the decoder's unit, [0, 1] by custom: see `dequantised`.
         size_of_z: the prior is standard normal in so many dimensions.
         variance: of the noise on each pixel, such as `choose_variance` gives.
-        protocol: by default, `default_protocol` of the device on which the images are.
+        effort: by default, `default_effort` of the device on which the images are.
         seed: of all chains and simulated images.
 
     Raises:
         FrenemyError: as `log_likelihood`, and for fewer images than the protocol's.
     """
-    protocol = protocol or default_protocol(real.device)
-    at_least(2, images=protocol.images, simulated=protocol.simulated)
-    checked(protocol.name, protocol.images, real=real)
-    real, m = real[: protocol.images], protocol.simulated
+    effort = effort or default_effort(real.device)
+    at_least(2, images=effort.images, simulated=effort.simulated)
+    checked(effort.name, effort.images, real=real)
+    real, m = real[: effort.images], effort.simulated
     n, whole = len(real), len(real) + 2 * m  # images to be annealed, real and simulated
     lower = functools.partial(
         log_likelihood,
         decoder,
         size_of_z=size_of_z,
         variance=variance,
-        chains=protocol.chains,
-        temperatures=protocol.temperatures,
+        chains=effort.chains,
+        temperatures=effort.temperatures,
         seed=seed,
     )
     log_p = lower(real, progress=_part(progress, 0, n / whole))
@@ -173,14 +173,14 @@ def ais(
         x,
         z,
         variance=variance,
-        chains=protocol.chains,
-        temperatures=protocol.temperatures,
+        chains=effort.chains,
+        temperatures=effort.temperatures,
         seed=seed,
         progress=_part(progress, n / whole, m / whole),
     )
-    gap = _mean(upper - lower(x, progress=_part(progress, (n + m) / whole, m / whole)))
+    gap = Estimate.of(upper - lower(x, progress=_part(progress, (n + m) / whole, m / whole)))
     note = f"a lower bound: gap {gap} nats on {m} simulated images; variance {variance:g}"
-    return AIS(_mean(log_p, note), gap, variance)
+    return AIS(Estimate.of(log_p, note), gap, variance)
 
 
 def choose_variance(
@@ -221,8 +221,3 @@ def choose_variance(
 def _part(progress: Progress | None, start: float, size: float) -> Progress | None:
     """Tells `progress` of a part of the work that has a part of its own."""
     return progress and (lambda share: progress(start + share * size))
-
-
-def _mean(values: Tensor, note: str = "") -> Estimate:
-    """The mean of independent values with its standard error."""
-    return Estimate(values.mean().item(), values.std().item() / math.sqrt(len(values)), note)

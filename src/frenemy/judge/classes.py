@@ -49,15 +49,13 @@ def inception_score(*, logits: Tensor, splits: int = 10, seed: int = 0) -> Estim
         log_p = logits[part].double().log_softmax(1)  # (n, K)
         marginal = log_p.logsumexp(0) - math.log(len(part))
         scores.append((log_p.exp() * (log_p - marginal)).sum(1).mean().exp())
-    found = torch.stack(scores)
-    error = found.std().item() / math.sqrt(splits) if splits > 1 else math.nan
     size, classes = len(logits) // splits, logits.shape[1]
     note = ""
     if classes == 1:
         note = "a single class: the score of any samples is 1"
     elif size < classes:
         note = f"splits of {size:,} for {classes:,} classes: larger ones would score higher"
-    return Estimate(found.mean().item(), error, note)
+    return Estimate.of(torch.stack(scores), note)
 
 
 def diversity_within_classes(

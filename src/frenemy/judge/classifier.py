@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -19,11 +22,12 @@ from torch.nn import functional as F
 from frenemy.errors import FrenemyError
 from frenemy.files import write_atomically
 from frenemy.judge.estimate import checked
+from frenemy.judge.sets import Images
 
 SIDE = 32  # pixels: larger images are averaged down to this
 WIDTHS = (32, 64, 128)
 FEATURES = 128
-KIND = "classifier 2"  # in every file; raise the number when the same weights would see otherwise
+KIND = "classifier 3"  # in every file; raise it when weights would see otherwise, or cards change
 
 UNREADABLE = (
     *(OSError, SafetensorError, RuntimeError),  # no such file of tensors, or other tensors
@@ -47,6 +51,7 @@ class Card:
         shape: (C, H, W) of the images it was trained on.
         classes: their names.
         data: digest of the set.
+        pixels: digest of what was made of it, see `pixels_digest`.
         accuracy: on the test part, in [0, 1], over `tested` images.
         tested: how many those were.
     """
@@ -55,6 +60,7 @@ class Card:
     shape: tuple[int, int, int]
     classes: Sequence[str]
     data: str
+    pixels: str
     accuracy: float
     tested: int
 
@@ -137,25 +143,60 @@ def load_classifier(path: Path) -> tuple[Classifier, Card]:
     Raises:
         FrenemyError: it is not there, or no such file.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            about = json.loads(file.metadata()["frenemy"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (a file, no dict)
-        if about.pop("kind") != KIND:
-            raise ValueError("it holds something else, or is of another version: train it again")
-        card = Card(**{**about, "shape": tuple(about["shape"]), "classes": tuple(about["classes"])})
-        if len(card.shape) != 3 or not all(isinstance(size, int) for size in card.shape):
-            raise ValueError(f"images of shape {card.shape}")
-        net = Classifier(card.shape[0], len(card.classes))
-        net.load_state_dict(tensors)
+    with _opened(path) as file:
+        card = _card(file)
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (a file, no dict)
         if broken := _not_finite(tensors):
             raise ValueError(f"{broken} is not finite")
+        with torch.device("meta"):  # no random numbers are drawn
+            net = Classifier(card.shape[0], len(card.classes))
+        net.to_empty(device="cpu").load_state_dict(tensors)
+    return net.eval(), card
+
+
+def read_card(path: Path) -> Card:
+    """What `load_classifier` says of the file, without its weights.
+
+    Raises:
+        FrenemyError: as `load_classifier`.
+    """
+    with _opened(path) as file:
+        return _card(file)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file, of which whatever is wrong is told in one line."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            yield file
     except FileNotFoundError:
         raise FrenemyError(f"{path} is not there") from None
     except UNREADABLE as error:
         reason = " ".join(str(error).split())
         raise FrenemyError(f"{path} is no classifier of frenemy's: {reason}") from None
-    return net.eval(), card
+
+
+def _card(file: Any) -> Card:
+    """The card of an open file."""
+    about = json.loads(file.metadata()["frenemy"])
+    if about.pop("kind") != KIND:
+        raise ValueError("it holds something else, or is of another version: train it again")
+    card = Card(**{**about, "shape": tuple(about["shape"]), "classes": tuple(about["classes"])})
+    if len(card.shape) != 3 or not all(isinstance(size, int) for size in card.shape):
+        raise ValueError(f"images of shape {card.shape}")
+    return card
+
+
+def pixels_digest(images: Images) -> str:
+    """sha256 of the shape of images (N, C, H, W) and of some thousand of them, evenly spaced.
+
+    Of a set whose files are known it tells how these were prepared: to what size, cropped or
+    stretched.
+    """
+    total = hashlib.sha256(str(images.shape).encode())
+    total.update(np.ascontiguousarray(images[:: max(1, len(images) // 1000)]).data)
+    return total.hexdigest()
 
 
 @torch.no_grad()

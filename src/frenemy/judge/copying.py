@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from frenemy.errors import FrenemyError, at_least
-from frenemy.judge.estimate import Estimate, checked, tiles
+from frenemy.judge.estimate import TILE, Estimate, checked, tiles
 from frenemy.judge.neighbours import nearest
 from frenemy.judge.slices import own_order
 
 FEWEST = 20  # fake samples in a cell that counts
-TILE = 2048  # training rows whose mean is taken at once
 ITERATIONS = 100  # of k-means, at the most
 VERDICT = 3.0  # |C_T| beyond which there is one
 

@@ -58,12 +58,10 @@ def precision_recall_density_coverage(
         covered[here] |= within.any(1)
         recalled[here] |= (squares < fake_radii[there].square() * TIE).any(1)
     by_real, by_fake = _empty(real_radii, "real", k), _empty(fake_radii, "fake", k)
-    density = balls / k
-    error = density.std().item() / math.sqrt(len(density))
     return {
         "precision": share(balls > 0, by_real),
         "recall": share(recalled, by_fake),
-        "density": Estimate(density.mean().item(), error, by_real),
+        "density": Estimate.of(balls / k, by_real),
         "coverage": share(covered, by_real),
     }
 

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from frenemy.judge.distances import squared_distances
-from frenemy.judge.estimate import Estimate, checked, tiles
-
-TILE = 2048  # rows that are turned into directions at once
+from frenemy.judge.estimate import TILE, Estimate, checked, tiles
 
 
 def vendi(*, fake: Tensor) -> Estimate:

@@ -30,6 +30,17 @@ class Estimate:
     error: float
     note: str = ""
 
+    @classmethod
+    def of(cls, values: Tensor, note: str = "") -> Estimate:
+        """The mean of independent values (N,), with its error std / sqrt N; NaN of a single one.
+
+        >>> print(Estimate.of(torch.tensor([1.0, 2.0, 3.0])))
+        2.00 ± 0.58
+        """
+        count = len(values)
+        error = values.std().item() / math.sqrt(count) if count > 1 else math.nan
+        return cls(values.mean().item(), error, note)
+
     def __str__(self) -> str:
         """Value and error with the digits that the error leaves meaning: two of its own."""
         value, error = self.value, self.error

@@ -17,10 +17,11 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from frenemy.data.source import Source
 from frenemy.data.store import cache_folder
 from frenemy.errors import FrenemyError
 from frenemy.files import write_atomically
-from frenemy.judge.classifier import SIDE, Seen, load_classifier
+from frenemy.judge.classifier import SIDE, Seen, load_classifier, pixels_digest, read_card
 from frenemy.judge.inception import load_inception
 from frenemy.judge.resize import Resizing
 from frenemy.judge.sets import Drawn, Images
@@ -102,14 +103,8 @@ def classifier(name: str, device: torch.device | None = None) -> Features:
     Raises:
         FrenemyError: there is none of that name; the message tells how to make one.
     """
-    path = classifier_path(name)
-    if not path.exists():
-        known = ", ".join(sorted(f"classifier-{p.stem}" for p in path.parent.glob("*.safetensors")))
-        raise FrenemyError(
-            f"no classifier {name!r} ({f'there are: {known}' if known else 'there is none yet'}): "
-            "train one by `frenemy judge --train-features SOURCE`"
-        )
-    net, card = load_classifier(path)
+    _require_classifier(name)
+    net, card = load_classifier(classifier_path(name))
     net.to(judging_device(device))
 
     def see(x: Tensor) -> Seen:
@@ -238,12 +233,39 @@ def external_files(content: bytes) -> list[str]:
     return sorted(files)
 
 
+def require_features(name: str) -> None:
+    """Refuses a name of which `features_named` knows no features, without loading any.
+
+    Raises:
+        FrenemyError: the name is none of `NAMES`, and no ONNX file lies there.
+    """
+    kind, _, trained = name.partition("-")
+    if name.endswith(".onnx"):
+        if not Path(name).is_file():
+            raise FrenemyError(f"{name} is not there")
+    elif kind in ("classifier", "stacked") and trained:
+        _require_classifier(trained)
+    elif name not in NAMES:
+        raise FrenemyError(f"no features {name!r}: there are {', '.join(NAMES)} and FILE.onnx")
+
+
+def _require_classifier(name: str) -> None:
+    path = classifier_path(name)
+    if not path.exists():
+        known = ", ".join(sorted(f"classifier-{p.stem}" for p in path.parent.glob("*.safetensors")))
+        raise FrenemyError(
+            f"no classifier {name!r} ({f'there are: {known}' if known else 'there is none yet'}): "
+            "train one by `frenemy judge --train-features SOURCE`"
+        )
+
+
 def features_named(name: str, device: torch.device | None = None) -> Features:
     """The features of that name (see `NAMES`), or of the ONNX file at that path.
 
     Raises:
         FrenemyError: there are none such.
     """
+    require_features(name)
     if name.endswith(".onnx"):
         return of_onnx(Path(name))
     if name.startswith("classifier-"):
@@ -256,9 +278,7 @@ def features_named(name: str, device: torch.device | None = None) -> Features:
         return inception("clean", device)
     if name == "pixels":
         return pixels()
-    if name == "random":
-        return random(device)
-    raise FrenemyError(f"no features {name!r}: there are {', '.join(NAMES)} and FILE.onnx")
+    return random(device)
 
 
 def classifier_path(name: str) -> Path:
@@ -272,29 +292,28 @@ def classifier_path(name: str) -> Path:
     return cache_folder() / "classifiers" / f"{name}.safetensors"
 
 
-def classifiers_of(digest: str, shape: tuple[int, int, int]) -> list[str]:
-    """The features of all classifiers that were trained on these images at this size, in order.
+def classifiers_of(train: Source) -> list[str]:
+    """The features of all classifiers that were trained on these very images, in order.
 
-    A file in their folder that cannot be read is left out, with a warning.
-
-    Args:
-        digest: of the training images, as `Source.digest`.
-        shape: (C, H, W).
+    The same files brought to another size, or to it in another way, are other images. A file in
+    the classifiers' folder that cannot be read is left out, with a warning.
 
     Returns:
         Names as `features_named` takes them: ["classifier-mnist"].
     """
-    names = []
+    names, pixels = [], None
     for path in sorted(classifier_path("any").parent.glob("*.safetensors")):
         if not PLAIN_WORD.fullmatch(path.stem):
             continue  # it cannot be asked for
         try:
-            _, card = load_classifier(path)
+            card = read_card(path)
         except FrenemyError as error:
             warnings.warn(f"left out: {error}", stacklevel=2)
             continue
-        if card.data == digest and card.shape == tuple(shape):
-            names.append(f"classifier-{path.stem}")
+        if card.data == train.digest and card.shape == train.shape:
+            pixels = pixels or pixels_digest(train.images)
+            if card.pixels == pixels:
+                names.append(f"classifier-{path.stem}")
     return names
 
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from frenemy.judge.estimate import Estimate, checked, tiles
+from frenemy.judge.estimate import TILE, Estimate, checked, tiles
 from frenemy.judge.slices import own_order
 
-TILE = 2048  # rows centred at once; float32 products are summed over no more of them
 BLOCK = 256  # columns of a block of the covariance; blocks below the diagonal are left out
 FLOAT32_ERROR = 1e-6  # of a product of one tile: float32's is 2e-7, TF32's and bfloat16's 1e-3
 INFLUENCES = 2**32  # samples whose influence gives the error, times d^2; 1,024 at the least

@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,6 +29,7 @@ from torch.nn import functional as F
 
 from frenemy.data.store import cache_folder
 from frenemy.data.streams import CHUNK, in_one_line
+from frenemy.data.threads import telling
 from frenemy.errors import FrenemyError
 from frenemy.files import write_atomically
 from frenemy.judge.resize import Resizing, resized
@@ -347,24 +346,20 @@ def _download(path: Path) -> Iterator[bytes]:
     Raises:
         FrenemyError: it cannot be reached, breaks off, or proves to be something else at its end.
     """
-    digest, done, started, told = hashlib.sha256(), 0, time.monotonic(), False
+    digest, done = hashlib.sha256(), 0
     try:
-        with urllib.request.urlopen(URL, timeout=TIMEOUT) as answer:
+        with (
+            urllib.request.urlopen(URL, timeout=TIMEOUT) as answer,
+            telling("fetching Inception:", BYTES, " bytes") as tell,
+        ):
             while piece := answer.read(min(CHUNK, BYTES + 1 - done)):
                 digest.update(piece)
                 done += len(piece)
                 yield piece
-                spent = time.monotonic() - started
-                if spent > 2 and sys.stderr.isatty():
-                    left = spent * (BYTES - done) / done
-                    line = f"fetching {FILE}: {done:,} of {BYTES:,} bytes, {left:.0f} s left"
-                    print(f"\r{line:<90}", end="", file=sys.stderr, flush=True)
-                    told = True
+                tell(done)
         failure = ""
     except (OSError, HTTPException, ValueError) as error:
         failure = in_one_line(error)
-    if told:
-        print(file=sys.stderr)
     if not failure and done > BYTES:
         failure = f"more than {BYTES:,} bytes came"
     if not failure and done < BYTES:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from frenemy.errors import at_least
-from frenemy.judge.estimate import Estimate, checked, tiles
+from frenemy.judge.estimate import TILE, Estimate, checked, tiles
 from frenemy.judge.slices import own_order
 
 BLOCKS = 10  # at least: of fewer values the deviation is hardly known
-TILE = 2048  # rows on each side of a block of kernel values
 
 
 def mmd2(*, real: Tensor, fake: Tensor) -> float:
@@ -80,9 +77,7 @@ def kid(*, real: Tensor, fake: Tensor, subset: int = 1000, seed: int = 0) -> Est
         mmd2(real=real[real_order[block]], fake=fake[fake_order[block]])
         for block in tiles(fewer // size * size, size)
     ]
-    found = torch.tensor(values, dtype=torch.float64)
-    error = found.std().item() / math.sqrt(len(found))
-    return Estimate(found.mean().item(), error)
+    return Estimate.of(torch.tensor(values, dtype=torch.float64))
 
 
 def _within(rows: Tensor) -> float:

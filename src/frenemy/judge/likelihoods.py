@@ -67,7 +67,8 @@ def parzen_lines(sets: Sets, warnings: list[str], say: Callable[[str], None]) ->
     for subject, on_grids in likelihoods.items():
         whose = "training images as samples; " if subject in stand_in else ""
         for grid, found in on_grids.items():
-            note = f"{whose}nats, sigma {found.sigma:.3f}"
+            at_end = found.sigma in (min(GRIDS[grid]), max(GRIDS[grid]))
+            note = f"{whose}nats, sigma {found.sigma:.3f}{', at the end of the grid' * at_end}"
             results[grid][subject] = Estimate(found.value, found.error, note)
     count = len(sets.subjects[SAMPLES])
     if count == PAPERS and (published := published_parzen(sets.test)):
@@ -99,13 +100,13 @@ def ais_lines(
         device: where to compute.
     """
     decode, size_of_z = decoder
-    protocol = ais.default_protocol(device)
+    effort = ais.default_effort(device)
     valid, test = (
         ais.dequantised(images, seed=seed).flatten(1).to(device)
-        for images in (sets.valid[:20], sets.test[: protocol.images])
+        for images in (sets.valid[:20], sets.test[: effort.images])
     )
     try:
-        checked(protocol.name, protocol.images, real=test)  # before the long work
+        checked(effort.name, effort.images, real=test)  # before the long work
         variance = ais.choose_variance(
             decode,
             valid=valid,
@@ -118,17 +119,17 @@ def ais_lines(
             real=test,
             size_of_z=size_of_z,
             variance=variance,
-            protocol=protocol,
+            effort=effort,
             seed=seed,
-            progress=lambda share: say(f"{protocol.name}, {share:.0%}"),
+            progress=lambda share: say(f"{effort.name}, {share:.0%}"),
         )
     except FrenemyError as error:
         warnings.append(f"ais: {error}")
         return []
-    lines = [Line(protocol.name, "higher", {SAMPLES: found.log_p})]
+    lines = [Line(effort.name, "higher", {SAMPLES: found.log_p})]
     if is_mnist_test(sets.test):
         lines += [
             Line(f"{ais.FULL.name} {name}", "higher", {PUBLISHED: row.log_p})
-            for name, row in ais.PUBLISHED.items()
+            for name, row in ais.WU_ET_AL.items()
         ]
     return lines

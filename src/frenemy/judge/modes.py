@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frenemy.errors import FrenemyError, at_least
+from frenemy.judge.coverage import share
 from frenemy.judge.estimate import TILE, Estimate, checked, tiles
 
 RADIUS = 3.0  # standard deviations within which a sample of a mixture is of high quality
@@ -72,7 +73,8 @@ def mixture_modes(
     if len(centres.unique(dim=0)) < len(centres):
         raise FrenemyError("modes: two centres coincide: name each mode once")
     total = len(centres)
-    everyone, near = torch.zeros(2, total, dtype=torch.int64, device=fake.device)
+    everyone, caught = torch.zeros(2, total, dtype=torch.int64, device=fake.device)
+    near: list[Tensor] = []
     for rows in tiles(len(fake), TILE):
         # differences, not products, which would cancel where sd is far below the distances
         distances = torch.cdist(
@@ -80,14 +82,13 @@ def mixture_modes(
         )  # (tile, K)
         distance, nearest = distances.min(1)
         everyone += nearest.bincount(minlength=total)
-        near += nearest[distance <= RADIUS * sd].bincount(minlength=total)
-    share = near.sum().item() / len(fake)
-    quality = Estimate(share, math.sqrt(share * (1 - share) / len(fake)))
+        near.append(distance <= RADIUS * sd)
+        caught += nearest[near[-1]].bincount(minlength=total)
     return Modes(
         total,
-        _caught(near, len(fake)),
+        _caught(caught, len(fake)),
         _reverse_kl(everyone, _shares(total, real_weights)),
-        quality,
+        quality=share(torch.cat(near)),
     )
 
 
@@ -283,15 +284,16 @@ def _caught(histogram: Tensor, samples: int) -> Estimate:
 
     With shares p of M samples, the indicators of modes i and j being missed have the covariance
     (1 - p_i - p_j)^M - (1 - p_i)^M (1 - p_j)^M, and (1 - p_i)^M (1 - (1 - p_i)^M) on the diagonal.
-    Modes that were missed stay missed in it: 0 if all that are caught are caught many times.
+    Modes that were missed stay missed in it: 0 if all that are caught are caught many times. Modes
+    with equally many samples have equal covariances, and different counts are at most sqrt(2 M).
     """
-    histogram = histogram.cpu()
-    p = histogram[histogram > 0].double() / samples
+    counts, modes = histogram[histogram > 0].cpu().unique(return_counts=True)
+    p, modes = counts.double() / samples, modes.double()
     missed = (1 - p) ** samples
-    both = (1 - p[:, None] - p).clamp(min=0) ** samples
-    both.diagonal().copy_(missed)
-    variance = (both - missed[:, None] * missed).sum().item()
-    return Estimate(float(len(p)), math.sqrt(max(variance, 0.0)))
+    covariance = (1 - p[:, None] - p).clamp(min=0) ** samples - missed[:, None] * missed
+    own = missed * (1 - missed) - covariance.diagonal()  # what the variance of a mode has beyond it
+    variance = (modes @ covariance @ modes + modes @ own).item()
+    return Estimate(modes.sum().item(), math.sqrt(max(variance, 0.0)))
 
 
 def _reverse_kl(histogram: Tensor, shares: Tensor, real_count: int | None = None) -> Estimate:

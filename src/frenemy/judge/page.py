@@ -10,16 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frenemy.judge.plots import Picture, curve
-from frenemy.judge.report import Better, Report
+from frenemy.judge.report import ARROWS, Better, Report
 from frenemy.pages import img, render
 from frenemy.pictures import enlarge, grid, nearest_grid
 
 SHOWN = 64  # samples in the grid
-ARROWS: dict[Better, tuple[str, str]] = {
-    "lower": ("↓", "lower is better"),
-    "higher": ("↑", "higher is better"),
-    "": ("", ""),
-}
 
 
 class Family(NamedTuple):
@@ -162,14 +157,14 @@ def page(
         precision_recall: as of `plots.precision_recall_picture`.
         embedding: as of `plots.embedding`.
     """
-    better = {line.metric: ARROWS[line.better] for line in report.lines}
+    better = {line.metric: _direction(line.better) for line in report.lines}
     rows = [
         (line.metric, better[line.metric], [line.results.get(name) for name in report.subjects])
         for line in report.lines
     ]
     found = [estimate for *_, row in rows for estimate in row if estimate]
     curves = [
-        (curve(points, metric), better.get(metric, ARROWS[""]))
+        (curve(points, metric), better.get(metric, _direction("")))
         for metric, points in report.curves.items()
         if any(math.isfinite(value) for _, value, _ in points)
     ]
@@ -189,6 +184,11 @@ def page(
         curves=curves,
         families=[f for f in FAMILIES if any(re.match(f.pattern, name) for name in names)],
     )
+
+
+def _direction(better: Better) -> tuple[str, str]:
+    """An arrow, and what it means."""
+    return ARROWS[better], f"{better} is better" if better else ""
 
 
 def samples_picture(fake: NDArray[np.uint8]) -> Picture:

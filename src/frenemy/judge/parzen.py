@@ -30,14 +30,11 @@ TILE = 100  # images a tile: tile x samples distances stay near the processor's 
 
 @dataclass(frozen=True)
 class Parzen:
-    """Mean log-likelihood of the test images in nats, its standard error, and the width chosen.
-
-    The width is None where a publication does not give it.
-    """
+    """Mean log-likelihood of the test images in nats, its standard error, and the width chosen."""
 
     value: float
     error: float
-    sigma: float | None
+    sigma: float
 
 
 def log_likelihood(*, real: Tensor, fake: Tensor, sigmas: Sequence[float]) -> Tensor:

@@ -15,6 +15,7 @@ from frenemy.files import write_atomically
 from frenemy.judge.estimate import Estimate
 
 Better = Literal["lower", "higher", ""]
+ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "": ""}
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Report:
     Attributes:
         target: what was judged; against: what by.
         protocol: how, as words: samples, features, seed, versions ...
-        subjects: the columns: the target, held-out real images, noise.
+        subjects: the columns: the target, held-out real images, noise; and "published", where
+            others' figures of the same test images stand.
         lines: the metrics.
         warnings: what the numbers are worth where that is in doubt.
         curves: for each metric of a run's checkpoints, (round, value, error) in order.

@@ -56,7 +56,7 @@ class Sets:
     subjects: Mapping[str, Images]
     reference: Images
     train: Drawn
-    valid: Images
+    valid: Drawn
     test: Images
 
     @property

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from frenemy.errors import at_least
-from frenemy.judge.estimate import Estimate, checked, tiles
+from frenemy.judge.estimate import TILE, Estimate, checked, tiles
 
-TILE = 2048  # rows that are projected at once
 SLICES = 16  # directions whose quantiles are compared at once
 
 
