@@ -217,7 +217,7 @@ def test_images_from_memory_are_asked_for_again(digits, tmp_path):
     other = dataclasses.replace(
         in_memory, train=dataclasses.replace(digits.train, digest="of others")
     )
-    with pytest.raises(FrenemyError, match="is not what .* was begun on"):
+    with pytest.raises(FrenemyError, match=r"is not what .* was begun on"):
         resume(run.path, recipe=plain, steps=3, data=other)
     run = resume(run.path, recipe=plain, steps=3, data=in_memory)
     assert Model.load(run.path, recipe=plain).progress.step == 3

@@ -25,8 +25,10 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from frenemy.data.streams import shown
 from frenemy.errors import FrenemyError
 from frenemy.judge.health import EARLIEST, HEALTH
+from frenemy.pictures import Images, terminal
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,6 +47,13 @@ if not console.is_terminal and "COLUMNS" not in os.environ:
     console.width = 132  # a file or a pipe has no edge at which to cut columns
 
 MOST_LISTED = 12
+WIDEST_PICTURE = 100  # columns
+
+
+def show(picture: Images) -> None:
+    """Draws an image (C, H, W) in the terminal, if that has colours to draw it with."""
+    if console.color_system is not None and not console.no_color:
+        console.print(terminal(picture, width=min(console.width, WIDEST_PICTURE)))
 
 
 def plain(number: float) -> str:
@@ -221,7 +230,7 @@ def report_rows(report: Verdict) -> Group:
     from frenemy.judge.report import ARROWS
     from frenemy.judge.sets import HELD_OUT, SAMPLES
 
-    columns = [Column(name, justify="right") for name in report.subjects]
+    columns = [Column(name, justify="right", overflow="fold") for name in report.subjects]
     title = f"{report.target}, against {report.against}"
     table = Table(
         Column("metric", no_wrap=True), "", *columns, title=escape(title), title_justify="left"
@@ -385,8 +394,8 @@ def report_table(report: Report) -> Table:
         "parts": listed(report.parts),
         "digest": report.digest,
     }
-    table = Table(show_header=False, box=None, pad_edge=False)
+    table = Table("", Column(overflow="fold"), show_header=False, box=None, pad_edge=False)
     for name, value in lines.items():
         if value:
-            table.add_row(f"[bold]{escape(name)}", escape(value))
+            table.add_row(f"[bold]{escape(shown(name))}", escape(shown(value)))
     return table

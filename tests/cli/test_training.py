@@ -205,7 +205,7 @@ class TestBadInput:
         command = ["train", "digits2014", "--data", str(data), "--steps", "2", "--out", str(out)]
         assert main(command) == 0
         np.save(data, images[::-1])
-        assert "has changed" in errors(capsys, "train", "--resume", out)
+        assert "is not what" in errors(capsys, "train", "--resume", out)
         assert main(["sample", str(out), "-n", "1"]) == 0  # needs no data
 
     def test_a_game_that_explodes_is_named(self, capsys, tmp_path):

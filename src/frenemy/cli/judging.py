@@ -77,7 +77,9 @@ def judge(
     if source is None and options.name is not None:
         raise FrenemyError(f"--name {options.name}: it names what --train-features SOURCE trains")
     if source is None and target is None:
-        raise FrenemyError("judge what? give a run, or a folder or .npz with --against SOURCE")
+        raise FrenemyError(
+            "judge what? give, before all options, a run, or a folder or .npz with --against SOURCE"
+        )
     from frenemy.engine import choose_device
     from frenemy.files import write_atomically
     from frenemy.judging import Protocol
@@ -108,10 +110,11 @@ def judge(
         protocol = dataclasses.replace(protocol, features=features)
     with working() as say:
         judgement = judged(protocol, say)
-    console.print(report_rows(judgement.report))
-    print(judgement.report.save(out))
+    judgement.report.save(out)
     html, page = out.with_suffix(".html"), judgement.page("umap" if options.umap else "pca")
-    print(write_atomically(html, lambda part: part.write_text(page, "utf-8")))
+    write_atomically(html, lambda part: part.write_text(page, "utf-8"))
+    console.print(report_rows(judgement.report))
+    print(out, html, sep="\n")
 
 
 def _judge_run(run: Path, options: JudgeOptions) -> Judged:

@@ -32,11 +32,11 @@ def lab(
     options: Annotated[OmitArgPrefixes[LabOptions], arg(name="lab")], lesson: Any = None
 ) -> None:
     """Play a lesson, measured beside exact: frenemy lab NAME; without a name, list them."""
-    from frenemy.display import console, lesson_list, lesson_rows, working
+    from frenemy.display import console, lesson_list, lesson_rows, show, working
     from frenemy.lab.lesson import play
     from frenemy.lab.lessons import LESSONS
     from frenemy.lab.page import refuse_place, save, save_pictures
-    from frenemy.pictures import load_picture, terminal
+    from frenemy.pictures import load_picture
 
     if lesson is None and not options.all:
         if options.out is not None:
@@ -53,18 +53,16 @@ def lab(
         for function, arguments in lessons:
             say(f"{len(played) + 1} of {len(lessons)}: {function.__name__.replace('_', '-')}")
             played.append(play(function, **arguments))
+    if out.suffix:
+        drawn, paths = [], [save(played, out)]
+    else:
+        drawn = [save_pictures(one.name, one.result, out) for one in played]
+        paths = [picture.path for pictures in drawn for picture in pictures]
     for one in played:
         console.print(lesson_rows(one))
-    if out.suffix:
-        print(save(played, out))
-    else:
-        for one in played:
-            pictures = save_pictures(one.name, one.result, out)
-            if console.is_terminal:
-                shown = terminal(load_picture(pictures[0].path), width=min(console.width, 100))
-                console.print(shown)
-            for picture in pictures:
-                print(picture.path)
+    for pictures in drawn:
+        show(load_picture(pictures[0].path))
+    print(*paths, sep="\n")
     failed = [one.name for one in played if not one.result.holds]
     if failed:
         raise FrenemyError(f"{', '.join(failed)}: a check fails: see the table")

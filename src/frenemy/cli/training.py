@@ -71,8 +71,8 @@ def train(
     """Play a recipe's game on images: frenemy train RECIPE --data PATH."""
     from frenemy import training
     from frenemy.data import open_dataset
-    from frenemy.display import TrainingDisplay, console, game_tables
-    from frenemy.pictures import load_picture, terminal
+    from frenemy.display import TrainingDisplay, console, game_tables, show
+    from frenemy.pictures import load_picture
     from frenemy.run import step_of
 
     if options.resume is not None:
@@ -130,8 +130,8 @@ def train(
         )
         return
     drawn = run.samples()
-    if drawn and console.is_terminal:
-        console.print(terminal(load_picture(drawn[-1]), width=min(console.width, 100)))
+    if drawn:
+        show(load_picture(drawn[-1]))
     print(f"{run.path}: done" + (f"; samples in {drawn[-1]}" if drawn else ""))
 
 
