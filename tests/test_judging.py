@@ -190,7 +190,7 @@ def test_another_size_is_refused_with_the_remedy(digits):
 
 def test_grey_images_beside_colour_ones_are_refused_with_the_remedy(digits):
     target = Subject("coloured", np.zeros((20, 3, 8, 8), np.uint8))
-    with pytest.raises(FrenemyError, match=r"in colour: bring both to one mode first$"):
+    with pytest.raises(FrenemyError, match=r"bring both to one mode first, as by --grey$"):
         judge(target, digits)
 
 

@@ -64,6 +64,19 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
+def require_empty(folder: Path) -> None:
+    """Refuses a folder that holds something but what a killed `filling` left.
+
+    Raises:
+        WritingFailed: it does, or cannot be read.
+    """
+    try:
+        if os.path.lexists(folder) and not all(n.endswith(_FOLDER) for n in os.listdir(folder)):
+            raise WritingFailed(f"{folder} is not empty: give a new folder")
+    except OSError as error:
+        raise writing_failed(folder, error) from error
+
+
 @contextlib.contextmanager
 def filling(folder: Path) -> Iterator[Path]:
     """A temporary folder to fill with files, which then are those of `folder`.
@@ -75,11 +88,10 @@ def filling(folder: Path) -> Iterator[Path]:
     Raises:
         WritingFailed: the folder is not empty, or as `appearing`.
     """
+    require_empty(folder)
     there = os.path.lexists(folder)
     part = (folder if there else folder.parent) / f".{uuid.uuid4().hex}{_FOLDER}"
     try:
-        if there and not all(name.endswith(_FOLDER) for name in os.listdir(folder)):
-            raise WritingFailed(f"{folder} is not empty: give a new folder")
         part.mkdir(parents=True)
         yield part
         if there:

@@ -197,8 +197,7 @@ def curves(
 ) -> dict[str, list[tuple[int, float, float]]]:
     """Every metric at each of a run's checkpoints: by its name, (round, value, error) in order.
 
-    Checkpoints that cannot be read or judged, or are of an earlier stage with another game, are
-    left out with a warning.
+    Checkpoints that cannot be read or judged are left out with a warning.
 
     Args:
         model: as it was judged; it ends as the newest checkpoint has it.
@@ -252,7 +251,7 @@ def require_shape(name: str, found: tuple[int, ...], against: Dataset) -> None:
     wanted = against.shape
     if found != wanted:
         remedy = (
-            "one is grey and the other in colour: bring both to one mode first"
+            "one is grey and the other in colour: bring both to one mode first, as by --grey"
             if found[0] != wanted[0]
             else "give --size to bring both to one size"
         )

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from rich.style import Style
 from rich.text import Text
 
 from frenemy.errors import FrenemyError
-from frenemy.files import filling, write_atomically
+from frenemy.files import filling, require_empty, write_atomically
 
 Images = NDArray[np.uint8]
 
@@ -167,6 +168,25 @@ def load_picture(path: Path) -> Images:
         raise FrenemyError(f"{path} cannot be read as a picture: {error}") from None
 
 
+def kind_of_place(path: Path | str) -> Literal["arrays", "picture", "folder"]:
+    """What `save_images` would write there.
+
+    Raises:
+        FrenemyError: nothing: the ending is unknown, or the folder holds files.
+    """
+    is_folder = str(path).endswith(("/", os.sep))  # of which a Path keeps nothing
+    path = Path(path)
+    if is_folder or not path.suffix or path.is_dir():
+        require_empty(path)
+        return "folder"
+    if path.suffix.lower() == ".npz":
+        return "arrays"
+    if _format(path) is None:
+        known = ", ".join(PICTURES)
+        raise FrenemyError(f"{path}: unknown picture format: use {known}; or .npz, or a folder/")
+    return "picture"
+
+
 def save_images(images: Images, path: Path | str) -> Path:
     """Writes images (N, C, H, W) as one grid, as `images` in an .npz, or one by one into a folder.
 
@@ -179,16 +199,15 @@ def save_images(images: Images, path: Path | str) -> Path:
         FrenemyError: the ending is unknown, the folder holds files, the format cannot hold the
             grid, or writing failed.
     """
-    is_folder = str(path).endswith(("/", os.sep))  # of which a Path keeps nothing
-    path = Path(path)
-    if path.suffix.lower() == ".npz" and not is_folder:
+    kind, path = kind_of_place(path), Path(path)
+    if kind == "arrays":
 
         def write(part: Path) -> None:
             with open(part, "wb") as file:
                 np.savez_compressed(file, images=channels_last(images))
 
         return write_atomically(path, write)
-    if path.suffix and not is_folder and not path.is_dir():
+    if kind == "picture":
         return save_picture(grid(enlarge(images)), path)
     with filling(path) as folder:
         for i, image in enumerate(images):

@@ -128,5 +128,6 @@ class TestBadInput:
         assert "n is 3: give 5 or more" in errors(capsys, "neighbours", run, "-n", 3)
 
     def test_unknown_endings(self, capsys, run, tmp_path):
-        assert "unknown picture format" in errors(capsys, "sample", run, "-o", tmp_path / "s.xyz")
+        line = errors(capsys, "sample", run, "-n", 10**14, "-o", tmp_path / "s.npy")  # at once
+        assert "unknown picture format" in line and ".npz" in line
         assert "unknown film format" in errors(capsys, "film", run, "-o", tmp_path / "s.png")

@@ -29,12 +29,14 @@ def sample(
         device: where to compute.
     """
     from frenemy.model import Model
-    from frenemy.pictures import save_images
+    from frenemy.pictures import kind_of_place, save_images
 
     at_least(1, n=n)
     at_least(0, seed=seed)
+    place = out or run / "sample.png"
+    kind_of_place(place)  # refused, if it is, before anything is drawn
     images = Model.load(run, device, step=step).sample(n, seed=seed)
-    print(save_images(images, out or run / "sample.png"))
+    print(save_images(images, place))
 
 
 def walk(
