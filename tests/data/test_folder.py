@@ -5,6 +5,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from frenemy.data import describe, open_dataset
 from frenemy.data.detect import find
@@ -144,6 +145,62 @@ def test_exif_rotation(pictures, orientation, suffix):
     np.testing.assert_array_equal(contents.decode(0), np.moveaxis(upright, -1, 0))
 
 
+def xmp(orientation):
+    return f'<rdf:Description tiff:Orientation="{orientation}"/>'.encode()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+def test_xmp_rotation(pictures, orientation, suffix):
+    left = Image.new("L", (6, 4))
+    left.paste(255, (0, 0, 2, 4))  # a bar at the left
+    left.save(pictures / f"a.{suffix}", xmp=xmp(orientation), quality=95, lossless=True)
+    contents = find(pictures).read(None)
+    upright = contents.decode(0)
+    assert contents.shape == upright.shape
+    assert upright.shape[1:] == ((6, 4) if orientation > 4 else (4, 6))
+    side = {1: "left", 2: "right", 3: "right", 4: "left", 5: "top", 6: "top", 7: "bottom"}
+    x = upright[0].astype(int)
+    bright = {"left": x[:, 0], "right": x[:, -1], "top": x[0], "bottom": x[-1]}
+    means = {name: edge.mean() for name, edge in bright.items()}
+    assert max(means, key=means.__getitem__) == side.get(orientation, "bottom")
+
+
+def png_chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+LATE = {
+    "eXIf": png_chunk(b"eXIf", b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06" + bytes(6)),
+    "XMP": png_chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + xmp(6)),
+    "another": png_chunk(b"tEXt", b"date:create\0today"),
+}
+
+
+@pytest.mark.parametrize("late", LATE)
+@pytest.mark.parametrize("where", ["IDAT", "IEND"])
+def test_png_rotation_before_and_behind_the_pixels(pictures, monkeypatch, late, where):
+    noise().save(pictures / "a.png")
+    data = (pictures / "a.png").read_bytes()
+    at = data.index(where.encode()) - 4
+    (pictures / "a.png").write_bytes(data[:at] + LATE[late] + data[at:])
+    loads, load = [], PngImageFile.load
+    monkeypatch.setattr(PngImageFile, "load", lambda self: (loads.append(1), load(self))[1])
+    contents = find(pictures).read(None)
+    assert len(loads) == (late != "another" and where == "IEND")  # a header costs no decoding
+    assert contents.shape == ((3, 4, 6) if late == "another" else (3, 6, 4))
+    assert contents.shape == contents.decode(0).shape
+
+
+def test_a_grey_palette_is_grey_whatever_stands_behind_the_pixels(pictures):
+    image = Image.new("P", (3, 1))
+    image.putpalette([200, 200, 200, 7, 7, 7, 90, 90, 90])
+    image.save(pictures / "a.png", transparency=b"\0\xff\xff")
+    data = (pictures / "a.png").read_bytes()
+    (pictures / "a.png").write_bytes(data[:-12] + LATE["eXIf"] + data[-12:])
+    assert find(pictures).read(None).shape == (1, 3, 1)
+
+
 def test_grey_only_if_all_are(pictures):
     noise("L").save(pictures / "a.png")
     assert find(pictures).read(None).shape == (1, 4, 6)
@@ -238,7 +295,7 @@ def test_a_damaged_picture_leaves_its_own_part(tmp_path, cache):
     (tmp_path / "set" / "valid" / "2.png").write_bytes(b"no picture")
     whole = (tmp_path / "set" / "test" / "3.png").read_bytes()
     (tmp_path / "set" / "test" / "3.png").write_bytes(whole[:-30])  # the header still reads
-    with pytest.warns(UserWarning, match="2 images cannot be read"):
+    with pytest.warns(UserWarning, match=r"set: 2 left out: "):
         dataset = open_dataset(tmp_path / "set")
     assert [len(x) for x in (dataset.train, dataset.valid, dataset.test)] == [12, 3, 4]
 
@@ -279,9 +336,13 @@ def test_the_parts_are_cut_by_a_fixed_permutation(tmp_path, cache):
 def test_mixed_sizes_need_a_size(pictures, cache):
     save_many(pictures / "a", size=(8, 8))
     save_many(pictures / "b", size=(9, 8))
-    with pytest.raises(FrenemyError, match=r"images of 2 sizes \(10 of 8x8, 10 of 9x8.*--size"):
+    with pytest.raises(FrenemyError, match=r"of 2 sizes \(10 of 8x8, 10 of 9x8\); .*--size"):
         open_dataset(pictures)
     assert open_dataset(pictures, size=7).shape == (1, 7, 7)
+    save_many(pictures / "c", 2, size=(9, 9))
+    save_many(pictures / "d", 1, size=(8, 9))
+    with pytest.raises(FrenemyError, match=r"of 4 sizes \(10 of .*, 2 of 9x9 \.\.\.\); .*--size"):
+        open_dataset(pictures)
 
 
 def test_unreadable_files_are_skipped_and_named(pictures, cache):
@@ -290,7 +351,7 @@ def test_unreadable_files_are_skipped_and_named(pictures, cache):
     whole = (pictures / "3.png").read_bytes()
     (pictures / "b.png").write_bytes(whole[: len(whole) // 2])
     for _ in range(2):  # decoded, and from the store
-        with pytest.warns(UserWarning, match=r"2 images cannot be read.*a.png: is not a pic.*b.pn"):
+        with pytest.warns(UserWarning, match=r"2 left out: a.png: is not a pic.*b.pn"):
             dataset = open_dataset(pictures)
         assert len(all_of(dataset)[0]) == 10
 
@@ -301,24 +362,44 @@ def test_all_unreadable_is_an_error(pictures, cache):
         open_dataset(pictures)
 
 
-def test_decompression_bombs_are_skipped(pictures):
-    def chunk(kind, data):
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    side = int(MAX_PIXELS**0.5) + 1
+@pytest.mark.parametrize(
+    ("side", "claim"),
+    [(8_193, "8,193x8,193"), (9_600, "9,600x9,600"), (20_000, "too many")],
+)
+def test_decompression_bombs_are_skipped_in_our_own_words(pictures, recwarn, side, claim):
     head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     (pictures / "bomb.png").write_bytes(
         b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(bytes(1000)))
-        + chunk(b"IEND", b"")
+        + png_chunk(b"IHDR", head)
+        + png_chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + png_chunk(b"IEND", b"")
     )
     noise().save(pictures / "good.png")
     contents = find(pictures).read(None)
     assert contents.count == 1
-    assert contents.unreadable["bomb.png"].startswith("claims 8,193x8,193 pixels")
+    refusal = f"claims {claim} pixels; at most {MAX_PIXELS:,} are decoded"
+    assert contents.unreadable["bomb.png"] == refusal
+    assert not recwarn
+
+
+def test_runs_beside_the_pictures_are_left_out(pictures, cache):
+    save_many(pictures)
+    before = open_dataset(pictures)
+    save_many(pictures / "runs" / "digits" / "samples", 3)
+    (pictures / "runs" / "digits" / "run.json").touch()
+    left_out = {"runs/digits/": "is a run: it holds run.json"}
+    assert describe(pictures).unreadable == left_out
+    with pytest.warns(
+        UserWarning, match=r"^pictures: 1 left out: runs/digits/: is a run: it holds"
+    ):
+        after = open_dataset(pictures)
+    assert (after.train.digest, after.description) == (before.train.digest, before.description)
+
+
+def test_a_folder_that_is_named_itself_is_read_whatever_it_holds(pictures):
+    save_many(pictures, 3)
+    (pictures / "run.json").touch()
+    assert len(find(pictures).files) == 3
 
 
 def test_what_is_passed_over(pictures):
@@ -339,7 +420,7 @@ def test_pictures_of_other_formats_are_left_out_by_name(pictures, cache):
     (pictures / "folder.tif").mkdir()
     expected = dict.fromkeys(("c.TIFF", "d.heic", "e.avif"), left_out)
     assert describe(pictures).unreadable == expected
-    with pytest.warns(UserWarning, match=f"3 images cannot be read.*: {left_out}"):
+    with pytest.warns(UserWarning, match=f"3 left out: .*: {left_out}"):
         dataset = open_dataset(pictures)
     assert dataset.train.digest == digest
     assert len(list((cache / "images").glob("*.json"))) == 1  # the store has it already
@@ -362,6 +443,7 @@ def test_links(tmp_path, pictures):
     assert [file.name for file in origin.files] == ["a.png", "inside.png"]
     assert origin.skipped["outside.png"] == "is a link that leads out of the folder"
     assert origin.skipped["loop.png"] == "Too many levels of symbolic links"
+    assert origin.skipped["again"].startswith("is a link to a folder")
 
 
 def test_only_links_that_lead_out(tmp_path, pictures):

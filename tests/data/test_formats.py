@@ -1,6 +1,7 @@
 """Every format against what was written."""
 
 import gzip
+import re
 import struct
 import tracemalloc
 import zipfile
@@ -79,6 +80,26 @@ def test_mnist_folder_without_test_part_or_labels(tmp_path):
     assert same_set(all_of(dataset)[0][:, 0], images)
     assert [len(x) for x in (dataset.train, dataset.valid, dataset.test)] == [16, 2, 2]
     assert dataset.train.labels is None
+
+
+@pytest.mark.parametrize("part", ["train", "t10k"])
+def test_mnist_folder_with_labels_of_one_part_only(tmp_path, part):
+    write_mnist(tmp_path)
+    (tmp_path / f"{part}-labels-idx1-ubyte").unlink()
+    with pytest.raises(FrenemyError, match=f"{part}-labels-idx1-ubyte is missing"):
+        open_dataset(tmp_path)
+
+
+def test_mnist_folder_without_train_part(tmp_path):
+    write_mnist(tmp_path)
+    for what in ("images-idx3", "labels-idx1"):
+        (tmp_path / f"train-{what}-ubyte").unlink()
+    with pytest.raises(FrenemyError) as refused:
+        open_dataset(tmp_path)
+    assert str(refused.value) == (
+        f"{tmp_path}: train-images-idx3-ubyte is missing; for the test images alone give "
+        f"{tmp_path / 't10k-images-idx3-ubyte'}"
+    )
 
 
 @pytest.mark.parametrize("name", ["some-images", "some-images.gz"])
@@ -201,10 +222,32 @@ def test_npz_with_two_arrays_that_can_be_images(tmp_path):
         open_dataset(tmp_path / "set.npz")
 
 
-@pytest.mark.parametrize("label", [0.5, np.nan, np.inf])
-def test_npz_labels_must_be_whole_numbers(tmp_path, label):
+@pytest.mark.parametrize("label", [0.5, np.nan, np.inf, 1e300, -(2.0**64), 2**63])
+def test_npz_labels_must_be_whole_numbers(tmp_path, label, recwarn):
     np.savez(tmp_path / "set.npz", images=some_images(20), labels=np.full(20, label))
-    with pytest.raises(FrenemyError, match="labels must be whole numbers"):
+    with pytest.raises(
+        FrenemyError, match=rf"whole numbers of 64 bits, not {re.escape(str(label))}"
+    ):
+        open_dataset(tmp_path / "set.npz")
+    assert not recwarn
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        ([-(2**63), 2**62], ("-9223372036854775808", "4611686018427387904")),
+        ([-1.0, 3.0], ("-1", "3")),
+        ([False, True], ("0", "1")),
+    ],
+)
+def test_labels_that_are_whole_numbers(tmp_path, labels, names):
+    np.savez(tmp_path / "set.npz", images=some_images(20), labels=np.array(10 * labels))
+    assert open_dataset(tmp_path / "set.npz").train.classes == names
+
+
+def test_npz_labels_that_are_text(tmp_path):
+    np.savez(tmp_path / "set.npz", images=some_images(20), labels=np.array(10 * ["a", "b"]))
+    with pytest.raises(FrenemyError, match="labels must be whole numbers, not <U1"):
         open_dataset(tmp_path / "set.npz")
 
 
@@ -290,6 +333,25 @@ def test_mat_of_doubles(tmp_path, scale):
     assert same_set(all_of(open_dataset(tmp_path / "set.mat"))[0], images)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_mat_of_logicals_is_refused_as_npy_is(tmp_path, packed):
+    masks = some_images(12, 6, 6)[:, 0] > 99
+    np.save(tmp_path / "set.npy", masks)
+    scipy.io.savemat(tmp_path / "set.mat", {"x": masks}, do_compression=packed)
+    for name in ("set.npy", "set.mat"):
+        with pytest.raises(FrenemyError, match=f"{name}: pixels are bool; save them as uint8"):
+            open_dataset(tmp_path / name)
+
+
+def test_mat_with_masks_and_logical_labels(tmp_path):
+    images = some_images(12, 6, 6)
+    variables = {"masks": images[:, 0] > 99, "x": images[:, 0], "y": np.arange(12) > 4}
+    scipy.io.savemat(tmp_path / "set.mat", variables)
+    dataset = open_dataset(tmp_path / "set.mat")
+    assert same_set(all_of(dataset)[0], images)
+    assert dataset.train.classes == ("0", "1")
+
+
 def test_mat_of_doubles_out_of_range(tmp_path):
     scipy.io.savemat(tmp_path / "set.mat", {"x": some_images(12, 6, 6)[:, 0] / 100})
     with pytest.raises(FrenemyError, match=r"`x` must lie in \[0, 1\] or be whole numbers"):
@@ -298,7 +360,7 @@ def test_mat_of_doubles_out_of_range(tmp_path):
 
 def test_mat_without_images(tmp_path):
     scipy.io.savemat(tmp_path / "set.mat", {"x": np.ones((3, 5)), "z": np.ones((4, 4)) * 1j})
-    with pytest.raises(FrenemyError, match=r"found x \(3, 5\)"):
+    with pytest.raises(FrenemyError, match=r"images \(H, W, C, N\), or .*found x \(3, 5\)"):
         open_dataset(tmp_path / "set.mat")
 
 
@@ -362,6 +424,10 @@ def test_what_is_not_read(tmp_path):
         ("a.txt", b"hello", "not a known format"),
         ("a.mat", b"MATLAB 7.3 MAT-file", "-v7"),
         ("a.h5", b"\x89HDF\r\n", "-v7"),
+        ("a.heic", b"\0\0\0\x18ftypheic" + bytes(99), "not a known format"),
+        ("a.mp4", b"\0\0\0\x20ftypisom" + bytes(99), "not a known format"),
+        ("zeros", bytes(99), "not a known format"),
+        ("zeros-idx3-ubyte", bytes(99), "IDX type 0x00"),
         ("a.png", b"\x89PNG", "give the folder"),
         ("empty", b"", "not a known format"),
     ):

@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from frenemy.data import describe, open_dataset
+from frenemy.errors import FrenemyError
 
 from .data_files import some_images, write_mnist
 
@@ -62,8 +63,12 @@ def test_it_agrees_with_the_set_that_is_opened(tmp_path):
     assert report.duplicates == 0
 
 
-def test_nothing_readable_is_a_report_too(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"nonsense")
-    report = describe(tmp_path)
-    assert (report.count, report.pixel_mean, list(report.unreadable)) == (0, (), ["a.png"])
-    assert set(report.parts.values()) == {0}
+@pytest.mark.parametrize(
+    "cut", [8, 45]
+)  # in the signature; in the pixels, so that the header reads
+def test_nothing_readable_is_refused_as_by_open_dataset(tmp_path, cache, cut):
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:cut])
+    for read in (describe, open_dataset):
+        with pytest.raises(FrenemyError, match=r": none of its 1 images can be read; a\.png: "):
+            read(tmp_path)

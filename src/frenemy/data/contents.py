@@ -219,7 +219,7 @@ def numbered(values: NDArray, count: int, path: Path) -> tuple[NDArray[np.int64]
     """Labels as 0 .. K - 1, and the K names they stand for: the distinct `values`, in order.
 
     Args:
-        values: `count` whole numbers, as integers or floats.
+        values: `count` whole numbers of 64 bits, as integers, floats or booleans.
         count: how many images there are.
         path: the file the labels come from, for messages.
 
@@ -229,10 +229,13 @@ def numbered(values: NDArray, count: int, path: Path) -> tuple[NDArray[np.int64]
     values = values.ravel()
     if len(values) != count:
         raise FrenemyError(f"{path}: holds {len(values):,} labels for {count:,} images")
-    whole = values.dtype.kind in "iuf" and np.all(
-        np.isfinite(values) & (values == np.floor(values))
-    )
-    if not whole:
+    if values.dtype.kind not in "biuf":
         raise FrenemyError(f"{path}: labels must be whole numbers, not {values.dtype}")
+    numbers = values.astype(np.float64)
+    whole = (numbers == np.floor(numbers)) & (numbers >= -(2.0**63)) & (numbers < 2.0**63)
+    if not whole.all():
+        raise FrenemyError(
+            f"{path}: labels must be whole numbers of 64 bits, not {values[~whole][0]}"
+        )
     distinct, labels = np.unique(values.astype(np.int64), return_inverse=True)
     return labels.astype(np.int64), tuple(str(value) for value in distinct)

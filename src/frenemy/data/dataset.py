@@ -44,7 +44,8 @@ def open_dataset(
         grey: whether colours are left out.
 
     Warns:
-        UserWarning: once, naming the first few, if some images of a folder cannot be read.
+        UserWarning: once, naming the first few, if images or folders in a folder are left out:
+            those that cannot be read, links that lead out, links to folders, and runs.
 
     Raises:
         FrenemyError: if nothing readable lies at `path`, its images differ in size and no size is
@@ -140,9 +141,9 @@ def _description(origin: Origin, whole: Source, own: PartSizes | None) -> str:
     return f"{origin.kind}, {count} images {width}x{height} {colour}{classes}"
 
 
-def _warn(unreadable: Mapping[str, str], name: str) -> None:
-    if unreadable:
-        few = "; ".join(f"{shown(x)}: {reason}" for x, reason in list(unreadable.items())[:3])
-        more = f"; and {len(unreadable) - 3:,} more" if len(unreadable) > 3 else ""
-        message = f"{name}: {len(unreadable):,} images cannot be read and are left out: {few}{more}"
+def _warn(left_out: Mapping[str, str], name: str) -> None:
+    if left_out:
+        few = "; ".join(f"{shown(x)}: {reason}" for x, reason in list(left_out.items())[:3])
+        more = f"; and {len(left_out) - 3:,} more" if len(left_out) > 3 else ""
+        message = f"{name}: {len(left_out):,} left out: {few}{more}"
         warnings.warn(message, stacklevel=4)

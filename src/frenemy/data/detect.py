@@ -65,6 +65,10 @@ def _in_folder(path: Path) -> Origin:
         if origin := find_set(path):
             return origin
     arrays = sorted(x for x in path.glob("[!.]*") if _is_array(x))
+    if test := next((x for x in arrays if x.name.startswith("t10k-images")), None):
+        raise FrenemyError(
+            f"{path}: train-images-idx3-ubyte is missing; for the test images alone give {test}"
+        )
     if arrays:
         files = " or ".join(map(str, arrays[:3]))
         raise FrenemyError(f"{path}: holds no pictures; give the file {files}")
@@ -84,7 +88,7 @@ def _in_file(path: Path) -> Origin:
         return arrays.find_npy(path)
     if start.startswith(arrays.ZIP_MAGIC):
         return arrays.find_npz(path)
-    if start.startswith((idx.GZIP, idx.MAGIC)):
+    if idx.is_idx(start, path.name):
         return idx.find_file(path)
     if start.startswith((b"\x89HDF", b"MATLAB 7.3")):
         raise FrenemyError(f"{path}: HDF5 (MATLAB 7.3) is not read; save it with -v7, or as .npy")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from frenemy.data.contents import PARTS, Contents, File, Origin, UnreadableImage
-from frenemy.data.pixels import FORMATS, Header, Resize, decoded, header
+from frenemy.data.pixels import FORMATS, MAX_PIXELS, Header, Resize, decoded, header
 from frenemy.data.streams import BoundedFile, in_one_line, shown
 from frenemy.data.threads import each_in_order
 from frenemy.errors import FrenemyError
@@ -42,7 +43,8 @@ PART_NAMES = {
 def find_folder(folder: Path) -> Origin | None:
     """The pictures in a folder and its sub-folders, or None if there are none.
 
-    Hidden files and folders are passed over. Links are followed to files inside the folder only.
+    Hidden files and folders are passed over. Runs in it are left out, so that the set stays the
+    same while one trains beside its pictures. Links are followed to files inside the folder only.
     """
     root = os.path.realpath(folder)
     files: list[File] = []
@@ -55,12 +57,17 @@ def find_folder(folder: Path) -> Origin | None:
         except OSError as error:
             skipped[prefix] = _reason(error)
             continue
+        if prefix and any(entry.name == "run.json" for entry in entries):
+            skipped[prefix] = "is a run: it holds run.json"
+            continue
         for entry in entries:
             name = prefix + entry.name
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 pending.append((entry.path, f"{name}/"))
+            elif entry.is_symlink() and os.path.isdir(entry):
+                skipped[name] = "is a link to a folder; only those to files are followed"
             elif entry.name.lower().endswith(SUFFIXES + OTHER_SUFFIXES):
                 file = _file(entry, name, root)
                 if file and entry.name.lower().endswith(OTHER_SUFFIXES):
@@ -93,7 +100,10 @@ def _read(files: tuple[File, ...], resize: Resize | None) -> Contents:
     headers: list[Header] = []
     readable: list[File] = []
     unreadable: dict[str, str] = {}
-    found = each_in_order(_header_or_reason, files, 64, "looking at")
+    with warnings.catch_warnings():
+        # `header` refuses what Pillow only warns of, and no thread can set this for itself.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        found = list(each_in_order(_header_or_reason, files, 64, "looking at"))
     for file, seen in zip(files, found, strict=True):
         if isinstance(seen, str):
             unreadable[file.name] = seen
@@ -148,6 +158,8 @@ def _decode(path: str, grey: bool, resize: Resize | None) -> NDArray[np.uint8]:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "is not a picture of a known format"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"claims too many pixels; at most {MAX_PIXELS:,} are decoded"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return in_one_line(error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import gzip
 import math
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,10 +32,24 @@ from frenemy.errors import FrenemyError
 
 GZIP = b"\x1f\x8b"
 MAGIC = b"\0\0"
+_PLAUSIBLE = re.compile(rb"\0\0[\x08\x09\x0b-\x0e][\x01-\x04]")  # the format's types and ranks
+
+
+def is_idx(start: bytes, name: str) -> bool:
+    """Whether a file of this name that starts with these bytes is an IDX file, or gzipped.
+
+    MP4 and HEIC begin with two zero bytes too: type and rank have to be plausible, or the name.
+    """
+    named = start.startswith(MAGIC) and "ubyte" in name
+    return named or start.startswith(GZIP) or _PLAUSIBLE.match(start) is not None
 
 
 def find_set(folder: Path) -> Origin | None:
-    """The MNIST-style set in a folder, if train-images-idx3-ubyte(.gz) at least lies there."""
+    """The MNIST-style set in a folder, if train-images-idx3-ubyte(.gz) at least lies there.
+
+    Raises:
+        FrenemyError: if only one of its two parts has labels.
+    """
     found = {
         f"{part}-{what}": path
         for part in ("train", "t10k")
@@ -43,6 +58,11 @@ def find_set(folder: Path) -> Origin | None:
     }
     if "train-images" not in found:
         return None
+    missing = [name for name in ("train-labels", "t10k-labels") if name not in found]
+    if "t10k-images" in found and len(missing) == 1:
+        raise FrenemyError(
+            f"{folder}: {missing[0]}-idx1-ubyte is missing; keep the labels of both parts, or none"
+        )
     files = tuple(File.at(path, path.name) for path in found.values())
     read = functools.partial(_read_set, found)
     return Origin("MNIST-style IDX set", folder.name, files, read)

@@ -26,7 +26,7 @@ _STORED = {
 }
 _NUMERIC = range(6, 16)  # classes of arrays: double, single and eight kinds of integers
 _REAL = (6, 7)
-_COMPLEX = 0x0800  # a flag
+_COMPLEX, _LOGICAL = 0x0800, 0x0200  # flags
 _SHORT = 256  # bytes that flags, dimensions or a name may take
 
 
@@ -43,7 +43,8 @@ class Variable:
         path: the file.
         name: the variable's name.
         shape: its shape, without zeros; the first axis is stored fastest.
-        dtype: how its numbers are stored, which may be narrower than their class.
+        dtype: how its numbers are stored, which may be narrower than their class; bool where they
+            are logical.
         real: whether its class is a floating type, however its numbers are stored.
         start: where in the file its element starts.
         packed: how many bytes the element takes if it is compressed, else None.
@@ -149,6 +150,8 @@ class _Element:
         if kind not in _STORED:
             raise self._damaged(f"`{name}` is stored as type {kind}, which is not of numbers")
         dtype = np.dtype(self._order + _STORED[kind])
+        if flags[0] & _LOGICAL and group not in _REAL and dtype.itemsize == 1:
+            dtype = np.dtype(bool)
         skip = self._position - (4 if inside else 0)
         variable = Variable(
             self._path, name, shape, dtype, group in _REAL, self._start, self._packed, skip

@@ -1,6 +1,7 @@
 """Images in a .mat file: which array they are, and which of its axes is what.
 
-MATLAB files do not say, so a rule decides. Of the arrays that can be images the largest is taken:
+MATLAB files do not say, so a rule decides. Of the arrays that can be images the largest is taken,
+a logical one (a mask) only to be refused:
 
 - (H, W, C, N), C being 1 or 3;
 - (N, H, W) or (H, W, N), of which the square one holds: H equals W, and N differs;
@@ -54,9 +55,10 @@ def _read(path: Path, resize: Resize | None) -> Contents:
     if not candidates:
         shapes = ", ".join(f"{x.name} {x.shape}" for x in found) or "none"
         raise FrenemyError(
-            f"{path}: no array can be square images; found {shapes}; save uint8 (N, H, W) as .npy"
+            f"{path}: no array can be images (H, W, C, N), or square ones (N, H, W), (H, W, N), "
+            f"(N, H * W) or (H * W, N); found {shapes}; save uint8 (N, H, W, C) as .npy"
         )
-    variable, axes = max(candidates, key=lambda candidate: math.prod(candidate[0].shape))
+    variable, axes = max(candidates, key=lambda x: (x[0].dtype != bool, math.prod(x[0].shape)))
     images = _oriented(variable.read(), axes)
     labels, classes = None, ()
     for vector in vectors:

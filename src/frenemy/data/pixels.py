@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngImageFile
 
 from frenemy.choices import Fit
 from frenemy.pictures import from_pillow, to_pillow
@@ -19,6 +20,7 @@ MAX_PIXELS = 1 << 26
 
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 swap width and height
+_PNG_KEYWORDS = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")  # of text that may hold it
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Header(NamedTuple):
 
 
 def header(image: Image.Image) -> Header:
-    """The header of an opened picture, whose pixels stay undecoded.
+    """The header of an opened picture, whose pixels stay undecoded if they can.
 
     Raises:
         ValueError: if it claims more than `MAX_PIXELS` pixels, or none.
@@ -71,8 +73,10 @@ def header(image: Image.Image) -> Header:
     width, height = image.size
     if not 0 < width * height <= MAX_PIXELS:
         raise ValueError(f"claims {width:,}x{height:,} pixels; at most {MAX_PIXELS:,} are decoded")
-    # Without this condition Pillow decodes a whole PNG in search of its EXIF data.
-    if "exif" in image.info and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
+    if isinstance(image, PngImageFile) and image.fp and _has_late_metadata(image.fp):
+        image.load()
+    # Not image.getexif(), which decodes any PNG that has no EXIF data before its pixels.
+    if Image.Image.getexif(image).get(_ORIENTATION, 1) in (5, 6, 7, 8):
         width, height = height, width
     return Header(width, height, image.mode, _is_grey(image))
 
@@ -80,8 +84,8 @@ def header(image: Image.Image) -> Header:
 def decoded(image: Image.Image, *, grey: bool, resize: Resize | None) -> NDArray[np.uint8]:
     """The pixels of an opened picture: uint8, (1, H, W) if `grey`, else (3, H, W).
 
-    The picture is turned upright as its EXIF data say, laid over white where it is transparent,
-    and 16-bit grey is divided by 257 (Pillow's own conversion clips it).
+    The picture is turned upright as its EXIF or XMP data say, laid over white where it is
+    transparent, and 16-bit grey is divided by 257 (Pillow's own conversion clips it).
 
     Raises:
         Exception: whatever Pillow raises on damaged data.
@@ -102,6 +106,24 @@ def luminance(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if len(image) == 1:
         return image
     return from_pillow(to_pillow(image).convert("L"))
+
+
+def _has_late_metadata(file: IO[bytes]) -> bool:
+    """Whether a PNG has EXIF or XMP data behind its pixels; Pillow reads them after decoding."""
+    before, position, late = file.tell(), 8, False
+    try:
+        while True:
+            file.seek(position)
+            start = file.read(40)
+            length, kind = int.from_bytes(start[:4], "big"), start[4:8]
+            if not kind.isalpha() or kind == b"IEND":
+                return False
+            if late and (kind == b"eXIf" or start[8:].startswith(_PNG_KEYWORDS)):
+                return True
+            late = late or kind == b"IDAT"
+            position += length + 12
+    finally:
+        file.seek(before)
 
 
 def _is_grey(image: Image.Image) -> bool:

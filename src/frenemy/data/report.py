@@ -17,7 +17,7 @@ from frenemy.data.contents import PARTS, Contents
 from frenemy.data.dataset import part_sizes, resize_to
 from frenemy.data.detect import find
 from frenemy.data.pixels import Resize
-from frenemy.data.store import content_digest
+from frenemy.data.store import content_digest, none_readable
 
 MAX_GROUPS = 5
 """How many groups of equal images are given by name."""
@@ -41,7 +41,7 @@ class Report:
         classes: how many images have which label; empty without labels.
         duplicates: how many images have the same pixels as an earlier one.
         duplicate_groups: the names of the images in the first few groups of equal ones.
-        unreadable: the names of images that cannot be read, and why.
+        unreadable: the names of images and folders that are left out, and why.
         pixel_mean: of each channel, over all pixels of all images; pixels lie in [0, 1].
         pixel_std: likewise, the standard deviation.
         digest: sha256 of the names and bytes of the files, as hexadecimal digits.
@@ -76,7 +76,7 @@ def describe(
         grey: as there.
 
     Raises:
-        FrenemyError: if nothing readable lies at `path`.
+        FrenemyError: if nothing lies at `path`, or no image that can be read.
 
     >>> report = describe(None)
     >>> report.count, dict(report.sizes), report.duplicates, report.classes["0"]
@@ -92,6 +92,8 @@ def describe(
             tally.unreadable[contents.name_of(i)] = fact
         else:
             tally.add(i, fact)
+    if not tally.seen:
+        raise none_readable(origin, {**contents.unreadable, **tally.unreadable})
     mean, std = tally.moments()
     parts = part_sizes(len(tally.seen), contents.part_sizes(tally.seen))
     return Report(
@@ -113,11 +115,10 @@ def describe(
 
 def _thumbnails(contents: Contents, readable: Sequence[int]) -> NDArray[np.uint8]:
     """Evenly spaced ones of the readable images, (n, C, H, W), n at most `THUMBNAILS`."""
-    chosen = readable[:: -(-len(readable) // THUMBNAILS)] if readable else []
+    chosen = readable[:: -(-len(readable) // THUMBNAILS)]
     small = contents.shape is not None and max(contents.shape[1:]) <= THUMBNAIL.size
     images = (contents.decode(i) for i in chosen)
-    shown = [image if small else THUMBNAIL.array(image) for image in images]
-    return np.stack(shown) if shown else np.zeros((0, 1, 1, 1), np.uint8)
+    return np.stack([image if small else THUMBNAIL.array(image) for image in images])
 
 
 class _Facts(NamedTuple):
@@ -152,7 +153,7 @@ class _Tally:
     def __init__(self) -> None:
         self.seen: list[int] = []
         self.unreadable: dict[str, str] = {}
-        self._values: NDArray[np.int64] | int = 0
+        self._values = np.zeros((1, 256), np.int64)
         self._first: dict[bytes, int] = {}  # the digest of an image -> the first such image
         self._later: dict[int, list[int]] = {}  # the first such image -> those that equal it
 
@@ -179,8 +180,6 @@ class _Tally:
 
     def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel, pixels in [0, 1]."""
-        if isinstance(self._values, int):
-            return (), ()
         pixels = np.arange(256) / 255
         weights = self._values / self._values.sum(axis=1, keepdims=True)
         mean = weights @ pixels

@@ -42,18 +42,6 @@ def _last_pass(words: tuple[int, ...], count: int) -> dict[int, NDArray[np.int64
     return {}
 
 
-class _Digest:
-    """`Source.digest`: the one that was given, or else the source's own."""
-
-    def __get__(self, source: Source | None, _: type[Source] | None = None) -> str:
-        if source is None:
-            return ""  # the constructor's default
-        return source._given_digest or source._own_digest
-
-    def __set__(self, source: Source, given: str) -> None:
-        vars(source)["digest"] = given
-
-
 @dataclass(frozen=True, eq=False)
 class Source:
     """Images of one shape with optional labels, read but never changed.
@@ -63,7 +51,7 @@ class Source:
         labels: int64, (N,), or None.
         name: what it is, for messages: "mnist train[0:50000]".
         digest: sha256, as hexadecimal digits, of the files of the set that it was cut from; where
-            none is given, of its own images, labels and classes, computed when it is asked for.
+            none is given, of its own images, labels and classes.
         classes: the names of the labels, if they have any.
 
     Raises:
@@ -73,7 +61,7 @@ class Source:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64] | None = None
     name: str = "images"
-    digest: _Digest = _Digest()  # a str, "" for none
+    digest: str = ""
     classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -87,6 +75,8 @@ class Source:
             raise FrenemyError(
                 f"{self.name}: {len(self.images)} images but {len(self.labels)} labels"
             )
+        if not self.digest:
+            object.__setattr__(self, "digest", self._digest())
 
     def __len__(self) -> int:
         return len(self.images)
@@ -97,13 +87,7 @@ class Source:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
-    @property
-    def _given_digest(self) -> str:
-        """The digest that the constructor was given, or ""."""
-        return vars(self)["digest"]
-
-    @functools.cached_property
-    def _own_digest(self) -> str:
+    def _digest(self) -> str:
         """sha256 of shape, classes, images and labels, as hexadecimal digits."""
         total = hashlib.sha256(f"{self.images.shape} {tuple(self.classes)}".encode())
         for image in self.images:
@@ -115,11 +99,10 @@ class Source:
     def take(self, index: slice | NDArray[np.int64], name: str) -> Source:
         """The images at `index`, under another name; a slice of a memory map stays one.
 
-        All parts of a set share the digest that was given for the whole; where none was, each has
-        its own.
+        All parts of a set share the digest of the whole, whether it lies on disk or in memory.
         """
         labels = None if self.labels is None else self.labels[index]
-        return Source(self.images[index], labels, name, self._given_digest, self.classes)
+        return Source(self.images[index], labels, name, self.digest, self.classes)
 
     def batch(
         self, seed: Sequence[int] | int, i: int, size: int

@@ -22,7 +22,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -39,7 +39,7 @@ from frenemy.data.threads import each_in_order
 from frenemy.errors import FrenemyError
 from frenemy.files import WritingFailed, appearing
 
-VERSION = 2
+VERSION = 3
 """Part of every key; raise it when the same files would be decoded to other bytes."""
 
 _TICK = 100_000_000
@@ -159,7 +159,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
                 kept.append(i)
                 file.write(np.ascontiguousarray(image).data)
         if not kept:
-            raise _none_readable(origin, unreadable)
+            raise none_readable(origin, unreadable)
         if not origin.unchanged():
             raise FrenemyError(f"{origin.name}: its files changed while they were read; try again")
         file.seek(0)
@@ -193,17 +193,19 @@ def _sweep(folder: Path) -> None:
 
 def _common_shape(contents: Contents, origin: Origin) -> tuple[int, int, int]:
     if contents.count == 0:
-        raise _none_readable(origin, dict(contents.unreadable))
+        raise none_readable(origin, contents.unreadable)
     if contents.shape is None:
         common = ", ".join(f"{n:,} of {size}" for size, n in contents.sizes.most_common(3))
+        more = " ..." if len(contents.sizes) > 3 else ""
         raise FrenemyError(
-            f"{origin.name}: images of {len(contents.sizes):,} sizes ({common} ...); "
+            f"{origin.name}: images of {len(contents.sizes):,} sizes ({common}{more}); "
             "bring them to one with --size, such as --size 64"
         )
     return contents.shape
 
 
-def _none_readable(origin: Origin, unreadable: dict[str, str]) -> FrenemyError:
+def none_readable(origin: Origin, unreadable: Mapping[str, str]) -> FrenemyError:
+    """What is said of a set, none of whose images can be read for these reasons."""
     name, reason = next(iter(unreadable.items()))
     return FrenemyError(
         f"{origin.name}: none of its {len(unreadable):,} images can be read; "
