@@ -168,7 +168,7 @@ def test_a_run_is_trained_and_sampled_and_judged_as_a_gans(recipe, tmp_path):
     model = Model.load(run.path, recipe=recipe)
     decoder = model.game.players["G"].best.decoder
     with torch.no_grad():
-        by_hand = to_pixels(decoder(noise(model.game, 7, 3)))
+        by_hand = to_pixels(decoder(next(noise(model.game, 7, 3))))
     np.testing.assert_array_equal(model.sample(7, seed=3), by_hand)
     subject = subject_of(model, 5, seed=0)
     assert subject.images.shape == (5, 1, 8, 8)
