@@ -126,7 +126,7 @@ def test_signals_finish_the_round_save_and_say_how_to_go_on(tmp_path, undisturbe
     assert process.returncode == 128 + number
     assert f"go on with `frenemy train --resume {path}`" in err
     first, last = err.strip().splitlines()
-    assert "again to stop at once" in first and "stopped after round" in last
+    assert "interrupt again to stop" in first and "stopped after round" in last
     assert len(Run.open(path).checkpoints()) == 1
     finish("--resume", path)
     assert outcome(path) == undisturbed

@@ -154,6 +154,15 @@ def test_rewind_removes_what_a_kill_left_of_a_checkpoint(run):
     assert list(kept.parent.iterdir()) == [kept]
 
 
+def test_rewind_leaves_alone_what_another_process_may_be_writing(run):
+    ours, theirs = run.path / ".old.part", run.path / ".new.part"
+    for part in (ours, theirs):
+        part.write_bytes(b"half")
+    os.utime(ours, (0, 0))
+    run.rewind(10)
+    assert theirs.exists() and not ours.exists()
+
+
 def test_rewind_forgets_what_came_later(run):
     for step in (50, 100, 150):
         run.log({"step": step})

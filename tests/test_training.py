@@ -101,6 +101,19 @@ def a_stage_between(data):
     return stages(data, first, between, last, rounds=2)
 
 
+def a_judge_of_before(data):
+    first, last = players(data.shape, adam), players(data.shape, adam)
+    judge = first["D"].net
+
+    def pleases_the_judge(r):
+        return -judge(r.Gz)
+
+    turns = alternating({minimax_d: 1.0}, {pleases_the_judge: 1.0})
+    prior = Prior("gaussian", 3)
+    games = [Game(first, ALTERNATING, prior, 100), Game(last, turns, prior, 100)]
+    return Experiment([Stage(game, 300 / len(data.train)) for game in games], data.train)
+
+
 def a_shared_trunk(data):
     both = players(data.shape, adam)
     *trunk, _, _ = both["D"].net
@@ -116,7 +129,7 @@ def a_shared_trunk(data):
 
 
 ALTERNATING = alternating({minimax_d: 1.0}, {nonsaturating_g: 1.0})
-RECIPES = [plain, lazy, at_once, two_stages, a_stage_between, a_shared_trunk]
+RECIPES = [plain, lazy, at_once, two_stages, a_stage_between, a_judge_of_before, a_shared_trunk]
 ROUNDS = 7
 
 
@@ -171,17 +184,30 @@ def test_a_run_stopped_after_every_round_ends_bit_identical(recipe, digits, tmp_
     assert [row["step"] for row in Run.open(tmp_path / "whole").rows()] == [3, 6]
 
 
-def test_what_a_checkpoint_cannot_hold_is_refused_in_the_first_round(digits, tmp_path):
+@pytest.mark.parametrize("before", [0, 1])
+def test_what_a_checkpoint_cannot_hold_is_refused_in_the_first_round(digits, tmp_path, before):
     def counted(data):
-        return one_stage(
-            data, players(data.shape, lambda net: Counts(net.parameters(), 0.1)), ALTERNATING
-        )
+        plain = [players(data.shape, sgd)] * before
+        counting = players(data.shape, lambda net: Counts(net.parameters(), 0.1))
+        return stages(data, *plain, counting, rounds=4)
 
-    with pytest.raises(
-        FrenemyError, match="Counts keeps step as int: a checkpoint holds only tensors"
-    ):
-        train(counted, digits, steps=100, out=tmp_path / "run")
-    assert not Run.open(tmp_path / "run").rows()
+    rounds = []
+    with pytest.raises(FrenemyError, match="Counts keeps step as int: a checkpoint holds only"):
+        train(counted, digits, steps=100, out=tmp_path / "run", watcher=rounds.append)
+    assert len(rounds) == 4 * before
+
+
+def test_views_of_weights_are_saved_too(digits, tmp_path):
+    def with_a_view(data):
+        both = players(data.shape, sgd)
+        D = both["D"].net
+        D.register_buffer("few", D[2].weight.data[0, :3])
+        return one_stage(data, both, ALTERNATING)
+
+    whole = train(with_a_view, digits, steps=4, out=tmp_path / "whole")
+    train(with_a_view, digits, steps=2, out=tmp_path / "run")
+    run = resume(tmp_path / "run", recipe=with_a_view, steps=4)
+    assert outcome(run.path)["tensors"] == outcome(whole.path)["tensors"]
 
 
 def test_of_two_that_begin_the_same_run_one_is_refused_and_writes_nothing(digits, tmp_path):

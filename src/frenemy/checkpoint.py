@@ -15,7 +15,7 @@ from torch import Tensor
 
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment
-from frenemy.game import Player
+from frenemy.game import OPTIMISER, Player
 from frenemy.run import Run, file_digest, step_of
 
 
@@ -52,49 +52,66 @@ def save(run: Run, experiment: Experiment, progress: Progress) -> None:
     """Writes the checkpoint of round `progress.step`.
 
     Raises:
-        FrenemyError: the disk is full, the run not writable or an optimiser's state no tensors;
-            older checkpoints are untouched.
+        FrenemyError: the disk is full, the run not writable or some state no tensor; older
+            checkpoints are untouched.
     """
-    held = state(experiment, progress.stage)
-    names = _first_names(held)
-    tensors = {names[key]: value.detach().contiguous() for key, value in held.items()}
+    tensors = content(experiment, progress.stage)
     metadata = {"frenemy": json.dumps(asdict(progress))}
     run.save_checkpoint(
         progress.step, lambda part: safetensors.torch.save_file(tensors, part, metadata)
     )
 
 
-def _players(experiment: Experiment, stage: int) -> dict[str, Player]:
-    """Those of this stage and of the later ones, which may share networks with it, each once."""
-    found: dict[int, tuple[str, Player]] = {}
-    for i, later in enumerate(experiment.stages[stage:], stage):
-        for name, player in later.game.players.items():
-            found.setdefault(id(player), (f"{i}.{name}", player))
-    return dict(found.values())
-
-
-def state(experiment: Experiment, stage: int) -> dict[str, Tensor]:
-    """All that a checkpoint in this stage has to hold, as "STAGE.PLAYER.name"; shares memory.
+def content(experiment: Experiment, stage: int) -> dict[str, Tensor]:
+    """The tensors of a checkpoint made in this stage, by the first of their names.
 
     Raises:
-        FrenemyError: an optimiser keeps something else than tensors.
+        FrenemyError: a network or an optimiser keeps something that cannot be saved.
     """
+    held = _state(experiment, stage)
+    tensors: dict[str, Tensor] = {}
+    storages: set[int] = set()
+    for key, first in _first_names(held).items():
+        if key == first:
+            value = held[key].detach().contiguous()
+            storage = value.untyped_storage().data_ptr()
+            tensors[key] = value.clone() if storage in storages else value  # a view of another
+            storages.add(storage)
+    return tensors
+
+
+def _players(experiment: Experiment, stage: int) -> dict[str, tuple[Player, bool]]:
+    """All players as "STAGE.NAME", each once, and whether they still play in this stage or later.
+
+    Of those that do not, the networks may still be used.
+    """
+    found: dict[int, tuple[str, Player, bool]] = {}
+    for i, at in enumerate(experiment.stages):
+        for name, player in at.game.players.items():
+            first, _, _ = found.get(id(player), (f"{i}.{name}", player, False))
+            found[id(player)] = (first, player, i >= stage)
+    return {name: (player, plays) for name, player, plays in found.values()}
+
+
+def _state(experiment: Experiment, stage: int) -> dict[str, Tensor]:
+    """What a checkpoint in this stage has to hold, as "STAGE.PLAYER.name"; shares memory."""
     return {
         f"{name}.{key}": value
-        for name, player in _players(experiment, stage).items()
+        for name, (player, plays) in _players(experiment, stage).items()
         for key, value in player.state().items()
+        if plays or not key.startswith(OPTIMISER)
     }
 
 
 def _first_names(held: Mapping[str, Tensor]) -> dict[str, str]:
     """For every name, the first name of the same tensor: networks may share weights."""
     first: dict[tuple[object, ...], str] = {}
-    return {
-        key: first.setdefault((value.data_ptr(), value.shape, value.stride(), value.dtype), key)
-        if value.numel()
-        else key
-        for key, value in held.items()
-    }
+    names: dict[str, str] = {}
+    for key, value in held.items():
+        same = (value.data_ptr(), value.shape, value.stride(), value.dtype)
+        alone = not value.numel() or key.split(".", 2)[2].startswith(OPTIMISER)
+        names[key] = key if alone else first.setdefault(same, key)
+    return names
 
 
 def load(run: Run) -> tuple[dict[str, Tensor], Progress] | None:
@@ -161,16 +178,18 @@ def restore(experiment: Experiment, stage: int, tensors: Mapping[str, Tensor]) -
     try:
         if stage >= len(experiment.stages):
             raise ValueError(f"it has no stage {stage}")
-        names = _first_names(state(experiment, stage))
+        names = _first_names(_state(experiment, stage))
         shared = {key: tensors[first] for key, first in names.items() if first in tensors}
         states: dict[str, dict[str, Tensor]] = {}
         for key, value in {**tensors, **shared}.items():
             i, name, rest = key.split(".", 2)
+            if not i.isdigit():
+                raise ValueError("an earlier frenemy wrote it, whose checkpoints cannot be loaded")
             states.setdefault(f"{i}.{name}", {})[rest] = value
         players = _players(experiment, stage)
         if unknown := states.keys() - players.keys():
             raise ValueError(f"there is no player {min(unknown)}")
-        for name, player in players.items():
+        for name, (player, _) in players.items():
             player.load(states.get(name, {}))
     except ValueError as error:
         raise FrenemyError(f"the checkpoint does not fit the recipe's game: {error}") from None

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -128,6 +128,12 @@ class _Round(ProgressColumn):
         return Text(f"round {task.fields['step']:,}")
 
 
+def tell(what: Text | str) -> None:
+    """Prints a line while work goes on, which does not end because nobody reads it any more."""
+    with suppress(OSError, SystemExit):  # the latter is what rich makes of a closed pipe
+        console.print(what, soft_wrap=True, markup=False)
+
+
 class PlainLines:
     """Where there is no terminal, a line now and then stands for a bar or a spinner."""
 
@@ -136,11 +142,11 @@ class PlainLines:
     def __init__(self) -> None:
         self._written = time.monotonic()
 
-    def __call__(self, text: str) -> None:
+    def __call__(self, text: str, last: bool = False) -> None:
         now = time.monotonic()
-        if not console.is_terminal and now - self._written >= self.INTERVAL:
+        if not console.is_terminal and (last or now - self._written >= self.INTERVAL):
             self._written = now
-            console.print(text, soft_wrap=True, markup=False)
+            tell(text)
 
 
 class TrainingDisplay:
@@ -156,6 +162,7 @@ class TrainingDisplay:
             TextColumn("{task.fields[values]}", table_column=Column()),  # wraps where it is narrow
             TimeRemainingColumn(table_column=Column(no_wrap=True)),
             console=console,
+            disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("", total=1.0, step=0, rate=0.0, values="")
         self._shown = 0.0
@@ -177,7 +184,7 @@ class TrainingDisplay:
         for finding in training.findings:
             if finding.illness not in self._told:
                 self._told.add(finding.illness)
-                self._bar.console.print(finding_text(finding))
+                tell(finding_text(finding))
         if now - self._shown < self.INTERVAL and training.share_done < 1:
             return
         self._shown = now
@@ -201,7 +208,7 @@ class TrainingDisplay:
             values=values,
         )
         done = f"round {training.progress.step:,} ({training.share_done:.0%})"
-        self._lines(f"{done} {rate:.1f}/s {values}")
+        self._lines(f"{done} {rate:.1f}/s {values}", last=training.share_done >= 1)
 
 
 @contextmanager
@@ -212,6 +219,7 @@ def working() -> Iterator[Callable[[str], None]]:
         TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
         console=console,
+        disable=not console.is_terminal,
         transient=True,
     )
     with progress:
@@ -387,7 +395,7 @@ def report_table(report: Report) -> Table:
         "classes": listed(report.classes),
         "duplicates": f"{report.duplicates:,}",
         **{f"  equal ({i})": ", ".join(g) for i, g in enumerate(report.duplicate_groups, 1)},
-        "unreadable": f"{len(report.unreadable):,}",
+        "left out": f"{len(report.unreadable):,}",
         **{f"  {name}": why for name, why in list(report.unreadable.items())[:MOST_LISTED]},
         "pixel mean": ", ".join(f"{value:.4f}" for value in report.pixel_mean),
         "pixel deviation": ", ".join(f"{value:.4f}" for value in report.pixel_std),

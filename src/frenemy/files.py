@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +16,10 @@ from safetensors import SafetensorError
 
 from frenemy.errors import FrenemyError
 
+_DAY = 86_400  # seconds, after which nobody fills a file any more
+
 _FOLDER = ".parts"
-"""How temporary folders end, so that who removes what killed writers left tells them from files."""
+"""How temporary folders end: one that a killed writer left makes no folder count as filled."""
 
 
 class WritingFailed(FrenemyError):
@@ -35,7 +38,7 @@ def appearing(folder: Path, name: Callable[[Path], str]) -> Iterator[Path]:
         WritingFailed: the disk is full, the directory unwritable, or writing failed otherwise; then
             whatever had the name has it still.
     """
-    part = folder / f".{uuid.uuid4().hex}.part"
+    part, place = folder / f".{uuid.uuid4().hex}.part", folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part.touch()
@@ -44,13 +47,36 @@ def appearing(folder: Path, name: Callable[[Path], str]) -> Iterator[Path]:
         part.chmod(mode)  # safetensors puts a file of its own there, which only we could read
         with open(part, "r+b") as file:
             os.fsync(file.fileno())
-        part.replace(folder / name(part))
+        place = folder / name(part)
+        part.replace(place)
         _sync_directory(folder)
     except (OSError, SafetensorError) as error:
-        raise writing_failed(folder, error) from error
+        raise writing_failed(place, error) from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Removes the temporary files that killed processes left in a folder more than a day ago."""
+    for part in folder.glob(".*.part"):
+        with contextlib.suppress(OSError):
+            if part.stat().st_mtime < time.time() - _DAY:
+                part.unlink()
+
+
+def require_place(path: Path) -> None:
+    """Refuses, before any work is done for it, a place that no file can take; makes its folder.
+
+    Raises:
+        WritingFailed: a folder has that name, or a file that of the folder, or it is unwritable.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise writing_failed(path.parent, error) from error
+    if path.is_dir():
+        raise WritingFailed(f"{path} is a folder: give the name of a file")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
@@ -89,17 +115,19 @@ def filling(folder: Path) -> Iterator[Path]:
         WritingFailed: the folder is not empty, or as `appearing`.
     """
     require_empty(folder)
-    there = os.path.lexists(folder)
+    there, moved = os.path.lexists(folder), list[Path]()
     part = (folder if there else folder.parent) / f".{uuid.uuid4().hex}{_FOLDER}"
     try:
         part.mkdir(parents=True)
         yield part
         if there:
             for file in sorted(part.iterdir()):
-                file.rename(folder / file.name)
+                moved.append(file.rename(folder / file.name))
         else:
             part.rename(folder)
     except OSError as error:
+        for file in moved:
+            file.unlink(missing_ok=True)
         raise writing_failed(folder, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

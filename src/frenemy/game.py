@@ -20,6 +20,9 @@ from torch import Tensor, nn
 from frenemy import penalties
 from frenemy.errors import FrenemyError, at_least
 
+OPTIMISER = "optimiser."
+"""How the names of an optimiser's state begin, in that of its player."""
+
 Term = Callable[["Round"], Tensor]
 """A plain function of a round: (B,) values, unreduced, for a player to minimise."""
 
@@ -247,11 +250,15 @@ class Player:
         """Weights, optimiser state and average as named tensors, which share memory.
 
         Raises:
-            FrenemyError: the optimiser keeps something else than tensors that fit its parameters.
+            FrenemyError: a net keeps something else than tensors, or the optimiser than tensors
+                that fit its parameters.
         """
         state = {f"net.{k}": v for k, v in self.net.state_dict().items()}
         if self.average is not None:
             state |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for key, value in state.items():
+            if not isinstance(value, Tensor):
+                raise FrenemyError(f"{key} is no tensor: a checkpoint holds nothing else of a net")
         for i, entries in self.optimiser.state_dict()["state"].items():
             for key, value in entries.items():
                 if value is None:
@@ -261,7 +268,7 @@ class Player:
                         f"{type(self.optimiser).__name__} keeps {key} as {type(value).__name__}: a "
                         "checkpoint holds only tensors that broadcast to a parameter"
                     )
-                state[f"optimiser.{i}.{key}"] = value
+                state[f"{OPTIMISER}{i}.{key}"] = value
         return state
 
     def load(self, state: Mapping[str, Tensor]) -> None:

@@ -24,7 +24,7 @@ class Interrupted(FrenemyError):
         self.signal = signal
 
 
-CAUGHT = b"\nfrenemy: saving after this round: again to stop at once\n"
+CAUGHT = b"\nfrenemy: saving after this round; interrupt again to stop\n"
 """Begins a new line, as the one with the progress bar has no end; fits a narrow terminal."""
 
 

@@ -116,8 +116,8 @@ class Training:
             stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
             streams = self.experiment.minibatch(stage.game, seed, self.device)
             self._recent.append((progress.step, self._round(stage.game, streams, seed, first)))
-            if progress.step == played_before:
-                checkpoint.state(self.experiment, progress.stage)  # refuses now what it cannot save
+            if progress.stage != before or progress.step == played_before:
+                checkpoint.content(self.experiment, progress.stage)  # refuses what cannot be saved
             progress.step += 1
             progress.seconds = time.monotonic() - begun
             if progress.step % LOG_EVERY == 0:

@@ -21,7 +21,7 @@ from frenemy.checkpoint import Progress
 from frenemy.choices import DeviceName
 from frenemy.data import Dataset, Source, open_dataset
 from frenemy.engine import choose_device
-from frenemy.errors import FrenemyError, at_least, at_most
+from frenemy.errors import FrenemyError, at_least, at_most, out_of_memory
 from frenemy.experiment import Experiment, Recipe
 from frenemy.game import Game, mix
 from frenemy.run import Run
@@ -193,7 +193,7 @@ class Model:
         if path is not None:
             channels, height, width = recorded["shape"]
             how = _prepared(recorded)
-            how["size"] = height if height == width else recorded["size"]
+            how["size"] = height if height == width else recorded.get("size")
             how["grey"] = channels == 1
             data = open_dataset(path, **how)
             if list(data.shape) != recorded["shape"]:
@@ -255,12 +255,13 @@ def set_up(recipe: Recipe, data: Dataset, seed: int) -> Experiment:
         torch.manual_seed(mix(seed, 0, 2))  # no stage's seed
         try:
             experiment = recipe(data)
-        except (TypeError, ValueError, KeyError) as error:
-            *_, at = traceback.extract_tb(error.__traceback__)
-            raise FrenemyError(
-                f"the recipe fails: {type(error).__name__}: {error} "
-                f"({Path(at.filename).name}, line {at.lineno})"
-            ) from error
+        except (TypeError, ValueError, KeyError, RuntimeError) as error:
+            if out_of_memory(error):
+                raise
+            _, *within = traceback.extract_tb(error.__traceback__)
+            at = f" ({Path(within[-1].filename).name}, line {within[-1].lineno})" if within else ""
+            said = " ".join(str(error).split())
+            raise FrenemyError(f"the recipe fails: {type(error).__name__}: {said}{at}") from error
     if not isinstance(experiment, Experiment):
         raise FrenemyError(f"a recipe returns an Experiment, but this one {experiment!r}")
     return experiment

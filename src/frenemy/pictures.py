@@ -108,11 +108,20 @@ def save_picture(image: Images, path: Path) -> Path:
     Raises:
         FrenemyError: the format is unknown or cannot hold the image, or the file cannot be written.
     """
+    encoded = _encode_picture(image, require_picture(path), path)
+    return write_atomically(path, lambda part: part.write_bytes(encoded))
+
+
+def require_picture(path: Path) -> str:
+    """What Pillow calls the format that the ending names.
+
+    Raises:
+        FrenemyError: it names none that Pillow writes.
+    """
     format = _format(path)
     if format is None:
         raise FrenemyError(f"{path}: unknown picture format: use {', '.join(PICTURES)}")
-    encoded = _encode_picture(image, format, path)
-    return write_atomically(path, lambda part: part.write_bytes(encoded))
+    return format
 
 
 def _encode_picture(image: Images, format: str, path: Path) -> bytes:

@@ -25,7 +25,7 @@ from typing import Any
 import filelock
 
 from frenemy.errors import FrenemyError
-from frenemy.files import appearing, write_atomically, writing_failed
+from frenemy.files import appearing, sweep, write_atomically, writing_failed
 
 Check = Callable[[Any], bool]
 
@@ -234,6 +234,7 @@ class Run:
         for damaged in self.checkpoints():  # or the round would have been taken up from there
             if step_of(damaged) > step >= 0:
                 damaged.unlink()
+        sweep(self.path)  # where others may be writing now
         for litter in ("samples/.*.part", "checkpoints/.*.part", "checkpoints/.tmp??????"):
             for part in self.path.glob(litter):  # left by a kill, the last by safetensors
                 part.unlink(missing_ok=True)

@@ -225,10 +225,12 @@ def _limit(**limits: float | None) -> dict[str, float]:
     given = {name: limit for name, limit in limits.items() if limit is not None}
     if len(given) > 1:
         raise FrenemyError("give one of --steps, --epochs and --minutes")
+    if "steps" in given:
+        given["steps"] = whole(steps=given["steps"])
     for name, limit in given.items():
         if not 0 < limit < MOST:
             raise FrenemyError(f"--{name} {limit}: give a number above 0, and below {MOST:.0e}")
-    return {name: whole(steps=n) if name == "steps" else float(n) for name, n in given.items()}
+    return given
 
 
 def _target(limit: Mapping[str, float], experiment: Experiment) -> dict[str, float]:
@@ -287,7 +289,7 @@ def _train(
             training = Training(run, experiment, device)
             if training.share_done < 1:
                 run.update()  # by a new end, or a new place of the data
-            if writer is not None:
+            if writer is not None and training.share_done < 1:
                 after = training.progress.step + 1  # what was written later will be written again
                 training.events = events = writer(str(run.path / "events"), purge_step=after)
             training.play(caught, watcher)

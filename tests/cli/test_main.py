@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from frenemy.cli import VERBS, main
+from frenemy.run import Run
 
 from .command_line import errors
 
@@ -40,15 +41,36 @@ def run_command(*arguments, **options):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise there")
-@pytest.mark.parametrize("verb", ["walk", "neighbours", "data"])
-def test_what_was_drawn_is_kept_though_nobody_reads_what_is_said(run, tmp_path, verb):
-    out = tmp_path / "out.png"
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("walk", "RUN", "-o", "out.png"),
+        ("neighbours", "RUN", "-o", "out.png"),
+        ("data", "-o", "out.png"),
+        ("judge", "RUN", "--metrics", "parzen", "--samples", 50, "-o", "out.json"),
+        ("lab", "game-tree", "-o", "out.html"),
+    ],
+)
+def test_what_was_made_is_kept_though_nobody_reads_what_is_said(run, tmp_path, arguments):
     reader, writer = os.pipe()
     os.close(reader)
-    done = run_command(verb, *([] if verb == "data" else [run]), "-o", out, stdout=writer)
+    words = [run if word == "RUN" else word for word in arguments]
+    done = run_command(*words, stdout=writer, cwd=tmp_path)
     os.close(writer)
-    assert (out.stat().st_size > 0, done.stderr) == (True, "")
-    assert done.returncode != 0
+    assert (tmp_path / arguments[-1]).stat().st_size > 0
+    assert (done.stderr, done.returncode != 0) == ("", True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise there")
+def test_a_training_goes_on_though_nobody_reads_what_is_said(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = run_command(
+        "train", "digits2014", "--steps", 3, "--out", tmp_path / "run", stdout=writer
+    )
+    os.close(writer)
+    assert done.stderr == ""
+    assert len(Run.open(tmp_path / "run").checkpoints()) == 1
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
@@ -60,7 +82,7 @@ def test_a_full_disk_behind_the_output_is_told_in_one_line(run, tmp_path):
     assert "No space left" in line
 
 
-def test_what_an_encoding_lacks_is_replaced(tmp_path):
+def test_what_an_encoding_lacks_is_replaced():
     env = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "100"}
     done = run_command("recipes", stdout=subprocess.DEVNULL, env=env)
     assert (done.returncode, done.stderr) == (0, "")

@@ -222,6 +222,14 @@ def test_npz_with_two_arrays_that_can_be_images(tmp_path):
         open_dataset(tmp_path / "set.npz")
 
 
+def test_npz_labels_may_be_the_largest_whole_numbers(tmp_path):
+    labels = np.array([0, 2**63 - 1] * 10)
+    for name, numbers in (("signed", labels), ("unsigned", labels.astype(np.uint64))):
+        np.savez(tmp_path / f"{name}.npz", images=some_images(20), labels=numbers)
+        classes = open_dataset(tmp_path / f"{name}.npz").train.classes
+        assert classes == ("0", "9223372036854775807")
+
+
 @pytest.mark.parametrize("label", [0.5, np.nan, np.inf, 1e300, -(2.0**64), 2**63])
 def test_npz_labels_must_be_whole_numbers(tmp_path, label, recwarn):
     np.savez(tmp_path / "set.npz", images=some_images(20), labels=np.full(20, label))

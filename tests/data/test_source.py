@@ -96,7 +96,7 @@ def test_shapes_are_checked():
     for shape in ((0, 1, 4, 4), (2, 2, 4, 4), (2, 1, 4, 0), (2, 4, 4)):
         with pytest.raises(FrenemyError, match=r"N at least 1 and C 1 or 3, not uint8 \("):
             Source(np.zeros(shape, np.uint8))
-    with pytest.raises(FrenemyError, match="2 images but 3 labels"):
+    with pytest.raises(FrenemyError, match=r"2 images but labels of shape \(3,\)"):
         Source(np.zeros((2, 1, 4, 4), np.uint8), np.zeros(3, np.int64))
 
 

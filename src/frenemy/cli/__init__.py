@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = None
         return 141  # as if by SIGPIPE
     except OSError as error:
-        print(f"frenemy: {error}", file=sys.stderr)
+        print(f"frenemy: reading or writing failed: {error}", file=sys.stderr)
         return 1
     return 0
 

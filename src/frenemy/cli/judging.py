@@ -81,7 +81,7 @@ def judge(
             "judge what? give, before all options, a run, or a folder or .npz with --against SOURCE"
         )
     from frenemy.engine import choose_device
-    from frenemy.files import write_atomically
+    from frenemy.files import require_place, write_atomically
     from frenemy.judging import Protocol
     from frenemy.model import LARGEST_SEED
 
@@ -96,6 +96,9 @@ def judge(
     out = options.out or (target / "judge.json" if is_run else Path("judge.json"))
     if out.suffix != ".json":
         raise FrenemyError(f"--out {out}: the report is a .json file")
+    html = out.with_suffix(".html")
+    for place in (out, html):
+        require_place(place)
     protocol = Protocol(
         metrics=options.metrics,
         features=[name for name in options.features if name not in trained],
@@ -111,7 +114,7 @@ def judge(
     with working() as say:
         judgement = judged(protocol, say)
     judgement.report.save(out)
-    html, page = out.with_suffix(".html"), judgement.page("umap" if options.umap else "pca")
+    page = judgement.page("umap" if options.umap else "pca")
     write_atomically(html, lambda part: part.write_text(page, "utf-8"))
     console.print(report_rows(judgement.report))
     print(out, html, sep="\n")

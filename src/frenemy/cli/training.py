@@ -71,7 +71,7 @@ def train(
     """Play a recipe's game on images: frenemy train RECIPE --data PATH."""
     from frenemy import training
     from frenemy.data import open_dataset
-    from frenemy.display import TrainingDisplay, console, game_tables, show
+    from frenemy.display import TrainingDisplay, console, game_tables, show, tell
     from frenemy.pictures import load_picture
     from frenemy.run import step_of
 
@@ -92,7 +92,7 @@ def train(
         raise FrenemyError("train what? give a recipe (see `frenemy recipes`) or --resume RUN")
     else:
         data = open_dataset(options.data, **options.images.arguments)
-        print(data.description)
+        tell(data.description)
         plan = training.plan(
             recipe,
             data,

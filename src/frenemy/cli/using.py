@@ -102,19 +102,21 @@ def neighbours(
     from frenemy.display import console, distance_table
     from frenemy.judge.neighbours import compare_with_training
     from frenemy.model import Model
-    from frenemy.pictures import nearest_grid, save_picture
+    from frenemy.pictures import nearest_grid, require_picture, save_picture
 
     at_least(5, n=n)  # a row
     at_least(0, seed=seed)
+    place = out or run / "neighbours.png"
+    require_picture(place)
     model = Model.load(run, device, step=step)
     parts = model.data(data)
     fake = model.sample(n, seed=seed)
     train, test = model.as_seen(parts.train.images), model.as_seen(parts.test.images[:n])
     found = compare_with_training(fake=fake, train=train, test=test)
     picture = nearest_grid(fake=fake, train=train, index=found.index)
-    path = save_picture(picture, out or run / "neighbours.png")
+    save_picture(picture, place)
     console.print(distance_table(found))
-    print(path)
+    print(place)
 
 
 def film(run: RunPath, out: Out = None, fps: float = 8.0) -> None:
@@ -123,14 +125,17 @@ def film(run: RunPath, out: Out = None, fps: float = 8.0) -> None:
     Args:
         run: the run's directory.
         out: the film: .gif, .webp or .mp4; RUN/film.gif.
-        fps: frames a second, 50 at most.
+        fps: frames a second: at most 50, in an .mp4 240.
     """
     from frenemy.pictures import load_picture, save_film
     from frenemy.run import Run
 
     at_least(0.1, fps=fps)
-    at_most(50, fps=fps)  # a GIF's clock ticks 100 times a second, and players want two ticks
+    out = out or run / "film.gif"
+    at_most(
+        240 if out.suffix.lower() == ".mp4" else 50, fps=fps
+    )  # GIF and WebP players want 20 ms a frame
     frames = [load_picture(path) for path in Run.open(run).samples()]
     if not frames:
         raise FrenemyError(f"{run} has no samples yet")
-    print(save_film(frames, out or run / "film.gif", fps=fps, hold=2.0))
+    print(save_film(frames, out, fps=fps, hold=2.0))

@@ -231,8 +231,11 @@ def numbered(values: NDArray, count: int, path: Path) -> tuple[NDArray[np.int64]
         raise FrenemyError(f"{path}: holds {len(values):,} labels for {count:,} images")
     if values.dtype.kind not in "biuf":
         raise FrenemyError(f"{path}: labels must be whole numbers, not {values.dtype}")
-    numbers = values.astype(np.float64)
-    whole = (numbers == np.floor(numbers)) & (numbers >= -(2.0**63)) & (numbers < 2.0**63)
+    whole = np.ones(len(values), bool)
+    if values.dtype.kind == "f":
+        whole = (values == np.floor(values)) & (np.abs(values) < 2.0**63)
+    elif values.dtype.kind == "u":
+        whole = values <= np.uint64(2**63 - 1)
     if not whole.all():
         raise FrenemyError(
             f"{path}: labels must be whole numbers of 64 bits, not {values[~whole][0]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from frenemy.data import arrays, cifar, digits, folder, idx, matfile, matlab
@@ -61,10 +62,11 @@ def _hint(path: Path) -> str:
 def _in_folder(path: Path) -> Origin:
     if path.name in ("", ".."):  # "." is a folder like any other, but has no name for messages
         path = path.resolve()
-    for find_set in (idx.find_set, cifar.find_set, folder.find_folder):
-        if origin := find_set(path):
-            return origin
     arrays = sorted(x for x in path.glob("[!.]*") if _is_array(x))
+    for find_set in (idx.find_set, cifar.find_set, folder.find_folder):
+        with contextlib.suppress(*([folder.NoPicture] if arrays else [])):
+            if origin := find_set(path):
+                return origin
     if test := next((x for x in arrays if x.name.startswith("t10k-images")), None):
         raise FrenemyError(
             f"{path}: train-images-idx3-ubyte is missing; for the test images alone give {test}"

@@ -40,6 +40,10 @@ PART_NAMES = {
 """What sub-folders that are parts are called -> one of `PARTS`."""
 
 
+class NoPicture(FrenemyError):
+    """All that is in a folder is left out."""
+
+
 def find_folder(folder: Path) -> Origin | None:
     """The pictures in a folder and its sub-folders, or None if there are none.
 
@@ -78,7 +82,7 @@ def find_folder(folder: Path) -> Origin | None:
                     files.append(file)
     if skipped and not files:
         name, reason = next(iter(skipped.items()))
-        raise FrenemyError(f"{folder}: no picture in it can be read; {shown(name)}: {reason}")
+        raise NoPicture(f"{folder}: no picture in it can be read; {shown(name)}: {reason}")
     if not files:
         return None
     files.sort()

@@ -71,9 +71,10 @@ class Source:
                 f"{self.name}: images must be uint8 (N, C, H, W), N at least 1 and C 1 or 3, "
                 f"not {self.images.dtype} {shape}"
             )
-        if self.labels is not None and len(self.labels) != len(self.images):
+        if self.labels is not None and np.shape(self.labels) != (len(self.images),):
+            shape = np.shape(self.labels)
             raise FrenemyError(
-                f"{self.name}: {len(self.images)} images but {len(self.labels)} labels"
+                f"{self.name}: {len(self.images)} images but labels of shape {shape}"
             )
         if not self.digest:
             object.__setattr__(self, "digest", self._digest())
@@ -93,7 +94,7 @@ class Source:
         for image in self.images:
             total.update(np.ascontiguousarray(image).data)
         if self.labels is not None:
-            total.update(self.labels.astype(np.int64).data)
+            total.update(np.ascontiguousarray(self.labels, np.int64).data)
         return total.hexdigest()
 
     def take(self, index: slice | NDArray[np.int64], name: str) -> Source:

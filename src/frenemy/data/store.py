@@ -37,16 +37,13 @@ from frenemy.data.pixels import Resize
 from frenemy.data.streams import shown
 from frenemy.data.threads import each_in_order
 from frenemy.errors import FrenemyError
-from frenemy.files import WritingFailed, appearing
+from frenemy.files import WritingFailed, appearing, sweep
 
 VERSION = 3
 """Part of every key; raise it when the same files would be decoded to other bytes."""
 
 _TICK = 100_000_000
 """Nanoseconds: longer than the clock of any local file system stands still."""
-
-_DAY = 86_400
-"""Seconds after which nobody builds an entry any more: what is left half-built is of the killed."""
 
 _PIECE = 1 << 23
 """Bytes of decoded images that one thread makes at a time."""
@@ -143,7 +140,7 @@ def _known_digest(files: tuple[File, ...], index: Path) -> str:
 
 
 def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
-    _sweep(stem.parent)
+    sweep(stem.parent)
     shape = _common_shape(contents, origin)
     order = contents.order()
     kept: list[int] = []
@@ -181,14 +178,6 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
     }
     with _replacing(_about(stem)) as file:
         file.write(json.dumps(about, indent=1).encode())
-
-
-def _sweep(folder: Path) -> None:
-    """Removes what killed processes left in a folder of the store."""
-    for part in folder.glob(".*.part"):
-        with contextlib.suppress(OSError):
-            if part.stat().st_mtime < time.time() - _DAY:
-                part.unlink()
 
 
 def _common_shape(contents: Contents, origin: Origin) -> tuple[int, int, int]:
@@ -271,4 +260,4 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         with appearing(path.parent, lambda _: path.name) as part, part.open("wb") as file:
             yield file
     except WritingFailed as error:
-        raise FrenemyError(f"{error}; or set FRENEMY_CACHE to a folder that has room") from error
+        raise FrenemyError(f"{error}; FRENEMY_CACHE says where the cache lies") from error

@@ -92,7 +92,7 @@ WU_ET_AL = {
 
 
 def default_effort(device: torch.device | str) -> Effort:
-    """The full protocol on a GPU, the quick one elsewhere.
+    """The full effort on a GPU, the quick one elsewhere.
 
     >>> default_effort("cpu").name
     'ais100x16x1000-quick'
@@ -138,7 +138,7 @@ def ais(
 ) -> AIS:
     """Mean log-likelihood of real images under a decoder, with the gap of its bounds.
 
-    The gap is that of as many images as the protocol says, drawn from the model itself: real
+    The gap is that of as many images as the effort says, drawn from the model itself: real
     images, which lie off what the model makes, may have a wider one.
 
     Args:
@@ -150,7 +150,7 @@ def ais(
         seed: of all chains and simulated images.
 
     Raises:
-        FrenemyError: as `log_likelihood`, and for fewer images than the protocol's.
+        FrenemyError: as `log_likelihood`, and for fewer images than the effort's.
     """
     effort = effort or default_effort(real.device)
     at_least(2, images=effort.images, simulated=effort.simulated)
