@@ -197,6 +197,13 @@ def test_what_a_checkpoint_cannot_hold_is_refused_in_the_first_round(digits, tmp
     assert len(rounds) == 4 * before
 
 
+def test_shared_weights_are_saved_once(digits, tmp_path):
+    run = train(a_shared_trunk, digits, steps=1, out=tmp_path / "run")
+    saved = safetensors.torch.load_file(run.checkpoints()[0]).keys()
+    assert "0.D.net.2.weight" in saved and "0.Q.net.4.weight" in saved
+    assert "0.Q.net.2.weight" not in saved  # of the trunk, which is D's
+
+
 def test_views_of_weights_are_saved_too(digits, tmp_path):
     def with_a_view(data):
         both = players(data.shape, sgd)

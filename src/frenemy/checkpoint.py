@@ -170,7 +170,12 @@ def read(path: Path) -> tuple[dict[str, Tensor], Progress]:
 
 
 def restore(experiment: Experiment, stage: int, tensors: Mapping[str, Tensor]) -> None:
-    """Gives every player of the stage, and of those after it, its state back.
+    """Gives every player its state back, as `content` of this stage holds it.
+
+    Args:
+        experiment: of the recipe that was played.
+        stage: that the checkpoint was made in.
+        tensors: as `read` returns them.
 
     Raises:
         FrenemyError: the tensors are not those of this experiment at this stage.
