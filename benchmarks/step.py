@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from frenemy.data import Dataset, Source
 from frenemy.engine import choose_device
-from frenemy.model import generate, noise
+from frenemy.monitor import TICK, Monitor
 from frenemy.recipes import mnist2014
-from frenemy.vitals import TICK, Vitals
+from frenemy.sampling import generate, noise
 
 B = 100
 G_LAYERS = [(100, 1200), (1200, 1200), (1200, 784)]
@@ -143,7 +143,7 @@ def main(repetitions: int = 11, rounds: int = 10, samples: int = 10_000) -> None
     a, b = torch.randn(2, 2048, 2048)
     z = [*noise(game, samples, 0)]
     steps = iter(range(10**9))
-    vitals = Vitals(game, minibatch, 0)
+    vitals = Monitor(game, minibatch, 0)
 
     def look() -> None:
         step = next(steps)

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from frenemy import penalties
 from frenemy.errors import FrenemyError, at_least
 
 OPTIMISER = "optimiser."
@@ -138,11 +137,11 @@ class Round:
 
     @cached_property
     def grad_Dx(self) -> Tensor:
-        return self._gradients[0] if self._joint else penalties.gradient(self.Dx, self.x)
+        return self._gradients[0] if self._joint else gradient(self.Dx, self.x)
 
     @cached_property
     def grad_DGz(self) -> Tensor:
-        return self._gradients[1] if self._joint else penalties.gradient(self.DGz, self.Gz)
+        return self._gradients[1] if self._joint else gradient(self.DGz, self.Gz)
 
     def beliefs(self) -> dict[str, Tensor]:
         """The means of sigmoid(Dx) and sigmoid(DGz), of those that some term asked for."""
@@ -387,6 +386,11 @@ class Game:
         for name, gradient in gradients.items():
             self.players[name].move(gradient, step)
         return record | r.beliefs()
+
+
+def gradient(logits: Tensor, x: Tensor) -> Tensor:
+    """Of D at x, (B, ...), itself differentiable, where each logit depends on its own x alone."""
+    return torch.autograd.grad(logits.sum(), x, create_graph=True)[0]
 
 
 def _fits(value: Tensor, theta: Tensor) -> bool:

@@ -5,13 +5,12 @@ Every pair is written as its paper writes it, up to a constant factor that a tur
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-if TYPE_CHECKING:
-    from frenemy.game import Round, Term
+from frenemy.game import Round, Term
 
 
 def minimax_d(r: Round) -> Tensor:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from frenemy.game import Round, Term
+from frenemy.game import Round, Term, gradient
 
 
 def r1(r: Round) -> Tensor:
@@ -61,11 +58,6 @@ def consensus(D: Term, G: Term) -> Term:
         return torch.stack([g.square().sum() for g in v]).sum().expand(len(r.z)) / 2
 
     return consensus
-
-
-def gradient(logits: Tensor, x: Tensor) -> Tensor:
-    """Of D at x, (B, ...), itself differentiable, where each logit depends on its own x alone."""
-    return torch.autograd.grad(logits.sum(), x, create_graph=True)[0]
 
 
 def _squared_norm(x: Tensor) -> Tensor:

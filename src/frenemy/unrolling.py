@@ -6,16 +6,13 @@ Metz, Poole, Pfau and Sohl-Dickstein (2017), Unrolled Generative Adversarial Net
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from frenemy.errors import at_least
-
-if TYPE_CHECKING:
-    from frenemy.game import Round, Term
+from frenemy.game import Round, Term
 
 
 def unrolled(d: Term, g: Term, *, k: int, rate: float) -> Term:
