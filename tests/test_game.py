@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from frenemy.errors import FrenemyError
-from frenemy.game import Game, Player, Prior, Turn, alternating, mix, simultaneous, weight_at
+from frenemy.game import Game, Player, Prior, Turn, alternating, mix, simultaneous, value_at
 from frenemy.nets.layers import Dropout
 from frenemy.objectives import (
     hinge_d,
@@ -400,7 +400,7 @@ def test_a_weight_may_depend_on_the_round(monkeypatch):
     scheduled, _ = gradient_of({minimax_d: 1.0, r1: lambda step: 3.0 + step}, monkeypatch)
     fixed, _ = gradient_of({minimax_d: 1.0, r1: 3.0}, monkeypatch)  # in round 0
     assert all(torch.equal(a, b) for a, b in zip(scheduled, fixed, strict=True))
-    assert [weight_at(step, lambda t: 2.0 * t) for step in (0, 5)] == [0.0, 10.0]
+    assert [value_at(step, lambda t: 2.0 * t) for step in (0, 5)] == [0.0, 10.0]
 
 
 def test_terms_of_one_name_are_all_played(monkeypatch):

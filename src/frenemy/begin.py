@@ -6,7 +6,7 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from frenemy.choices import DeviceName
 from frenemy.data import Dataset, open_dataset
 from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError, at_least, whole
-from frenemy.experiment import Experiment, Recipe
+from frenemy.experiment import Experiment, Recipe, arguments_of
 from frenemy.interrupts import Interrupted, caught_signals
 from frenemy.model import recipe_of, reopen, set_up
 from frenemy.run import Run
@@ -144,6 +144,8 @@ def plan(
             **data.arguments,
             "digest": data.train.digest,
             "shape": list(data.shape),
+            "count": data.facts.count,
+            "classes": list(data.facts.classes),
             "description": data.description,
         },
         "versions": _versions(),
@@ -245,18 +247,14 @@ def _name(recipe: Recipe) -> tuple[str, dict[str, Any]]:
 
     One that is not frenemy's own is named with its module, and is never taken for ours.
     """
-    function, given = recipe, {}
-    if isinstance(recipe, functools.partial):
-        function, given = recipe.func, recipe.keywords
+    function = recipe.func if isinstance(recipe, functools.partial) else recipe
     if not inspect.isfunction(function):
-        raise FrenemyError(f"{function} is no recipe: give a function, or a partial of one")
-    arguments = inspect.signature(function).bind_partial(**given)
-    arguments.apply_defaults()
-    arguments.arguments.pop("data", None)
+        raise FrenemyError(f"{function} is no recipe: give a function, or one from `recipes.vary`")
     name = function.__name__
-    if getattr(recipes, name, None) is not function:
+    if recipes.RECIPES.get(name) is not function:
         name = f"{function.__module__}.{name}"
-    return name, dict(arguments.arguments)
+    arguments = arguments_of(recipe)
+    return name, {} if arguments is None else asdict(arguments)
 
 
 def _free_name(recipe: str) -> Path:

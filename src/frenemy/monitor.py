@@ -66,7 +66,7 @@ class Monitor:
         self._net = RandomNetwork().to(self._where)
         stream = len(game.turns)  # no turn reads it
         batches = range(math.ceil(SAMPLES / game.minibatch))
-        x = torch.cat([minibatch(stream, i)[0] for i in batches])[:SAMPLES]
+        x = torch.cat([game.see(minibatch(stream, i)[0]) for i in batches])[:SAMPLES]
         self._real = self._look(x.cpu().unique(dim=0))  # a small set comes round several times
         distances = _distances(self._real)
         self._spread = _mean_pair(distances)
@@ -115,8 +115,8 @@ class Monitor:
                 "margin": Dx.mean() - DGz.mean(),
                 "value": -(softplus(-Dx) + softplus(DGz)).mean() + math.log(4),
             }
-        if "G" in r.slopes:  # of the mean over the minibatch: times its size, of one example
-            found["G signal"] = r.slopes["G"].abs().sum()
+        if "G" in r.signals:  # of the mean over the minibatch: times its size, of one example
+            found["G signal"] = r.signals["G"].abs().sum()
         return {HEALTH + name: value for name, value in found.items()}
 
     @torch.no_grad()

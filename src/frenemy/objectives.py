@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from frenemy.game import Round, Term
+from frenemy.names import known
 
 
 def minimax_d(r: Round) -> Tensor:
@@ -82,3 +83,13 @@ OBJECTIVES: dict[ObjectiveName, Objective] = {
     "wasserstein": Objective(wasserstein_d, wasserstein_g),
     "pairing": Objective(pairing_d, pairing_g),
 }
+
+
+def objective_named(name: ObjectiveName) -> Objective:
+    """The terms of the two players.
+
+    Raises:
+        FrenemyError: no objective is called so.
+    """
+    known(name, list(OBJECTIVES), "objective")
+    return OBJECTIVES[name]

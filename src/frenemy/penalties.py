@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from frenemy.game import Round, Term, gradient
+from frenemy.game import Round, Term, slopes
 
 
 def r1(r: Round) -> Tensor:
@@ -27,8 +27,9 @@ def wgan_gp(r: Round) -> Tensor:
     term's weight.
     """
     epsilon = torch.rand(len(r.x), *[1] * (r.x.ndim - 1)).to(r.x)
-    x_hat = torch.lerp(r.Gz.detach(), r.x.detach(), epsilon).requires_grad_()
-    norm = _squared_norm(gradient(r.D(x_hat), x_hat)).add(1e-12).sqrt()  # sqrt'(0) is infinite
+    x_hat = torch.lerp(r.Gz.detach(), r.x.detach(), epsilon)
+    _, gradient = slopes(r.D, x_hat, *r.c)
+    norm = _squared_norm(gradient).add(1e-12).sqrt()  # sqrt'(0) is infinite
     return (norm - 1).square()
 
 

@@ -109,7 +109,7 @@ def game_tables(experiment: Experiment) -> list[Table]:
                 )
             total = sum(p.numel() for p in player.net.parameters())
             optimiser = type(player.optimiser).__name__
-            averaged = f", averaged {plain(player.averaging)}" if player.averaging else ""
+            averaged = f", averaged {player.averaging}" if player.averaging else ""
             played_by = f"{optimiser}{averaged}"
             table.add_row(name, played_by, "", f"{total:,}", end_section=True)
         for turn in game.turns:

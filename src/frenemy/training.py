@@ -24,7 +24,7 @@ from frenemy.interrupts import Interrupted
 from frenemy.monitor import TICK, Monitor
 from frenemy.pictures import enlarge, grid, save_picture
 from frenemy.run import Run, step_of
-from frenemy.sampling import generate, noise
+from frenemy.sampling import generate, noise, reads_images
 
 LOG_EVERY = 50  # rounds
 SAMPLES = 64  # images in a sample grid
@@ -70,7 +70,6 @@ class Training:
         self._ticks = ticks_of(row for row in run.rows() if row.get("stage", 0) == now)
         self.findings: Sequence[Finding] = diagnose(self._ticks)
         self._monitor: Monitor | None = None
-        experiment.to(device)
         self.events: Any = None
 
     @property
@@ -106,14 +105,18 @@ class Training:
         saved_at, save_cost, played_before = progress.seconds, 0.0, progress.step
         begun = time.monotonic() - progress.seconds
         interval: float = self.run.header["checkpoint_seconds"]
-        if progress.step == 0:
-            self._draw_samples(self.experiment.stages[0])
         while self.share_done < 1 and not caught:
             before = progress.stage
             progress.stage, first = self.experiment.stage_of(progress.step)
             if progress.stage != before:  # another game, which is given its time
                 self._ticks, self.findings = [], []
             stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
+            if progress.stage != before or progress.step == played_before:
+                self.experiment.to(self.device, progress.stage)
+            if progress.step == first:
+                self.experiment.begin(progress.stage, self.seed)
+            if progress.step == 0:
+                self._draw_samples(stage)
             streams = self.experiment.minibatch(stage.game, seed, self.device)
             self._recent.append((progress.step, self._round(stage.game, streams, seed, first)))
             if progress.stage != before or progress.step == played_before:
@@ -222,7 +225,12 @@ class Training:
         self.run.log({**row, **found})
 
     def _draw_samples(self, stage: Stage) -> None:
-        images = generate(stage.game, noise(stage.game, SAMPLES, SAMPLE_SEED), SAMPLES)
+        game, source = stage.game, self.experiment.source
+        z = noise(game, SAMPLES, SAMPLE_SEED)
+        shown = (
+            source.batch(SAMPLE_SEED, 0, SAMPLES)[0] if reads_images(game, source.facts) else None
+        )
+        images = generate(game, source.facts, z, SAMPLES, seed=SAMPLE_SEED, images=shown)
         path = self.run.path / "samples" / f"{self.progress.step:08d}.png"
         save_picture(grid(enlarge(images)), path)
 

@@ -69,8 +69,8 @@ class _With(nn.Module):
         self.net = net
         self.theta = theta
 
-    def forward(self, x: Tensor) -> Tensor:
-        return functional_call(self.net, self.theta, (x,))
+    def forward(self, x: Tensor, *c: Tensor) -> Tensor:
+        return functional_call(self.net, self.theta, (x, *c))
 
 
 def _against(r: Round, theta: dict[str, Tensor]) -> Round:
@@ -81,7 +81,7 @@ def _against(r: Round, theta: dict[str, Tensor]) -> Round:
     other = copy.copy(r)
     for asked in ("Dx", "DGz", "_together", "grad_Dx", "grad_DGz", "_gradients"):
         other.__dict__.pop(asked, None)
-    other.__dict__["_xy"] = r.x.detach().clone().requires_grad_(), r.y
+    other.__dict__["x"] = r.x.detach().clone().requires_grad_()
     other.__dict__["Gz"] = r.Gz.clone()
     other.nets = {**r.nets, "D": _With(r.nets["D"], theta)}
     return other

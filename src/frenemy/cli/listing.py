@@ -20,8 +20,8 @@ def recipes() -> None:
     from frenemy.terminal import console
 
     table = Table(show_header=False, box=None, pad_edge=False)
-    for name in all_recipes.__all__:
-        table.add_row(f"[bold]{name}", inspect.getdoc(getattr(all_recipes, name)))
+    for name, recipe in all_recipes.RECIPES.items():
+        table.add_row(f"[bold]{name}", inspect.getdoc(recipe))
     console.print(table)
 
 

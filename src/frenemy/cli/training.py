@@ -139,6 +139,6 @@ def train_with_recipes(word: str | None) -> Callable[..., None]:
     """`train` with the recipe that the word names as a subcommand; with all of them if None."""
     from frenemy import recipes
 
-    named = {name: getattr(recipes, name) for name in recipes.__all__}
-    recipe = choice_of(named, word, "recipe", none="(with --resume)", later=("data",))
+    none = "(with --resume)"
+    recipe = choice_of(recipes.RECIPES, word, "recipe", none=none, later=("facts",))
     return retyped(train, recipe=recipe)
