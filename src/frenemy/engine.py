@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -186,6 +188,28 @@ class Engine:
             return net(*inputs)
         with torch.autocast(inputs[0].device.type, torch.bfloat16):
             return net(*inputs).float()
+
+
+def share_here(parts: int = 1) -> Share:
+    """This process's share, in so many parts: of all that `joined` brought together, if it did."""
+    if not distributed.is_initialized():
+        return Share(parts=parts)
+    return Share(distributed.get_rank(), distributed.get_world_size(), parts)
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Joins the other processes, where torchrun began several, while the context lasts."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
+        yield
+        return
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
 
 
 PLAIN = Engine()

@@ -51,8 +51,9 @@ def reads_images(game: Game, facts: Facts) -> bool:
     """Whether what the players are told depends on images, and not on labels alone."""
     if game.conditions is None:
         return False
-    x = torch.zeros(1, *facts.shape, requires_grad=True)
-    return any(c.requires_grad for c in game.conditions(x, torch.zeros(1, dtype=torch.int64)))
+    with torch.inference_mode(False), torch.enable_grad():
+        x = torch.zeros(1, *facts.shape, requires_grad=True)
+        return any(c.requires_grad for c in game.conditions(x, torch.zeros(1, dtype=torch.int64)))
 
 
 def told(
@@ -162,11 +163,11 @@ def _states(device: torch.device) -> list[Tensor]:
 def _at_rest(game: Game) -> Iterator[Mapping[str, nn.Module]]:
     """The networks to sample from, in evaluation while the context lasts."""
     nets = {name: player.best for name, player in game.players.items()}
-    training = {name: net.training for name, net in nets.items()}
+    training = [(m, m.training) for net in nets.values() for m in net.modules()]
     for net in nets.values():
         net.eval()
     try:
         yield nets
     finally:
-        for name, net in nets.items():
-            net.train(training[name])
+        for module, was in training:
+            module.training = was

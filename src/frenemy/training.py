@@ -17,6 +17,7 @@ from torch import Tensor
 from frenemy import checkpoint
 from frenemy.checkpoint import Progress
 from frenemy.diagnosis import FINITE, HEALTH, Finding, diagnose, ticks_of
+from frenemy.engine import Engine, share_here
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Minibatch, mix
@@ -54,6 +55,9 @@ class Training:
         self.experiment = experiment
         self.device = device
         self.seed: int = run.header["seed"]
+        self.engine = Engine(
+            run.header.get("precision", "float32"), share_here(run.header.get("parts", 1))
+        )
         self._row: Mapping[str, float] = {}
         self._recent: list[tuple[int, Mapping[str, Tensor]]] = []
         loaded = checkpoint.load(run)
@@ -65,6 +69,7 @@ class Training:
             warnings.warn(
                 f"{run.path} has no checkpoint: it starts again from round 0", stacklevel=2
             )
+        self.engine.share.any(False)  # all have read what the first process rewinds now
         run.rewind(self.progress.step if loaded is not None else -1)
         now = self.progress.stage
         self._ticks = ticks_of(row for row in run.rows() if row.get("stage", 0) == now)
@@ -90,7 +95,7 @@ class Training:
                 self._keep_findings(played_before)
             raise
         self._keep_findings(played_before)
-        if self.share_done < 1:
+        if caught and self.share_done < 1:
             raise Interrupted(
                 f"stopped after round {self.progress.step:,}, all saved: {way_on(self.run)}",
                 caught[0],
@@ -105,7 +110,7 @@ class Training:
         saved_at, save_cost, played_before = progress.seconds, 0.0, progress.step
         begun = time.monotonic() - progress.seconds
         interval: float = self.run.header["checkpoint_seconds"]
-        while self.share_done < 1 and not caught:
+        while self._goes_on(caught):
             before = progress.stage
             progress.stage, first = self.experiment.stage_of(progress.step)
             if progress.stage != before:  # another game, which is given its time
@@ -137,16 +142,23 @@ class Training:
         if progress.step > played_before:
             self.save()
 
+    def _goes_on(self, caught: list[int]) -> bool:
+        """As the first process says: clocks differ. A signal to any of them stops all."""
+        share = self.engine.share
+        at_end = share.rank == 0 and self.share_done >= 1
+        return not share.any(at_end or bool(caught))
+
     def _round(self, game: Game, streams: Minibatch, seed: int, first: int) -> Mapping[str, Tensor]:
         """Plays one round, and measures how the game is going if it is time to."""
         step = self.progress.step - first
         if (step + 1) % TICK:
-            return game.play(streams, seed=seed, step=step)
+            return game.play(streams, seed=seed, step=step, engine=self.engine)
         if self._monitor is None or self._monitor.game is not game:
             if step < TICK:  # a stage begins: what was known of another is no use
                 self.progress.memory = {}
             self._monitor = Monitor(game, streams, seed, self.progress.memory)
-        record = game.play(streams, seed=seed, step=step, observe=self._monitor.observer(step))
+        observe = self._monitor.observer(step)
+        record = game.play(streams, seed=seed, step=step, observe=observe, engine=self.engine)
         found = self._monitor.look()
         self.progress.memory = self._monitor.memory
         return {**record, **found}
@@ -225,6 +237,8 @@ class Training:
         self.run.log({**row, **found})
 
     def _draw_samples(self, stage: Stage) -> None:
+        if self.engine.share.rank:
+            return
         game, source = stage.game, self.experiment.source
         z = noise(game, SAMPLES, SAMPLE_SEED)
         shown = (

@@ -34,6 +34,8 @@ from frenemy.recipes.start import from_the_mean
 
 UNITS = 8000
 """Of each hidden layer of the generators of faces and of CIFAR-10."""
+FACES_UNITS, CIFAR_UNITS = 1200, 1600
+"""Of each hidden layer of their discriminators."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def faces2014(facts: Facts, arguments: Arguments2014 = Arguments2014(rate=0.05))
     )
 
     def game(G: nn.Module) -> Game:
-        D = nn.Sequential(ToUnit(), *maxout_discriminator(pixels, 1200))
+        D = nn.Sequential(ToUnit(), *maxout_discriminator(pixels, FACES_UNITS))
         return _game(facts, D, G, prior, arguments, limit=1.9365)
 
     first = Stage(game(decoder), 50, begin=from_the_mean(decoder))
@@ -113,7 +115,7 @@ def cifar2014(facts: Facts, arguments: Arguments2014 = Arguments2014(rate=0.025)
         Scale(1 / CONTRAST_RANGE),
         nn.Unflatten(1, facts.shape),
     )
-    D = nn.Sequential(nn.Flatten(), Scale(CONTRAST_RANGE), *maxout_discriminator(3072, 1600))
+    D = nn.Sequential(nn.Flatten(), Scale(CONTRAST_RANGE), *maxout_discriminator(3072, CIFAR_UNITS))
     return [Stage(_game(facts, D, G, prior, arguments, prepare=normalise_contrast), EPOCHS)]
 
 
