@@ -276,8 +276,9 @@ class Followed(Run):
     def update(self, **fields: Any) -> None:
         self.header.update(fields)
 
-    def lock(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        yield
 
     def log(self, row: Mapping[str, Any]) -> None: ...
 
