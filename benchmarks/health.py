@@ -1,4 +1,4 @@
-"""Does `frenemy.judge.health` name what ails a game, and leave the well ones alone?
+"""Does `frenemy.diagnosis` name what ails a game, and leave the well ones alone?
 
     FRENEMY_DATA=... python benchmarks/health.py --games held-out --out docs/results/health.jsonl
 
@@ -21,8 +21,8 @@ import tyro
 from short_games import CASES, DATA, Case, Set, make
 from truth import COUNT, Snapshot, Witness, verdict
 
-from frenemy.judge.health import FINITE, HEALTH, Tick, diagnose, ticks_of
-from frenemy.vitals import TICK, Vitals
+from frenemy.diagnosis import FINITE, HEALTH, Tick, diagnose, ticks_of
+from frenemy.monitor import TICK, Monitor
 
 FIRST_SEED: dict[Set, int] = {"tuning": 0, "held-out": 9000}
 SNAPSHOTS = 6  # in the second half of a game
@@ -36,7 +36,7 @@ def play(case: Case, seed: int, rounds: int) -> tuple[list[Tick], list[Snapshot]
     """
     data = DATA[case.data]()
     game, minibatch = make(data, case.way, seed), data.minibatch(seed)
-    vitals = Vitals(game, minibatch, seed)
+    vitals = Monitor(game, minibatch, seed)
     witness = Witness(game, data.parts(COUNT), seed)
     looks = {rounds - i * (rounds // 2 // (SNAPSHOTS - 1)) for i in range(SNAPSHOTS)}
     rows: list[dict[str, float]] = []

@@ -23,10 +23,10 @@ from typing import Any
 import tyro
 
 from frenemy import recipes, train
+from frenemy.begin import resume
 from frenemy.data import Dataset, open_dataset
 from frenemy.judge.parzen import GRIDS, parzen, unit_pixels
 from frenemy.model import Model
-from frenemy.training import resume
 
 START: dict[str, float] = {"gamma": 0.3, "rate": 1e-3, "steady": 10_000, "averaging": 0.9999}
 VARIATIONS: dict[str, tuple[float, ...]] = {

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frenemy.data import Source, open_dataset
+from frenemy.diagnosis import Illness
 from frenemy.game import Game, Minibatch, Player, Prior, Turn, mix
-from frenemy.judge.health import Illness
 from frenemy.judge.modes import ring, sample_mixture, square_grid, stack
 from frenemy.nets.layers import FromUnit, ToUnit
 from frenemy.objectives import OBJECTIVES, ObjectiveName

@@ -22,22 +22,22 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from frenemy.data import Dataset, Source
+from frenemy.data import Source
 from frenemy.engine import choose_device
-from frenemy.model import generate, noise
+from frenemy.experiment import Experiment
+from frenemy.monitor import TICK, Monitor
 from frenemy.recipes import mnist2014
-from frenemy.vitals import TICK, Vitals
+from frenemy.sampling import generate, noise
 
 B = 100
 G_LAYERS = [(100, 1200), (1200, 1200), (1200, 784)]
 D_LAYERS = [(784, 1200), (240, 1200), (240, 1)]
 
 
-def digits() -> Dataset:
+def digits() -> Source:
     """Random images of MNIST's size: what they show does not matter here."""
     images = np.random.default_rng(0).integers(0, 256, (10_000, 1, 28, 28), np.uint8)
-    source = Source(images, name="random images")
-    return Dataset(source, source, source, "random images")
+    return Source(images, name="random images")
 
 
 def products_of_one_round() -> list[tuple[Tensor, Tensor]]:
@@ -135,7 +135,8 @@ def main(repetitions: int = 11, rounds: int = 10, samples: int = 10_000) -> None
     as_torch_comes = statistics.median([plain() for _ in range(repetitions + 1)][1:])
 
     device = choose_device("cpu")
-    experiment = mnist2014(digits())
+    source = digits()
+    experiment = Experiment(mnist2014(source.facts), source)
     game = experiment.game
     minibatch = experiment.minibatch(game, 0, device)
     factors = products_of_one_round()
@@ -143,19 +144,19 @@ def main(repetitions: int = 11, rounds: int = 10, samples: int = 10_000) -> None
     a, b = torch.randn(2, 2048, 2048)
     z = [*noise(game, samples, 0)]
     steps = iter(range(10**9))
-    vitals = Vitals(game, minibatch, 0)
+    monitor = Monitor(game, minibatch, 0)
 
     def look() -> None:
         step = next(steps)
-        game.play(minibatch, seed=0, step=step, observe=vitals.observer(step))
-        vitals.look()
+        game.play(minibatch, seed=0, step=step, observe=monitor.observer(step))
+        monitor.look()
 
     measured: dict[str, Callable[[], float]] = {
         "round": run(lambda: game.play(minibatch, seed=0, step=next(steps))),
         "products": run(lambda: [torch.mm(a, b) for a, b in factors]),
         "square": run(lambda: torch.mm(a, b)),
         "plain": plain,
-        "sampling": run(lambda: generate(game, z, samples)),
+        "sampling": run(lambda: generate(game, source.facts, z, samples)),
         "health": run(look),
     }
     times: dict[str, list[float]] = {name: [] for name in measured}

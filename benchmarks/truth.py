@@ -17,8 +17,8 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from frenemy.diagnosis import Illness
 from frenemy.game import Game, mix
-from frenemy.judge.health import Illness
 from frenemy.judge.neighbours import nearest
 from frenemy.judge.slices import sliced_wasserstein
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from frenemy import engine
-from frenemy.engine import FLOAT32_ERROR, choose_device, use_fastest_float32
+from frenemy.engine import FLOAT32_ERROR, Share, choose_device, use_fastest_float32
 from frenemy.errors import FrenemyError
 
 matmul = torch.backends.mkldnn.matmul
@@ -114,3 +114,32 @@ def test_choosing_draws_no_random_numbers():
     torch.manual_seed(0)
     use_fastest_float32()
     assert torch.equal(torch.rand(3), expected)
+
+
+# Shares of a minibatch
+
+
+@pytest.mark.parametrize(("world", "parts"), [(1, 1), (1, 4), (2, 2), (4, 1)])
+def test_the_slices_of_all_processes_are_the_minibatch_in_order(world, parts):
+    found = [cut for rank in range(world) for cut in Share(rank, world, parts).slices(8)]
+    assert [number for number, _ in found] == list(range(world * parts))
+    assert [i for _, rows in found for i in range(8)[rows]] == list(range(8))
+
+
+def test_a_minibatch_that_cannot_be_cut_is_refused():
+    with pytest.raises(FrenemyError, match="minibatch of 10 cannot be cut into 4 equal parts"):
+        Share(parts=4).slices(10)
+
+
+def test_a_share_of_one_process_averages_its_parts():
+    share = Share(parts=2)
+    gradient = [torch.tensor([2.0, 4.0]), None]
+    mean, nothing = share.average(gradient)
+    assert nothing is None
+    assert mean.tolist() == [1.0, 2.0]
+    records = [{"a": torch.tensor(1.0), "b": torch.tensor(5.0)}] * 2
+    assert {k: v.item() for k, v in share.mean(records).items()} == {"a": 1.0, "b": 5.0}
+    kept = [{"Dx": torch.tensor([1.0])}, {"Dx": torch.tensor([2.0])}]
+    assert share.gather(kept)["Dx"].tolist() == [1.0, 2.0]
+    assert share.any(True)
+    assert not share.any(False)

@@ -1,17 +1,20 @@
 """Stages, epochs and rounds by exact arithmetic; the streams of minibatches."""
 
+import functools
 import math
+from dataclasses import dataclass
 from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from frenemy.data import Dataset, Source
+from frenemy.data import Facts, Source
 from frenemy.errors import FrenemyError
-from frenemy.experiment import Experiment, Stage, require_shape
-from frenemy.game import Turn
+from frenemy.experiment import Experiment, Stage, arguments_of, from_pixels, require_shape, vary
+from frenemy.game import Game, Player, Prior, Turn
 
 CPU = torch.device("cpu")
 
@@ -29,9 +32,9 @@ def source_of(count, labels=True, shape=(1, 2, 2)):
     return Source(images, np.arange(count) if labels else None, name="stand-in")
 
 
-def experiment_of(*stages, count=100, prepare=None, labels=True):
+def experiment_of(*stages, count=100, labels=True):
     stages = [Stage(game, epochs) for game, epochs in stages]
-    return Experiment(stages, source_of(count, labels), prepare)
+    return Experiment(stages, source_of(count, labels))
 
 
 # Epochs and rounds
@@ -92,23 +95,14 @@ def test_the_run_is_for_the_last_stages_game():
 
 
 def test_images_are_floats_from_minus_one_to_one():
-    experiment = experiment_of((game_of(10), 1))
     levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
-    x = experiment.images(levels)
+    x = from_pixels(levels)
     assert x.dtype == torch.float32
     assert (x.min(), x.max()) == (-1, 1)
     expected = levels.double() / 255 * 2 - 1
     torch.testing.assert_close(x.double(), expected, rtol=0, atol=1e-7)  # float32 near 1
     assert torch.equal(((x + 1) * 127.5).round().byte(), levels)  # and back without a loss
     assert torch.equal(levels.flatten(), torch.arange(256, dtype=torch.uint8))
-
-
-def test_images_are_prepared_before_the_game_sees_them():
-    game = game_of(10)
-    experiment = experiment_of((game, 1), prepare=lambda x: 5 - x)
-    plain = experiment_of((game, 1))
-    x, _ = experiment.minibatch(game, 0, CPU)(0, 0)
-    assert torch.equal(x, 5 - plain.minibatch(game, 0, CPU)(0, 0)[0])
 
 
 def test_minibatches_are_the_sources_batches_of_seed_and_stream():
@@ -119,7 +113,7 @@ def test_minibatches_are_the_sources_batches_of_seed_and_stream():
         for i in (0, 4, 11):
             x, y = draw(stream, i)
             pixels, labels = experiment.source.batch((3, stream), i, 10)
-            assert torch.equal(x, experiment.images(torch.from_numpy(pixels)))
+            assert torch.equal(x, from_pixels(torch.from_numpy(pixels)))
             assert y.tolist() == labels.tolist()
 
 
@@ -153,12 +147,86 @@ def test_streams_seeds_and_epochs_have_orders_of_their_own():
 
 
 def test_require_shape_lets_the_right_ones_pass_and_names_the_wrong_one():
-    part = source_of(5, shape=(3, 4, 6))
-    data = Dataset(part, part, part, "stand-in")
-    assert require_shape(data, "mine", (3, 4, 6), hint="add --size 4") is None
+    facts = source_of(5, shape=(3, 4, 6)).facts
+    assert require_shape(facts, "mine", (3, 4, 6), hint="add --size 4") is None
     with pytest.raises(FrenemyError) as refused:
-        require_shape(data, "mine", (1, 28, 28), hint="add --size 32")
+        require_shape(facts, "mine", (1, 28, 28), hint="add --size 32")
     message = str(refused.value)
     parts = ("mine", "1x28x28", "stand-in", "3x4x6", "add --size 32")
     assert all(part in message for part in parts)
     assert "\n" not in message
+
+
+# What is fitted to the data
+
+
+def averaged(G):
+    return Player(G, torch.optim.SGD(G.parameters(), lr=0.1), averaging=0.9)
+
+
+def test_a_stage_begins_with_what_it_finds_in_the_data_and_so_does_the_average():
+    G, D = nn.Linear(2, 4), nn.Linear(4, 1)
+    players = {"G": averaged(G), "D": Player(D, torch.optim.SGD(D.parameters()))}
+    game = Game(players, [Turn({"D": {}})], Prior("gaussian", 2), 10)
+
+    def begin(source):
+        G.bias.copy_(torch.from_numpy(source.mean()).flatten())
+
+    experiment = Experiment([Stage(game, 1, begin)], source_of(100))
+    experiment.begin(0, seed=0)
+    assert torch.equal(G.bias, torch.from_numpy(experiment.source.mean()).flatten().float())
+    assert torch.equal(players["G"].average.bias, G.bias)
+
+
+def test_an_average_that_has_begun_is_left_alone():
+    G = nn.Linear(2, 4)
+    player = averaged(G)
+    player.optimiser = torch.optim.Adam(G.parameters())
+    player.theta = list(G.parameters())
+    player.move([torch.ones_like(p) for p in player.theta], step=0, images=10)
+    before = player.average.bias.clone()
+    game = Game({"G": player}, [Turn({"G": {}})], Prior("gaussian", 2), 10)
+    begin = functools.partial(nn.init.zeros_, G.bias)
+    Experiment([Stage(game, 1, lambda _: begin())], source_of(100)).begin(0, seed=0)
+    assert torch.equal(player.average.bias, before)
+
+
+def test_what_a_beginning_draws_is_a_function_of_the_seed_and_the_stage():
+    G = nn.Linear(2, 4)
+    game = Game({"G": averaged(G)}, [Turn({"G": {}})], Prior("gaussian", 2), 10)
+    stages = [Stage(game, 1, lambda _: nn.init.normal_(G.bias)) for _ in range(2)]
+    drawn = []
+    for stage, seed in ((0, 0), (0, 0), (1, 0), (0, 1)):
+        torch.rand(stage + 3)
+        Experiment(stages, source_of(100)).begin(stage, seed)
+        drawn.append(tuple(G.bias.tolist()))
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn)) == 3
+
+
+# Arguments
+
+
+@dataclass(frozen=True)
+class Some:
+    rate: float = 0.1
+    k: int = 1
+
+
+def of_some(facts, some=Some(rate=0.5)):
+    return facts, some
+
+
+def test_vary_changes_what_it_names_and_leaves_the_recipes_own_defaults():
+    facts = Facts((1, 2, 2), 5)
+    assert vary(of_some)(facts) == (facts, Some(0.5, 1))
+    varied = vary(vary(of_some, k=3), k=4)
+    assert varied(facts) == (facts, Some(0.5, 4))
+    assert arguments_of(varied) == Some(0.5, 4)
+
+
+def test_vary_names_the_argument_that_there_is_not():
+    with pytest.raises(FrenemyError, match="no argument 'rat': did you mean rate"):
+        vary(of_some, rat=1)
+    with pytest.raises(FrenemyError, match="takes no arguments: leave out rate"):
+        vary(lambda facts: [], rate=1)

@@ -19,8 +19,8 @@ from frenemy.judge.features import Features, extract, features_named, of_module
 from frenemy.judge.likelihoods import PUBLISHED
 from frenemy.judge.metrics import METRICS
 from frenemy.judge.modes import kl_floor, stack
-from frenemy.judge.report import Line, Report
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES
+from frenemy.judge.verdict import Line, Report
 from frenemy.judging import Protocol, Subject, curves, default_features, judge, subject_of
 from frenemy.model import Model
 from frenemy.supervised import train_classifier

@@ -13,17 +13,17 @@ from frenemy.errors import FrenemyError
 
 if TYPE_CHECKING:
     from frenemy import recipes
+    from frenemy.begin import resume, train
     from frenemy.data import open_dataset
     from frenemy.model import Model
-    from frenemy.training import resume, train
 
 __all__ = ["FrenemyError", "Model", "open_dataset", "recipes", "resume", "train"]
 
 _HOMES = {
     "Model": "frenemy.model",
     "open_dataset": "frenemy.data",
-    "resume": "frenemy.training",
-    "train": "frenemy.training",
+    "resume": "frenemy.begin",
+    "train": "frenemy.begin",
 }
 
 

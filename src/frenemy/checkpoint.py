@@ -15,7 +15,7 @@ from torch import Tensor
 
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment
-from frenemy.game import OPTIMISER, Player
+from frenemy.player import OPTIMISER, Player
 from frenemy.run import Run, file_digest, step_of
 
 

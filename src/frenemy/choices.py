@@ -7,5 +7,8 @@ from typing import Literal
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 """Where to compute; `auto` takes CUDA, then Apple's GPU, then the processor."""
 
+Precision = Literal["float32", "bfloat16"]
+"""Of products and convolutions within networks."""
+
 Fit = Literal["crop", "stretch"]
 """How an image is brought to a square: its centre is cropped, or it is stretched."""

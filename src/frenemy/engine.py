@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor, distributed, nn
 
-from frenemy.choices import DeviceName
+from frenemy.choices import DeviceName, Precision
 from frenemy.errors import FrenemyError
 from frenemy.names import known
 
@@ -79,3 +84,144 @@ def use_fastest_float32() -> None:
     error = ((a @ b).double() - exact).norm() / exact.norm()
     if error > FLOAT32_ERROR:
         matmul.fp32_precision = before
+
+
+@dataclass(frozen=True)
+class Share:
+    """What of every minibatch this process computes, and in how many parts.
+
+    A minibatch is cut into `count` equal slices; of a part at a time less memory is needed, and
+    processes under torchrun each take theirs. Gradients, and what is recorded, are those of the
+    whole minibatch.
+
+    Attributes:
+        rank, world: which of how many processes this is.
+        parts: slices that each takes, one after another.
+    """
+
+    rank: int = 0
+    world: int = 1
+    parts: int = 1
+
+    @property
+    def count(self) -> int:
+        """Slices of a minibatch."""
+        return self.world * self.parts
+
+    def slices(self, size: int) -> list[tuple[int, slice]]:
+        """The number and the rows of each slice that is this process's.
+
+        Raises:
+            FrenemyError: so many equal slices cannot be cut.
+
+        >>> Share(rank=1, world=2, parts=2).slices(8)
+        [(2, slice(4, 6, None)), (3, slice(6, 8, None))]
+        """
+        if size % self.count:
+            raise FrenemyError(
+                f"a minibatch of {size} cannot be cut into {self.count} equal parts: choose a "
+                "multiple"
+            )
+        rows = size // self.count
+        mine = range(self.rank * self.parts, (self.rank + 1) * self.parts)
+        return [(number, slice(number * rows, (number + 1) * rows)) for number in mine]
+
+    def average(self, gradient: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """The gradient of the whole minibatch's mean, of the sum over this process's parts."""
+        if self.count == 1:
+            return list(gradient)
+        known = [g / self.count for g in gradient if g is not None]
+        if self.world > 1:
+            whole = torch.cat([g.flatten() for g in known])
+            distributed.all_reduce(whole)
+            pieces = whole.split([g.numel() for g in known])
+            known = [piece.view_as(g) for piece, g in zip(pieces, known, strict=True)]
+        found = iter(known)
+        return [None if g is None else next(found) for g in gradient]
+
+    def mean(self, records: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Of each number, over the parts of all processes."""
+        if self.count == 1 or not records[0]:
+            return dict(records[0])
+        total = torch.stack([torch.stack([*record.values()]) for record in records]).sum(0)
+        if self.world > 1:
+            distributed.all_reduce(total)
+        return dict(zip(records[0], (total / self.count).unbind(), strict=True))
+
+    def gather(self, kept: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """What is known of each part's examples, (b, ...), for the whole minibatch, (B, ...)."""
+        found: dict[str, Tensor] = {}
+        for name in kept[0]:
+            mine = torch.cat([part[name] for part in kept])
+            if self.world > 1:
+                of_all = [torch.empty_like(mine) for _ in range(self.world)]
+                distributed.all_gather(of_all, mine.contiguous())
+                mine = torch.cat(of_all)
+            found[name] = mine
+        return found
+
+    def any(self, flag: bool) -> bool:
+        """Whether some process says so."""
+        if self.world == 1:
+            return flag
+        said = torch.tensor(int(flag))
+        distributed.all_reduce(said, distributed.ReduceOp.MAX)
+        return bool(said)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How the arithmetic of a game is done.
+
+    Attributes:
+        precision: of products and convolutions within a network. Weights, logits, losses and
+            optimisers stay float32.
+        share: of each minibatch.
+    """
+
+    precision: Precision = "float32"
+    share: Share = Share()
+
+    def run(self, net: nn.Module, *inputs: Tensor) -> Tensor:
+        """What the network makes of its inputs, in float32."""
+        if self.precision == "float32":
+            return net(*inputs)
+        with torch.autocast(inputs[0].device.type, torch.bfloat16):
+            return net(*inputs).float()
+
+
+def share_here(parts: int = 1) -> Share:
+    """This process's share, in so many parts: of all that `joined` brought together, if it did."""
+    if not distributed.is_initialized():
+        return Share(parts=parts)
+    return Share(distributed.get_rank(), distributed.get_world_size(), parts)
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Joins the other processes, where torchrun began several, while the context lasts."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
+        yield
+        return
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+PLAIN = Engine()
+"""One process, whole minibatches, float32."""
+
+
+def seed_everything(seed: int, device: torch.device) -> None:
+    """Seeds the processor's global generator and that of the device.
+
+    `torch.manual_seed` would seed every kind of device, and where one is not in use yet, it keeps
+    a note of each call, with its stack, for ever.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        getattr(torch, device.type).manual_seed(seed)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from frenemy.data import Dataset, Source
+from frenemy.data import Facts, Source
+from frenemy.engine import seed_everything
 from frenemy.errors import FrenemyError
-from frenemy.game import Game, Minibatch
+from frenemy.game import Game, Minibatch, mix
+from frenemy.names import known
 
 
 @dataclass(frozen=True)
@@ -19,10 +24,18 @@ class Stage:
     """A game and how many epochs of it are played.
 
     Stages may share networks and players; every network that learns is a player's.
+
+    Attributes:
+        game: what is played.
+        epochs: for how long.
+        begin: is called once, at the first round, for what is fitted to the data (a mean image, a
+            mixture). It changes parameters and buffers of networks in place, so that a checkpoint
+            holds what it found; what it draws from torch's global generator is seeded.
     """
 
     game: Game
     epochs: float
+    begin: Callable[[Source], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -32,23 +45,32 @@ class Experiment:
     Attributes:
         stages: the last one's game is what the run is for; earlier ones prepare its networks.
         source: the images to train on.
-        prepare: what is done to a minibatch of images in [-1, 1] before the game sees it.
     """
 
     stages: Sequence[Stage]
     source: Source
-    prepare: Callable[[Tensor], Tensor] | None = None
 
     @property
     def game(self) -> Game:
         """The last stage's game."""
         return self.stages[-1].game
 
-    def to(self, device: torch.device) -> Experiment:
-        """Moves every stage's game."""
-        for stage in self.stages:
-            stage.game.to(device)
-        return self
+    def to(self, device: torch.device, stage: int) -> Game:
+        """The game of a stage, moved with those before it, whose networks it may use."""
+        for earlier in self.stages[: stage + 1]:
+            earlier.game.to(device)
+        return self.stages[stage].game
+
+    def begin(self, stage: int, seed: int) -> None:
+        """What the stage's first round needs of the data, and averages of what that changed."""
+        at = self.stages[stage]
+        if at.begin is None:
+            return
+        seed_everything(mix(seed, stage, 5), at.game.device)
+        with torch.no_grad():
+            at.begin(self.source)
+        for player in at.game.players.values():
+            player.begin()
 
     def rounds(self, stage: Stage, epochs: float | None = None) -> int:
         """How many rounds make so many epochs of a stage (its own number unless told)."""
@@ -73,24 +95,58 @@ class Experiment:
             first = end
         return len(self.stages) - 1, first
 
-    def images(self, pixels: Tensor) -> Tensor:
-        """uint8 (B, C, H, W) as the game sees it: float in [-1, 1], prepared."""
-        x = pixels.float().div_(127.5).sub_(1)
-        return x if self.prepare is None else self.prepare(x)
-
     def minibatch(self, game: Game, seed: int, device: torch.device) -> Minibatch:
         """The streams of minibatches that `game` plays on."""
 
         def draw(stream: int, i: int) -> tuple[Tensor, Tensor | None]:
             pixels, labels = self.source.batch((seed, stream), i, game.minibatch)
-            x = self.images(torch.from_numpy(pixels).to(device))
+            x = from_pixels(torch.from_numpy(pixels).to(device))
             return x, None if labels is None else torch.from_numpy(labels).to(device)
 
         return draw
 
 
-Recipe = Callable[[Dataset], Experiment]
-"""A typed function from data (and keyword arguments with defaults) to an experiment."""
+def from_pixels(pixels: Tensor) -> Tensor:
+    """Pixels uint8 (B, C, H, W) as images in [-1, 1]."""
+    return pixels.float().div_(127.5).sub_(1)
+
+
+class Recipe(Protocol):
+    """A typed function from what is known of the data to the stages that are played on them.
+
+    Behind `facts` it may take one more argument, whose default is a frozen dataclass: the arguments
+    that the command line shows. A family of recipes shares it; `vary` changes some of them.
+    """
+
+    def __call__(self, facts: Facts, /) -> Sequence[Stage]: ...
+
+
+def arguments_of(recipe: Recipe) -> Any:
+    """The dataclass of a recipe's arguments, with its defaults; None of one that takes none."""
+    _, *others = inspect.signature(recipe).parameters.values()
+    found = [p.default for p in others if is_dataclass(p.default)]
+    return found[0] if found else None
+
+
+def vary(recipe: Recipe, **changes: Any) -> Recipe:
+    """The recipe with some of its arguments changed.
+
+    Raises:
+        FrenemyError: it has no such argument.
+
+    >>> from frenemy import recipes
+    >>> arguments_of(vary(recipes.mnist, rate=2e-3)).rate
+    0.002
+    """
+    if not changes:
+        return recipe
+    arguments = arguments_of(recipe)
+    if arguments is None:
+        raise FrenemyError(f"the recipe takes no arguments: leave out {', '.join(changes)}")
+    for name in changes:
+        known(name, [field.name for field in fields(arguments)], "argument")
+    _, parameter = inspect.signature(recipe).parameters
+    return functools.partial(recipe, **{parameter: replace(arguments, **changes)})
 
 
 MNIST_HINT = (
@@ -99,16 +155,16 @@ MNIST_HINT = (
 )
 
 
-def require_shape(data: Dataset, recipe: str, shape: tuple[int, int, int], hint: str) -> None:
+def require_shape(facts: Facts, recipe: str, shape: tuple[int, int, int], hint: str) -> None:
     """Refuses data that a recipe's networks are not made for.
 
     Raises:
         FrenemyError: the images are not of the shape (C, H, W); the hint says what would be.
     """
-    if data.shape != shape:
+    if facts.shape != shape:
         wanted = "x".join(map(str, shape))
-        found = "x".join(map(str, data.shape))
+        found = "x".join(map(str, facts.shape))
         raise FrenemyError(
             f"{recipe} plays on {wanted} images (channels x height x width), but "
-            f"{data.train.name} has {found}: {hint}"
+            f"{facts.name} has {found}: {hint}"
         )

@@ -33,8 +33,8 @@ from frenemy.judge.metrics import METRICS, NAMES, SLOW, on_features
 from frenemy.judge.neighbours import nearest
 from frenemy.judge.page import neighbours_picture, page, samples_picture
 from frenemy.judge.plots import Picture, embedding, precision_recall_picture
-from frenemy.judge.report import Line, Report
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Images, Sets, doubts, noise_like
+from frenemy.judge.verdict import Line, Report
 from frenemy.judge.views import View, views_of
 from frenemy.model import Model
 from frenemy.names import known

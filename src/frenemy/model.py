@@ -3,80 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import inspect
 import shlex
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from frenemy import checkpoint, recipes
 from frenemy.checkpoint import Progress
 from frenemy.choices import DeviceName
-from frenemy.data import Dataset, Source, open_dataset
+from frenemy.data import Dataset, Facts, Source, open_dataset
 from frenemy.engine import choose_device
-from frenemy.errors import FrenemyError, at_least, at_most, out_of_memory
-from frenemy.experiment import Experiment, Recipe
+from frenemy.errors import FrenemyError, at_least, out_of_memory
+from frenemy.experiment import Experiment, Recipe, Stage, from_pixels, vary
 from frenemy.game import Game, mix
 from frenemy.run import Run
-
-LARGEST_SEED = 2**64 - 1  # that torch's generators take
-CHUNK = 500  # samples drawn at a time: bounded memory, and noise that does not depend on the count
-
-
-@torch.inference_mode()
-def to_pixels(images: Tensor) -> NDArray[np.uint8]:
-    """Images (B, C, H, W) in [-1, 1] as uint8 (B, C, H, W); what lies outside is clipped."""
-    pixels = images.clamp(-1, 1).add_(1).mul_(127.5).round_()
-    return pixels.to("cpu", torch.uint8).numpy()
-
-
-def noise(game: Game, count: int, seed: int) -> Iterator[Tensor]:
-    """The z numbered 0 to count - 1 of the stream that `seed` names, (B, size) at a time.
-
-    Raises:
-        FrenemyError: the seed is below 0, or more than 64 bits hold.
-    """
-    at_least(0, seed=seed)
-    at_most(LARGEST_SEED, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
-    for start in range(0, count, CHUNK):
-        yield game.prior(CHUNK, generator)[: count - start]
-
-
-@torch.inference_mode()
-def generate(game: Game, z: Iterable[Tensor], count: int) -> NDArray[np.uint8]:
-    """G's images of z, of its average if there is one.
-
-    Args:
-        game: whose G.
-        z: (B, size) at a time, `count` in all.
-        count: how many images.
-
-    Returns:
-        uint8 (count, C, H, W).
-
-    Raises:
-        MemoryError: so many do not fit.
-    """
-    G = game.players["G"].best
-    training = G.training
-    G.eval()
-    images, done = np.empty(0, np.uint8), 0
-    for part in z:
-        drawn = to_pixels(G(part.to(game.device)))
-        if not done:
-            images = np.empty((count, *drawn.shape[1:]), np.uint8)
-        images[done : done + len(drawn)] = drawn
-        done += len(drawn)
-    G.train(training)
-    return images
+from frenemy.sampling import CHUNK, generate, noise, to_pixels
 
 
 class Model:
@@ -125,7 +71,7 @@ class Model:
         tensors, progress = loaded
         experiment = set_up(recipe or recipe_of(run), _stand_in(run), seed=0)
         checkpoint.restore(experiment, progress.stage, tensors)
-        experiment.to(choose_device(device))
+        experiment.to(choose_device(device), progress.stage)
         return cls(run, experiment, progress)
 
     def restore(self, path: Path) -> Model:
@@ -140,19 +86,39 @@ class Model:
         return self
 
     @property
+    def facts(self) -> Facts:
+        """What the recipe was told of the data."""
+        return self.experiment.source.facts
+
+    @property
     def game(self) -> Game:
         """That of the stage which the run had come to."""
         return self.experiment.stages[self.progress.stage].game
 
-    def sample(self, count: int, *, seed: int = 0) -> NDArray[np.uint8]:
+    def sample(
+        self,
+        count: int,
+        *,
+        seed: int = 0,
+        labels: NDArray[np.int64] | None = None,
+        images: NDArray[np.uint8] | None = None,
+    ) -> NDArray[np.uint8]:
         """The first `count` samples of the stream that `seed` names, uint8 (count, C, H, W).
 
+        Args:
+            count: how many.
+            seed: of the noise, and of what networks draw within themselves.
+            labels: of each, where the players are told classes; by default each class in turn.
+            images: of each, uint8 (count, C, H, W), where the players are told of images.
+
         Raises:
-            FrenemyError: the count is below 1, or the seed below 0 or more than 64 bits hold.
+            FrenemyError: the count is below 1, the seed below 0 or more than 64 bits hold, or
+                images are needed.
             MemoryError: so many do not fit.
         """
         at_least(1, count=count)
-        return generate(self.game, noise(self.game, count, seed), count)
+        z = noise(self.game, count, seed)
+        return generate(self.game, self.facts, z, count, seed=seed, labels=labels, images=images)
 
     def walk(self, points: int, steps: int, *, seed: int = 0) -> NDArray[np.uint8]:
         """Images along straight lines from each random point of z to the next, back to the first.
@@ -172,16 +138,18 @@ class Model:
         lines = [
             torch.lerp(a, b, weights) for a, b in zip(corners, corners.roll(-1, 0), strict=True)
         ]
-        images = generate(self.game, torch.cat(lines).split(CHUNK), points * steps)
+        z, count = torch.cat(lines).split(CHUNK), points * steps
+        labels = np.arange(points).repeat(steps) % max(1, len(self.facts.classes))
+        images = generate(self.game, self.facts, z, count, seed=seed, labels=labels)
         return images.reshape(points, steps, *images.shape[1:])
 
     def as_seen(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Images (N, C, H, W) as the game saw them (contrast-normalised, say), as pixels again."""
-        if self.experiment.prepare is None:
+        if self.game.prepare is None:
             return images
         parts = (images[i : i + CHUNK] for i in range(0, len(images), CHUNK))
-        seen = [to_pixels(self.experiment.images(torch.from_numpy(np.array(p)))) for p in parts]
-        return np.concatenate(seen)
+        pixels = (torch.from_numpy(np.array(part)) for part in parts)
+        return np.concatenate([to_pixels(self.game.see(from_pixels(part))) for part in pixels])
 
     def data(self, path: Path | None = None) -> Dataset:
         """The run's own data, or others prepared in the same size.
@@ -209,7 +177,7 @@ class Model:
 
     def seen(self, data: Dataset) -> Dataset:
         """The data as the game saw them: see `as_seen`."""
-        if self.experiment.prepare is None:
+        if self.game.prepare is None:
             return data
         parts = {
             name: dataclasses.replace(
@@ -254,7 +222,7 @@ def set_up(recipe: Recipe, data: Dataset, seed: int) -> Experiment:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(seed, 0, 2))  # no stage's seed
         try:
-            experiment = recipe(data)
+            stages = recipe(data.facts)
         except (TypeError, ValueError, KeyError, RuntimeError) as error:
             if out_of_memory(error):
                 raise
@@ -262,9 +230,9 @@ def set_up(recipe: Recipe, data: Dataset, seed: int) -> Experiment:
             at = f" ({Path(within[-1].filename).name}, line {within[-1].lineno})" if within else ""
             said = " ".join(str(error).split())
             raise FrenemyError(f"the recipe fails: {type(error).__name__}: {said}{at}") from error
-    if not isinstance(experiment, Experiment):
-        raise FrenemyError(f"a recipe returns an Experiment, but this one {experiment!r}")
-    return experiment
+    if not (isinstance(stages, Sequence) and stages and all(isinstance(s, Stage) for s in stages)):
+        raise FrenemyError(f"a recipe returns a list of stages, but this one {stages!r}")
+    return Experiment(stages, data.train)
 
 
 def recipe_of(run: Run) -> Recipe:
@@ -274,19 +242,21 @@ def recipe_of(run: Run) -> Recipe:
         FrenemyError: frenemy has no such recipe, or it takes other arguments now.
     """
     name, arguments = run.header["recipe"], run.header.get("arguments", {})
-    if name not in recipes.__all__:
+    if name not in recipes.RECIPES:
         raise FrenemyError(
             f"{run.path} was trained by the recipe {name!r}, which is not frenemy's own: "
             "load it in Python with that recipe"
         )
-    recipe = getattr(recipes, name)
-    unknown = set(arguments) - set(inspect.signature(recipe).parameters)
-    if unknown:
-        raise FrenemyError(f"{run.path}: the recipe {name} takes no {', '.join(sorted(unknown))}")
-    return functools.partial(recipe, **arguments)
+    try:
+        return vary(recipes.RECIPES[name], **arguments)
+    except FrenemyError as error:
+        raise FrenemyError(f"{run.path}: the recipe {name}: {error}") from None
 
 
 def _stand_in(run: Run) -> Dataset:
-    """A data set of the run's shape that holds nothing: its networks' weights are overwritten."""
-    blank = Source(np.zeros((1, *run.header["data"]["shape"]), np.uint8), name="(no data)")
+    """A data set of which the facts are those of the run's: black images that take no memory."""
+    recorded = run.header["data"]
+    black = np.broadcast_to(np.uint8(0), (recorded.get("count", 1), *recorded["shape"]))
+    classes = tuple(recorded.get("classes", ()))
+    blank = Source(black, name=recorded["description"], digest=recorded["digest"], classes=classes)
     return Dataset(blank, blank, blank, "no data")

@@ -5,13 +5,13 @@ Every pair is written as its paper writes it, up to a constant factor that a tur
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-if TYPE_CHECKING:
-    from frenemy.game import Round, Term
+from frenemy.game import Round, Term
+from frenemy.names import known
 
 
 def minimax_d(r: Round) -> Tensor:
@@ -83,3 +83,13 @@ OBJECTIVES: dict[ObjectiveName, Objective] = {
     "wasserstein": Objective(wasserstein_d, wasserstein_g),
     "pairing": Objective(pairing_d, pairing_g),
 }
+
+
+def objective_named(name: ObjectiveName) -> Objective:
+    """The terms of the two players.
+
+    Raises:
+        FrenemyError: no objective is called so.
+    """
+    known(name, list(OBJECTIVES), "objective")
+    return OBJECTIVES[name]

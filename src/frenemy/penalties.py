@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from frenemy.game import Round, Term
+from frenemy.game import Round, Term, slopes
 
 
 def r1(r: Round) -> Tensor:
@@ -30,8 +27,9 @@ def wgan_gp(r: Round) -> Tensor:
     term's weight.
     """
     epsilon = torch.rand(len(r.x), *[1] * (r.x.ndim - 1)).to(r.x)
-    x_hat = torch.lerp(r.Gz.detach(), r.x.detach(), epsilon).requires_grad_()
-    norm = _squared_norm(gradient(r.D(x_hat), x_hat)).add(1e-12).sqrt()  # sqrt'(0) is infinite
+    x_hat = torch.lerp(r.Gz.detach(), r.x.detach(), epsilon)
+    _, gradient = slopes(r.D, x_hat, *r.c)
+    norm = _squared_norm(gradient).add(1e-12).sqrt()  # sqrt'(0) is infinite
     return (norm - 1).square()
 
 
@@ -61,11 +59,6 @@ def consensus(D: Term, G: Term) -> Term:
         return torch.stack([g.square().sum() for g in v]).sum().expand(len(r.z)) / 2
 
     return consensus
-
-
-def gradient(logits: Tensor, x: Tensor) -> Tensor:
-    """Of D at x, (B, ...), itself differentiable, where each logit depends on its own x alone."""
-    return torch.autograd.grad(logits.sum(), x, create_graph=True)[0]
 
 
 def _squared_norm(x: Tensor) -> Tensor:

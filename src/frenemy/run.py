@@ -266,3 +266,22 @@ class Run:
             write(part)
         for old in self.checkpoints()[self.header["keep_checkpoints"] :]:
             old.unlink(missing_ok=True)
+
+
+class Followed(Run):
+    """A run that the first of several processes writes: what the others would, is left to it."""
+
+    def check_new(self) -> None: ...
+
+    def update(self, **fields: Any) -> None:
+        self.header.update(fields)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        yield
+
+    def log(self, row: Mapping[str, Any]) -> None: ...
+
+    def rewind(self, step: int) -> None: ...
+
+    def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> None: ...

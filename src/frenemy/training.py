@@ -1,318 +1,267 @@
-"""Training: a run is begun, or gone on with."""
+"""The loop around `Game.play`, with its log, pictures, checkpoints and stopping."""
 
 from __future__ import annotations
 
-import functools
-import inspect
+import math
+import shlex
+import time
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
-import numpy
 import torch
+from torch import Tensor
 
-from frenemy import recipes
-from frenemy.choices import DeviceName
-from frenemy.data import Dataset, open_dataset
-from frenemy.engine import choose_device
-from frenemy.errors import FrenemyError, at_least, whole
-from frenemy.experiment import Experiment, Recipe
-from frenemy.interrupts import Interrupted, caught_signals
-from frenemy.loop import Training, Watcher, kept, way_on
-from frenemy.model import recipe_of, reopen, set_up
-from frenemy.run import Run
+from frenemy import checkpoint
+from frenemy.checkpoint import Progress
+from frenemy.diagnosis import FINITE, HEALTH, Finding, diagnose, ticks_of
+from frenemy.engine import Engine, share_here
+from frenemy.errors import FrenemyError
+from frenemy.experiment import Experiment, Stage
+from frenemy.game import Game, Minibatch, mix
+from frenemy.interrupts import Interrupted
+from frenemy.monitor import TICK, Monitor
+from frenemy.pictures import enlarge, grid, save_picture
+from frenemy.run import Run, step_of
+from frenemy.sampling import generate, noise, reads_images
 
-MOST = 1e12  # rounds, epochs or minutes
-
-
-def train(
-    recipe: Recipe,
-    data: Dataset | Path | str | None = None,
-    *,
-    out: Path | str | None = None,
-    steps: int | None = None,
-    epochs: float | None = None,
-    minutes: float | None = None,
-    seed: int = 0,
-    device: DeviceName = "auto",
-    tensorboard: bool = False,
-    checkpoint_seconds: float = 60.0,
-    keep_checkpoints: int = 2,
-    watcher: Watcher | None = None,
-) -> Run:
-    """Plays a recipe's game and returns the run.
-
-    Torch's settings of the processor are made faster for the whole process, and stay so: see
-    `frenemy.engine.prepare_processor`.
-
-    Args:
-        recipe: such as `recipes.mnist2014`, or a `functools.partial` of it with other arguments.
-        data: from `open_dataset`, or what that takes; the embedded digits if None.
-        out: the run's directory, which must not hold one yet; `runs/RECIPE` with a number if None.
-        steps, epochs, minutes: when to stop, at most one of them; else where the recipe says. All
-            stages count: a recipe with a preparing stage spends its first rounds there.
-        seed: of everything random. The same seed gives the same run, bit for bit.
-        device: where to compute.
-        tensorboard: also write TensorBoard events into the run.
-        checkpoint_seconds: the least time between checkpoints.
-        keep_checkpoints: how many are kept, the newest; two at least, should one be damaged.
-        watcher: is called after every round.
-
-    Raises:
-        FrenemyError: the data do not fit the recipe, the directory is taken or not writable, or a
-            loss or weight became infinite or NaN (`NotFinite`). The run keeps its last checkpoint.
-        Interrupted: Ctrl-C or SIGTERM; the run was saved, unless a second one stopped it at once.
-    """
-    planned = plan(
-        recipe,
-        data,
-        out=out,
-        steps=steps,
-        epochs=epochs,
-        minutes=minutes,
-        seed=seed,
-        device=device,
-        tensorboard=tensorboard,
-        checkpoint_seconds=checkpoint_seconds,
-        keep_checkpoints=keep_checkpoints,
-    )
-    return planned.play(watcher)
+LOG_EVERY = 50  # rounds
+SAMPLES = 64  # images in a sample grid
+SAMPLE_SEED = 0  # of their z, the same in every run
+CHECKPOINT_SHARE = 0.05  # of the time, at most, goes into checkpoints
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A training that may begin.
+class NotFinite(FrenemyError):
+    """A loss or a weight became infinite or NaN."""
+
+
+Watcher = Callable[["Training"], None]
+"""Is called after every round."""
+
+
+class Training:
+    """One training in progress, which a watcher may look at.
 
     Attributes:
-        run: where to, of which nothing is written yet.
-        experiment: what is played; device: where.
-        writer: of TensorBoard events, if they are wanted.
+        run, experiment: what is trained, and where to.
+        progress: rounds and seconds so far.
+        findings: what is going wrong, as far as the stage's game has come.
     """
 
-    run: Run
-    experiment: Experiment
-    device: torch.device
-    writer: EventWriter | None
-
-    def play(self, watcher: Watcher | None = None) -> Run:
-        """Makes the run and plays it."""
-        return _train(self.run, self.experiment, self.device, self.writer, watcher, begin=True)
-
-
-def plan(
-    recipe: Recipe,
-    data: Dataset | Path | str | None = None,
-    *,
-    out: Path | str | None = None,
-    steps: int | None = None,
-    epochs: float | None = None,
-    minutes: float | None = None,
-    seed: int = 0,
-    device: DeviceName = "auto",
-    tensorboard: bool = False,
-    checkpoint_seconds: float = 60.0,
-    keep_checkpoints: int = 2,
-) -> Plan:
-    """What `train` does before it writes anything: all that it refuses is refused here.
-
-    Args and Raises: as `train`.
-    """
-    limit = _limit(steps=steps, epochs=epochs, minutes=minutes)
-    seed = whole(seed=seed)
-    keep_checkpoints = whole(keep_checkpoints=keep_checkpoints)
-    at_least(0, seed=seed, checkpoint_seconds=checkpoint_seconds)
-    at_least(2, keep_checkpoints=keep_checkpoints)
-    where = choose_device(device)
-    writer = _event_writer() if tensorboard else None
-    data = data if isinstance(data, Dataset) else open_dataset(data)
-    experiment = set_up(recipe, data, seed)
-    name, arguments = _name(recipe)
-    header = {
-        "recipe": name,
-        "arguments": arguments,
-        "seed": seed,
-        "target": _target(limit, experiment),
-        "device": where.type,
-        "threads": torch.get_num_threads(),
-        "checkpoint_seconds": checkpoint_seconds,
-        "keep_checkpoints": keep_checkpoints,
-        "tensorboard": tensorboard,
-        "data": {
-            **data.arguments,
-            "digest": data.train.digest,
-            "shape": list(data.shape),
-            "description": data.description,
-        },
-        "versions": _versions(),
-    }
-    run = Run(Path(out) if out is not None else _free_name(name), header)
-    run.check_new()
-    return Plan(run, experiment, where, writer)
-
-
-def resume(
-    path: Path | str,
-    *,
-    recipe: Recipe | None = None,
-    data: Dataset | Path | str | None = None,
-    steps: int | None = None,
-    epochs: float | None = None,
-    minutes: float | None = None,
-    device: DeviceName | None = None,
-    watcher: Watcher | None = None,
-) -> Run:
-    """Goes on with a run from its newest undamaged checkpoint, to its end or another.
-
-    What comes out is bit-identical to a run that was never stopped. A run without a checkpoint
-    starts again.
-
-    Args:
-        path: the run's directory.
-        recipe: the run's recipe, where it is not one of frenemy's own.
-        data: the images that it was begun on, where they came from memory, or where they are now.
-        steps, epochs, minutes: a new end, counted from the run's beginning, at most one of them;
-            else the one that it was begun for.
-        device: where to compute, if not where the run was begun, which bit-identity needs.
-        watcher: is called after every round.
-
-    Raises:
-        FrenemyError: as `train`; and no run there, its data gone or changed, another process
-            training it, or all its checkpoints damaged.
-    """
-    limit = _limit(steps=steps, epochs=epochs, minutes=minutes)
-    run = Run.open(Path(path))
-    where = choose_device(device or run.header["device"])
-    began = {"device": run.header["device"], **run.header["versions"]}
-    now = {"device": where.type, **_versions()}
-    if changed := [f"{name} {began.get(name)}" for name in now if began.get(name) != now[name]]:
-        warnings.warn(
-            f"{run.path} was begun on {', '.join(changed)}: its last bits may differ from here on",
-            stacklevel=2,
+    def __init__(self, run: Run, experiment: Experiment, device: torch.device) -> None:
+        self.run = run
+        self.experiment = experiment
+        self.device = device
+        self.seed: int = run.header["seed"]
+        self.engine = Engine(
+            run.header.get("precision", "float32"), share_here(run.header.get("parts", 1))
         )
-    writer = _event_writer() if run.header["tensorboard"] else None
-    experiment = set_up(recipe or recipe_of(run), _reopen(run, data), run.header["seed"])
-    if limit:
-        run.header["target"] = _target(limit, experiment)
-    return _train(run, experiment, where, writer, watcher)
+        self._row: Mapping[str, float] = {}
+        self._recent: list[tuple[int, Mapping[str, Tensor]]] = []
+        loaded = checkpoint.load(run)
+        self.progress = Progress()
+        if loaded is not None:
+            tensors, self.progress = loaded
+            checkpoint.restore(experiment, self.progress.stage, tensors)
+        elif run.rows():
+            warnings.warn(
+                f"{run.path} has no checkpoint: it starts again from round 0", stacklevel=2
+            )
+        self.engine.share.any(False)  # all have read what the first process rewinds now
+        run.rewind(self.progress.step if loaded is not None else -1)
+        now = self.progress.stage
+        self._ticks = ticks_of(row for row in run.rows() if row.get("stage", 0) == now)
+        self.findings: Sequence[Finding] = diagnose(self._ticks)
+        self._monitor: Monitor | None = None
+        self.events: Any = None
 
+    @property
+    def share_done(self) -> float:
+        """How much of the target has been reached, in [0, 1]."""
+        target, done = self.run.header["target"], self.progress
+        if "minutes" in target:
+            return min(1.0, done.seconds / (60 * target["minutes"]))
+        return min(1.0, done.step / target["steps"])
 
-def _versions() -> dict[str, str]:
-    """Of all that the numbers of a run come from."""
-    return {
-        "frenemy": version("frenemy"),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-    }
-
-
-def _reopen(run: Run, data: Dataset | Path | str | None) -> Dataset:
-    recorded = run.header["data"]
-    if isinstance(data, Path | str):
-        recorded["path"], data = str(Path(data).resolve()), None
-    path = recorded.get("path")
-    if data is None and path is not None and not Path(path).exists():
-        raise FrenemyError(
-            f"{path}: no such file or folder: give the place of {run.path}'s images by --data"
-        )
-    return reopen(run, data)
-
-
-def _limit(**limits: float | None) -> dict[str, float]:
-    """The one that is given, by its name, or nothing."""
-    given = {name: limit for name, limit in limits.items() if limit is not None}
-    if len(given) > 1:
-        raise FrenemyError("give one of --steps, --epochs and --minutes")
-    if "steps" in given:
-        given["steps"] = whole(steps=given["steps"])
-    for name, limit in given.items():
-        if not 0 < limit < MOST:
-            raise FrenemyError(f"--{name} {limit}: give a number above 0, and below {MOST:.0e}")
-    return given
-
-
-def _target(limit: Mapping[str, float], experiment: Experiment) -> dict[str, float]:
-    """Where to stop, in minutes or rounds; where the recipe says if no limit is given."""
-    if "epochs" in limit:
-        return {"steps": experiment.rounds(experiment.stages[-1], limit["epochs"])}
-    return dict(limit) or {"steps": sum(experiment.rounds(stage) for stage in experiment.stages)}
-
-
-def _name(recipe: Recipe) -> tuple[str, dict[str, Any]]:
-    """A recipe's name and all its arguments but the data, defaults included.
-
-    One that is not frenemy's own is named with its module, and is never taken for ours.
-    """
-    function, given = recipe, {}
-    if isinstance(recipe, functools.partial):
-        function, given = recipe.func, recipe.keywords
-    if not inspect.isfunction(function):
-        raise FrenemyError(f"{function} is no recipe: give a function, or a partial of one")
-    arguments = inspect.signature(function).bind_partial(**given)
-    arguments.apply_defaults()
-    arguments.arguments.pop("data", None)
-    name = function.__name__
-    if getattr(recipes, name, None) is not function:
-        name = f"{function.__module__}.{name}"
-    return name, dict(arguments.arguments)
-
-
-def _free_name(recipe: str) -> Path:
-    name = recipe.rpartition(".")[2]
-    path = Path("runs") / name
-    count = 1
-    while path.exists():
-        count += 1
-        path = path.with_name(f"{name}-{count}")
-    return path
-
-
-def _train(
-    run: Run,
-    experiment: Experiment,
-    device: torch.device,
-    writer: EventWriter | None,
-    watcher: Watcher | None,
-    *,
-    begin: bool = False,
-) -> Run:
-    gpus = [device] if device.type == "cuda" else []
-    threads = torch.get_num_threads()
-    with run.lock(), torch.random.fork_rng(devices=gpus), caught_signals() as caught:
-        if begin:
-            run.begin()
-        torch.set_num_threads(run.header["threads"])  # sums in another order differ in last bits
-        events = None
+    def play(self, caught: list[int], watcher: Watcher | None) -> None:
+        """Plays to the target, or until a signal is caught; `run.json` keeps what was found."""
+        played_before = self.progress.step
         try:
-            training = Training(run, experiment, device)
-            if training.share_done < 1:
-                run.update()  # by a new end, or a new place of the data
-            if writer is not None and training.share_done < 1:
-                after = training.progress.step + 1  # what was written later will be written again
-                training.events = events = writer(str(run.path / "events"), purge_step=after)
-            training.play(caught, watcher)
-        except KeyboardInterrupt:
-            if not caught:
-                raise
-            how = f"stopped at once ({kept(run)}): {way_on(run)}"
-            raise Interrupted(how, caught[-1]) from None
-        finally:
-            torch.set_num_threads(threads)
-            if events is not None:
-                events.close()
-    return run
+            self._play(caught, watcher)
+        except BaseException:
+            with suppress(FrenemyError):  # a full disk, say: the first failure is the one to tell
+                self._keep_findings(played_before)
+            raise
+        self._keep_findings(played_before)
+        if caught and self.share_done < 1:
+            raise Interrupted(
+                f"stopped after round {self.progress.step:,}, all saved: {way_on(self.run)}",
+                caught[0],
+            )
+
+    def _keep_findings(self, played_before: int) -> None:
+        if self.progress.step > played_before:
+            self.run.update(findings=[asdict(finding) for finding in self.findings])
+
+    def _play(self, caught: list[int], watcher: Watcher | None) -> None:
+        progress = self.progress
+        saved_at, save_cost, played_before = progress.seconds, 0.0, progress.step
+        begun = time.monotonic() - progress.seconds
+        interval: float = self.run.header["checkpoint_seconds"]
+        while self._goes_on(caught):
+            before = progress.stage
+            progress.stage, first = self.experiment.stage_of(progress.step)
+            if progress.stage != before:  # another game, which is given its time
+                self._ticks, self.findings = [], []
+            stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
+            if progress.stage != before or progress.step == played_before:
+                self.experiment.to(self.device, progress.stage)
+            if progress.step == first:
+                self.experiment.begin(progress.stage, self.seed)
+            if progress.step == 0:
+                self._draw_samples(stage)
+            streams = self.experiment.minibatch(stage.game, seed, self.device)
+            self._recent.append((progress.step, self._round(stage.game, streams, seed, first)))
+            if progress.stage != before or progress.step == played_before:
+                checkpoint.content(self.experiment, progress.stage)  # refuses what cannot be saved
+            progress.step += 1
+            progress.seconds = time.monotonic() - begun
+            if progress.step % LOG_EVERY == 0:
+                self._log(stage)
+            if is_sample_step(progress.step) or self.share_done >= 1:
+                self._draw_samples(stage)
+            if watcher is not None:
+                watcher(self)
+            due = saved_at + max(interval, save_cost / CHECKPOINT_SHARE)
+            if progress.seconds >= due:
+                self.save()
+                saved_at = time.monotonic() - begun
+                save_cost = saved_at - progress.seconds
+        if progress.step > played_before:
+            self.save()
+
+    def _goes_on(self, caught: list[int]) -> bool:
+        """As the first process says: clocks differ. A signal to any of them stops all."""
+        share = self.engine.share
+        at_end = share.rank == 0 and self.share_done >= 1
+        return not share.any(at_end or bool(caught))
+
+    def _round(self, game: Game, streams: Minibatch, seed: int, first: int) -> Mapping[str, Tensor]:
+        """Plays one round, and measures how the game is going if it is time to."""
+        step = self.progress.step - first
+        if (step + 1) % TICK:
+            return game.play(streams, seed=seed, step=step, engine=self.engine)
+        if self._monitor is None or self._monitor.game is not game:
+            if step < TICK:  # a stage begins: what was known of another is no use
+                self.progress.memory = {}
+            self._monitor = Monitor(game, streams, seed, self.progress.memory)
+        observe = self._monitor.observer(step)
+        record = game.play(streams, seed=seed, step=step, observe=observe, engine=self.engine)
+        found = self._monitor.look()
+        self.progress.memory = self._monitor.memory
+        return {**record, **found}
+
+    def save(self) -> None:
+        """Writes a checkpoint, after a check that all weights and optimiser states are finite."""
+        self._collect()
+        game = self.experiment.stages[self.progress.stage].game
+        for name, player in game.players.items():
+            for key, value in player.state().items():
+                if not torch.isfinite(value).all():
+                    raise self._not_finite(self.progress.step, name, key)
+        if self.events is not None:
+            self.events.flush()
+        checkpoint.save(self.run, self.experiment, self.progress)
+
+    def _not_finite(self, step: int, player: str, what: str) -> NotFinite:
+        """Logs the end of the game as a measurement of its health, and says what happened."""
+        with suppress(FrenemyError):  # as in `play`
+            self._measured({"step": step, **self._staged(), HEALTH + FINITE: 0.0})
+        return NotFinite(
+            f"round {step:,}: {player}'s {what} is not finite: try a lower --rate "
+            f"({kept(self.run)})"
+        )
+
+    def _collect(self) -> None:
+        """Adds the recent rounds' records to the sums of the row to come."""
+        sums, counts = self.progress.sums, self.progress.counts
+        for step, record in self._recent:
+            numbers = torch.stack([value.to(self.device) for value in record.values()]).tolist()
+            wrong = [k for k, n in zip(record, numbers, strict=True) if not math.isfinite(n)]
+            wrong = [key for key in wrong if not key.startswith(HEALTH)]  # says nothing new
+            if wrong:
+                player, _, term = min(wrong, key=lambda k: "/" not in k).rpartition("/")
+                raise self._not_finite(step + 1, player or "D", f"term {term}")
+            for key, number in zip(record, numbers, strict=True):
+                if not math.isfinite(number):
+                    continue
+                sums[key] = sums.get(key, 0.0) + number
+                counts[key] = counts.get(key, 0) + 1
+        self._recent.clear()
+
+    def _means(self) -> dict[str, float]:
+        """Of everything measured since the last row of the log."""
+        return {key: total / self.progress.counts[key] for key, total in self.progress.sums.items()}
+
+    @property
+    def latest(self) -> Mapping[str, float]:
+        """The last row of the log; before there is one, the means of what has been played."""
+        if self._row:
+            return self._row
+        self._collect()
+        return self._means()
+
+    def _log(self, stage: Stage) -> None:
+        self._collect()
+        progress = self.progress
+        epoch = progress.step * self.experiment.epochs_per_round(stage.game)
+        means = self._means()
+        self._row = {"step": progress.step, "epoch": round(epoch, 6), **self._staged(), **means}
+        self._measured(self._row)
+        if self.events is not None:
+            for key, value in means.items():
+                self.events.add_scalar(key, value, progress.step)
+        progress.sums, progress.counts = {}, {}
+
+    def _staged(self) -> dict[str, int]:
+        return {"stage": self.progress.stage} if len(self.experiment.stages) > 1 else {}
+
+    def _measured(self, row: Mapping[str, float]) -> None:
+        """Logs a row, with what ails the game by the measurements up to it."""
+        if ticks := ticks_of([row]):
+            self._ticks += ticks
+            self.findings = diagnose(self._ticks, self.findings)
+        found = {"findings": [f.illness for f in self.findings]} if self.findings else {}
+        self.run.log({**row, **found})
+
+    def _draw_samples(self, stage: Stage) -> None:
+        if self.engine.share.rank:
+            return
+        game, source = stage.game, self.experiment.source
+        z = noise(game, SAMPLES, SAMPLE_SEED)
+        shown = (
+            source.batch(SAMPLE_SEED, 0, SAMPLES)[0] if reads_images(game, source.facts) else None
+        )
+        images = generate(game, source.facts, z, SAMPLES, seed=SAMPLE_SEED, images=shown)
+        path = self.run.path / "samples" / f"{self.progress.step:08d}.png"
+        save_picture(grid(enlarge(images)), path)
 
 
-EventWriter = Callable[..., Any]
+def kept(run: Run) -> str:
+    """What there is of a run that ended before its time, in words."""
+    found = run.checkpoints()
+    last = f"that of round {step_of(found[0]):,} is kept" if found else "there is none yet"
+    return f"checkpoints in {run.path}: {last}"
 
 
-def _event_writer() -> EventWriter:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise FrenemyError(
-            "--tensorboard needs TensorBoard: pip install 'frenemy[tensorboard]'"
-        ) from None
-    return SummaryWriter
+def way_on(run: Run) -> str:
+    """How to go on with it, in words."""
+    return f"go on with `frenemy train --resume {shlex.quote(str(run.path))}`"
+
+
+def is_sample_step(step: int) -> bool:
+    """Whether the samples are drawn after that many rounds: ten times a decade."""
+    decade = 10 ** math.floor(math.log10(max(step, 1)))
+    return step in {round(decade * 10 ** (i / 10)) for i in range(10)}

@@ -6,16 +6,13 @@ Metz, Poole, Pfau and Sohl-Dickstein (2017), Unrolled Generative Adversarial Net
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from frenemy.errors import at_least
-
-if TYPE_CHECKING:
-    from frenemy.game import Round, Term
+from frenemy.game import Round, Term
 
 
 def unrolled(d: Term, g: Term, *, k: int, rate: float) -> Term:
@@ -72,8 +69,8 @@ class _With(nn.Module):
         self.net = net
         self.theta = theta
 
-    def forward(self, x: Tensor) -> Tensor:
-        return functional_call(self.net, self.theta, (x,))
+    def forward(self, x: Tensor, *c: Tensor) -> Tensor:
+        return functional_call(self.net, self.theta, (x, *c))
 
 
 def _against(r: Round, theta: dict[str, Tensor]) -> Round:
@@ -84,7 +81,7 @@ def _against(r: Round, theta: dict[str, Tensor]) -> Round:
     other = copy.copy(r)
     for asked in ("Dx", "DGz", "_together", "grad_Dx", "grad_DGz", "_gradients"):
         other.__dict__.pop(asked, None)
-    other.__dict__["_xy"] = r.x.detach().clone().requires_grad_(), r.y
+    other.__dict__["x"] = r.x.detach().clone().requires_grad_()
     other.__dict__["Gz"] = r.Gz.clone()
     other.nets = {**r.nets, "D": _With(r.nets["D"], theta)}
     return other

@@ -8,9 +8,9 @@ from PIL import Image
 
 from frenemy.cli import main
 from frenemy.data import open_dataset
-from frenemy.display import console, health_rows
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.report import Line, Report
+from frenemy.judge.verdict import Line, Report
+from frenemy.terminal import console, health_rows
 
 from .command_line import errors
 
@@ -65,7 +65,7 @@ def test_judge_takes_folders_and_arrays_against_a_source(run, digits, tmp_path, 
 def test_where_there_is_no_terminal_long_work_is_told_in_lines(
     digits, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("frenemy.display.PlainLines.INTERVAL", 0.0)
+    monkeypatch.setattr("frenemy.terminal.PlainLines.INTERVAL", 0.0)
     out = tmp_path / "judge.json"
     main(["judge", str(digits), "--against", str(digits), "--metrics", "fid", "-o", str(out)])
     lines = capsys.readouterr().out.splitlines()

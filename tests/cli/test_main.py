@@ -25,7 +25,7 @@ def test_help_needs_no_torch():
 
 
 def test_a_file_has_no_edge_at_which_tables_are_cut():
-    code = "from frenemy.display import console; print(console.width)"
+    code = "from frenemy.terminal import console; print(console.width)"
     for columns, width in ((None, "132"), ("50", "50")):
         env = {k: v for k, v in os.environ.items() if k != "COLUMNS"}
         env |= {"COLUMNS": columns} if columns else {}

@@ -25,7 +25,7 @@ def test_train_writes_the_run(run):
 
 
 def test_a_terminal_shows_the_samples_at_the_end(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("frenemy.display.console", Console(force_terminal=True, width=80))
+    monkeypatch.setattr("frenemy.terminal.console", Console(force_terminal=True, width=80))
     monkeypatch.setenv("LINES", "24")
     assert main(["train", "digits2014", "--steps", "2", "--out", str(tmp_path / "run")]) == 0
     picture = [line for line in capsys.readouterr().out.splitlines() if "▀" in line]
@@ -108,7 +108,7 @@ def test_a_second_signal_ends_with_a_line_and_its_status(capfd, tmp_path, monkey
         signal.raise_signal(number)
         signal.raise_signal(number)
 
-    monkeypatch.setattr("frenemy.display.TrainingDisplay.__call__", interrupt_twice)
+    monkeypatch.setattr("frenemy.terminal.TrainingDisplay.__call__", interrupt_twice)
     assert main(["train", "digits2014", "--out", str(tmp_path / "run")]) == 128 + number
     first, last = capfd.readouterr().err.strip().splitlines()
     assert "saving after this round" in first

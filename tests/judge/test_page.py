@@ -15,7 +15,7 @@ from frenemy.errors import FrenemyError
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.page import FAMILIES, neighbours_picture, page, samples_picture
 from frenemy.judge.plots import Picture, embedding, precision_recall_picture
-from frenemy.judge.report import Line, Report
+from frenemy.judge.verdict import Line, Report
 from frenemy.pictures import channels_last, enlarge, grid
 
 from ..reading import Read

@@ -14,8 +14,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
-from frenemy.drawing import INK
 from frenemy.errors import FrenemyError
+from frenemy.figures import INK
 from frenemy.judge import plots as module
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.plots import curve, embedding, precision_recall_picture

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frenemy.drawing import BLUE, INK, Drawing
 from frenemy.errors import FrenemyError
+from frenemy.figures import BLUE, INK, Drawing
 from frenemy.lab.lesson import Check, Film, Formula, Result, play
 from frenemy.lab.page import mathml, page, row, save, save_pictures
 

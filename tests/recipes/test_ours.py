@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from frenemy import recipes
-from frenemy.data import Dataset, Source
+from frenemy.data import Facts, Source
 from frenemy.errors import FrenemyError
+from frenemy.experiment import Experiment
 from frenemy.objectives import ObjectiveName
 from frenemy.penalties import r1, r2
 
@@ -17,8 +18,11 @@ from frenemy.penalties import r1, r2
 @functools.cache
 def digits():
     images = np.random.default_rng(0).integers(0, 256, (50, 1, 28, 28), np.uint8)
-    source = Source(images)
-    return Dataset(source, source, source, "noise")
+    return Source(images)
+
+
+def experiment_of(recipe, **arguments):
+    return Experiment(recipes.vary(recipe, **arguments)(digits().facts), digits())
 
 
 def play(experiment, rounds):
@@ -27,7 +31,7 @@ def play(experiment, rounds):
 
 
 def test_mnist_is_no_larger_than_the_2014_game():
-    ours, theirs = recipes.mnist(digits()).game, recipes.mnist2014(digits()).game
+    ours, theirs = (experiment_of(recipe).game for recipe in (recipes.mnist, recipes.mnist2014))
     for name in "GD":
         sizes = [sum(p.numel() for p in game.nets[name].parameters()) for game in (ours, theirs)]
         assert sizes[0] <= sizes[1]
@@ -36,7 +40,7 @@ def test_mnist_is_no_larger_than_the_2014_game():
 @pytest.mark.parametrize("objective", get_args(ObjectiveName))
 def test_mnist_moves_every_weight_under_every_objective(objective):
     torch.manual_seed(0)
-    experiment = recipes.mnist(digits(), objective=objective, minibatch=4)
+    experiment = experiment_of(recipes.mnist, objective=objective, minibatch=4)
     game = experiment.game
     before = {n: [p.clone() for p in net.parameters()] for n, net in game.nets.items()}
     records = play(experiment, 2)
@@ -48,13 +52,12 @@ def test_mnist_moves_every_weight_under_every_objective(objective):
 
 
 def test_mnist_penalises_every_fourth_round():
-    records = play(recipes.mnist(digits(), minibatch=4), 6)
+    records = play(experiment_of(recipes.mnist, minibatch=4), 6)
     assert [{f"D/{t.__name__}" for t in (r1, r2)} <= set(r) for r in records] == [
         *(True, False, False, False, True, False),
     ]
 
 
 def test_mnist_refuses_other_sizes():
-    small = Source(np.zeros((4, 1, 8, 8), np.uint8))
     with pytest.raises(FrenemyError, match="1x28x28"):
-        recipes.mnist(Dataset(small, small, small, "small"))
+        recipes.mnist(Facts((1, 8, 8), 4))

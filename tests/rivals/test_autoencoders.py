@@ -8,15 +8,16 @@ from torch import nn
 from torch.autograd import gradcheck
 from torch.func import functional_call
 
+from frenemy.begin import resume, train
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Player, Prior, Round, Turn
 from frenemy.judging import subject_of
-from frenemy.model import Model, noise, to_pixels
+from frenemy.model import Model
 from frenemy.nets.layers import FromUnit, ToUnit
 from frenemy.nets.mlp import perceptron
 from frenemy.rivals.autoencoders import Autoencoder, squared_distance, squared_error
 from frenemy.rivals.vae import VAE, negative_elbo
-from frenemy.training import resume, train
+from frenemy.sampling import noise, to_pixels
 
 SHAPE = (1, 3, 2)
 

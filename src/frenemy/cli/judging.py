@@ -71,7 +71,7 @@ def judge(
         options: by what, and how.
         target: a run, or images: a folder, an .npz.
     """
-    from frenemy.display import console, report_rows, working
+    from frenemy.terminal import console, report_rows, working
 
     source = options.train_features
     if source is None and options.name is not None:
@@ -83,7 +83,7 @@ def judge(
     from frenemy.engine import choose_device
     from frenemy.files import require_place, write_atomically
     from frenemy.judging import Protocol
-    from frenemy.model import LARGEST_SEED
+    from frenemy.sampling import LARGEST_SEED
 
     at_least(0, seed=options.seed)
     at_most(LARGEST_SEED, seed=options.seed)
@@ -166,8 +166,8 @@ def _judge_images(path: Path, options: JudgeOptions) -> Judged:
 def _train_features(options: JudgeOptions, features: str) -> None:
     """Trains the classifier of these features on the set that was named for it."""
     from frenemy.data import open_dataset
-    from frenemy.display import working
     from frenemy.supervised import train_classifier
+    from frenemy.terminal import working
 
     name = features.removeprefix("classifier-")
     data = open_dataset(options.train_features, **options.images.arguments)
@@ -205,8 +205,8 @@ def compare(
     Args:
         runs: judged runs, or their judge.json: two or more.
     """
-    from frenemy.display import comparison_rows, console
-    from frenemy.judge.report import Report
+    from frenemy.judge.verdict import Report
+    from frenemy.terminal import comparison_rows, console
 
     if len(runs) < 2:
         raise FrenemyError("compare takes two runs or more")
@@ -220,9 +220,9 @@ def health(run: RunPath) -> None:
     Args:
         run: the run's directory.
     """
-    from frenemy.display import console, health_rows
-    from frenemy.judge.health import diagnose, ticks_of
+    from frenemy.diagnosis import diagnose, ticks_of
     from frenemy.run import Run
+    from frenemy.terminal import console, health_rows
 
     ticks = ticks_of(Run.open(run).rows())
     if not ticks:

@@ -32,11 +32,11 @@ def lab(
     options: Annotated[OmitArgPrefixes[LabOptions], arg(name="lab")], lesson: Any = None
 ) -> None:
     """Play a lesson, measured beside exact: frenemy lab NAME; without a name, list them."""
-    from frenemy.display import console, lesson_list, lesson_rows, show, working
     from frenemy.lab.lesson import play
     from frenemy.lab.lessons import LESSONS
     from frenemy.lab.page import refuse_place, save, save_pictures
     from frenemy.pictures import load_picture
+    from frenemy.terminal import console, lesson_list, lesson_rows, show, working
 
     if lesson is None and not options.all:
         if options.out is not None:

@@ -17,11 +17,11 @@ def recipes() -> None:
     from rich.table import Table
 
     from frenemy import recipes as all_recipes
-    from frenemy.display import console
+    from frenemy.terminal import console
 
     table = Table(show_header=False, box=None, pad_edge=False)
-    for name in all_recipes.__all__:
-        table.add_row(f"[bold]{name}", inspect.getdoc(getattr(all_recipes, name)))
+    for name, recipe in all_recipes.RECIPES.items():
+        table.add_row(f"[bold]{name}", inspect.getdoc(recipe))
     console.print(table)
 
 
@@ -38,8 +38,8 @@ def data(
         out: the contact sheet.
     """
     from frenemy.data import describe
-    from frenemy.display import console, report_table
     from frenemy.pictures import enlarge, grid, save_picture
+    from frenemy.terminal import console, report_table
 
     if path is not None and path.resolve() in out.resolve().parents:
         raise FrenemyError(f"{out} would lie among the images of {path}: give another place by -o")

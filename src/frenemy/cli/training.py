@@ -24,7 +24,7 @@ from frenemy.cli.options import (
 from frenemy.errors import FrenemyError
 
 if TYPE_CHECKING:
-    from frenemy.loop import Training
+    from frenemy.training import Training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +69,11 @@ def train(
     options: Annotated[OmitArgPrefixes[TrainOptions], arg(name="training")], recipe: Any = None
 ) -> None:
     """Play a recipe's game on images: frenemy train RECIPE --data PATH."""
-    from frenemy import training
+    from frenemy import begin
     from frenemy.data import open_dataset
-    from frenemy.display import TrainingDisplay, console, game_tables, show, tell
     from frenemy.pictures import load_picture
     from frenemy.run import step_of
+    from frenemy.terminal import TrainingDisplay, console, game_tables, show, tell
 
     if options.resume is not None:
         limits = {"steps": options.steps, "epochs": options.epochs, "minutes": options.minutes}
@@ -86,14 +86,14 @@ def train(
             )
         where = None if options.device == "auto" else options.device
         play = functools.partial(
-            training.resume, options.resume, data=options.data, device=where, **limits
+            begin.resume, options.resume, data=options.data, device=where, **limits
         )
     elif recipe is None:
         raise FrenemyError("train what? give a recipe (see `frenemy recipes`) or --resume RUN")
     else:
         data = open_dataset(options.data, **options.images.arguments)
         tell(data.description)
-        plan = training.plan(
+        plan = begin.plan(
             recipe,
             data,
             out=options.out,
@@ -139,6 +139,6 @@ def train_with_recipes(word: str | None) -> Callable[..., None]:
     """`train` with the recipe that the word names as a subcommand; with all of them if None."""
     from frenemy import recipes
 
-    named = {name: getattr(recipes, name) for name in recipes.__all__}
-    recipe = choice_of(named, word, "recipe", none="(with --resume)", later=("data",))
+    none = "(with --resume)"
+    recipe = choice_of(recipes.RECIPES, word, "recipe", none=none, later=("facts",))
     return retyped(train, recipe=recipe)

@@ -2,6 +2,6 @@
 
 from frenemy.data.dataset import open_dataset, open_images
 from frenemy.data.report import Report, describe
-from frenemy.data.source import Dataset, Source
+from frenemy.data.source import Dataset, Facts, Source
 
-__all__ = ["Dataset", "Report", "Source", "describe", "open_dataset", "open_images"]
+__all__ = ["Dataset", "Facts", "Report", "Source", "describe", "open_dataset", "open_images"]

@@ -42,6 +42,23 @@ def _last_pass(words: tuple[int, ...], count: int) -> dict[int, NDArray[np.int64
     return {}
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What is known of images without looking at them.
+
+    Attributes:
+        shape: (C, H, W) of one.
+        count: how many there are to train on.
+        classes: the names of their labels, if they have any.
+        name: what they are, for messages.
+    """
+
+    shape: tuple[int, int, int]
+    count: int
+    classes: tuple[str, ...] = ()
+    name: str = "images"
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """Images of one shape with optional labels, read but never changed.
@@ -87,6 +104,11 @@ class Source:
         """(C, H, W) of one image."""
         channels, height, width = self.images.shape[1:]
         return channels, height, width
+
+    @property
+    def facts(self) -> Facts:
+        """What a recipe is told of them."""
+        return Facts(self.shape, len(self), self.classes, self.name)
 
     def _digest(self) -> str:
         """sha256 of shape, classes, images and labels, as hexadecimal digits."""
@@ -162,3 +184,8 @@ class Dataset:
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
         return self.train.shape
+
+    @property
+    def facts(self) -> Facts:
+        """What a recipe is told of it."""
+        return self.train.facts

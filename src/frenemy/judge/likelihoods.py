@@ -13,8 +13,8 @@ from frenemy.judge import ais
 from frenemy.judge.estimate import Estimate, checked
 from frenemy.judge.metrics import of_each, protocol_name
 from frenemy.judge.parzen import GRIDS, parzen_on_grids, unit_pixels
-from frenemy.judge.report import Line
 from frenemy.judge.sets import HELD_OUT, SAMPLES, Images, Sets
+from frenemy.judge.verdict import Line
 
 PUBLISHED = "published"
 """The column of figures that others measured on the same test images."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frenemy.judge.plots import Picture, curve
-from frenemy.judge.report import ARROWS, Better, Report
+from frenemy.judge.verdict import ARROWS, Better, Report
 from frenemy.pages import img, render
 from frenemy.pictures import enlarge, grid, nearest_grid
 

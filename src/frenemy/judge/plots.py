@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from torch import Tensor
 
-from frenemy.drawing import BLUE, GREY, VERMILION, Drawing
 from frenemy.errors import FrenemyError
+from frenemy.figures import BLUE, GREY, VERMILION, Drawing
 from frenemy.judge.coverage import TIE
 from frenemy.judge.distances import kth_nearest, squared_distances
 from frenemy.judge.estimate import checked

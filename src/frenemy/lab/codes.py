@@ -12,9 +12,9 @@ from matplotlib.patches import Circle
 from torch import Tensor
 from torch.distributions import MultivariateNormal, kl_divergence
 
-from frenemy.drawing import BLUE, GREEN, GREY, INK, VERMILION
-from frenemy.model import to_pixels
+from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION
 from frenemy.pictures import grid
+from frenemy.sampling import to_pixels
 
 ZOOM = 6
 COLOURS = (BLUE, VERMILION, GREEN, GREY, INK)  # of digits 0 to 4, and again of 5 to 9

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from typing_extensions import Doc
 
-from frenemy.drawing import BLUE, GREEN, GREY, INK, VERMILION, Drawing
 from frenemy.errors import FrenemyError, at_least
+from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Drawing
 from frenemy.game import mix
 from frenemy.judge.modes import Modes, kl_floor, quality_ceiling
 from frenemy.lab.cures import CURES, FORMULAS, Cure, game

@@ -11,8 +11,8 @@ import torch
 from matplotlib.figure import Figure
 from typing_extensions import Doc
 
-from frenemy.drawing import BLUE, GREEN, GREY, INK, VERMILION, Drawing
 from frenemy.errors import FrenemyError, at_least
+from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Drawing
 from frenemy.lab import rotations
 from frenemy.lab.dynamics import radius, trajectory
 from frenemy.lab.lesson import Film, Result

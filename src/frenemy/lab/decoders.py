@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frenemy.data import Source
-from frenemy.drawing import Drawing
+from frenemy.figures import Drawing
 from frenemy.game import Game, Player, Prior, Turn
 from frenemy.lab import codes
 from frenemy.nets.layers import FromUnit, ToUnit

@@ -12,7 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from frenemy.drawing import BLUE, INK, VERMILION
+from frenemy.figures import BLUE, INK, VERMILION
 from frenemy.game import Game, Player, Prior, Turn, mix
 from frenemy.lab.densities import (
     Mean,

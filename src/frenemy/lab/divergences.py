@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from typing_extensions import Doc
 
-from frenemy.drawing import BLUE, GREEN, GREY, INK, VERMILION, Drawing
 from frenemy.errors import FrenemyError, at_least, at_most
+from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Drawing
 from frenemy.game import mix
 from frenemy.lab import fgan
 from frenemy.lab.densities import Mixture, line, mixture, normal

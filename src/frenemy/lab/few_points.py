@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from frenemy.drawing import INK, VERMILION
+from frenemy.figures import INK, VERMILION
 from frenemy.game import mix
 from frenemy.lab.densities import blobs, optimal_logit
 from frenemy.lab.discriminators import Pair, cube, draw_map, logits, pair, train_discriminator

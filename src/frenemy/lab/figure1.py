@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from typing_extensions import Doc
 
-from frenemy.drawing import BLUE, GREEN, GREY, INK, VERMILION, Drawing
 from frenemy.errors import at_least
+from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Drawing
 from frenemy.game import mix
 from frenemy.lab.densities import line, minibatches, normal
 from frenemy.lab.lesson import Check, Film, Formula, Result

@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from typing_extensions import Doc
 
-from frenemy.drawing import GREEN, GREY, VERMILION, Drawing
 from frenemy.errors import FrenemyError, at_least
+from frenemy.figures import GREEN, GREY, VERMILION, Drawing
 from frenemy.lab import search
 from frenemy.lab.lesson import Check, Formula, Result
 from frenemy.lab.search import Node, Search, minimax, tree_of

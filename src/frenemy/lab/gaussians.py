@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from frenemy.data import open_dataset
-from frenemy.drawing import BLUE, GREY, INK, VERMILION, Drawing
 from frenemy.errors import FrenemyError, at_least
+from frenemy.figures import BLUE, GREY, INK, VERMILION, Drawing
 from frenemy.game import mix
 from frenemy.lab.densities import kl, line, mixture, normal, optimal_logit, sample_mean
 from frenemy.lab.lesson import Check, sampled

@@ -9,8 +9,8 @@ import torch
 from matplotlib.figure import Figure
 from typing_extensions import Doc
 
-from frenemy.drawing import BLUE, GREEN, GREY, INK, VERMILION, Drawing
 from frenemy.errors import at_least
+from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Drawing
 from frenemy.game import mix
 from frenemy.lab.densities import jensen_shannon, line
 from frenemy.lab.lesson import Check, Formula, Result, sampled

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from torch import nn
 from typing_extensions import Doc
 
-from frenemy.drawing import BLUE, GREEN, INK, VERMILION, Drawing
 from frenemy.errors import at_least
+from frenemy.figures import BLUE, GREEN, INK, VERMILION, Drawing
 from frenemy.game import mix
 from frenemy.lab import few_points
 from frenemy.lab.densities import line, minibatches, normal

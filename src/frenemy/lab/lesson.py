@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from frenemy.drawing import Drawing
+from frenemy.figures import Drawing
 
 Relation = Literal["=", "at least", "at most"]
 

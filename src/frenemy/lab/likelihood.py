@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.distributions import Bernoulli, kl_divergence
 from typing_extensions import Doc
 
-from frenemy.drawing import BLUE, GREY, INK, VERMILION, Drawing
 from frenemy.errors import at_least, at_most
+from frenemy.figures import BLUE, GREY, INK, VERMILION, Drawing
 from frenemy.game import mix
 from frenemy.lab import gaussians
 from frenemy.lab.densities import integral, line

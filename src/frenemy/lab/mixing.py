@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from frenemy.drawing import BLUE, GREY, INK, VERMILION, Drawing
+from frenemy.figures import BLUE, GREY, INK, VERMILION, Drawing
 from frenemy.game import Game, Player, Prior, Turn, mix
 from frenemy.judge.estimate import Estimate
 from frenemy.lab import chains

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from typing_extensions import Doc
 
-from frenemy.drawing import BLUE, GREEN, INK, VERMILION, Drawing
 from frenemy.errors import FrenemyError, at_least, at_most
+from frenemy.figures import BLUE, GREEN, INK, VERMILION, Drawing
 from frenemy.game import mix
 from frenemy.lab import chains, mixing
 from frenemy.lab.lesson import Check, Formula, Result, sampled

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from torch import nn
 from typing_extensions import Doc
 
-from frenemy.drawing import BLUE, GREY, INK, VERMILION, Drawing
 from frenemy.errors import at_least
+from frenemy.figures import BLUE, GREY, INK, VERMILION, Drawing
 from frenemy.game import mix
 from frenemy.lab.densities import blobs, mixture, normal
 from frenemy.lab.discriminators import (

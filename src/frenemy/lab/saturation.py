@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.functional import logsigmoid
 from typing_extensions import Doc
 
-from frenemy.drawing import GREEN, INK, VERMILION, Drawing
 from frenemy.errors import at_least, at_most
+from frenemy.figures import GREEN, INK, VERMILION, Drawing
 from frenemy.game import Term, mix
 from frenemy.lab.densities import line, normal
 from frenemy.lab.discriminators import logits, pair

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import numpy as np
 from matplotlib.figure import Figure
 
-from frenemy.drawing import BLUE, GREEN, GREY, INK, VERMILION
 from frenemy.errors import FrenemyError
+from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION
 
 DEPTH = 100  # of the deepest tree; searches call themselves once a move
 NODES = 200_000  # of the largest tree

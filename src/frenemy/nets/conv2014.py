@@ -13,18 +13,19 @@ from frenemy.nets.mlp import Logit, Maxout, largest_piece, linear
 Convolution = TypeVar("Convolution", nn.Conv2d, nn.ConvTranspose2d)
 
 
-def transposed_generator(size: int) -> nn.Sequential:
+def transposed_generator(size: int, units: int = 8000) -> nn.Sequential:
     """G: z (B, size) -> 8000 rectifiers -> 8000 sigmoids -> 80 maps of 10x10 -> (B, 3, 32, 32).
 
     The last layer is one linear transposed convolution, 5x5 with stride 3.
     """
+    maps = units // 100
     return nn.Sequential(
-        linear(size, 8000, 0.05),
+        linear(size, units, 0.05),
         nn.ReLU(inplace=True),
-        linear(8000, 8000, 0.05),
+        linear(units, units, 0.05),
         nn.Sigmoid(),
-        nn.Unflatten(1, (80, 10, 10)),
-        _uniform(nn.ConvTranspose2d(80, 3, 5, stride=3, bias=False), 0.05),  # 3 (10 - 1) + 5 = 32
+        nn.Unflatten(1, (maps, 10, 10)),
+        _uniform(nn.ConvTranspose2d(maps, 3, 5, stride=3, bias=False), 0.05),  # 3 (10 - 1) + 5 = 32
         PixelBias((3, 32, 32)),
     )
 

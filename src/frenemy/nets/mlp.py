@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,21 +13,20 @@ from torch import Tensor, nn
 from frenemy.nets.layers import Dropout, FromUnit
 
 
-def linear(n_in: int, n_out: int, irange: float, bias: float | Tensor = 0.0) -> nn.Linear:
-    """A linear layer with weights uniform in [-irange, irange] and the given bias, (n_out,)."""
+def linear(n_in: int, n_out: int, irange: float, bias: float = 0.0) -> nn.Linear:
+    """A linear layer with weights uniform in [-irange, irange] and one bias for all units."""
     layer = nn.Linear(n_in, n_out)
     nn.init.uniform_(layer.weight, -irange, irange)
-    with torch.no_grad():
-        layer.bias.copy_(torch.as_tensor(bias))
+    nn.init.constant_(layer.bias, bias)
     return layer
 
 
-def sparse(n_in: int, n_out: int, inputs: int, bias: float | Tensor = 0.0) -> nn.Linear:
+def sparse(n_in: int, n_out: int, inputs: int) -> nn.Linear:
     """A linear layer each of whose units has `inputs` weights ~ N(0, 1) and no others.
 
     Martens (2010), Deep Learning via Hessian-free Optimization, section 5.
     """
-    layer = linear(n_in, n_out, 0.0, bias)
+    layer = linear(n_in, n_out, 0.0)
     chosen = torch.rand(n_out, n_in).topk(inputs, dim=1).indices  # (n_out, inputs)
     with torch.no_grad():
         layer.weight.scatter_(1, chosen, torch.randn(n_out, inputs))
@@ -40,10 +40,12 @@ class LargestPiece(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, y: Tensor) -> Tensor:
-        largest = y.amax(1)
-        ctx.save_for_backward(y, largest)
-        return largest
+    def forward(y: Tensor) -> Tensor:
+        return y.amax(1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs, output)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
@@ -110,20 +112,19 @@ class Logit(nn.Module):
         return self.linear(x).squeeze(1)
 
 
-def rectifier_generator(size: int, shape: tuple[int, int, int], mean: Tensor) -> nn.Sequential:
+def rectifier_generator(size: int, shape: tuple[int, int, int]) -> nn.Sequential:
     """G of the paper's MNIST game: z (B, size) -> 1200 -> 1200 rectifiers -> images (B, *shape).
 
     Args:
         size: of z.
         shape: (C, H, W) of an image.
-        mean: the data's mean image, (C, H, W) in [0, 1], where the output's bias starts.
     """
     return nn.Sequential(
         linear(size, 1200, 0.05),
         nn.ReLU(inplace=True),
         linear(1200, 1200, 0.05),
         nn.ReLU(inplace=True),
-        linear(1200, mean.numel(), 0.05, bias=logit(mean)),
+        linear(1200, math.prod(shape), 0.05),
         nn.Sigmoid(),
         FromUnit(shape),
     )

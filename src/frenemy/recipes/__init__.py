@@ -1,7 +1,9 @@
-"""Recipes: typed functions named after a row of a paper. Their signatures are the command line."""
+"""Recipes: typed functions named after a row of a paper. Their arguments are the command line."""
 
-from frenemy.recipes.ours import digits, mnist
+from frenemy.experiment import vary
+from frenemy.recipes.ours import Ours, digits, mnist
 from frenemy.recipes.paper2014 import (
+    Arguments2014,
     cifar2014,
     cifar2014_conv,
     digits2014,
@@ -9,4 +11,10 @@ from frenemy.recipes.paper2014 import (
     mnist2014,
 )
 
-__all__ = ["cifar2014", "cifar2014_conv", "digits", "digits2014", "faces2014", "mnist", "mnist2014"]
+RECIPES = {
+    recipe.__name__: recipe
+    for recipe in (cifar2014, cifar2014_conv, digits, digits2014, faces2014, mnist, mnist2014)
+}
+"""By their names, which the command line takes."""
+
+__all__ = ["RECIPES", "Arguments2014", "Ours", "vary", *RECIPES]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -1,73 +1,61 @@
-"""Our own best games."""
+"""Our own best games of networks of 2014."""
 
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from dataclasses import dataclass
 
 import torch
 from torch import nn
-from typing_extensions import Doc
 
-from frenemy.data import Dataset
+from frenemy.data import Facts
 from frenemy.errors import at_least, at_most
-from frenemy.experiment import MNIST_HINT, Experiment, Stage, require_shape
+from frenemy.experiment import MNIST_HINT, Stage, require_shape
 from frenemy.game import Game, Player, Prior, Turn
-from frenemy.names import known
 from frenemy.nets.layers import ToUnit
 from frenemy.nets.mlp import maxout_discriminator, rectifier_generator
-from frenemy.objectives import OBJECTIVES, ObjectiveName
+from frenemy.objectives import ObjectiveName, objective_named
 from frenemy.penalties import r1, r2
-
-Objective = Annotated[ObjectiveName, Doc("what both players play for")]
-Gamma = Annotated[float, Doc("weight of the R1 and R2 penalties, at first")]
-Rate = Annotated[float, Doc("initial learning rate of both players' Adam")]
-Steady = Annotated[int, Doc("rounds at that rate, before it falls as 1 / sqrt t")]
-Averaging = Annotated[float, Doc("decay of the average of G's weights, a round")]
-Minibatch = Annotated[int, Doc("images in a minibatch")]
+from frenemy.recipes.start import from_the_mean
 
 
-def mnist(
-    data: Dataset,
-    *,
-    objective: Objective = "pairing",
-    gamma: Gamma = 1.0,
-    rate: Rate = 1e-3,
-    steady: Steady = 10_000,
-    averaging: Averaging = 0.9999,
-    minibatch: Minibatch = 100,
-) -> Experiment:
+@dataclass(frozen=True)
+class Ours:
+    """Arguments of our games.
+
+    Attributes:
+        objective: what both players play for.
+        gamma: weight of the R1 and R2 penalties, at first.
+        rate: initial learning rate of both players' Adam.
+        steady: rounds at that rate, before it falls as 1 / sqrt t.
+        averaging: decay of the average of G's weights, a round.
+        minibatch: images in a minibatch.
+    """
+
+    objective: ObjectiveName = "pairing"
+    gamma: float = 1.0
+    rate: float = 1e-3
+    steady: int = 1000
+    averaging: float = 0.9999
+    minibatch: int = 100
+
+
+def mnist(facts: Facts, arguments: Ours = Ours(steady=10_000)) -> list[Stage]:
     """Our best MNIST game with nets of the 2014 sizes: Parzen 226 nats in 5 minutes, 249 in 30."""
-    require_shape(data, "mnist", (1, 28, 28), hint=MNIST_HINT)
-    return digits(
-        data,
-        objective=objective,
-        gamma=gamma,
-        rate=rate,
-        steady=steady,
-        averaging=averaging,
-        minibatch=minibatch,
-    )
+    require_shape(facts, "mnist", (1, 28, 28), hint=MNIST_HINT)
+    return digits(facts, arguments)
 
 
-def digits(
-    data: Dataset,
-    *,
-    objective: Objective = "pairing",
-    gamma: Gamma = 1.0,
-    rate: Rate = 1e-3,
-    steady: Steady = 1000,
-    averaging: Averaging = 0.9999,
-    minibatch: Minibatch = 100,
-) -> Experiment:
+def digits(facts: Facts, arguments: Ours = Ours()) -> list[Stage]:
     """The game of `mnist` at any size; by default on 8x8 digits: Parzen 26 to 29 nats."""
+    gamma, rate, steady = arguments.gamma, arguments.rate, arguments.steady
     at_least(1, steady=steady)
-    at_least(0, gamma=gamma, rate=rate, averaging=averaging)
-    at_most(1, averaging=averaging)
+    at_least(0, gamma=gamma, rate=rate, averaging=arguments.averaging)
+    at_most(1, averaging=arguments.averaging)
     prior = Prior("uniform", 100)
-    mean = torch.from_numpy(data.train.mean())
-    G = rectifier_generator(prior.size, data.shape, mean)
-    D = nn.Sequential(ToUnit(), *maxout_discriminator(mean.numel(), 240, 0.03, dropout=False))
+    G = rectifier_generator(prior.size, facts.shape)
+    pixels = math.prod(facts.shape)
+    D = nn.Sequential(ToUnit(), *maxout_discriminator(pixels, 240, 0.03, dropout=False))
 
     def adam(net: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.Adam(net.parameters(), lr=rate, betas=(0.0, 0.99), fused=True)
@@ -75,11 +63,10 @@ def digits(
     def schedule(t: int) -> dict[str, float]:
         return {"lr": rate * min(1.0, math.sqrt(steady / max(t, 1)))}
 
-    known(objective, list(OBJECTIVES), "objective")
-    terms = OBJECTIVES[objective]
+    terms = objective_named(arguments.objective)
     players = {
         "D": Player(D, adam(D), schedule=schedule),
-        "G": Player(G, adam(G), schedule=schedule, averaging=averaging),
+        "G": Player(G, adam(G), schedule=schedule, averaging=arguments.averaging),
     }
     lazy = 4  # rounds from one penalty to the next
 
@@ -91,4 +78,5 @@ def digits(
         Turn({"D": {r1: weight, r2: weight}}, every=lazy),
         Turn({"G": {terms.g: 1.0}}),
     ]
-    return Experiment([Stage(Game(players, turns, prior, minibatch), 200)], data.train)
+    game = Game(players, turns, prior, arguments.minibatch)
+    return [Stage(game, 200, begin=from_the_mean(G))]

@@ -7,148 +7,127 @@ minibatch down to 1e-6, and half the sum of the two cross-entropies as D's loss.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from typing_extensions import Doc
 
-from frenemy.data import Dataset
+from frenemy.data import Facts
 from frenemy.errors import FrenemyError, at_least
-from frenemy.experiment import MNIST_HINT, Experiment, Stage, require_shape
+from frenemy.experiment import MNIST_HINT, Stage, require_shape
 from frenemy.game import Game, Player, Prior, Turn, alternating
 from frenemy.game import simultaneous as play_simultaneously
-from frenemy.names import known
 from frenemy.nets.conv2014 import maxout_convolutions, transposed_generator
 from frenemy.nets.layers import FromUnit, Scale, ToUnit
 from frenemy.nets.mlp import (
     limit_norms,
     linear,
-    logit,
     maxout_discriminator,
     rectifier_generator,
     sparse,
 )
-from frenemy.objectives import OBJECTIVES
+from frenemy.objectives import objective_named
+from frenemy.recipes.start import from_the_mean
 
-Objective2014 = Annotated[Literal["nonsaturating", "minimax"], Doc("what G plays for")]
-K = Annotated[int, Doc("steps of D in each round")]
-Simultaneous = Annotated[
-    bool, Doc("both players step at once, as in the authors' code, not as Algorithm 1 says")
-]
-Rate = Annotated[float, Doc("initial learning rate of both players")]
-Minibatch = Annotated[int, Doc("images in a minibatch")]
+UNITS = 8000
+"""Of each hidden layer of the generators of faces and of CIFAR-10."""
+FACES_UNITS, CIFAR_UNITS = 1200, 1600
+"""Of each hidden layer of their discriminators."""
 
 
-def mnist2014(
-    data: Dataset,
-    *,
-    objective: Objective2014 = "nonsaturating",
-    k: K = 1,
-    simultaneous: Simultaneous = False,
-    rate: Rate = 0.1,
-    minibatch: Minibatch = 100,
-) -> Experiment:
+@dataclass(frozen=True)
+class Arguments2014:
+    """Arguments of the games of 2014.
+
+    Attributes:
+        objective: what G plays for.
+        k: steps of D in each round.
+        simultaneous: both players step at once, as in the authors' code, not as Algorithm 1 says.
+        rate: initial learning rate of both players.
+        minibatch: images in a minibatch.
+    """
+
+    objective: Literal["nonsaturating", "minimax"] = "nonsaturating"
+    k: int = 1
+    simultaneous: bool = False
+    rate: float = 0.1
+    minibatch: int = 100
+
+
+def mnist2014(facts: Facts, arguments: Arguments2014 = Arguments2014()) -> list[Stage]:
     """MNIST of Goodfellow et al. (2014), Table 1: Parzen 225 ± 2 nats."""
-    require_shape(data, "mnist2014", (1, 28, 28), hint=MNIST_HINT)
-    return _digits(data, objective, k, simultaneous, rate, minibatch)
+    require_shape(facts, "mnist2014", (1, 28, 28), hint=MNIST_HINT)
+    return digits2014(facts, arguments)
 
 
-def digits2014(
-    data: Dataset,
-    *,
-    objective: Objective2014 = "nonsaturating",
-    k: K = 1,
-    simultaneous: Simultaneous = False,
-    rate: Rate = 0.1,
-    minibatch: Minibatch = 100,
-) -> Experiment:
+def digits2014(facts: Facts, arguments: Arguments2014 = Arguments2014()) -> list[Stage]:
     """The 2014 MNIST game at any size; on 8x8 digits it collapses."""
-    return _digits(data, objective, k, simultaneous, rate, minibatch)
+    prior = Prior("uniform", 100)
+    G = rectifier_generator(prior.size, facts.shape)
+    D = nn.Sequential(ToUnit(), *maxout_discriminator(math.prod(facts.shape), 240))
+    game = _game(facts, D, G, prior, arguments)
+    return [Stage(game, EPOCHS, begin=from_the_mean(G))]
 
 
-def faces2014(
-    data: Dataset,
-    *,
-    objective: Objective2014 = "nonsaturating",
-    k: K = 1,
-    simultaneous: Simultaneous = False,
-    rate: Rate = 0.05,
-    minibatch: Minibatch = 100,
-) -> Experiment:
+def faces2014(facts: Facts, arguments: Arguments2014 = Arguments2014(rate=0.05)) -> list[Stage]:
     """TFD of Goodfellow et al. (2014), Table 1: Parzen 2057 ± 26 nats."""
     hint = "give faces by --data with --size 48 --grey, or play digits, which takes any size"
-    require_shape(data, "faces2014", (1, 48, 48), hint=hint)
+    require_shape(facts, "faces2014", (1, 48, 48), hint=hint)
     prior = Prior("gaussian", 100)
-    mean = torch.from_numpy(data.train.mean())
-    pixels = mean.numel()
+    pixels = math.prod(facts.shape)
     decoder = nn.Sequential(
-        linear(prior.size, 8000, 0.05),
+        linear(prior.size, UNITS, 0.05),
         nn.ReLU(inplace=True),
-        linear(8000, 8000, 0.05, bias=-2.0),
+        linear(UNITS, UNITS, 0.05, bias=-2.0),
         nn.Sigmoid(),
-        sparse(8000, pixels, inputs=100, bias=logit(mean)),
+        sparse(UNITS, pixels, inputs=100),
         nn.Sigmoid(),
-        FromUnit(data.shape),
+        FromUnit(facts.shape),
     )
     front = nn.Sequential(
-        linear(prior.size, 8000, 0.05),
+        linear(prior.size, UNITS, 0.05),
         nn.ReLU(inplace=True),
-        linear(8000, prior.size, 0.05, bias=-2.0),
+        linear(UNITS, prior.size, 0.05, bias=-2.0),
         nn.Sigmoid(),
     )
 
-    def stage(G: nn.Module, epochs: float) -> Stage:
-        D = nn.Sequential(ToUnit(), *maxout_discriminator(pixels, 1200))
-        game = _game(data, D, G, prior, objective, k, simultaneous, rate, minibatch, limit=1.9365)
-        return Stage(game, epochs)
+    def game(G: nn.Module) -> Game:
+        D = nn.Sequential(ToUnit(), *maxout_discriminator(pixels, FACES_UNITS))
+        return _game(facts, D, G, prior, arguments, limit=1.9365)
 
-    return Experiment([stage(decoder, 50), stage(nn.Sequential(front, decoder), 22)], data.train)
+    first = Stage(game(decoder), 50, begin=from_the_mean(decoder))
+    return [first, Stage(game(nn.Sequential(front, decoder)), 22)]
 
 
-def cifar2014(
-    data: Dataset,
-    *,
-    objective: Objective2014 = "nonsaturating",
-    k: K = 1,
-    simultaneous: Simultaneous = False,
-    rate: Rate = 0.025,
-    minibatch: Minibatch = 100,
-) -> Experiment:
+def cifar2014(facts: Facts, arguments: Arguments2014 = Arguments2014(rate=0.025)) -> list[Stage]:
     """CIFAR-10 of Goodfellow et al. (2014), fully connected: Fig. 3 c; no number was published."""
-    require_shape(data, "cifar2014", (3, 32, 32), hint=CIFAR_HINT)
+    require_shape(facts, "cifar2014", (3, 32, 32), hint=CIFAR_HINT)
     prior = Prior("gaussian", 100)
     G = nn.Sequential(
-        linear(prior.size, 8000, 0.05),
+        linear(prior.size, UNITS, 0.05),
         nn.ReLU(inplace=True),
-        linear(8000, 8000, 0.05),
+        linear(UNITS, UNITS, 0.05),
         nn.Sigmoid(),
-        linear(8000, 3072, 0.5),
+        linear(UNITS, 3072, 0.5),
         Scale(1 / CONTRAST_RANGE),
-        nn.Unflatten(1, data.shape),
+        nn.Unflatten(1, facts.shape),
     )
-    D = nn.Sequential(nn.Flatten(), Scale(CONTRAST_RANGE), *maxout_discriminator(3072, 1600))
-    game = _game(data, D, G, prior, objective, k, simultaneous, rate, minibatch)
-    return Experiment([Stage(game, EPOCHS)], data.train, prepare=normalise_contrast)
+    D = nn.Sequential(nn.Flatten(), Scale(CONTRAST_RANGE), *maxout_discriminator(3072, CIFAR_UNITS))
+    return [Stage(_game(facts, D, G, prior, arguments, prepare=normalise_contrast), EPOCHS)]
 
 
 def cifar2014_conv(
-    data: Dataset,
-    *,
-    objective: Objective2014 = "nonsaturating",
-    k: K = 1,
-    simultaneous: Simultaneous = False,
-    rate: Rate = 0.004,
-    minibatch: Minibatch = 128,
-) -> Experiment:
+    facts: Facts, arguments: Arguments2014 = Arguments2014(rate=0.004, minibatch=128)
+) -> list[Stage]:
     """CIFAR-10 of Goodfellow et al. (2014), convolutional: Fig. 3 d; no number was published."""
-    require_shape(data, "cifar2014_conv", (3, 32, 32), hint=CIFAR_HINT)
+    require_shape(facts, "cifar2014_conv", (3, 32, 32), hint=CIFAR_HINT)
     prior = Prior("gaussian", 100)
-    G = nn.Sequential(transposed_generator(prior.size), Scale(1 / CONTRAST_RANGE))
+    G = nn.Sequential(transposed_generator(prior.size, UNITS), Scale(1 / CONTRAST_RANGE))
     D = nn.Sequential(Scale(CONTRAST_RANGE), maxout_convolutions())
-    game = _game(data, D, G, prior, objective, k, simultaneous, rate, minibatch)
-    return Experiment([Stage(game, EPOCHS)], data.train, prepare=normalise_contrast)
+    return [Stage(_game(facts, D, G, prior, arguments, prepare=normalise_contrast), EPOCHS)]
 
 
 EPOCHS = 250.0
@@ -175,39 +154,22 @@ def normalise_contrast(x: Tensor) -> Tensor:
     return x * (CONTRAST / CONTRAST_RANGE / norms)[:, None, None, None]
 
 
-def _digits(
-    data: Dataset,
-    objective: Objective2014,
-    k: int,
-    simultaneous: bool,
-    rate: float,
-    minibatch: int,
-) -> Experiment:
-    prior = Prior("uniform", 100)
-    mean = torch.from_numpy(data.train.mean())
-    G = rectifier_generator(prior.size, data.shape, mean)
-    D = nn.Sequential(ToUnit(), *maxout_discriminator(mean.numel(), 240))
-    game = _game(data, D, G, prior, objective, k, simultaneous, rate, minibatch)
-    return Experiment([Stage(game, EPOCHS)], data.train)
-
-
 def _game(
-    data: Dataset,
+    facts: Facts,
     D: nn.Module,
     G: nn.Module,
     prior: Prior,
-    objective: Objective2014,
-    k: int,
-    simultaneous: bool,
-    rate: float,
-    minibatch: int,
+    arguments: Arguments2014,
+    *,
     limit: float | None = None,
+    prepare: Callable[[Tensor], Tensor] | None = None,
 ) -> Game:
+    k, rate, minibatch = arguments.k, arguments.rate, arguments.minibatch
     at_least(1, minibatch=minibatch, k=k)
     at_least(0, rate=rate)
-    if simultaneous and k != 1:
+    if arguments.simultaneous and k != 1:
         raise FrenemyError(f"--k {k} is for alternating play: leave out --simultaneous")
-    schedule = schedule2014(rate, rounds_per_epoch=len(data.train) / (minibatch * k))
+    schedule = schedule2014(rate, rounds_per_epoch=facts.count / (minibatch * k))
 
     def player(net: nn.Module) -> Player:
         optimiser = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.5, fused=True)
@@ -215,11 +177,12 @@ def _game(
             optimiser.register_step_post_hook(limit_norms(net, limit))
         return Player(net, optimiser, schedule=schedule)
 
-    known(objective, list(OBJECTIVES), "objective")
-    terms = OBJECTIVES[objective]
+    terms = objective_named(arguments.objective)
     d, g = {terms.d: 0.5}, {terms.g: 1.0}
-    turns: tuple[Turn, ...] = play_simultaneously(d, g) if simultaneous else alternating(d, g, k)
-    return Game({"D": player(D), "G": player(G)}, turns, prior, minibatch)
+    turns: tuple[Turn, ...] = (
+        play_simultaneously(d, g) if arguments.simultaneous else alternating(d, g, k)
+    )
+    return Game({"D": player(D), "G": player(G)}, turns, prior, minibatch, prepare=prepare)
 
 
 def schedule2014(rate: float, rounds_per_epoch: float) -> Callable[[int], Mapping[str, float]]:

@@ -1,9 +1,9 @@
-"""What is measured of a game while it is played, for `frenemy.judge.health` to read.
+"""What is measured of a game while it is played, for `frenemy.diagnosis` to read.
 
 Every `TICK` rounds the players' gradients and D's logits are looked at as they are, and a few
 hundred samples are drawn and compared with as many real images. All of it is a function of the
-seed, the round and what `Vitals.memory` holds, so that a resumed run measures the same. Samples are
-compared on the CPU: they are few, and not every device has float64 or a QR decomposition.
+seed, the round and what `Monitor.memory` holds, so that a resumed run measures the same. Samples
+are compared on the CPU: they are few, and not every device has float64 or a QR decomposition.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from frenemy.diagnosis import HEALTH
 from frenemy.game import (
     Game,
     Gradient,
@@ -27,7 +28,6 @@ from frenemy.game import (
 )
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.features import RandomNetwork
-from frenemy.judge.health import HEALTH
 
 TICK = 100  # rounds
 SAMPLES = 256  # compared with as many real images
@@ -41,7 +41,7 @@ REPEATS = 0.05  # of the median distance of real images to their nearest: closer
 Memory = dict[str, list[float]]
 
 
-class Vitals:
+class Monitor:
     """The measurements of one game, tick by tick.
 
     Args:
@@ -66,7 +66,7 @@ class Vitals:
         self._net = RandomNetwork().to(self._where)
         stream = len(game.turns)  # no turn reads it
         batches = range(math.ceil(SAMPLES / game.minibatch))
-        x = torch.cat([minibatch(stream, i)[0] for i in batches])[:SAMPLES]
+        x = torch.cat([game.see(minibatch(stream, i)[0]) for i in batches])[:SAMPLES]
         self._real = self._look(x.cpu().unique(dim=0))  # a small set comes round several times
         distances = _distances(self._real)
         self._spread = _mean_pair(distances)
@@ -115,8 +115,8 @@ class Vitals:
                 "margin": Dx.mean() - DGz.mean(),
                 "value": -(softplus(-Dx) + softplus(DGz)).mean() + math.log(4),
             }
-        if "G" in r.slopes:  # of the mean over the minibatch: times its size, of one example
-            found["G signal"] = r.slopes["G"].abs().sum()
+        if "G" in r.signals:  # of the mean over the minibatch: times its size, of one example
+            found["G signal"] = r.signals["G"].abs().sum()
         return {HEALTH + name: value for name, value in found.items()}
 
     @torch.no_grad()

@@ -26,21 +26,21 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from frenemy.data.streams import shown
+from frenemy.diagnosis import EARLIEST, HEALTH
 from frenemy.errors import FrenemyError
-from frenemy.judge.health import EARLIEST, HEALTH
 from frenemy.pictures import Images, terminal
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from frenemy.data import Report
+    from frenemy.diagnosis import Finding, Tick
     from frenemy.experiment import Experiment
     from frenemy.judge.estimate import Estimate
-    from frenemy.judge.health import Finding, Tick
     from frenemy.judge.neighbours import Comparison
-    from frenemy.judge.report import Report as Verdict
+    from frenemy.judge.verdict import Report as Verdict
     from frenemy.lab.lesson import Played, Result
-    from frenemy.loop import Training
+    from frenemy.training import Training
 
 console = Console(highlight=False)
 if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -109,7 +109,7 @@ def game_tables(experiment: Experiment) -> list[Table]:
                 )
             total = sum(p.numel() for p in player.net.parameters())
             optimiser = type(player.optimiser).__name__
-            averaged = f", averaged {plain(player.averaging)}" if player.averaging else ""
+            averaged = f", averaged {player.averaging}" if player.averaging else ""
             played_by = f"{optimiser}{averaged}"
             table.add_row(name, played_by, "", f"{total:,}", end_section=True)
         for turn in game.turns:
@@ -235,8 +235,8 @@ def working() -> Iterator[Callable[[str], None]]:
 def report_rows(report: Verdict) -> Group:
     """The judge's table, and what the numbers are worth."""
     from frenemy.judge.likelihoods import PUBLISHED
-    from frenemy.judge.report import ARROWS
     from frenemy.judge.sets import HELD_OUT, SAMPLES
+    from frenemy.judge.verdict import ARROWS
 
     columns = [Column(name, justify="right", overflow="fold") for name in report.subjects]
     title = f"{report.target}, against {report.against}"
@@ -266,7 +266,7 @@ def comparison_rows(reports: Sequence[Verdict]) -> Group:
     Raises:
         FrenemyError: nothing is comparable.
     """
-    from frenemy.judge.report import ARROWS, kind_of, not_comparable
+    from frenemy.judge.verdict import ARROWS, kind_of, not_comparable
 
     first, *others = reports
     columns = [Column(escape(report.target), justify="right") for report in reports]

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from frenemy.diagnosis import HEALTH
 from frenemy.game import Game, Player, Prior, Turn
-from frenemy.judge.health import HEALTH
+from frenemy.monitor import FEWEST, SAMPLES, Monitor, _choose
 from frenemy.objectives import OBJECTIVES, minimax_d, nonsaturating_g
 from frenemy.penalties import consensus, r1
 from frenemy.unrolling import unrolled
-from frenemy.vitals import FEWEST, SAMPLES, Vitals, _choose
 
 B = 64
 
@@ -54,10 +54,10 @@ def game(G=None, D=None, objective="nonsaturating", rate=0.0, extra=()):
     return Game(players, turns, Prior("gaussian", 2), B)
 
 
-def measured(g, step=0, vitals=None):
-    vitals = vitals or Vitals(g, normal, seed=0)
-    record = g.play(normal, seed=0, step=step, observe=vitals.observer(step))
-    found = {**record, **vitals.look()}
+def measured(g, step=0, monitor=None):
+    monitor = monitor or Monitor(g, normal, seed=0)
+    record = g.play(normal, seed=0, step=step, observe=monitor.observer(step))
+    found = {**record, **monitor.look()}
     return {k.removeprefix(HEALTH): v.item() for k, v in found.items() if k.startswith(HEALTH)}
 
 
@@ -99,12 +99,12 @@ def test_a_discriminator_that_is_ahead():
 def test_the_signal_is_the_slope_of_the_generators_loss(objective, expected):
     g = game(Shift(-3.0), objective=objective)
     seen = []
-    vitals = Vitals(g, normal, seed=0)
+    monitor = Monitor(g, normal, seed=0)
 
     def observe(r, turn, gradients):
         if "G" in turn.moves:
             seen.append(r.DGz.detach())
-        return vitals.observer(0)(r, turn, gradients)
+        return monitor.observer(0)(r, turn, gradients)
 
     record = g.play(normal, seed=0, step=0, observe=observe)
     (logits,) = seen
@@ -145,12 +145,12 @@ def test_the_ratio_of_the_players_gradients():
 
 def test_a_gradient_that_is_zero_has_no_ratio():
     g = game(Shift(spread=0.0))  # D(G(z)) = 0, and D(x) = 0 for what follows
-    vitals = Vitals(g, normal, seed=0)
+    monitor = Monitor(g, normal, seed=0)
 
     def nothing(stream, i):
         return torch.zeros(B, 2), None
 
-    record = g.play(nothing, seed=0, step=0, observe=vitals.observer(0))
+    record = g.play(nothing, seed=0, step=0, observe=monitor.observer(0))
     assert record["health/D gradient"] == 0
     assert "health/gradient ratio" not in record
 
@@ -163,39 +163,39 @@ def test_lazy_turns_are_not_looked_at():
 
 def test_motion_and_turning_between_ticks():
     g = game()
-    vitals = Vitals(g, normal, seed=0)
-    first = measured(g, 0, vitals)
+    monitor = Monitor(g, normal, seed=0)
+    first = measured(g, 0, monitor)
     assert "motion" not in first and "turning" not in first
     G = g.players["G"].net
     with torch.no_grad():
         G.theta += 1.0  # every sample moves by (1, 1)
-    second = measured(g, 1, vitals)
+    second = measured(g, 1, monitor)
     # the mean distance of two points of a normal plane is sqrt(pi)
     assert second["motion"] == pytest.approx(math.sqrt(2) / math.sqrt(math.pi), rel=0.15)
     with torch.no_grad():
         G.theta += 1.0
-    assert measured(g, 2, vitals)["turning"] == pytest.approx(1)
+    assert measured(g, 2, monitor)["turning"] == pytest.approx(1)
     with torch.no_grad():
         G.theta -= 1.0
-    assert measured(g, 3, vitals)["turning"] == pytest.approx(-1)
+    assert measured(g, 3, monitor)["turning"] == pytest.approx(-1)
 
 
 def test_memory_makes_a_second_watcher_see_the_same():
     whole, resumed = [game(rate=0.1) for _ in range(2)]
-    vitals = Vitals(whole, normal, seed=0)
-    expected = [measured(whole, step, vitals) for step in range(4)]
-    first = Vitals(resumed, normal, seed=0)
+    monitor = Monitor(whole, normal, seed=0)
+    expected = [measured(whole, step, monitor) for step in range(4)]
+    first = Monitor(resumed, normal, seed=0)
     found = [measured(resumed, step, first) for step in range(2)]
-    second = Vitals(resumed, normal, seed=0, memory=first.memory)
+    second = Monitor(resumed, normal, seed=0, memory=first.memory)
     found += [measured(resumed, step, second) for step in range(2, 4)]
     assert found == expected
 
 
 def test_watching_changes_nothing():
     watched, alone = [game(rate=0.1) for _ in range(2)]
-    vitals = Vitals(watched, normal, seed=0)
+    monitor = Monitor(watched, normal, seed=0)
     for step in range(3):
-        measured(watched, step, vitals)
+        measured(watched, step, monitor)
         alone.play(normal, seed=0, step=step)
     for name, player in watched.players.items():
         for key, value in player.state().items():
@@ -215,24 +215,24 @@ NEIGHBOURHOODS = {"health/repeats", "health/precision", "health/recall", "health
 
 
 def test_of_few_images_no_neighbourhoods_are_judged():
-    found = Vitals(game(), few(24), seed=0).look()
+    found = Monitor(game(), few(24), seed=0).look()
     assert set(found) == {"health/diversity"}
     # the mean of the pairs of 24 normal points deviates by about 1 / sqrt 24
     assert found["health/diversity"].item() == pytest.approx(1, abs=3 / math.sqrt(24))
 
 
 def test_images_that_come_round_again_count_once():
-    found = Vitals(game(), few(FEWEST), seed=0).look()
+    found = Monitor(game(), few(FEWEST), seed=0).look()
     assert set(found) >= NEIGHBOURHOODS
     assert found["health/coverage"] > 0.6 and found["health/precision"] > 0.6
     assert found["health/repeats"] < 0.05
-    assert Vitals(game(Shift(spread=1e-4)), few(FEWEST), seed=0).look()["health/repeats"] == 1
+    assert Monitor(game(Shift(spread=1e-4)), few(FEWEST), seed=0).look()["health/repeats"] == 1
 
 
 def test_one_image_alone_gives_no_scale_to_measure_by():
     g = game()
-    vitals = Vitals(g, few(1), seed=0)
-    assert [set(measured(g, step, vitals)) & {"diversity", "motion"} for step in range(2)] == [
+    monitor = Monitor(g, few(1), seed=0)
+    assert [set(measured(g, step, monitor)) & {"diversity", "motion"} for step in range(2)] == [
         *(set(), set())
     ]
 
@@ -261,10 +261,10 @@ def test_images_are_seen_by_random_features():
             return super().forward(x.flatten(1))
 
     g = game(Pictures(), Mean())
-    found = Vitals(g, pictures, seed=0).look()
+    found = Monitor(g, pictures, seed=0).look()
     assert set(found) >= {"health/diversity", "health/recall"}
     assert SAMPLES == 256
 
 
 def test_samples_that_are_not_finite_are_left_to_the_training_loop():
-    assert Vitals(game(Shift(math.nan)), normal, seed=0).look() == {}
+    assert Monitor(game(Shift(math.nan)), normal, seed=0).look() == {}

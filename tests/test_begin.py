@@ -13,19 +13,19 @@ import torch
 from torch import nn
 
 from frenemy import Model, recipes, resume, train
+from frenemy.begin import plan
 from frenemy.data import open_dataset
-from frenemy.display import PlainLines, TrainingDisplay
+from frenemy.diagnosis import Finding, diagnose, ticks_of
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Player, Prior, Turn, alternating, simultaneous
 from frenemy.interrupts import Interrupted
-from frenemy.judge.health import Finding, diagnose, ticks_of
-from frenemy.loop import NotFinite, is_sample_step
 from frenemy.nets.layers import Dropout
 from frenemy.objectives import minimax_d, nonsaturating_g, pairing_d, pairing_g
 from frenemy.penalties import r1, r2
 from frenemy.run import Run
-from frenemy.training import plan
+from frenemy.terminal import PlainLines, TrainingDisplay
+from frenemy.training import NotFinite, is_sample_step
 
 
 class Stopped(Exception):
@@ -163,8 +163,8 @@ def outcome(path):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_run_stopped_after_every_round_ends_bit_identical(recipe, digits, tmp_path, monkeypatch):
-    monkeypatch.setattr("frenemy.loop.LOG_EVERY", 3)  # so that rows straddle the stops
-    monkeypatch.setattr("frenemy.loop.TICK", 2)  # and so do the looks at the game's health
+    monkeypatch.setattr("frenemy.training.LOG_EVERY", 3)  # so that rows straddle the stops
+    monkeypatch.setattr("frenemy.training.TICK", 2)  # and so do the looks at the game's health
     settings = {"steps": ROUNDS, "seed": 5}
     train(recipe, digits, out=tmp_path / "whole", **settings)
 
@@ -333,7 +333,7 @@ def test_checkpoints_that_are_all_damaged_are_told_with_a_remedy(digits, tmp_pat
 
 
 def test_a_run_without_its_checkpoints_says_that_it_starts_again(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr("frenemy.loop.LOG_EVERY", 2)
+    monkeypatch.setattr("frenemy.training.LOG_EVERY", 2)
     run = train(plain, digits, out=tmp_path / "run", steps=4)
     before = outcome(run.path)
     for path in run.checkpoints():
@@ -415,9 +415,9 @@ def test_findings_that_cannot_be_written_hide_no_failure(digits, tmp_path, monke
 
 
 def test_each_stage_is_judged_by_its_own_measurements(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr("frenemy.loop.LOG_EVERY", 2)
-    monkeypatch.setattr("frenemy.loop.TICK", 2)
-    monkeypatch.setattr("frenemy.loop.diagnose", ill)
+    monkeypatch.setattr("frenemy.training.LOG_EVERY", 2)
+    monkeypatch.setattr("frenemy.training.TICK", 2)
+    monkeypatch.setattr("frenemy.training.diagnose", ill)
     found = []
 
     def watch(training):
@@ -571,7 +571,7 @@ def test_a_run_of_other_versions_goes_on_with_a_warning(digits, tmp_path, what):
 
 def test_events_of_tensorboard_read_back(digits, tmp_path, monkeypatch):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    monkeypatch.setattr("frenemy.loop.LOG_EVERY", 2)
+    monkeypatch.setattr("frenemy.training.LOG_EVERY", 2)
     run = train(plain, digits, out=tmp_path / "run", steps=6, tensorboard=True)
     events = accumulator.EventAccumulator(str(run.path / "events")).Reload()
     scalars = {e.step: e.value for e in events.Scalars("D/minimax_d")}

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from frenemy.judge import health
-from frenemy.judge.health import EARLIEST, REMEDIES, diagnose, ticks_of
+from frenemy import diagnosis
+from frenemy.diagnosis import EARLIEST, REMEDIES, diagnose, ticks_of
 
 WELL = {
     "D ahead": 0.7,
@@ -96,8 +96,8 @@ def test_tick_by_tick_the_same_is_found_as_at_once(monkeypatch):
     at_once = [diagnose(rows[:count]) for count in range(len(rows) + 1)]
     assert len({finding.illness for findings in at_once for finding in findings}) == 3
     looks = []
-    rule = health._illness
-    monkeypatch.setattr(health, "_illness", lambda *args: looks.append(1) or rule(*args))
+    rule = diagnosis._illness
+    monkeypatch.setattr(diagnosis, "_illness", lambda *args: looks.append(1) or rule(*args))
     found = []
     for count, expected in enumerate(at_once):
         found = diagnose(rows[:count], found)
@@ -154,4 +154,4 @@ def test_of_several_stages_the_last_ones_ticks_are_kept():
 
 
 def test_every_illness_has_a_remedy():
-    assert set(REMEDIES) == set(health.Illness.__args__)
+    assert set(REMEDIES) == set(diagnosis.Illness.__args__)

@@ -1,0 +1,243 @@
+"""A round: one minibatch of the game, from which terms are computed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from frenemy.engine import PLAIN, Engine
+
+Term = Callable[["Round"], Tensor]
+"""A plain function of a round: (B,) values, unreduced, for a player to minimise."""
+
+Draw = Callable[[], tuple[Tensor, Tensor | None]]
+"""Draws a minibatch: x (B, C, H, W) in [-1, 1], and its labels y (B,) or None."""
+
+Conditions = Callable[[Tensor, Tensor | None], tuple[Tensor, ...]]
+"""(x, y) of a minibatch as drawn -> what the players are told beside z and x, each (B, ...)."""
+
+View = Callable[["Round"], tuple[Tensor, tuple[Tensor, ...]]]
+"""Round -> its x and c as another pair of players sees them."""
+
+NOTE = "note "
+
+
+class Round:
+    """One minibatch of the game, in the paper's letters.
+
+    What a term asks for is computed once: x and y are drawn, and G and D run, on first use.
+
+    Args:
+        nets: the players' networks, by their names.
+        z: noise, (B, size).
+        draw: draws x and y.
+        learners: who moves; how G(z) was made is remembered only where G does.
+        joint: x and G(z) go through D in one pass.
+        step: the number of the round.
+        prepare, conditions: of the game.
+        engine: runs the networks.
+
+    Attributes:
+        x: images, (B, C, H, W) in [-1, 1], as the game prepares them; y: their labels, (B,), or
+            None; c: the conditions, a tuple.
+        Gz: G(z, *c), (B, C, H, W).
+        Dx, DGz: D(x, *c) and D(G(z, *c), *c) as logits, (B,), or (B, ...) of patches.
+        grad_Dx, grad_DGz: their gradients at x and at G(z), shaped as these and differentiable.
+        notes: what terms leave for `Turn.after`, by name, each (B, ...).
+        signals: of each player that moves, d loss / d D(G(z)), (B,); only in a round that is
+            observed, and only where its loss depends on D(G(z)).
+    """
+
+    def __init__(
+        self,
+        nets: Mapping[str, nn.Module],
+        z: Tensor,
+        draw: Draw,
+        learners: Sequence[str],
+        joint: bool = False,
+        *,
+        step: int = 0,
+        prepare: Callable[[Tensor], Tensor] | None = None,
+        conditions: Conditions | None = None,
+        engine: Engine = PLAIN,
+    ) -> None:
+        self.nets = nets
+        self.z = z
+        self.step = step
+        self.notes: dict[str, Tensor] = {}
+        self.signals: dict[str, Tensor] = {}
+        self._draw = draw
+        self._learners = learners
+        self._joint = joint
+        self._prepare = prepare
+        self._conditions = conditions
+        self._engine = engine
+        self._casts: dict[tuple[str, str, View | None], Round] = {}
+
+    def net(self, name: str) -> Callable[..., Tensor]:
+        """The network of that name, as the engine runs it."""
+        return functools.partial(self._engine.run, self.nets[name])
+
+    @property
+    def G(self) -> Callable[..., Tensor]:
+        return self.net("G")
+
+    @property
+    def D(self) -> Callable[..., Tensor]:
+        return self.net("D")
+
+    @cached_property
+    def _drawn(self) -> tuple[Tensor, Tensor | None]:
+        return self._draw()
+
+    @cached_property
+    def x(self) -> Tensor:
+        x, _ = self._drawn
+        x = x if self._prepare is None else self._prepare(x)
+        return x.detach().requires_grad_()  # penalties differentiate D at x
+
+    @property
+    def y(self) -> Tensor | None:
+        return self._drawn[1]
+
+    @cached_property
+    def c(self) -> tuple[Tensor, ...]:
+        return () if self._conditions is None else self._conditions(*self._drawn)
+
+    @cached_property
+    def Gz(self) -> Tensor:
+        if "G" in self._learners:
+            return self.G(self.z, *self.c)
+        with torch.no_grad():
+            Gz = self.G(self.z, *self.c)
+        return Gz.requires_grad_()
+
+    @property
+    def _both(self) -> tuple[Tensor, ...]:
+        """Both kinds of image in one minibatch, x and G(z), and the conditions twice."""
+        return torch.cat([self.x, self.Gz]), *(torch.cat([c, c]) for c in self.c)
+
+    @cached_property
+    def _together(self) -> tuple[Tensor, ...]:
+        return self.D(*self._both).chunk(2)
+
+    @cached_property
+    def Dx(self) -> Tensor:
+        return self._together[0] if self._joint else self.D(self.x, *self.c)
+
+    @cached_property
+    def DGz(self) -> Tensor:
+        return self._together[1] if self._joint else self.D(self.Gz, *self.c)
+
+    @cached_property
+    def _gradients(self) -> tuple[Tensor, ...]:
+        """Of both in one pass: D(x_i) depends on x_i alone, and D(G(z_i)) on G(z_i)."""
+        if "_together" in self.__dict__:
+            logits = [self.Dx.sum(), self.DGz.sum()]
+            return torch.autograd.grad(logits, [self.x, self.Gz], create_graph=True)
+        logits, gradients = slopes(self.D, *self._both)
+        self._together = logits.chunk(2)
+        return gradients.chunk(2)
+
+    def _gradient(self, name: Literal["Dx", "DGz"], x: Tensor) -> Tensor:
+        """Of D at x: with the logits; or from them, where a term has asked for these before."""
+        if name in self.__dict__:
+            return torch.autograd.grad(getattr(self, name).sum(), x, create_graph=True)[0]
+        self.__dict__[name], gradient = slopes(self.D, x, *self.c)
+        return gradient
+
+    @cached_property
+    def grad_Dx(self) -> Tensor:
+        return self._gradients[0] if self._joint else self._gradient("Dx", self.x)
+
+    @cached_property
+    def grad_DGz(self) -> Tensor:
+        return self._gradients[1] if self._joint else self._gradient("DGz", self.Gz)
+
+    def cast(self, G: str, D: str, view: View | None = None) -> Round:
+        """This round with two others in the places of G and D, who may see another x and c."""
+        key = (G, D, view)
+        if key not in self._casts:
+            learners = [part for part, name in (("G", G), ("D", D)) if name in self._learners]
+            nets = {**self.nets, "G": self.nets[G], "D": self.nets[D]}
+            other = Round(
+                nets,
+                self.z,
+                lambda: self._drawn,
+                learners,
+                self._joint,
+                step=self.step,
+                engine=self._engine,
+            )
+            x, c = (self.x, self.c) if view is None else view(self)
+            other.__dict__.update(x=x.detach().requires_grad_(), c=c)
+            other.notes = self.notes
+            self._casts[key] = other
+        return self._casts[key]
+
+    def beliefs(self) -> dict[str, Tensor]:
+        """The means of sigmoid(Dx) and sigmoid(DGz), of those that some term asked for."""
+        logits = {"D(x)": self.__dict__.get("Dx"), "D(G(z))": self.__dict__.get("DGz")}
+        found = {k: v.detach().sigmoid().mean() for k, v in logits.items() if v is not None}
+        for (G, D, _), other in self._casts.items():
+            names = {"D(x)": f"{D}(x)", "D(G(z))": f"{D}({G}(z))"}
+            found |= {names[k]: v for k, v in other.beliefs().items()}
+        return found
+
+    def kept(self) -> dict[str, Tensor]:
+        """What is known of each example, without gradients: logits and notes, each (B, ...)."""
+        logits = {name: self.__dict__[name] for name in ("Dx", "DGz") if name in self.__dict__}
+        notes = {NOTE + name: value for name, value in self.notes.items()}
+        return {name: value.detach() for name, value in {**logits, **notes}.items()}
+
+    def recall(self, kept: Mapping[str, Tensor]) -> Round:
+        """Takes what `kept` gave of the parts of this round."""
+        for name, value in kept.items():
+            if name.startswith(NOTE):
+                self.notes[name.removeprefix(NOTE)] = value
+            else:
+                self.__dict__[name] = value
+        return self
+
+
+def slopes(D: Callable[..., Tensor], x: Tensor, *c: Tensor) -> tuple[Tensor, Tensor]:
+    """D's logits at x, (B, ...), and their gradient at x, itself differentiable.
+
+    Each logit depends on its own x alone. The gradient is taken inside, by `torch.func`, so that a
+    compiler can follow it, which it cannot around a compiled D.
+
+    >>> slopes(lambda x: x.square().sum(1), torch.tensor([[1.0, 2.0]]))
+    (tensor([5.]), tensor([[2., 4.]]))
+    """
+
+    def total(x: Tensor) -> tuple[Tensor, Tensor]:
+        logits = D(x, *c)
+        return logits.sum(), logits
+
+    gradient, logits = torch.func.grad(total, has_aux=True)(x)
+    return logits, gradient
+
+
+def between(term: Term, *, G: str = "G", D: str = "D", view: View | None = None) -> Term:
+    """The term between two other players than "G" and "D": of two domains, or two directions.
+
+    Args:
+        term: such as `minimax_d`, which reads r.Dx and r.DGz.
+        G, D: the names of the players that stand in the places of G and D.
+        view: x and c as this pair sees them; by default the round's own.
+
+    >>> from frenemy.objectives import minimax_d
+    >>> between(minimax_d, G="to horses", D="horses").__name__
+    'minimax_d[to horses, horses]'
+    """
+
+    def of_others(r: Round) -> Tensor:
+        return term(r.cast(G, D, view))
+
+    of_others.__name__ = f"{term.__name__}[{G}, {D}]"
+    return of_others

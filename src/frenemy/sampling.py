@@ -1,0 +1,173 @@
+"""Drawing samples: the noise that a seed names, what is made of it, and that as pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from frenemy.data import Facts
+from frenemy.engine import seed_everything
+from frenemy.errors import FrenemyError, at_least, at_most
+from frenemy.experiment import from_pixels
+from frenemy.game import Game, mix
+
+LARGEST_SEED = 2**64 - 1  # that torch's generators take
+CHUNK = 500  # samples whose noise is drawn at a time: it does not depend on how many are asked for
+NUMBERS = 2**21  # of the images that are made at a time: G holds some hundred times as many
+
+
+@torch.inference_mode()
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """Images (B, C, H, W) in [-1, 1] as uint8 (B, C, H, W); what lies outside is clipped."""
+    pixels = images.clamp(-1, 1).add_(1).mul_(127.5).round_()
+    return pixels.to("cpu", torch.uint8).numpy()
+
+
+def noise(game: Game, count: int, seed: int) -> Iterator[Tensor]:
+    """The z numbered 0 to count - 1 of the stream that `seed` names, (B, size) at a time.
+
+    Raises:
+        FrenemyError: the seed is below 0, or more than 64 bits hold.
+    """
+    at_least(0, seed=seed)
+    at_most(LARGEST_SEED, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    for start in range(0, count, CHUNK):
+        yield game.prior(CHUNK, generator)[: count - start]
+
+
+def shape_of(game: Game, facts: Facts) -> tuple[int, ...]:
+    """(C, H, W) of an image as the game's players see it."""
+    return tuple(game.see(torch.zeros(1, *facts.shape)).shape[1:])
+
+
+def reads_images(game: Game, facts: Facts) -> bool:
+    """Whether what the players are told depends on images, and not on labels alone."""
+    if game.conditions is None:
+        return False
+    with torch.inference_mode(False), torch.enable_grad():
+        x = torch.zeros(1, *facts.shape, requires_grad=True)
+        return any(c.requires_grad for c in game.conditions(x, torch.zeros(1, dtype=torch.int64)))
+
+
+def told(
+    game: Game,
+    facts: Facts,
+    rows: range,
+    labels: NDArray[np.int64] | None = None,
+    images: NDArray[np.uint8] | None = None,
+) -> tuple[Tensor, ...]:
+    """The conditions of the samples numbered `rows`.
+
+    Args:
+        game, facts: what is played, and on what.
+        rows: the samples' numbers.
+        labels: of all samples, (N,); by default each class in turn.
+        images: of all samples, uint8 (N, C, H, W), where the players are told of images.
+
+    Raises:
+        FrenemyError: they are told of images, and none are given.
+    """
+    if game.conditions is None:
+        return ()
+    if images is None and reads_images(game, facts):
+        raise FrenemyError(f"these players are told of images such as {facts.name}: give some")
+    numbers = np.arange(rows.start, rows.stop)
+    y = numbers % max(1, len(facts.classes)) if labels is None else labels[numbers]
+    x = torch.zeros(len(rows), *facts.shape)
+    if images is not None:
+        x = from_pixels(torch.from_numpy(images[numbers]))
+    return game.conditions(x, torch.from_numpy(y))
+
+
+@torch.inference_mode()
+def generate(
+    game: Game,
+    facts: Facts,
+    z: Iterable[Tensor],
+    count: int,
+    *,
+    seed: int = 0,
+    labels: NDArray[np.int64] | None = None,
+    images: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """The game's samples of z, by the averages of its networks where they have some.
+
+    Args:
+        game: which draws.
+        facts: of the data that it is played on.
+        z: (B, size) at a time, `count` in all.
+        count: how many images.
+        seed: of what networks draw within themselves.
+        labels, images: of all samples, for what the players are told: see `told`.
+
+    Returns:
+        uint8 (count, C, H, W).
+
+    Raises:
+        FrenemyError: as `told`.
+        MemoryError: so many do not fit.
+    """
+    shape = shape_of(game, facts)
+    most = max(1, NUMBERS // int(np.prod(shape)))
+    drawn, done = np.empty((count, *shape), np.uint8), 0
+    gpus = [game.device] if game.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus), _at_rest(game) as nets:
+        for part in (part for chunk in z for part in chunk.split(min(most, CHUNK))):
+            rows = range(done, done + len(part))
+            c = [c.to(game.device) for c in told(game, facts, rows, labels, images)]
+            whole = min(most, CHUNK)
+            made = _drawn(game, nets, part.to(game.device), c, mix(seed, done), whole)
+            drawn[rows.start : rows.stop] = to_pixels(made)
+            done = rows.stop
+    return drawn
+
+
+def _drawn(
+    game: Game, nets: Mapping[str, nn.Module], z: Tensor, c: list[Tensor], seed: int, whole: int
+) -> Tensor:
+    """Samples of z, (B, C, H, W), where B is at most `whole`.
+
+    Networks that draw something within themselves make a whole pass of it, so that a sample does
+    not depend on how many are asked for.
+    """
+    seed_everything(seed, game.device)
+    before = _states(game.device)
+    images = game.sampler(nets, z, tuple(c))
+    if len(z) == whole or all(map(torch.equal, before, _states(game.device))):
+        return images
+    seed_everything(seed, game.device)
+    z, *c = (_filled(rows, whole) for rows in (z, *c))
+    return game.sampler(nets, z, tuple(c))[: len(images)]
+
+
+def _filled(rows: Tensor, count: int) -> Tensor:
+    return pad(rows, (0, 0) * (rows.ndim - 1) + (0, count - len(rows)))
+
+
+def _states(device: torch.device) -> list[Tensor]:
+    """Of the random generators that networks draw from."""
+    states = [torch.get_rng_state()]
+    return (
+        states if device.type == "cpu" else [*states, getattr(torch, device.type).get_rng_state()]
+    )
+
+
+@contextmanager
+def _at_rest(game: Game) -> Iterator[Mapping[str, nn.Module]]:
+    """The networks to sample from, in evaluation while the context lasts."""
+    nets = {name: player.best for name, player in game.players.items()}
+    training = [(m, m.training) for net in nets.values() for m in net.modules()]
+    for net in nets.values():
+        net.eval()
+    try:
+        yield nets
+    finally:
+        for module, was in training:
+            module.training = was
