@@ -74,8 +74,8 @@ class Experiment:
         return len(self.stages) - 1, first
 
     def images(self, pixels: Tensor) -> Tensor:
-        """uint8 (B, C, H, W) as the game sees it: float in [-1, 1], prepared."""
-        x = pixels.float().div_(127.5).sub_(1)
+        """uint8 (B, C, H, W) as the game sees it: float in [-1, 1], as points are; prepared."""
+        x = pixels if pixels.is_floating_point() else pixels.float().div_(127.5).sub_(1)
         return x if self.prepare is None else self.prepare(x)
 
     def minibatch(self, game: Game, seed: int, device: torch.device) -> Minibatch:
