@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from frenemy.data.source import PLANE
 from frenemy.errors import at_least, at_most
 from frenemy.game import Game
 
@@ -17,8 +19,13 @@ CHUNK = 500  # samples drawn at a time: bounded memory, and noise that does not 
 
 
 @torch.inference_mode()
-def to_pixels(images: Tensor) -> NDArray[np.uint8]:
-    """Images (B, C, H, W) in [-1, 1] as uint8 (B, C, H, W); what lies outside is clipped."""
+def to_pixels(images: Tensor) -> NDArray[Any]:
+    """Images (B, C, H, W) in [-1, 1] as uint8 (B, C, H, W); what lies outside is clipped.
+
+    Points in the plane stay float32, (B, 2, 1, 1).
+    """
+    if images.shape[1:] == PLANE:
+        return images.float().cpu().numpy()
     pixels = images.clamp(-1, 1).add_(1).mul_(127.5).round_()
     return pixels.to("cpu", torch.uint8).numpy()
 
@@ -37,7 +44,7 @@ def noise(game: Game, count: int, seed: int) -> Iterator[Tensor]:
 
 
 @torch.inference_mode()
-def generate(game: Game, z: Iterable[Tensor], count: int) -> NDArray[np.uint8]:
+def generate(game: Game, z: Iterable[Tensor], count: int) -> NDArray[Any]:
     """G's images of z, of its average if there is one.
 
     Args:
@@ -46,7 +53,7 @@ def generate(game: Game, z: Iterable[Tensor], count: int) -> NDArray[np.uint8]:
         count: how many images.
 
     Returns:
-        uint8 (count, C, H, W).
+        uint8 (count, C, H, W), as `to_pixels` gives them.
 
     Raises:
         MemoryError: so many do not fit.
@@ -58,7 +65,7 @@ def generate(game: Game, z: Iterable[Tensor], count: int) -> NDArray[np.uint8]:
     for part in z:
         drawn = to_pixels(G(part.to(game.device)))
         if not done:
-            images = np.empty((count, *drawn.shape[1:]), np.uint8)
+            images = np.empty((count, *drawn.shape[1:]), drawn.dtype)
         images[done : done + len(drawn)] = drawn
         done += len(drawn)
     G.train(training)
