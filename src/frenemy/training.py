@@ -22,7 +22,7 @@ from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Minibatch, mix
 from frenemy.interrupts import Interrupted
 from frenemy.monitor import TICK, Monitor
-from frenemy.pictures import enlarge, grid, save_picture
+from frenemy.pictures import save_picture, shown
 from frenemy.run import Run, step_of
 from frenemy.sampling import generate, noise
 
@@ -224,7 +224,7 @@ class Training:
     def _draw_samples(self, stage: Stage) -> None:
         images = generate(stage.game, noise(stage.game, SAMPLES, SAMPLE_SEED), SAMPLES)
         path = self.run.path / "samples" / f"{self.progress.step:08d}.png"
-        save_picture(grid(enlarge(images)), path)
+        save_picture(shown(images), path)
 
 
 def kept(run: Run) -> str:
