@@ -19,6 +19,7 @@ from frenemy import checkpoint, recipes
 from frenemy.checkpoint import Progress
 from frenemy.choices import DeviceName
 from frenemy.data import Dataset, Source, open_dataset
+from frenemy.data.source import PLANE, require_images
 from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError, at_least, out_of_memory
 from frenemy.experiment import Experiment, Recipe
@@ -92,8 +93,10 @@ class Model:
         """That of the stage which the run had come to."""
         return self.experiment.stages[self.progress.stage].game
 
-    def sample(self, count: int, *, seed: int = 0) -> NDArray[np.uint8]:
+    def sample(self, count: int, *, seed: int = 0) -> NDArray[Any]:
         """The first `count` samples of the stream that `seed` names, uint8 (count, C, H, W).
+
+        Points in the plane are float32, (count, 2, 1, 1).
 
         Raises:
             FrenemyError: the count is below 1, or the seed below 0 or more than 64 bits hold.
@@ -102,13 +105,13 @@ class Model:
         at_least(1, count=count)
         return generate(self.game, noise(self.game, count, seed), count)
 
-    def walk(self, points: int, steps: int, *, seed: int = 0) -> NDArray[np.uint8]:
+    def walk(self, points: int, steps: int, *, seed: int = 0) -> NDArray[Any]:
         """Images along straight lines from each random point of z to the next, back to the first.
 
         As in Figure 3 of Goodfellow et al. (2014).
 
         Returns:
-            uint8 (points, steps, C, H, W): line i begins at point i and ends one step before the
+            (points, steps, C, H, W): line i begins at point i and ends one step before the
             next point.
 
         Raises:
@@ -135,9 +138,11 @@ class Model:
         """The run's own data, or others prepared in the same size.
 
         Raises:
-            FrenemyError: they cannot be read, or are not the run's own any more.
+            FrenemyError: they cannot be read, are points and no images, or are not the run's own
+                any more.
         """
         recorded = self.run.header["data"]
+        require_images(recorded["shape"], str(self.run.path))
         if path is not None:
             channels, height, width = recorded["shape"]
             how = _prepared(recorded)
@@ -236,5 +241,7 @@ def recipe_of(run: Run) -> Recipe:
 
 def _stand_in(run: Run) -> Dataset:
     """A data set of the run's shape that holds nothing: its networks' weights are overwritten."""
-    blank = Source(np.zeros((1, *run.header["data"]["shape"]), np.uint8), name="(no data)")
+    shape = tuple(run.header["data"]["shape"])
+    dtype = np.float32 if shape == PLANE else np.uint8
+    blank = Source(np.zeros((1, *shape), dtype), name="(no data)")
     return Dataset(blank, blank, blank, "no data")
