@@ -94,9 +94,7 @@ class Model:
         return self.experiment.stages[self.progress.stage].game
 
     def sample(self, count: int, *, seed: int = 0) -> NDArray[Any]:
-        """The first `count` samples of the stream that `seed` names, uint8 (count, C, H, W).
-
-        Points in the plane are float32, (count, 2, 1, 1).
+        """The first `count` samples that `seed` names: uint8 (count, C, H, W), or float32 points.
 
         Raises:
             FrenemyError: the count is below 1, or the seed below 0 or more than 64 bits hold.
@@ -111,7 +109,7 @@ class Model:
         As in Figure 3 of Goodfellow et al. (2014).
 
         Returns:
-            (points, steps, C, H, W): line i begins at point i and ends one step before the
+            uint8 (points, steps, C, H, W): line i begins at point i and ends one step before the
             next point.
 
         Raises:
@@ -138,8 +136,7 @@ class Model:
         """The run's own data, or others prepared in the same size.
 
         Raises:
-            FrenemyError: they cannot be read, are points and no images, or are not the run's own
-                any more.
+            FrenemyError: they cannot be read, are no images, or not the run's own any more.
         """
         recorded = self.run.header["data"]
         require_images(recorded["shape"], str(self.run.path))

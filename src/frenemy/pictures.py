@@ -59,14 +59,8 @@ def enlarge(images: Images) -> Images:
 
 def shown(images: NDArray[Any], columns: int | None = None) -> Images:
     """One picture of images or of points, (C, H, W): their grid, enlarged, or a scatter plot."""
-    if is_points(images):
-        return scatter(images)
-    return grid(enlarge(images), columns)
-
-
-def is_points(images: NDArray[Any]) -> bool:
-    """Whether these are points in the plane, and no images."""
-    return images.dtype == np.float32
+    points = images.dtype == np.float32
+    return scatter(images) if points else grid(enlarge(images), columns)
 
 
 def scatter(points: NDArray[np.float32]) -> Images:
@@ -234,12 +228,12 @@ def save_images(images: NDArray[Any], path: Path | str) -> Path:
         FrenemyError: the ending is unknown, the folder holds files, the format cannot hold the
             grid, or writing failed; or points, and a folder.
     """
-    kind, path = kind_of_place(path), Path(path)
+    kind, path, points = kind_of_place(path), Path(path), images.dtype == np.float32
     if kind == "arrays":
 
         def write(part: Path) -> None:
             with open(part, "wb") as file:
-                if is_points(images):
+                if points:
                     np.savez_compressed(file, points=images[..., 0, 0])
                 else:
                     np.savez_compressed(file, images=channels_last(images))
@@ -247,7 +241,7 @@ def save_images(images: NDArray[Any], path: Path | str) -> Path:
         return write_atomically(path, write)
     if kind == "picture":
         return save_picture(shown(images), path)
-    if is_points(images):
+    if points:
         raise FrenemyError(f"{path}: a folder holds pictures, but these are points: write an .npz")
     with filling(path) as folder:
         for i, image in enumerate(images):

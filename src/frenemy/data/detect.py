@@ -29,11 +29,7 @@ KNOWN = {
 
 
 def made_of(path: Path | str | None) -> tuple[str, Path | None]:
-    """How the set of this name is made, and of the files at which place.
-
-    >>> made_of("toy:ring"), made_of("stacked:"), made_of(None)
-    (('toy:ring', None), ('stacked:', None), ('', None))
-    """
+    """How the set of this name is made ("toy:ring", "stacked:", or not), and of what files."""
     if path is None or str(path).startswith(TOY):
         return str(path or ""), None
     if str(path).startswith(STACKED):

@@ -18,11 +18,7 @@ PLANE = (2, 1, 1)
 
 
 def require_images(shape: Sequence[int], name: str) -> None:
-    """Refuses points in the plane where only images make sense.
-
-    Raises:
-        FrenemyError: they are of that shape; the message calls them by the name.
-    """
+    """Raises FrenemyError, which names them, if these are points in the plane and no images."""
     if tuple(shape) == PLANE:
         raise FrenemyError(f"{name} has points in the plane, where only images will do")
 
@@ -58,9 +54,7 @@ def _last_pass(words: tuple[int, ...], count: int) -> dict[int, NDArray[np.int64
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Some images of an array that may be larger than the memory: they are read when asked for.
-
-    To those who read images it is as good as an array.
+    """Some images of an array, read when asked for: to those who read images, itself an array.
 
     Attributes:
         images: uint8 (N, C, H, W), usually a memory map; or (N, H, W) to be stacked.
@@ -141,8 +135,8 @@ class Source:
     def _digest(self) -> str:
         """sha256 of shape, classes, images and labels, as hexadecimal digits."""
         total = hashlib.sha256(f"{self.images.shape} {tuple(self.classes)}".encode())
-        for i in range(len(self)):
-            total.update(np.ascontiguousarray(self.images[i : i + 1]).data)
+        for image in self.images:
+            total.update(np.ascontiguousarray(image).data)
         if self.labels is not None:
             total.update(np.ascontiguousarray(self.labels, np.int64).data)
         return total.hexdigest()

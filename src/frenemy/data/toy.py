@@ -18,6 +18,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from frenemy.data.contents import PARTS
 from frenemy.data.source import PLANE, Dataset, Drawn, Source
 from frenemy.errors import FrenemyError, at_least
 from frenemy.names import known
@@ -33,11 +34,8 @@ STACKS = (128_000, 26_000, 26_000)
 def ring(count: int = 8, radius: float = 1.0) -> NDArray[np.float32]:
     """Centres at even angles on a circle, float32 (count, 2), the first one at (radius, 0).
 
-    >>> abs(ring(4).round())
-    array([[1., 0.],
-           [0., 1.],
-           [1., 0.],
-           [0., 1.]], dtype=float32)
+    >>> abs(ring(4).round()).tolist()
+    [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]
     """
     at_least(1, count=count)
     angles = np.arange(count) * (math.tau / count)
@@ -47,11 +45,8 @@ def ring(count: int = 8, radius: float = 1.0) -> NDArray[np.float32]:
 def square_grid(side: int = 5, spacing: float = 2.0) -> NDArray[np.float32]:
     """Centres on a square lattice around 0, float32 (side^2, 2): by default {-4, -2, 0, 2, 4}^2.
 
-    >>> square_grid(2)
-    array([[-1., -1.],
-           [-1.,  1.],
-           [ 1., -1.],
-           [ 1.,  1.]], dtype=float32)
+    >>> square_grid(2).tolist()
+    [[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]
     """
     at_least(1, side=side)
     line = (np.arange(side) - (side - 1) / 2) * spacing
@@ -85,46 +80,35 @@ def points(name: str) -> Dataset:
 
     The modes of ring and grid are .8 from 0 at most, their standard deviations .008 and .01.
 
-    Raises:
-        FrenemyError: there is none.
-
     >>> points("ring").description
-    'toy:ring, 100,000 + 10,000 + 10,000 points in the plane, 8 modes'
+    'toy:ring, 8 Gaussians in the plane'
     """
     mixture = MIXTURES[known(name, list(MIXTURES), "toy")]
-    rng = np.random.Generator(np.random.Philox(0))
-    labels = rng.integers(len(mixture.centres), size=sum(POINTS))
-    x = mixture.centres[labels] + mixture.sd * rng.standard_normal((sum(POINTS), 2))
-    x = (x / mixture.unit).astype(np.float32).reshape(-1, *PLANE)
+    name, K = TOY + name, len(mixture.centres)
     classes = tuple(f"({a:.3g}, {b:.3g})" for a, b in mixture.centres.round(3) + 0.0)  # no -0
-    ends = (0, *itertools.accumulate(POINTS))
-    whole = Source(x, labels, TOY + name, _digest(TOY + name), classes)
-    parts = [
-        whole.take(slice(start, end), f"{whole.name} {part}")
-        for start, end, part in zip(ends, ends[1:], ("train", "valid", "test"), strict=False)
-    ]
-    count = " + ".join(f"{n:,}" for n in POINTS)
-    description = f"{whole.name}, {count} points in the plane, {len(classes)} modes"
-    return Dataset(*parts, description=description, arguments={"path": whole.name})
+    parts: list[Source] = []
+    for seed, (part, count) in enumerate(zip(PARTS, POINTS, strict=True)):
+        rng = np.random.Generator(np.random.Philox(seed))
+        labels = rng.integers(K, size=count)
+        x = mixture.centres[labels] + mixture.sd * rng.standard_normal((count, 2))
+        x = (x / mixture.unit).astype(np.float32).reshape(-1, *PLANE)
+        parts.append(Source(x, labels, f"{name} {part}", _digest(name), classes))
+    return Dataset(
+        *parts, description=f"{name}, {K} Gaussians in the plane", arguments={"path": name}
+    )
 
 
 def stack(source: Source, count: int, seed: int = 0) -> Source:
     """Stacks: three grey images drawn at random, with replacement, as the colour channels.
 
-    They are put together when they are asked for, and are no more in memory than the images.
-
-    Args:
-        source: grey images. If they have ten classes, the stack of classes a, b, c is of class
-            100 a + 10 b + c.
-        count: of the stacks.
-        seed: stack i is a function of seed, i and the source.
+    They are put together when they are asked for. Stack i is a function of the source, seed and i.
+    If there are ten classes, the stack of classes a, b, c is of class 100 a + 10 b + c.
 
     Raises:
         FrenemyError: the images are not grey.
     """
     if source.shape[0] != 1:
         raise FrenemyError(f"{source.name}: only grey images can be stacked: leave out the colours")
-    at_least(1, count=count)
     words = np.random.RandomState(seed).randint(2**32, size=(count, 3), dtype=np.uint32)
     index = (words % len(source)).astype(np.int64)
     labels, classes = None, ()
@@ -137,16 +121,11 @@ def stack(source: Source, count: int, seed: int = 0) -> Source:
 
 
 def stacked(data: Dataset) -> Dataset:
-    """The stacks of every part's images.
-
-    Raises:
-        FrenemyError: as `stack`.
-    """
-    parts = (data.train, data.valid, data.test)
-    count = " + ".join(f"{n:,}" for n in STACKS)
+    """The stacks of every part's images; raises FrenemyError as `stack`."""
+    parts = zip((data.train, data.valid, data.test), STACKS, strict=True)
     return Dataset(
-        *(stack(part, n) for part, n in zip(parts, STACKS, strict=True)),
-        description=f"{count} stacks of three of {data.description}",
+        *(stack(part, count) for part, count in parts),
+        description=f"stacks of three of {data.description}",
         arguments={**data.arguments, "path": f"{STACKED}{data.arguments['path'] or ''}"},
     )
 
