@@ -13,17 +13,10 @@ from pathlib import Path
 import tyro
 
 from frenemy.data import open_dataset
+from frenemy.data.toy import stack
 from frenemy.judge.features import extract, features_named
-from frenemy.judge.modes import (
-    class_modes,
-    kl_floor,
-    mixture_modes,
-    quality_ceiling,
-    ring,
-    sample_mixture,
-    square_grid,
-    stack,
-)
+from frenemy.judge.modes import class_modes, kl_floor, quality_ceiling
+from frenemy.lab.mixtures import TARGETS
 
 STACKS = 26_000
 
@@ -35,18 +28,15 @@ def main(data: Path, classifier: str = "mnist") -> None:
         data: MNIST's IDX files.
         classifier: the name of the classifier of digits.
     """
-    for name, centres, sd in (("ring", ring(), 0.01), ("grid", square_grid(), 0.05)):
-        exact = sample_mixture(centres=centres, sd=sd, count=100_000, seed=0)
-        found = mixture_modes(centres=centres, sd=sd, fake=exact)
+    for name, target in TARGETS.items():
+        found = target.judge(target.sample(100_000, seed=0))
         print(f"{name}: {found.caught} of {found.total} modes, reverse KL {found.reverse_kl},")
         print(f"  high quality {found.quality}, ceiling {quality_ceiling(2):.5f}")
-    test = open_dataset(data).test
-    assert test.labels is not None
-    images, classes = stack(images=test.images[:], labels=test.labels[:], count=STACKS, seed=0)
-    logits = extract(features_named(f"stacked-{classifier}"), images).logits
+    stacks = stack(open_dataset(data).test, STACKS)
+    logits = extract(features_named(f"stacked-{classifier}"), stacks.images).logits
     assert logits is not None
     told = logits.argmax(1)
-    right = (told.numpy() == classes).mean()
+    right = (told.numpy() == stacks.labels).mean()
     found = class_modes(fake_classes=told, count=1000)
     print(f"stacked test digits: {found.caught} of 1,000 modes, reverse KL {found.reverse_kl},")
     print(f"  floor {kl_floor(1000, STACKS):.4f}; {right:.2%} of the stacks told rightly")

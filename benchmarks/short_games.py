@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frenemy.data import Source, open_dataset
+from frenemy.data.toy import ring, square_grid, stack
 from frenemy.diagnosis import Illness
 from frenemy.game import Game, Minibatch, Player, Prior, Turn, mix
-from frenemy.judge.modes import ring, sample_mixture, square_grid, stack
+from frenemy.lab.mixtures import sample_mixture
 from frenemy.nets.layers import FromUnit, ToUnit
 from frenemy.objectives import OBJECTIVES, ObjectiveName
 from frenemy.penalties import r1, r2, wgan_gp
@@ -34,7 +35,7 @@ MINIBATCH = 128
 class Points:
     """A mixture of Gaussians in the plane."""
 
-    centres: Tensor
+    centres: Tensor | NDArray[np.float32]
     sd: float
     shape = (2,)
 
@@ -42,7 +43,8 @@ class Points:
         return lambda stream, i: (self._draw(MINIBATCH, mix(seed, stream, i)), None)
 
     def _draw(self, count: int, seed: int) -> Tensor:
-        return sample_mixture(centres=self.centres, sd=self.sd, count=count, seed=seed)
+        centres = torch.as_tensor(self.centres)
+        return sample_mixture(centres=centres, sd=self.sd, count=count, seed=seed)
 
     def parts(self, count: int) -> tuple[Tensor, Tensor]:
         """So many points, and as many others."""
@@ -95,12 +97,7 @@ def pictures(name: str | None, size: int | None = None) -> Pictures:
 def stacks(size: int) -> Pictures:
     """Three digits of MNIST as the colour channels: 1,000 modes."""
     digits = pictures("mnist", size)
-
-    def stacked(source: Source, count: int) -> Source:
-        labels = np.zeros(len(source), np.int64)  # which digit it is does not matter here
-        return Source(stack(images=source.images, labels=labels, count=count, seed=0)[0])
-
-    return Pictures(stacked(digits.train, 20_000), stacked(digits.test, 2_000))
+    return Pictures(stack(digits.train, 20_000), stack(digits.test, 2_000))
 
 
 def spiral(count: int) -> Tensor:
@@ -224,9 +221,9 @@ DATA: dict[str, Callable[[], Data]] = {
     "expressions": lambda: pictures("fer2013", 16),
     # of the held-out games alone
     "spiral": lambda: Points(spiral(10), 0.08),
-    "two rings": lambda: Points(torch.cat([ring(4, 0.7), ring(7, 2.0)]), 0.1),
+    "two rings": lambda: Points(np.concatenate([ring(4, 0.7), ring(7, 2.0)]), 0.1),
     "far spiral": lambda: Points(spiral(10) + torch.tensor([4.0, -3.0]), 0.08),
-    "far square": lambda: Points(square_grid(3) + torch.tensor([-5.0, 2.0]), 0.2),
+    "far square": lambda: Points(torch.tensor([-5.0, 2.0]) + torch.from_numpy(square_grid(3)), 0.2),
     "left cloud": lambda: Points(torch.tensor([[-1.5, 0.0]]), 0.8),
     "animals": lambda: pictures("animals", 16),
     "stacks": lambda: stacks(16),

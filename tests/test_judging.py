@@ -11,6 +11,7 @@ import torch
 from frenemy import judging, recipes, resume, train
 from frenemy.data import open_dataset
 from frenemy.data.source import Dataset, Source
+from frenemy.data.toy import stack
 from frenemy.errors import FrenemyError
 from frenemy.judge import ais, likelihoods
 from frenemy.judge.classifier import Seen
@@ -18,7 +19,7 @@ from frenemy.judge.estimate import Estimate
 from frenemy.judge.features import Features, extract, features_named, of_module
 from frenemy.judge.likelihoods import PUBLISHED
 from frenemy.judge.metrics import METRICS
-from frenemy.judge.modes import kl_floor, stack
+from frenemy.judge.modes import kl_floor
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES
 from frenemy.judge.verdict import Line, Report
 from frenemy.judging import Protocol, Subject, curves, default_features, judge, subject_of
@@ -165,13 +166,11 @@ def test_a_classifier_of_the_same_images_is_the_default(digits, tmp_path, monkey
 def test_stacked_digits_have_a_thousand_classes(digits, tmp_path, monkeypatch):
     monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path))
     train_classifier(digits, "mine", rounds=150)
-    images, classes = stack(
-        images=np.asarray(digits.train.images), labels=digits.train.labels, count=2000, seed=0
-    )
-    part = Source(images, None, "stacks", "digest")
+    part = stack(digits.train, 2000)
+    images = part.images[:]
     seen = extract(features_named("stacked-mine"), images)
     assert seen.features.shape == (2000, 3 * 128) and seen.logits.shape == (2000, 1000)
-    right = (seen.logits.argmax(1).numpy() == classes).mean()
+    right = (seen.logits.argmax(1).numpy() == part.labels).mean()
     assert right > 0.8  # of three digits, each of which is right more often than .93
     target = Subject("one digit", images[:, :1].repeat(3, 1))
     protocol = Protocol(metrics=["classes", "class-kl"], features=["stacked-mine"])

@@ -22,6 +22,7 @@ from frenemy.pictures import (
     save_film,
     save_images,
     save_picture,
+    shown,
     terminal,
 )
 
@@ -76,6 +77,22 @@ def test_small_images_are_enlarged_pixel_by_pixel_by_a_whole_factor(size, factor
     for dy in range(factor):
         for dx in range(factor):
             assert (y[:, :, dy::factor, dx::factor] == x).all()
+
+
+def test_a_scatter_plot_shows_points_where_they_are_and_the_second_coordinate_upwards():
+    points = np.array([[-1, -1], [0.5, 1], [9, 0], [np.nan, 0], [0, np.inf]], np.float32)
+    picture = shown(points.reshape(-1, 2, 1, 1))
+    assert picture.shape == (1, 256, 256)
+    lit = np.argwhere(picture[0] > 0)  # row, column; each point is 3 x 3
+    assert lit[:9].max(0).tolist() == [2, 192]  # at the top, at (.5 + 1) / 2 of the width
+    assert lit[-9:].min(0).tolist() == [253, 0]  # at the left of the bottom
+    assert len(lit) == 3 * 9
+    assert lit[lit[:, 0] == 127][:, 1].max() == 255  # what is too far away, at the edge
+
+
+def test_more_points_are_brighter():
+    once, often = (shown(np.zeros((n, 2, 1, 1), np.float32)).max() for n in (1, 9))
+    assert 0 < once < often
 
 
 def test_channels_go_last_or_away():

@@ -17,6 +17,7 @@ import torch
 from frenemy import recipes
 from frenemy.choices import DeviceName
 from frenemy.data import Dataset, open_dataset
+from frenemy.data.detect import made_of, resolved
 from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError, at_least, whole
 from frenemy.experiment import Experiment, Recipe, arguments_of
@@ -213,11 +214,11 @@ def _versions() -> dict[str, str]:
 def _reopen(run: Run, data: Dataset | Path | str | None) -> Dataset:
     recorded = run.header["data"]
     if isinstance(data, Path | str):
-        recorded["path"], data = str(Path(data).resolve()), None
-    path = recorded.get("path")
-    if data is None and path is not None and not Path(path).exists():
+        recorded["path"], data = resolved(data), None
+    _, place = made_of(recorded.get("path"))
+    if data is None and place is not None and not place.exists():
         raise FrenemyError(
-            f"{path}: no such file or folder: give the place of {run.path}'s images by --data"
+            f"{place}: no such file or folder: give the place of {run.path}'s images by --data"
         )
     return reopen(run, data)
 

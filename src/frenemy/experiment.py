@@ -107,8 +107,8 @@ class Experiment:
 
 
 def from_pixels(pixels: Tensor) -> Tensor:
-    """Pixels uint8 (B, C, H, W) as images in [-1, 1]."""
-    return pixels.float().div_(127.5).sub_(1)
+    """Pixels uint8 (B, C, H, W) as images in [-1, 1]; points are floats already."""
+    return pixels if pixels.is_floating_point() else pixels.float().div_(127.5).sub_(1)
 
 
 class Recipe(Protocol):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from frenemy.data import Dataset
-from frenemy.data.source import permutation
+from frenemy.data.source import permutation, require_images
 from frenemy.errors import FrenemyError, at_least
 from frenemy.judge import ais
 from frenemy.judge.features import (
@@ -246,9 +246,10 @@ def require_shape(name: str, found: tuple[int, ...], against: Dataset) -> None:
     """Refuses to judge images of another shape (C, H, W) than the real ones.
 
     Raises:
-        FrenemyError: they are; the message names them, and the remedy.
+        FrenemyError: they are; the message names them, and the remedy. Or these are no images.
     """
     wanted = against.shape
+    require_images(wanted, against.train.name)
     if found != wanted:
         remedy = (
             "one is grey and the other in colour: bring both to one mode first, as by --grey"

@@ -17,6 +17,7 @@ from frenemy import checkpoint, recipes
 from frenemy.checkpoint import Progress
 from frenemy.choices import DeviceName
 from frenemy.data import Dataset, Facts, Source, open_dataset
+from frenemy.data.source import PLANE, require_images
 from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError, at_least, out_of_memory
 from frenemy.experiment import Experiment, Recipe, Stage, from_pixels, vary
@@ -102,8 +103,8 @@ class Model:
         seed: int = 0,
         labels: NDArray[np.int64] | None = None,
         images: NDArray[np.uint8] | None = None,
-    ) -> NDArray[np.uint8]:
-        """The first `count` samples of the stream that `seed` names, uint8 (count, C, H, W).
+    ) -> NDArray[Any]:
+        """The first `count` samples that `seed` names: uint8 (count, C, H, W), or float32 points.
 
         Args:
             count: how many.
@@ -120,7 +121,7 @@ class Model:
         z = noise(self.game, count, seed)
         return generate(self.game, self.facts, z, count, seed=seed, labels=labels, images=images)
 
-    def walk(self, points: int, steps: int, *, seed: int = 0) -> NDArray[np.uint8]:
+    def walk(self, points: int, steps: int, *, seed: int = 0) -> NDArray[Any]:
         """Images along straight lines from each random point of z to the next, back to the first.
 
         As in Figure 3 of Goodfellow et al. (2014).
@@ -155,9 +156,10 @@ class Model:
         """The run's own data, or others prepared in the same size.
 
         Raises:
-            FrenemyError: they cannot be read, or are not the run's own any more.
+            FrenemyError: they cannot be read, are no images, or not the run's own any more.
         """
         recorded = self.run.header["data"]
+        require_images(recorded["shape"], str(self.run.path))
         if path is not None:
             channels, height, width = recorded["shape"]
             how = _prepared(recorded)
@@ -254,9 +256,11 @@ def recipe_of(run: Run) -> Recipe:
 
 
 def _stand_in(run: Run) -> Dataset:
-    """A data set of which the facts are those of the run's: black images that take no memory."""
+    """A data set of which the facts are those of the run's: blanks that take no memory."""
     recorded = run.header["data"]
-    black = np.broadcast_to(np.uint8(0), (recorded.get("count", 1), *recorded["shape"]))
+    shape = tuple(recorded["shape"])
+    zero = np.float32(0) if shape == PLANE else np.uint8(0)
+    blanks = np.broadcast_to(zero, (recorded.get("count", 1), *shape))
     classes = tuple(recorded.get("classes", ()))
-    blank = Source(black, name=recorded["description"], digest=recorded["digest"], classes=classes)
+    blank = Source(blanks, name=recorded["description"], digest=recorded["digest"], classes=classes)
     return Dataset(blank, blank, blank, "no data")

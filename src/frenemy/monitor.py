@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from frenemy.data.source import PLANE
 from frenemy.diagnosis import HEALTH
 from frenemy.game import (
     Game,
@@ -84,7 +85,8 @@ class Monitor:
     @torch.no_grad()
     def _look(self, x: Tensor) -> Tensor:
         """A cheap feature, (B, d) on the CPU: random convolutions of images, points as they are."""
-        seen = self._net(x.to(self._where)).features if x.ndim == 4 else x.flatten(1)
+        images = x.ndim == 4 and x.shape[1:] != PLANE
+        seen = self._net(x.to(self._where)).features if images else x.flatten(1)
         return seen.float().cpu()
 
     def observer(self, step: int) -> Observer:

@@ -1,6 +1,6 @@
-"""Grids, strips and films of images, for files and for the terminal.
+"""Grids, strips and films of images, for files and for the terminal; scatter plots of points.
 
-Images here are uint8, (N, C, H, W) with C = 1 or 3.
+Images here are uint8, (N, C, H, W) with C = 1 or 3; points in the plane float32, (N, 2, 1, 1).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ FILMS = (".gif", ".webp", ".mp4")
 PICTURES = (".png", ".jpg", ".webp")  # that messages name: Pillow knows more
 ROWS = 5  # of the picture of nearest neighbours
 FREE_ROWS = 4  # of the terminal, beside a picture
+SCATTER = 256  # pixels, a side
 
 
 def grid(images: Images, columns: int | None = None) -> Images:
@@ -54,6 +55,25 @@ def enlarge(images: Images) -> Images:
     """Small images repeated pixel by pixel up to about 64 pixels, (N, C, H', W')."""
     factor = max(1, SMALLEST // max(images.shape[2:]))
     return images.repeat(factor, axis=2).repeat(factor, axis=3)
+
+
+def shown(images: NDArray[Any], columns: int | None = None) -> Images:
+    """One picture of images or of points, (C, H, W): their grid, enlarged, or a scatter plot."""
+    points = images.dtype == np.float32
+    return scatter(images) if points else grid(enlarge(images), columns)
+
+
+def scatter(points: NDArray[np.float32]) -> Images:
+    """Points of [-1, 1]^2 on black, (1, 256, 256), the more in one place the brighter.
+
+    The second coordinate points up; points that lie outside are drawn on the edge.
+    """
+    places = points[np.isfinite(points).all((1, 2, 3)), :, 0, 0]
+    column, row = ((places * (1, -1)).clip(-1, 1) + 1).T / 2 * (SCATTER - 3)  # each is 3 x 3
+    counts = np.zeros((SCATTER, SCATTER))
+    for down, right in np.ndindex(3, 3):
+        np.add.at(counts, (row.round().astype(int) + down, column.round().astype(int) + right), 1)
+    return (255 * (1 - 0.5 ** (1.5 * counts))).round().astype(np.uint8)[None]
 
 
 def nearest_grid(*, fake: Images, train: Images, index: NDArray[np.int64]) -> Images:
@@ -196,28 +216,33 @@ def kind_of_place(path: Path | str) -> Literal["arrays", "picture", "folder"]:
     return "picture"
 
 
-def save_images(images: Images, path: Path | str) -> Path:
+def save_images(images: NDArray[Any], path: Path | str) -> Path:
     """Writes images (N, C, H, W) as one grid, as `images` in an .npz, or one by one into a folder.
 
     Args:
-        images: any number.
+        images: any number; or points, which are shown in one plot, or `points` (N, 2) in an .npz.
         path: a picture file, an .npz, or a folder: anything without an ending, or a string that
             ends in a slash.
 
     Raises:
         FrenemyError: the ending is unknown, the folder holds files, the format cannot hold the
-            grid, or writing failed.
+            grid, or writing failed; or points, and a folder.
     """
-    kind, path = kind_of_place(path), Path(path)
+    kind, path, points = kind_of_place(path), Path(path), images.dtype == np.float32
     if kind == "arrays":
 
         def write(part: Path) -> None:
             with open(part, "wb") as file:
-                np.savez_compressed(file, images=channels_last(images))
+                if points:
+                    np.savez_compressed(file, points=images[..., 0, 0])
+                else:
+                    np.savez_compressed(file, images=channels_last(images))
 
         return write_atomically(path, write)
     if kind == "picture":
-        return save_picture(grid(enlarge(images)), path)
+        return save_picture(shown(images), path)
+    if points:
+        raise FrenemyError(f"{path}: a folder holds pictures, but these are points: write an .npz")
     with filling(path) as folder:
         for i, image in enumerate(images):
             (folder / f"{i:06d}.png").write_bytes(_encode_picture(image, "PNG", path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from frenemy.data import Facts
+from frenemy.data.source import PLANE
 from frenemy.engine import seed_everything
 from frenemy.errors import FrenemyError, at_least, at_most
 from frenemy.experiment import from_pixels
@@ -23,8 +25,13 @@ NUMBERS = 2**21  # of the images that are made at a time: G holds some hundred t
 
 
 @torch.inference_mode()
-def to_pixels(images: Tensor) -> NDArray[np.uint8]:
-    """Images (B, C, H, W) in [-1, 1] as uint8 (B, C, H, W); what lies outside is clipped."""
+def to_pixels(images: Tensor) -> NDArray[Any]:
+    """Images (B, C, H, W) in [-1, 1] as uint8 (B, C, H, W); what lies outside is clipped.
+
+    Points in the plane stay float32, (B, 2, 1, 1).
+    """
+    if images.shape[1:] == PLANE:
+        return images.float().cpu().numpy()
     pixels = images.clamp(-1, 1).add_(1).mul_(127.5).round_()
     return pixels.to("cpu", torch.uint8).numpy()
 
@@ -96,7 +103,7 @@ def generate(
     seed: int = 0,
     labels: NDArray[np.int64] | None = None,
     images: NDArray[np.uint8] | None = None,
-) -> NDArray[np.uint8]:
+) -> NDArray[Any]:
     """The game's samples of z, by the averages of its networks where they have some.
 
     Args:
@@ -108,7 +115,7 @@ def generate(
         labels, images: of all samples, for what the players are told: see `told`.
 
     Returns:
-        uint8 (count, C, H, W).
+        uint8 (count, C, H, W), as `to_pixels` gives them.
 
     Raises:
         FrenemyError: as `told`.
@@ -116,7 +123,7 @@ def generate(
     """
     shape = shape_of(game, facts)
     most = max(1, NUMBERS // int(np.prod(shape)))
-    drawn, done = np.empty((count, *shape), np.uint8), 0
+    drawn, done = np.empty((count, *shape), np.float32 if shape == PLANE else np.uint8), 0
     gpus = [game.device] if game.device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus), _at_rest(game) as nets:
         for part in (part for chunk in z for part in chunk.split(min(most, CHUNK))):

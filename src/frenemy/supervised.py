@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from frenemy.choices import DeviceName
 from frenemy.data import Dataset, Source
+from frenemy.data.source import require_images
 from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
@@ -69,6 +70,7 @@ def train_classifier(
             nothing is saved, if the weights or features came out useless.
     """
     train, test = data.train, data.test
+    require_images(data.shape, train.name)
     if train.labels is None or len(train.classes) < 2:
         raise FrenemyError(
             f"{train.name} has {len(train.classes) or 'no'} classes: a classifier needs a set with "

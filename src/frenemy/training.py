@@ -23,7 +23,7 @@ from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Minibatch, mix
 from frenemy.interrupts import Interrupted
 from frenemy.monitor import TICK, Monitor
-from frenemy.pictures import enlarge, grid, save_picture
+from frenemy.pictures import save_picture
 from frenemy.run import Run, step_of
 from frenemy.sampling import generate, noise, reads_images
 
@@ -246,7 +246,7 @@ class Training:
         )
         images = generate(game, source.facts, z, SAMPLES, seed=SAMPLE_SEED, images=shown)
         path = self.run.path / "samples" / f"{self.progress.step:08d}.png"
-        save_picture(grid(enlarge(images)), path)
+        save_picture(shown(images), path)
 
 
 def kept(run: Run) -> str:

@@ -9,20 +9,12 @@ from scipy.stats import chi2, entropy, kstest
 
 from frenemy.errors import FrenemyError
 from frenemy.judge import modes as module
-from frenemy.judge.modes import (
-    class_modes,
-    kl_floor,
-    mixture_modes,
-    quality_ceiling,
-    ring,
-    sample_mixture,
-    square_grid,
-    stack,
-    stacked_classes,
-)
+from frenemy.judge.modes import class_modes, kl_floor, mixture_modes, quality_ceiling
+from frenemy.lab.mixtures import TARGETS, sample_mixture
 
-GRID = {"centres": square_grid(), "sd": 0.05}
-RING = {"centres": ring(), "sd": 0.01}
+RING, GRID = (
+    {"centres": TARGETS[name].centres, "sd": TARGETS[name].sd} for name in ("ring", "grid")
+)
 
 
 def samples(count=2500, seed=0, **mixture):
@@ -46,7 +38,8 @@ def double_loop(centres, sd, fake):
 
 
 @pytest.mark.parametrize(
-    ("centres", "sd", "d"), [(square_grid(), 0.4, 2), (ring(5, 2.0), 0.2, 2), (None, 0.5, 4)]
+    ("centres", "sd", "d"),
+    [(GRID["centres"], 0.4, 2), (2 * RING["centres"], 0.2, 2), (None, 0.5, 4)],
 )
 def test_mixture_modes_are_the_double_loop(centres, sd, d):
     generator = torch.Generator().manual_seed(0)
@@ -82,22 +75,11 @@ def test_the_ceiling_is_chi_squareds(d):
         assert quality_ceiling(d) == pytest.approx(1 - math.exp(-4.5), rel=1e-12)
 
 
-def test_centres_are_those_of_the_papers():
-    assert sorted(map(tuple, square_grid().tolist())) == [
-        (float(a), float(b)) for a in range(-4, 5, 2) for b in range(-4, 5, 2)
-    ]
-    points = ring()
-    torch.testing.assert_close(points.norm(dim=1), torch.ones(8))  # float32
-    gaps = (points - points.roll(1, 0)).norm(dim=1)
-    torch.testing.assert_close(gaps, torch.full((8,), 2 * math.sin(math.pi / 8)))
-
-
 def test_the_sampler_draws_the_mixture():
-    weights = torch.tensor([1.0, 3.0])
     centres = torch.tensor([[0.0], [100.0]])
-    x = sample_mixture(centres=centres, sd=2.0, count=8000, seed=0, real_weights=weights)[:, 0]
+    x = sample_mixture(centres=centres, sd=2.0, count=8000, seed=0)[:, 0]
     second = x > 50
-    assert abs(second.float().mean() - 0.75) < 4 * math.sqrt(0.75 * 0.25 / 8000)
+    assert abs(second.float().mean() - 0.5) < 4 * math.sqrt(0.25 / 8000)
     assert kstest(((x - 100 * second) / 2).numpy(), "norm").pvalue > 1e-3
 
 
@@ -273,7 +255,7 @@ def test_noise_costs_quality_but_not_modes():
 
 
 def test_a_mode_that_only_poor_samples_reach_is_not_caught():
-    fake = ring() * 1.1  # ten standard deviations away, each nearest to its own mode
+    fake = RING["centres"] * 1.1  # ten standard deviations away, each nearest to its own mode
     found = mixture_modes(**RING, fake=fake)
     assert (found.caught.value, found.quality.value) == (0, 0)
     assert found.reverse_kl.value == 0
@@ -281,7 +263,7 @@ def test_a_mode_that_only_poor_samples_reach_is_not_caught():
 
 def test_uneven_samples_are_even_under_weights_as_uneven():
     weights = torch.arange(1.0, 9.0)
-    fake = samples(9000, real_weights=weights, **RING)
+    fake = RING["centres"].repeat_interleave(250 * weights.long(), 0)  # 9,000
     under = mixture_modes(**RING, fake=fake, real_weights=10 * weights).reverse_kl
     assert under.value < 3 * kl_floor(8, 9000)
     assert mixture_modes(**RING, fake=fake).reverse_kl.value > 0.1
@@ -306,43 +288,6 @@ def test_the_same_seed_draws_the_same():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-# Stacked digits
-
-
-def digits(count=20):
-    """Images that are filled with a number of their own, and labels."""
-    labels = np.arange(count, dtype=np.int64) % 10
-    images = np.empty((count, 1, 4, 5), np.uint8)
-    images[:] = np.arange(count, dtype=np.uint8)[:, None, None, None]
-    return images, labels
-
-
-def test_stacks_are_three_digits_and_their_class():
-    images, labels = digits()
-    stacks, classes = stack(images=images, labels=labels, count=5000, seed=0)
-    assert stacks.shape == (5000, 3, 4, 5)
-    assert (stacks.dtype, classes.dtype) == (np.uint8, np.int64)
-    assert (stacks == stacks[..., :1, :1]).all()
-    a, b, c = (labels[stacks[:, i, 0, 0]] for i in range(3))
-    np.testing.assert_array_equal(classes, 100 * a + 10 * b + c)
-    found = class_modes(fake_classes=torch.from_numpy(classes), count=1000)
-    # the floor's next order, at 5 samples a mode, is some 10 %
-    assert found.reverse_kl.value == pytest.approx(kl_floor(1000, 5000), rel=0.2)
-
-
-def test_stacks_are_a_function_of_the_seed():
-    images, labels = digits()
-    one, other, third = (stack(images=images, labels=labels, count=9, seed=s) for s in (1, 1, 2))
-    np.testing.assert_array_equal(one[0], other[0])
-    np.testing.assert_array_equal(one[1], other[1])
-    assert (one[1] != third[1]).any()
-
-
-def test_the_classes_of_stacks_are_all_numbers_below_a_thousand():
-    labels = torch.cartesian_prod(*[torch.arange(10)] * 3)
-    assert stacked_classes(labels).tolist() == list(range(1000))
-
-
 # Bad input
 
 
@@ -363,7 +308,7 @@ def test_the_classes_of_stacks_are_all_numbers_below_a_thousand():
 )
 def test_bad_mixtures_are_told_in_one_line(changes, said):
     with pytest.raises(FrenemyError, match=r"^modes: ") as refused:
-        mixture_modes(**{**RING, "fake": ring(), **changes})
+        mixture_modes(**{**RING, "fake": RING["centres"], **changes})
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -384,20 +329,6 @@ def test_bad_classes_are_told_in_one_line(classes, said):
     assert said in str(refused.value)
 
 
-def test_bad_stacks_are_told_in_one_line():
-    images, labels = digits()
-    for changes, said in (
-        ({"images": images.repeat(3, 1)}, "(N, 1, H, W)"),
-        ({"images": images[:0], "labels": labels[:0]}, "1 or more"),
-        ({"labels": labels[:-1]}, "20 images"),
-        ({"labels": labels + 1}, "from 0 to 9"),
-        ({"count": 0}, "count is 0"),
-    ):
-        with pytest.raises(FrenemyError) as refused:
-            stack(**{"images": images, "labels": labels, "count": 400, "seed": 0, **changes})
-        assert said in str(refused.value)
-
-
 def test_one_sample_and_one_mode_have_values():
     found = mixture_modes(centres=torch.zeros(1, 2), sd=1.0, fake=torch.zeros(1, 2))
     assert (found.caught.value, found.quality.value, found.reverse_kl.value) == (1, 1, 0)
@@ -405,7 +336,7 @@ def test_one_sample_and_one_mode_have_values():
 
 
 def test_samples_that_are_all_or_none_of_high_quality_leave_a_doubt():
-    for fake, quality in ((ring(), 1), (1.1 * ring(), 0)):
+    for fake, quality in ((RING["centres"], 1), (1.1 * RING["centres"], 0)):
         found = mixture_modes(**RING, fake=fake).quality
         # as if one of eight were otherwise
         assert (found.value, found.error) == (quality, math.sqrt(1 / 8 * 7 / 8 / 8))

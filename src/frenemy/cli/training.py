@@ -32,8 +32,9 @@ class TrainOptions:
     """What to train on, where to, how long.
 
     Attributes:
-        data: a folder of images, an IDX or CIFAR folder, a .npy, .npz or .mat file; the embedded
-            digits if none is given; with --resume, where the run's images are now.
+        data: a folder of images, an IDX or CIFAR folder, a .npy, .npz or .mat file; stacked:PATH
+            for stacks of three grey images, toy:ring or toy:grid for points; the embedded digits
+            if none is given; with --resume, where the run's images are now.
         images: what is done to them.
         out: the run's directory; runs/RECIPE, with a number if that is taken.
         steps: stop after so many rounds.

@@ -25,7 +25,8 @@ def sample(
         n: how many.
         seed: of the noise.
         step: the round whose checkpoint draws, if it was kept; the last.
-        out: FILE.png, FILE.npz (`images`: uint8, (N, H, W[, 3])) or DIR/; RUN/sample.png.
+        out: FILE.png, FILE.npz (`images`: uint8, (N, H, W[, 3]); of points in the plane `points`,
+            (N, 2)) or DIR/; RUN/sample.png.
         device: where to compute.
     """
     from frenemy.model import Model
@@ -60,18 +61,18 @@ def walk(
         device: where to compute.
     """
     from frenemy.model import Model
-    from frenemy.pictures import enlarge, grid, is_film, save_film, save_picture
+    from frenemy.pictures import is_film, save_film, save_picture, shown
 
     at_least(1, points=points, steps=steps)
     at_least(0, seed=seed)
     places = {path: is_film(path) for path in out or [run / "walk.png", run / "walk.gif"]}
     lines = Model.load(run, device, step=step).walk(points, steps, seed=seed)
-    frames = enlarge(lines.reshape(-1, *lines.shape[2:]))
+    images = lines.reshape(-1, *lines.shape[2:])
     for path, moves in places.items():
         if moves:
-            save_film(list(frames), path)
+            save_film([shown(image[None]) for image in images], path)
         else:
-            save_picture(grid(frames, columns=steps), path)
+            save_picture(shown(images, columns=steps), path)
     print(*places, sep="\n")
 
 

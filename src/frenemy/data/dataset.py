@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from frenemy.choices import Fit
-from frenemy.data import store
+from frenemy.data import store, toy
 from frenemy.data.contents import PARTS, Origin, PartSizes
-from frenemy.data.detect import find
+from frenemy.data.detect import find, made_of, resolved
 from frenemy.data.pixels import Resize
 from frenemy.data.source import Dataset, Source
 from frenemy.data.streams import shown
@@ -37,7 +37,9 @@ def open_dataset(
     permutation.
 
     Args:
-        path: a file or a folder; None for the digits that come with the package.
+        path: a file or a folder; None for the digits that come with the package. "toy:ring" and
+            "toy:grid" are points in the plane, float32 (N, 2, 1, 1); "stacked:" before a path of
+            grey images makes stacks of three of them: see `frenemy.data.toy`.
         size: the side of the square that every image is brought to; None keeps images as they are,
             which then have to be of one size.
         fit: "crop" resizes the centre square, "stretch" the whole image.
@@ -57,6 +59,13 @@ def open_dataset(
     >>> len(digits.train), len(digits.valid), len(digits.test), digits.shape
     (1439, 179, 179, (1, 8, 8))
     """
+    how, place = made_of(path)
+    if how == toy.STACKED:
+        return toy.stacked(open_dataset(place, size=size, fit=fit, grey=grey))
+    if how:
+        if size is not None or grey:
+            raise FrenemyError(f"{path}: points in the plane have no size and no colours")
+        return toy.points(how.removeprefix(toy.TOY))
     origin, stored = _fetch(path, size, fit, grey)
     whole = _whole(origin, stored)
     train, valid, test = part_sizes(len(whole), stored.parts)
@@ -76,7 +85,7 @@ def open_dataset(
         *parts,
         description=_description(origin, whole, stored.parts),
         arguments={
-            "path": None if path is None else str(Path(path).resolve()),
+            "path": None if path is None else resolved(path),
             "size": size,
             "fit": fit,
             "grey": grey,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from frenemy.data import arrays, cifar, digits, folder, idx, matfile, matlab
 from frenemy.data.contents import Origin
+from frenemy.data.toy import STACKED, TOY
 from frenemy.errors import FrenemyError
 
 FORMATS = (
@@ -27,6 +28,22 @@ KNOWN = {
 """Sets that people name without having them, by a part of the name, and where they come from."""
 
 
+def made_of(path: Path | str | None) -> tuple[str, Path | None]:
+    """How the set of this name is made ("toy:ring", "stacked:", or not), and of what files."""
+    if path is None or str(path).startswith(TOY):
+        return str(path or ""), None
+    if str(path).startswith(STACKED):
+        place = str(path).removeprefix(STACKED)
+        return STACKED, Path(place) if place else None
+    return "", Path(path)
+
+
+def resolved(path: Path | str) -> str:
+    """The name of the same set for those who are in another folder."""
+    how, place = made_of(path)
+    return how if place is None else how + str(place.resolve())
+
+
 def find(path: Path | str | None) -> Origin:
     """What lies at `path`; None means the embedded digits.
 
@@ -37,6 +54,8 @@ def find(path: Path | str | None) -> Origin:
     """
     if path is None:
         return digits.origin()
+    if made_of(path)[0]:
+        raise FrenemyError(f"{path}: no pictures in files, but made for games: give it to train")
     path = Path(path)
     try:
         if path.is_dir():

@@ -6,11 +6,21 @@ import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from frenemy.errors import FrenemyError
+
+PLANE = (2, 1, 1)
+"""The shape of points in the plane, which are no images: float32 in [-1, 1]."""
+
+
+def require_images(shape: Sequence[int], name: str) -> None:
+    """Raises FrenemyError, which names them, if these are points in the plane and no images."""
+    if tuple(shape) == PLANE:
+        raise FrenemyError(f"{name} has points in the plane, where only images will do")
 
 
 def permutation(seed: Sequence[int] | int, epoch: int, count: int) -> NDArray[np.int64]:
@@ -60,11 +70,44 @@ class Facts:
 
 
 @dataclass(frozen=True, eq=False)
+class Drawn:
+    """Some images of an array, read when asked for: to those who read images, itself an array.
+
+    Attributes:
+        images: uint8 (N, C, H, W), usually a memory map; or (N, H, W) to be stacked.
+        index: which of them, in order: int64 (M,); or of each channel, (M, C).
+    """
+
+    images: NDArray[np.uint8]
+    index: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(M, C, H, W)."""
+        return *self.index.shape, *self.images.shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the images."""
+        return self.images.dtype
+
+    def __getitem__(self, which: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
+        return self.images[self.index[which]]
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype)
+
+
+@dataclass(frozen=True, eq=False)
 class Source:
-    """Images of one shape with optional labels, read but never changed.
+    """Images of one shape with optional labels, or points in the plane: read but never changed.
 
     Attributes:
         images: uint8, (N, C, H, W), usually a read-only memory map; C is 1 or 3, N at least 1.
+            Points are float32, (N, 2, 1, 1).
         labels: int64, (N,), or None.
         name: what it is, for messages: "mnist train[0:50000]".
         digest: sha256, as hexadecimal digits, of the files of the set that it was cut from; where
@@ -75,18 +118,19 @@ class Source:
         FrenemyError: if images and labels do not have these shapes.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[Any]
     labels: NDArray[np.int64] | None = None
     name: str = "images"
     digest: str = ""
     classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        shape = self.images.shape
-        if self.images.dtype != np.uint8 or len(shape) != 4 or 0 in shape or shape[1] not in (1, 3):
+        shape, dtype = self.images.shape, self.images.dtype
+        pixels = dtype == np.uint8 and len(shape) == 4 and shape[1] in (1, 3)
+        if 0 in shape or not (pixels or (dtype == np.float32 and shape[1:] == PLANE)):
             raise FrenemyError(
                 f"{self.name}: images must be uint8 (N, C, H, W), N at least 1 and C 1 or 3, "
-                f"not {self.images.dtype} {shape}"
+                f"not {dtype} {shape}"
             )
         if self.labels is not None and np.shape(self.labels) != (len(self.images),):
             shape = np.shape(self.labels)
@@ -129,7 +173,7 @@ class Source:
 
     def batch(
         self, seed: Sequence[int] | int, i: int, size: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+    ) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
         """Minibatch number `i` of the endless stream of shuffled passes that `seed` names.
 
         Every pass visits every image once; a minibatch may straddle two passes, or several.
@@ -140,7 +184,7 @@ class Source:
             size: how many images it has, at least 1.
 
         Returns:
-            uint8 (size, C, H, W), and int64 (size,) labels or None.
+            The images as they are, (size, C, H, W), and int64 (size,) labels or None.
         """
         position = i * size + np.arange(size)
         index = np.empty(size, np.int64)
@@ -149,12 +193,14 @@ class Source:
             index[here] = permutation(seed, epoch, len(self))[position[here] % len(self)]
         return self.images[index], None if self.labels is None else self.labels[index]
 
-    def random(self, count: int, seed: int) -> NDArray[np.uint8]:
-        """Different images drawn at random, uint8 (min(count, N), C, H, W)."""
+    def random(self, count: int, seed: int) -> NDArray[Any]:
+        """Different images drawn at random, (min(count, N), C, H, W)."""
         return self.batch(seed, 0, min(count, len(self)))[0]
 
     def mean(self) -> NDArray[np.float64]:
-        """The mean image, (C, H, W), pixels in [0, 1]."""
+        """The mean image, (C, H, W), pixels in [0, 1]; of points x the mean of (x + 1) / 2."""
+        if self.shape == PLANE:
+            return (self.images[:].mean(axis=0, dtype=np.float64) + 1) / 2
         total = np.zeros(self.shape)
         for start in range(0, len(self), 4096):  # bounded memory, whatever the count
             total += self.images[start : start + 4096].sum(axis=0, dtype=np.uint64)

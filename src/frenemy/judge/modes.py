@@ -12,9 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from frenemy.errors import FrenemyError, at_least
@@ -62,9 +60,10 @@ def mixture_modes(
         FrenemyError: no samples, differing dimensions, numbers that are not finite, an sd or a
             weight that is not above 0, or centres that coincide.
 
-    >>> found = mixture_modes(centres=ring(), sd=0.01, fake=ring()[:4])
+    >>> centres = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+    >>> found = mixture_modes(centres=centres, sd=0.01, fake=centres[:2])
     >>> found.caught.value, round(found.reverse_kl.value, 3)  # half of the modes: log 2
-    (4.0, 0.693)
+    (2.0, 0.693)
     """
     centres, fake = checked("modes", 1, centres=centres, fake=fake)
     centres, fake = centres.double().to(fake.device), fake.double()
@@ -104,7 +103,7 @@ def class_modes(
     A class is caught if at least one sample has it.
 
     Args:
-        fake_classes: integers (M,), from 0 to count - 1; of stacked digits, `stacked_classes`.
+        fake_classes: integers (M,), from 0 to count - 1; of stacked digits 100 a + 10 b + c.
         count: of the classes, 1,000 for stacked MNIST.
         real_weights: (count,), in proportion to the true shares; by default all equal.
         real_count: of how many real images the weights are the shares, where the true ones are not
@@ -160,99 +159,6 @@ def kl_floor(modes: int, samples: int, real_count: int | None = None) -> float:
         return (modes - 1) / (2 * samples)
     at_least(1, real_count=real_count)
     return (modes - 1) / 2 * (1 / samples + 1 / real_count)
-
-
-def ring(count: int = 8, radius: float = 1.0) -> Tensor:
-    """Centres at even angles on a circle, float32 (count, 2), the first one at (radius, 0).
-
-    >>> ring(4).round().abs()
-    tensor([[1., 0.],
-            [0., 1.],
-            [1., 0.],
-            [0., 1.]])
-    """
-    at_least(1, count=count)
-    angles = torch.arange(count, dtype=torch.float64) * (math.tau / count)
-    return (radius * torch.stack([angles.cos(), angles.sin()], 1)).float()
-
-
-def square_grid(side: int = 5, spacing: float = 2.0) -> Tensor:
-    """Centres on a square lattice around 0, float32 (side^2, 2): by default {-4, -2, 0, 2, 4}^2.
-
-    >>> square_grid(2)
-    tensor([[-1., -1.],
-            [-1.,  1.],
-            [ 1., -1.],
-            [ 1.,  1.]])
-    """
-    at_least(1, side=side)
-    line = (torch.arange(side) - (side - 1) / 2) * spacing
-    return torch.cartesian_prod(line, line)
-
-
-def sample_mixture(
-    *, centres: Tensor, sd: float, count: int, seed: int, real_weights: Tensor | None = None
-) -> Tensor:
-    """Exact samples of the mixture of `mixture_modes`, (count, d), typed and placed as its centres.
-
-    Args:
-        centres, sd, real_weights: see there.
-        count: of the samples.
-        seed: they are a function of it.
-    """
-    at_least(1, count=count)
-    generator = torch.Generator().manual_seed(seed)
-    shares = _shares(len(centres), real_weights)
-    index = torch.multinomial(shares, count, replacement=True, generator=generator)
-    noise = torch.randn(count, *centres.shape[1:], generator=generator, dtype=centres.dtype)
-    return centres[index.to(centres.device)] + sd * noise.to(centres.device)
-
-
-def stack(
-    *, images: NDArray[np.uint8], labels: NDArray[np.int64], count: int, seed: int
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Stacked digits: three images drawn at random, with replacement, as the colour channels.
-
-    Args:
-        images: uint8 (N, 1, H, W).
-        labels: (N,), from 0 to 9.
-        count: of the stacks: 128,000 to train on by custom.
-        seed: the draws are a function of it.
-
-    Returns:
-        uint8 (count, 3, H, W), and the stacks' classes from 0 to 999, int64 (count,).
-
-    Raises:
-        FrenemyError: images of other than one channel, or labels that are not theirs.
-    """
-    if images.ndim != 4 or images.shape[1] != 1 or not len(images):
-        raise FrenemyError(f"stack: images of shape {images.shape}: needs (N, 1, H, W), 1 or more")
-    if labels.shape != images.shape[:1]:
-        raise FrenemyError(f"stack: {len(images)} images but labels of shape {labels.shape}")
-    at_least(1, count=count)
-    generator = torch.Generator().manual_seed(seed)
-    index = torch.randint(len(images), (count, 3), generator=generator).numpy()
-    classes = stacked_classes(torch.from_numpy(labels[index])).numpy()
-    return images[index, 0], classes
-
-
-def stacked_classes(labels: Tensor) -> Tensor:
-    """The class of a stack of digits a, b, c in its three channels: 100 a + 10 b + c.
-
-    Args:
-        labels: integers (..., 3), from 0 to 9.
-
-    Returns:
-        int64 (...), from 0 to 999.
-
-    >>> stacked_classes(torch.tensor([[9, 0, 4]]))
-    tensor([904])
-    """
-    if labels.ndim < 1 or labels.shape[-1] != 3:
-        raise FrenemyError(f"modes: labels of shape {tuple(labels.shape)}: needs (N, 3)")
-    _refuse_classes(labels, 10)
-    a, b, c = labels.long().unbind(-1)
-    return 100 * a + 10 * b + c
 
 
 def _refuse_classes(classes: Tensor, count: int) -> None:

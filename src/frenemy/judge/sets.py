@@ -9,36 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from frenemy.data.source import Drawn
+
 Images = NDArray[np.uint8]
 
 SAMPLES, HELD_OUT, NOISE = "samples", "held-out images", "noise"
 """Whose images are judged: the target's, real ones that nobody trained on, and noise."""
 
 FEWEST = 1000  # images of each: with fewer the report warns
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """Some images of an array that may be larger than the memory: they are read when asked for.
-
-    Attributes:
-        images: uint8 (N, C, H, W), usually a memory map.
-        index: which of them, in order: int64 (M,).
-    """
-
-    images: Images
-    index: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(M, C, H, W)."""
-        return len(self), *self.images.shape[1:]
-
-    def __getitem__(self, which: slice | NDArray[np.int64]) -> Images:
-        return self.images[self.index[which]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from frenemy.data import open_dataset
+from frenemy.data.source import require_images
 from frenemy.errors import FrenemyError, at_least
 from frenemy.figures import BLUE, GREY, INK, VERMILION, Drawing
 from frenemy.game import mix
@@ -111,6 +112,7 @@ def fit_images(
 ) -> tuple[list[Check], str, Drawing]:
     """A Gaussian fitted to images: its checks, what is told of it, its mean and its samples."""
     opened = open_dataset(data, size=size)
+    require_images(opened.shape, opened.train.name)
     if math.prod(opened.shape) > PIXELS:
         raise FrenemyError(
             f"{opened.train.name} has images of {math.prod(opened.shape):,} values: the Gaussian "

@@ -10,12 +10,21 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from frenemy.data.toy import MIXTURES
 from frenemy.game import Game, Minibatch, mix
-from frenemy.judge.modes import Modes, mixture_modes, ring, sample_mixture, square_grid
+from frenemy.judge.modes import Modes, mixture_modes
 
 POINTS = 100_000
 MINIBATCH = 256
 SAMPLES = 2_500  # that are judged
+
+
+def sample_mixture(*, centres: Tensor, sd: float, count: int, seed: int) -> Tensor:
+    """Exact samples of the mixture of `mixture_modes`, (count, d), a function of the seed."""
+    generator = torch.Generator().manual_seed(seed)
+    shares = torch.full((len(centres),), 1 / len(centres), dtype=torch.float64)
+    index = torch.multinomial(shares, count, replacement=True, generator=generator)
+    return centres[index] + sd * torch.randn(count, *centres.shape[1:], generator=generator)
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,8 @@ class Target:
 
 
 TARGETS: Mapping[str, Target] = {
-    "ring": Target(ring(), 0.01, math.sqrt(1 / 2)),
-    "grid": Target(square_grid(), 0.05, math.sqrt(8)),
+    name: Target(torch.from_numpy(MIXTURES[name].centres), MIXTURES[name].sd, unit)
+    for name, unit in {"ring": math.sqrt(1 / 2), "grid": math.sqrt(8)}.items()
 }
 
 PUBLISHED: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
