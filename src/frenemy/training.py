@@ -240,11 +240,9 @@ class Training:
         if self.engine.share.rank:
             return
         game, source = stage.game, self.experiment.source
-        z = noise(game, SAMPLES, SAMPLE_SEED)
-        shown = (
-            source.batch(SAMPLE_SEED, 0, SAMPLES)[0] if reads_images(game, source.facts) else None
-        )
-        images = generate(game, source.facts, z, SAMPLES, seed=SAMPLE_SEED, images=shown)
+        facts, z = source.facts, noise(stage.game, SAMPLES, SAMPLE_SEED)
+        given = source.batch(SAMPLE_SEED, 0, SAMPLES)[0] if reads_images(game, facts) else None
+        images = generate(game, facts, z, SAMPLES, seed=SAMPLE_SEED, images=given)
         path = self.run.path / "samples" / f"{self.progress.step:08d}.png"
         save_picture(shown(images), path)
 
