@@ -61,7 +61,7 @@ def test_each_block_starts_as_the_identity():
     blocks = [m for net in (G, D) for m in net.modules() if isinstance(m, Block)]
     assert len(blocks) == 2 * 2 * len(WIDTHS)
     for block in blocks:
-        x = torch.randn(2, block.widen.in_channels, 4, 6)
+        x = torch.randn(2, block.widen.weight.shape[1], 4, 6)
         assert torch.equal(block(x), x)
 
 
@@ -72,7 +72,7 @@ def test_weights_start_as_wide_as_published():
     for layer, fan_in in ((block.widen, 256), (block.mix, 16 * 9)):
         # a deviation over n weights is known to 1 / sqrt(2 n), here 0.3 %
         assert layer.weight.std().item() == pytest.approx(gain / fan_in**0.5, rel=0.02)
-        assert not layer.bias.any()
+        assert layer.bias is not None and not layer.bias.any()
 
 
 @pytest.mark.parametrize("sides", [(8, 8), (4, 10), (2, 2)])
@@ -137,9 +137,11 @@ def test_bfloat16_leaves_the_smallest_maps_in_float32():
     seen = {}
     for stage, layer in (("small", D.small[0]), ("large", D.large[1])):
         assert isinstance(layer, Block)
-        layer.narrow.register_forward_hook(
-            lambda _, x, y, stage=stage: seen.update({stage: y.dtype})
-        )
+
+        def note(_net: nn.Module, _x: object, y: torch.Tensor, stage: str = stage) -> None:
+            seen[stage] = y.dtype
+
+        layer.narrow.register_forward_hook(note)
     with torch.autocast("cpu", torch.bfloat16):
         logits, slopes = D.slopes(torch.randn(2, 3, 16, 16))
     assert seen == {"small": torch.float32, "large": torch.bfloat16}

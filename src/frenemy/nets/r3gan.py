@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +18,9 @@ from torch.nn import functional as F
 from frenemy.errors import FrenemyError, at_least
 
 SLOPE = 0.2  # of the leaky rectifiers, whose gain is 1
+CHANNELS_LAST = torch.channels_last
 Shape = tuple[int, int, int]
 Pull = Callable[[Tensor], Tensor]  # g -> g times a layer's Jacobian
-Weighted = TypeVar("Weighted", nn.Linear, nn.Embedding, nn.Conv2d)
 
 
 class Generator(nn.Module):
@@ -55,8 +54,7 @@ class Generator(nn.Module):
         start = _start(shape, widths, blocks, group)
         gain = _gain(blocks * len(widths))
         self.conditions = _told(classes, size_of_z)
-        size = size_of_z * (2 if classes else 1)
-        self.linear = _normal(nn.Linear(size, widths[0], bias=False), size)
+        self.scales = normal(widths[0], size_of_z * (2 if classes else 1))
         self.basis = nn.Parameter(torch.randn(widths[0], *start))
         self.stages = nn.ModuleList()
         for before, width in itertools.pairwise([widths[0], *widths]):
@@ -67,10 +65,11 @@ class Generator(nn.Module):
         self.to_rgb = Convolution(widths[-1], shape[0])
 
     def forward(self, z: Tensor, *c: Tensor) -> Tensor:
-        told = [embed(y) for embed, y in zip(self.conditions, c, strict=True)]
+        told = [w[:, y].T for w, y in zip(self.conditions, c, strict=True)]
         with torch.autocast(z.device.type, enabled=False):
-            x = self.basis * self.linear(torch.cat([z, *told], 1))[:, :, None, None]
-            x = self.stages[0](x.contiguous(memory_format=torch.channels_last))
+            scales = F.linear(torch.cat([z, *told], 1), self.scales)
+            x = (scales[:, :, None, None] * self.basis).contiguous(memory_format=CHANNELS_LAST)
+            x = self.stages[0](x)
         for stage in self.stages[1:]:
             x = stage(x)
         return self.to_rgb(x).to(z.dtype)
@@ -98,8 +97,8 @@ class Discriminator(nn.Module):
             large += [Convolution(width, after)] if width != after else []
         self.large = nn.ModuleList(large)
         self.small = nn.ModuleList(Block(last, group, gain) for _ in range(blocks))
-        self.basis = nn.Parameter(torch.randn(last, *start) / math.sqrt(math.prod(start)))
-        self.linear = _normal(nn.Linear(last, last if classes else 1, bias=False), last)
+        self.basis = normal(last, *start)
+        self.linear = normal(last if classes else 1, last)
         self.conditions = _told(classes, last, gain=1 / math.sqrt(last))
 
     def forward(self, x: Tensor, *c: Tensor) -> Tensor:
@@ -116,20 +115,21 @@ class Discriminator(nn.Module):
         return logits, pull()
 
     def _linearised(self, x: Tensor, c: tuple[Tensor, ...]) -> tuple[Tensor, Callable[[], Tensor]]:
-        large, small = list[Pull](), list[Pull]()
-        h = _through(self.large, x.contiguous(memory_format=torch.channels_last), large)
+        large: list[Pull] = []
+        small: list[Pull] = []
+        h = _through(self.large, x.contiguous(memory_format=CHANNELS_LAST), large)
         with torch.autocast(x.device.type, enabled=False):
             last = _through(self.small, h.to(self.basis.dtype), small)
-            out = self.linear((last * self.basis).sum((2, 3)))  # (B, 1), or (B, widths[0])
+            out = F.linear((last * self.basis).sum((2, 3)), self.linear)  # (B, 1 or widths[0])
             told = torch.ones_like(out)
-            for embed, y in zip(self.conditions, c, strict=True):
-                told = told * embed(y)
+            for w, y in zip(self.conditions, c, strict=True):
+                told = told * w[:, y].T
             logits = (out * told).sum(1)
 
         def pull() -> Tensor:
             with torch.autocast(x.device.type, enabled=False):
-                g = (told @ self.linear.weight)[:, :, None, None] * self.basis
-                g = g.contiguous(memory_format=torch.channels_last)
+                g = (told @ self.linear)[:, :, None, None] * self.basis
+                g = g.contiguous(memory_format=CHANNELS_LAST)
                 for transpose in reversed(small):
                     g = transpose(g)
             g = g.to(h.dtype)
@@ -176,31 +176,32 @@ class Block(Layer):
         return x.to(y.dtype) + y, pull
 
 
-class Convolution(nn.Conv2d, Layer):
-    """A convolution that keeps the sides; weights N(0, gain^2 / fan-in), bias 0 at the start."""
+class Convolution(Layer):
+    """A convolution that keeps the sides; its bias, if any, is 0 at first."""
 
     def __init__(
         self, n_in: int, n_out: int, kernel: int = 1, groups: int = 1,
         *, gain: float = 1.0, bias: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__(n_in, n_out, kernel, padding=kernel // 2, groups=groups, bias=bias)
-        _normal(self, self.weight[0].numel(), gain)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
+        super().__init__()
+        self.weight = normal(n_out, n_in // groups, kernel, kernel, gain=gain)
+        self.bias = nn.Parameter(torch.zeros(n_out)) if bias else None
+        self.padding, self.groups = kernel // 2, groups
 
     def linearised(self, x: Tensor) -> tuple[Tensor, Pull]:
-        return self(x), self.pull
+        y = F.conv2d(x, self.weight, self.bias, padding=self.padding, groups=self.groups)
+        return y, self.pull
 
     def pull(self, g: Tensor) -> Tensor:
         """Gradients at what it makes, (B, n_out, H, W) -> at what it is given."""
-        return F.conv_transpose2d(g, self.weight, padding=self.padding[0], groups=self.groups)
+        return F.conv_transpose2d(g, self.weight, padding=self.padding, groups=self.groups)
 
 
 class Upsampling(Layer):
     """Twice the sides: zeros between the pixels, then [1, 3, 3, 1] / 4 each way."""
 
     def linearised(self, x: Tensor) -> tuple[Tensor, Pull]:
-        up, left = (2 * _tent(side, x).T for side in x.shape[2:])
+        up, left = 2 * _tent(x.shape[2], x).T, 2 * _tent(x.shape[3], x).T
         return _separable(x, up, left), lambda g: _separable(g, up.T, left.T)
 
 
@@ -208,7 +209,7 @@ class Downsampling(Layer):
     """Half the sides: [1, 3, 3, 1] / 8 each way, then every second pixel."""
 
     def linearised(self, x: Tensor) -> tuple[Tensor, Pull]:
-        down, left = (_tent(side // 2, x) for side in x.shape[2:])
+        down, left = _tent(x.shape[2] // 2, x), _tent(x.shape[3] // 2, x)
         return _separable(x, down, left), lambda g: _separable(g, down.T, left.T)
 
 
@@ -252,16 +253,14 @@ def _gain(blocks: int) -> float:
     return math.sqrt(2 / (1 + SLOPE**2)) * blocks**-0.25
 
 
-def _normal(layer: Weighted, fan_in: int, gain: float = 1.0) -> Weighted:
-    """The layer, its weights N(0, gain^2 / fan-in)."""
-    nn.init.normal_(layer.weight, std=gain / math.sqrt(fan_in))
-    return layer
+def normal(*shape: int, gain: float = 1.0) -> nn.Parameter:
+    """Weights (out, in, ...), N(0, gain^2 / fan-in)."""
+    return nn.Parameter(torch.randn(shape) * (gain / math.sqrt(math.prod(shape[1:]))))
 
 
-def _told(classes: int, size: int, gain: float = 1.0) -> nn.ModuleList:
-    """No layer, or a linear map of one-hot labels, whose fan-in is the number of classes."""
-    layers = [_normal(nn.Embedding(classes, size), classes, gain)] if classes else []
-    return nn.ModuleList(layers)
+def _told(classes: int, size: int, gain: float = 1.0) -> nn.ParameterList:
+    """A linear map of one-hot labels, (size, classes), if there are any."""
+    return nn.ParameterList([normal(size, classes, gain=gain)] if classes else [])
 
 
 def _start(shape: Shape, widths: Sequence[int], blocks: int, group: int) -> tuple[int, int]:
