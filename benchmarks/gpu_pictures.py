@@ -36,6 +36,7 @@ from gpu_rounds import (
     MINI,
     SETTINGS,
     Play,
+    Precision,
     Setting,
     Table,
     dcgan,
@@ -229,6 +230,24 @@ def curve(table: Table, setting: Setting, args: argparse.Namespace) -> None:
     told = {"images": seen, "seconds": round(time.perf_counter() - start - spent, 1)}
     table.row("played", **told, **{"images/s": round(seen / told["seconds"], 1)})
     table.tried("samples of the average, at the end", lambda: judged(**told))
+    for precision in ("float32", "bfloat16"):
+        table.tried(f"penalties at the end, {precision}", lambda p=precision: slopes(play, data, p))
+
+
+@torch.no_grad()
+def slopes(play: Play, data: Pictures, precision: Precision) -> dict[str, Any]:
+    """The mean of |grad D|^2 at real images, exact and by finite differences of two sizes."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    play.precision, found = precision, {"exact": 0.0, "by .01": 0.0, "by .1": 0.0}
+    for _ in range(repeats := 16):
+        x, y = data.draw(32)
+        with play.cast():
+            logits, slope = play.D.slopes(x, y)
+            found["exact"] += slope.square().sum().item() / len(x) / repeats
+            for name, sigma in (("by .01", 0.01), ("by .1", 0.1)):
+                moved = play.D(x + sigma * torch.randn_like(x), y)
+                found[name] += ((moved - logits) / sigma).square().mean().item() / repeats
+    return {name: float(f"{value:.4g}") for name, value in found.items()}
 
 
 def compiled(table: Table, play: Play, end: float, args: argparse.Namespace) -> tuple[Play, int]:
