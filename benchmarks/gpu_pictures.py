@@ -172,7 +172,9 @@ def judge(data: Pictures, table: Table, seconds: float, args: argparse.Namespace
                 seen = in_batches(see, x[:2000], DEVICE).logits
                 assert seen is not None
                 p = seen.softmax(1)
-                entropy = -(p.mean(0) * p.mean(0).log()).sum() + (p * p.log()).sum(1).mean()
+                entropy = (
+                    -(p.mean(0) * p.mean(0).log()).sum() + (p * seen.log_softmax(1)).sum(1).mean()
+                )
                 found["classes"] = round(entropy.exp().item(), 2)
         return found
 
