@@ -23,7 +23,7 @@ from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Minibatch, mix
 from frenemy.interrupts import Interrupted
 from frenemy.monitor import TICK, Monitor
-from frenemy.pictures import save_picture
+from frenemy.pictures import save_picture, shown
 from frenemy.run import Run, step_of
 from frenemy.sampling import generate, noise, reads_images
 
