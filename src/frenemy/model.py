@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import inspect
 import shlex
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from frenemy import checkpoint, recipes
+from frenemy import checkpoint
 from frenemy.checkpoint import Progress
 from frenemy.choices import DeviceName
 from frenemy.data import Dataset, Source, open_dataset
@@ -23,6 +20,7 @@ from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError, at_least, out_of_memory
 from frenemy.experiment import Experiment, Recipe
 from frenemy.game import Game, mix
+from frenemy.origin import failure, function_of, recipe_of
 from frenemy.run import Run
 from frenemy.sampling import CHUNK, generate, noise, to_pixels
 
@@ -48,6 +46,7 @@ class Model:
         *,
         step: int | None = None,
         recipe: Recipe | None = None,
+        recipe_changed: bool = False,
     ) -> Model:
         """Loads a run; its data need not be there any more.
 
@@ -56,9 +55,11 @@ class Model:
             device: where to compute.
             step: after how many rounds, of those whose checkpoints were kept; after the last.
             recipe: the run's recipe, where it is not one of frenemy's own.
+            recipe_changed: it may be another than that which the run was begun with.
 
         Raises:
-            FrenemyError: no run, no such checkpoint, or one that its recipe's game does not fit.
+            FrenemyError: no run, no such checkpoint, one that its recipe's game does not fit, or
+                another recipe.
         """
         run = Run.open(Path(path))
         if step is None:
@@ -71,7 +72,7 @@ class Model:
                 f"{shlex.quote(str(path))}`"
             )
         tensors, progress = loaded
-        experiment = set_up(recipe or recipe_of(run), _stand_in(run), seed=0)
+        experiment = set_up(recipe_of(run, recipe, changed=recipe_changed), _stand_in(run), 0)
         checkpoint.restore(experiment, progress.stage, tensors)
         experiment.to(choose_device(device))
         return cls(run, experiment, progress)
@@ -197,41 +198,22 @@ def set_up(recipe: Recipe, data: Dataset, seed: int) -> Experiment:
     """The recipe's experiment on the data; its initial weights are a function of the seed.
 
     Raises:
-        FrenemyError: the recipe does not take its arguments, or not these data.
+        FrenemyError: the recipe does not take its arguments, or not these data, or fails.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(seed, 0, 2))  # no stage's seed
         try:
             experiment = recipe(data)
-        except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        except FrenemyError:
+            raise
+        except Exception as error:
             if out_of_memory(error):
                 raise
-            _, *within = traceback.extract_tb(error.__traceback__)
-            at = f" ({Path(within[-1].filename).name}, line {within[-1].lineno})" if within else ""
-            said = " ".join(str(error).split())
-            raise FrenemyError(f"the recipe fails: {type(error).__name__}: {said}{at}") from error
+            said = failure(error, function_of(recipe).__module__)
+            raise FrenemyError(f"the recipe fails: {said}") from error
     if not isinstance(experiment, Experiment):
         raise FrenemyError(f"a recipe returns an Experiment, but this one {experiment!r}")
     return experiment
-
-
-def recipe_of(run: Run) -> Recipe:
-    """The recipe of a run with its arguments filled in.
-
-    Raises:
-        FrenemyError: frenemy has no such recipe, or it takes other arguments now.
-    """
-    name, arguments = run.header["recipe"], run.header.get("arguments", {})
-    if name not in recipes.__all__:
-        raise FrenemyError(
-            f"{run.path} was trained by the recipe {name!r}, which is not frenemy's own: "
-            "load it in Python with that recipe"
-        )
-    recipe = getattr(recipes, name)
-    unknown = set(arguments) - set(inspect.signature(recipe).parameters)
-    if unknown:
-        raise FrenemyError(f"{run.path}: the recipe {name} takes no {', '.join(sorted(unknown))}")
-    return functools.partial(recipe, **arguments)
 
 
 def _stand_in(run: Run) -> Dataset:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import tyro
 from tyro.conf import CascadeSubcommandArgs
 
-from frenemy.cli.functions import first_word, flags_of
+from frenemy.cli.functions import value
 from frenemy.cli.judging import compare, health, judge
 from frenemy.cli.lab import lab, lab_with_lessons
 from frenemy.cli.listing import data, recipes
@@ -38,11 +38,11 @@ VERBS: dict[str, Verb] = {
 
 LESS_MEMORY = "a smaller --minibatch, --size, --samples or -n takes less"
 
-COMPLETED: dict[str, Callable[[str | None], Verb]] = {
+COMPLETED: dict[str, Callable[[Sequence[str]], Verb]] = {
     "train": train_with_recipes,
     "lab": lab_with_lessons,
 }
-"""Verbs with functions as subcommands, which are imported only when it comes to that verb."""
+"""Verbs whose options depend on what is chosen, which is imported only when it comes to them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,11 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FrenemyError as error:
         print(f"frenemy: {error}", file=sys.stderr)
         return 128 + error.signal if isinstance(error, Interrupted) else 1
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        print(f"frenemy: not enough memory: {LESS_MEMORY}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever reads our output has seen enough
@@ -74,6 +69,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141  # as if by SIGPIPE
     except OSError as error:
         print(f"frenemy: reading or writing failed: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if out_of_memory(error):
+            said = f"not enough memory: {LESS_MEMORY}"
+        elif where := value("--recipe", arguments):
+            from frenemy.origin import failure, module_of
+
+            said = f"the recipe fails: {failure(error, module_of(where)[0])}"
+        else:
+            raise
+        print(f"frenemy: {said}", file=sys.stderr)
         return 1
     return 0
 
@@ -88,5 +94,5 @@ def _verbs(arguments: Sequence[str]) -> dict[str, Verb]:
     if word.startswith("-"):
         return VERBS
     known(word, list(VERBS), "command")
-    verb, complete = VERBS[word], COMPLETED.get(word)
-    return {word: complete(first_word(arguments, flags_of(verb))) if complete else verb}
+    complete = COMPLETED.get(word)
+    return {word: complete(arguments) if complete else VERBS[word]}
