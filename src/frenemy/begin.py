@@ -65,10 +65,10 @@ train = _spelled(Settings)
 
 @dataclass(frozen=True)
 class Plan:
-    """A training that may begin.
+    """A training that may begin, or go on.
 
     Attributes:
-        run: where to, of which nothing is written yet.
+        run: where to, of which nothing is written yet if it is new.
         experiment: what is played; device: where.
         writer: of TensorBoard events, if they are wanted.
     """
@@ -77,10 +77,38 @@ class Plan:
     experiment: Experiment
     device: torch.device
     writer: EventWriter | None
+    new: bool = True
 
     def play(self, watcher: Watcher | None = None) -> Run:
-        """Makes the run and plays it."""
-        return _train(self.run, self.experiment, self.device, self.writer, watcher, begin=True)
+        """Makes the run, if it is new, and plays it."""
+        run = self.run
+        gpus = [self.device] if self.device.type == "cuda" else []
+        threads = torch.get_num_threads()
+        with run.lock(), torch.random.fork_rng(devices=gpus), caught_signals() as caught:
+            if self.new:
+                run.begin()
+            # sums in another order differ in last bits
+            torch.set_num_threads(run.header["threads"])
+            events = None
+            try:
+                training = Training(run, self.experiment, self.device)
+                if training.share_done < 1:
+                    run.update()  # by a new end, or a new place of the data
+                if self.writer is not None and training.share_done < 1:
+                    after = training.progress.step + 1  # which will be written again
+                    events = self.writer(str(run.path / "events"), purge_step=after)
+                    training.events = events
+                training.play(caught, watcher)
+            except KeyboardInterrupt:
+                if not caught:
+                    raise
+                how = f"stopped at once ({kept(run)}): {way_on(run)}"
+                raise Interrupted(how, caught[-1]) from None
+            finally:
+                torch.set_num_threads(threads)
+                if events is not None:
+                    events.close()
+        return run
 
 
 def plan(
@@ -90,15 +118,13 @@ def plan(
 
     Args and Raises: as `train`.
     """
-    limit = settings.limit
-    settings = settings.checked()
+    limit, header = settings.limit, settings.kept()
     where = choose_device(settings.device)
     writer = _event_writer() if settings.tensorboard else None
     data = data if isinstance(data, Dataset) else open_dataset(data)
-    experiment = set_up(recipe, data, settings.seed)
-    header = {
+    experiment = set_up(recipe, data, header["seed"])
+    header |= {
         **describe(recipe),
-        **settings.kept(),
         "target": _target(limit, experiment),
         "device": where.type,
         "threads": torch.get_num_threads(),
@@ -160,7 +186,7 @@ def resume(
     experiment = set_up(recipe, _reopen(run, data), run.header["seed"])
     if limit:
         run.header["target"] = _target(limit, experiment)
-    return _train(run, experiment, where, writer, watcher)
+    return Plan(run, experiment, where, writer, new=False).play(watcher)
 
 
 def _versions() -> dict[str, str]:
@@ -198,42 +224,6 @@ def _free_name(recipe: str) -> Path:
         count += 1
         path = path.with_name(f"{recipe}-{count}")
     return path
-
-
-def _train(
-    run: Run,
-    experiment: Experiment,
-    device: torch.device,
-    writer: EventWriter | None,
-    watcher: Watcher | None,
-    *,
-    begin: bool = False,
-) -> Run:
-    gpus = [device] if device.type == "cuda" else []
-    threads = torch.get_num_threads()
-    with run.lock(), torch.random.fork_rng(devices=gpus), caught_signals() as caught:
-        if begin:
-            run.begin()
-        torch.set_num_threads(run.header["threads"])  # sums in another order differ in last bits
-        events = None
-        try:
-            training = Training(run, experiment, device)
-            if training.share_done < 1:
-                run.update()  # by a new end, or a new place of the data
-            if writer is not None and training.share_done < 1:
-                after = training.progress.step + 1  # what was written later will be written again
-                training.events = events = writer(str(run.path / "events"), purge_step=after)
-            training.play(caught, watcher)
-        except KeyboardInterrupt:
-            if not caught:
-                raise
-            how = f"stopped at once ({kept(run)}): {way_on(run)}"
-            raise Interrupted(how, caught[-1]) from None
-        finally:
-            torch.set_num_threads(threads)
-            if events is not None:
-                events.close()
-    return run
 
 
 EventWriter = Callable[..., Any]

@@ -21,22 +21,30 @@ from frenemy.experiment import Recipe
 from frenemy.names import known
 from frenemy.run import Run
 
-# ---- a recipe's arguments: no other place knows how it takes them
+# ---- a recipe's arguments: nothing else knows how it takes them
 
 
-def arguments_of(recipe: Recipe) -> dict[str, Any]:
-    """All arguments of a recipe but the data, defaults included, as `run.json` keeps them."""
+def function_of(recipe: Recipe) -> Any:
+    """The function of a recipe, which may be a partial of it."""
+    function = recipe.func if isinstance(recipe, functools.partial) else recipe
+    if not inspect.isfunction(function):
+        raise FrenemyError(f"{function} is no recipe: give a function, or a partial of one")
+    return function
+
+
+def _given(recipe: Recipe) -> dict[str, Any]:
+    return recipe.keywords if isinstance(recipe, functools.partial) else {}
+
+
+def _arguments(recipe: Recipe) -> dict[str, Any]:
+    """All but the data, defaults included, as `run.json` keeps them."""
     bound = inspect.signature(function_of(recipe)).bind_partial(**_given(recipe))
     bound.apply_defaults()
     return bound.arguments
 
 
-def filled(recipe: Recipe, arguments: Mapping[str, Any]) -> Recipe:
-    """The recipe with these arguments of `run.json`; those that it was given go first.
-
-    Raises:
-        FrenemyError: it takes no such arguments.
-    """
+def _filled(recipe: Recipe, arguments: Mapping[str, Any]) -> Recipe:
+    """The recipe with the arguments of `run.json` that it was not given."""
     function = function_of(recipe)
     if unknown := set(arguments) - set(inspect.signature(function).parameters):
         name = function.__name__
@@ -44,147 +52,106 @@ def filled(recipe: Recipe, arguments: Mapping[str, Any]) -> Recipe:
     return functools.partial(function, **{**arguments, **_given(recipe)})
 
 
-def _given(recipe: Recipe) -> dict[str, Any]:
-    return recipe.keywords if isinstance(recipe, functools.partial) else {}
-
-
-def function_of(recipe: Recipe) -> Any:
-    """The function behind a recipe.
-
-    Raises:
-        FrenemyError: there is none.
-    """
-    function = recipe.func if isinstance(recipe, functools.partial) else recipe
-    if not inspect.isfunction(function):
-        raise FrenemyError(f"{function} is no recipe: give a function, or a partial of one")
-    return function
-
-
 # ---- whose it is
 
 
 def describe(recipe: Recipe) -> dict[str, Any]:
-    """What `run.json` keeps of a recipe.
-
-    `recipe` is its name in frenemy's list, else MODULE:NAME or FILE.py:NAME, as `find` takes it;
-    then `recipe_file` is the file with its sha256, where there is one.
+    """What `run.json` keeps of a recipe: a name, as `find` takes it if it is not frenemy's own;
+    then its file too, and that file's sha256; its arguments.
     """
-    function = function_of(recipe)
-    name, file = function.__name__, None
+    function, file, digest = function_of(recipe), None, None
+    name = function.__name__
     if getattr(recipes, name, None) is not function:
-        place = function.__module__
-        path = Path(getattr(sys.modules.get(place), "__file__", None) or "")
+        place, path = function.__module__, Path(function.__globals__.get("__file__") or "")
         if path.is_file():
-            file = {"path": str(path.resolve())}
-            file["digest"] = hashlib.sha256(path.read_bytes()).hexdigest()
-            place = file["path"] if place == "__main__" else place
+            file, digest = str(path.resolve()), hashlib.sha256(path.read_bytes()).hexdigest()
+            place = file if place == "__main__" else place
         name = f"{place}:{function.__qualname__}"
-    return {"recipe": name, "arguments": arguments_of(recipe), "recipe_file": file}
+    arguments = _arguments(recipe)
+    return {"recipe": name, "arguments": arguments, "recipe_file": file, "recipe_digest": digest}
 
 
 def recipe_of(run: Run, given: Recipe | None = None, *, changed: bool = False) -> Recipe:
     """The recipe of a run with its arguments filled in.
 
     Args:
-        run: whose; it is told what was given, not on the disk.
+        run: whose; its header tells of the recipe that was given.
         given: the recipe, where it is not one of frenemy's own.
         changed: it may be another than that which the run was begun with.
 
     Raises:
         FrenemyError: it is not frenemy's own and not given, is another, or takes other arguments.
     """
-    name, arguments = run.header["recipe"], run.header.get("arguments", {})
+    then = {"arguments": {}, "recipe_digest": None, **run.header}
+    name, arguments = then["recipe"], then["arguments"]
     if given is None:
         if name not in recipes.__all__:
             raise FrenemyError(
                 f"{run.path} was begun with a recipe that is not frenemy's own: give it by "
                 f"--recipe {shlex.quote(name)} (in Python: recipe=)"
             )
-        return filled(getattr(recipes, name), arguments)
-    recipe = filled(given, arguments)
-    now = describe(recipe)
-    for what, old, new in (
-        ("the recipe", name.rpartition(":")[2], now["recipe"].rpartition(":")[2]),
-        ("a file of digest", _digest(run.header), _digest(now)),
-        ("the arguments", _plain(arguments), _plain({k: now["arguments"][k] for k in arguments})),
-    ):
-        if old not in (None, new) and not changed:
-            raise FrenemyError(
-                f"{run.path} was begun with {what} {old}, not {new}: give that, or take "
-                "this by --recipe-changed (in Python: recipe_changed=True)"
-            )
-    run.header.update(now)
+        return _filled(getattr(recipes, name), arguments)
+    now = {**describe(given), "arguments": {**arguments, **_given(given)}}
+    same = {
+        "recipe": name.rpartition(":")[1:] == now["recipe"].rpartition(":")[1:],
+        "recipe_digest": then["recipe_digest"] in (None, now["recipe_digest"]),
+        "arguments": json.dumps(arguments) == json.dumps(now["arguments"], default=str),
+    }
+    for field in [field for field in same if not same[field] and not changed]:
+        raise FrenemyError(
+            f"{run.path} was begun with {field} {then[field]}, not {now[field]}: give that, or "
+            "take this by --recipe-changed (in Python: recipe_changed=True)"
+        )
+    recipe = _filled(given, arguments)
+    run.header.update(describe(recipe))
     return recipe
-
-
-def _digest(header: Mapping[str, Any]) -> str | None:
-    file = header.get("recipe_file")
-    return file["digest"][:12] if file else None
-
-
-def _plain(arguments: Mapping[str, Any]) -> Any:
-    """Arguments as they come back from `run.json`."""
-    return json.loads(json.dumps(arguments, default=str))
 
 
 # ---- somebody's file
 
 
-def find(where: str) -> Recipe:
-    """Runs a file, or imports a module, and takes the recipe of this name from it.
-
-    Args:
-        where: FILE.py:NAME or MODULE:NAME.
-
-    Raises:
-        FrenemyError: there is no such file, module or function, or it fails.
-    """
-    place, name = module_of(where)
-    is_file = place.endswith(".py")
-    try:
-        folder = str(Path(place).parent if is_file else Path.cwd())
-        if folder not in sys.path:
-            sys.path.append(folder)  # last: what lies there hides no other module
-        module = _run(Path(place)) if is_file else importlib.import_module(place)
-    except FrenemyError:
-        raise
-    except Exception as error:
-        raise FrenemyError(f"--recipe {where}: {failure(error, place)}") from error
-    functions = {key: f for key, f in vars(module).items() if inspect.isfunction(f)}
-    if name not in functions:
-        here = [key for key, f in functions.items() if f.__module__ == module.__name__]
-        known(name, here or list(functions), f"recipe in {place}")
-    return functions[name]
-
-
 def module_of(where: str) -> tuple[str, str]:
-    """The module of FILE.py:NAME or MODULE:NAME, which has a file's absolute path for its name,
-    and NAME.
-
-    Raises:
-        FrenemyError: it is neither.
-    """
+    """FILE.py:NAME or MODULE:NAME -> the module, for a file its absolute path; and the name."""
     place, _, name = where.rpartition(":")
     if not (place and name):
         raise FrenemyError(f"--recipe {where}: give FILE.py:NAME or MODULE:NAME")
     return str(Path(place).resolve()) if place.endswith(".py") else place, name
 
 
-def _run(file: Path) -> ModuleType:
+def find(where: str) -> Recipe:
+    """Runs the file, or imports the module, of FILE.py:NAME or MODULE:NAME: the recipe in it.
+
+    Raises:
+        FrenemyError: there is no such file, module or function, or it fails.
+    """
+    place, name = module_of(where)
+    is_file = place.endswith(".py")
+    sys.path.append(str(Path(place).parent if is_file else Path.cwd()))  # last: it hides nothing
+    try:
+        module = _run(place) if is_file else importlib.import_module(place)
+    except FrenemyError:
+        raise
+    except Exception as error:
+        raise FrenemyError(f"--recipe {where}: {failure(error, place)}") from error
+    functions = {key: f for key, f in vars(module).items() if inspect.isfunction(f)}
+    here = [key for key, f in functions.items() if f.__module__ == place]
+    return functions[name if name in functions else known(name, here, f"recipe in {place}")]
+
+
+def _run(file: str) -> ModuleType:
     """What lies in the file now: Python's own import may take what lay there a second ago."""
-    module = ModuleType(str(file))
-    module.__file__ = module.__name__
-    sys.modules[module.__name__] = module  # where dataclasses look for their types
-    exec(compile(file.read_bytes(), file, "exec", dont_inherit=True), module.__dict__)
+    sys.modules[file] = module = ModuleType(file)  # where dataclasses look for their types
+    module.__file__ = file
+    exec(compile(Path(file).read_bytes(), file, "exec", dont_inherit=True), module.__dict__)
     return module
 
 
 def failure(error: Exception, module: str) -> str:
-    """What went wrong in a recipe, in one line, and in which line of its module."""
+    """What went wrong in a recipe, in one line, and where in its module."""
     frames = traceback.walk_tb(error.__traceback__)
     lines = [(f.f_code.co_filename, n) for f, n in frames if f.f_globals["__name__"] == module]
     said = str(error)
     if isinstance(error, SyntaxError):
-        said, lines = error.msg, [(error.filename, error.lineno)]
-    at = f" ({Path(lines[-1][0] or '').name}, line {lines[-1][1]})" if lines else ""
+        said, lines = error.msg, [(error.filename or "", error.lineno)]
+    at = f" ({Path(lines[-1][0]).name}, line {lines[-1][1]})" if lines else ""
     return f"{type(error).__name__}: {' '.join(said.split())}{at}"

@@ -57,8 +57,7 @@ def _shape(shape: Any) -> bool:
 HEADER: Mapping[str, Check] = {
     "recipe": _is(str),
     "arguments": _is(dict),
-    "recipe_file": lambda file: file is None or isinstance(file, dict),  # none of our own's
-    "recipe_file.digest": lambda digest: digest is None or isinstance(digest, str),
+    "recipe_digest": lambda digest: digest is None or isinstance(digest, str),  # none of ours
     "seed": _whole(0),
     "target": _limit,
     "device": lambda name: name in ("cpu", "cuda", "mps"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,8 +17,8 @@ class Continued:
     """How far a run goes on, and where.
 
     Attributes:
-        steps: stop after so many rounds, preparing stages included; at most one of --steps,
-            --epochs and --minutes, counted from the run's beginning, else where the recipe says.
+        steps: stop after so many rounds, counted from the run's beginning, preparing stages
+            included; where the recipe says if neither this nor --epochs nor --minutes is given.
         epochs: stop after so many passes over the data.
         minutes: stop after so many minutes.
         device: where to compute; a resumed run goes on where it was begun.
@@ -68,24 +68,18 @@ class Settings(Continued):
     checkpoint_seconds: float = 60.0
     keep_checkpoints: int = 2
 
-    def checked(self) -> Settings:
-        """The same in Python's own numbers.
+    def kept(self) -> dict[str, Any]:
+        """Those that stay when a run goes on, as `run.json` keeps them.
 
         Raises:
             FrenemyError: one makes no sense.
         """
-        numbers = {
-            "seed": whole(seed=self.seed),
-            "keep_checkpoints": whole(keep_checkpoints=self.keep_checkpoints),
-        }
-        at_least(0, seed=numbers["seed"], checkpoint_seconds=self.checkpoint_seconds)
-        at_least(2, keep_checkpoints=numbers["keep_checkpoints"])
-        return replace(self, **numbers)
-
-    def kept(self) -> dict[str, Any]:
-        """Those that stay as they are when a run goes on: what `run.json` keeps of them."""
+        seed, most = whole(seed=self.seed), whole(keep_checkpoints=self.keep_checkpoints)
+        at_least(0, seed=seed, checkpoint_seconds=self.checkpoint_seconds)
+        at_least(2, keep_checkpoints=most)
         gone = {"out", *(field.name for field in fields(Continued))}
-        return {name: value for name, value in asdict(self).items() if name not in gone}
+        kept = {name: value for name, value in asdict(self).items() if name not in gone}
+        return {**kept, "seed": seed, "keep_checkpoints": most}
 
 
 DEFAULTS = Settings()

@@ -38,8 +38,8 @@ def played(*arguments: str) -> Any:
         found.extend([seed, lesson])
 
     words = ["play", *arguments]
-    chosen = choice_of(LESSONS, first_word(words, []), "lesson", none="(a list)", later=("x",))
-    verbs = {"play": retyped(play, lesson=chosen), "rest": lambda: None}
+    chosen = choice_of(LESSONS, first_word(words, []), "lesson", none="(a list)")
+    verbs = {"play": retyped(play, "lesson", chosen), "rest": lambda: None}
     tyro.extras.subcommand_cli_from_dict(verbs, args=words, config=(CascadeSubcommandArgs,))
     return found
 
@@ -83,7 +83,7 @@ def test_another_word_gets_the_nearest():
 def test_a_retyped_verb_leaves_the_verb_as_it_is():
     def verb(number: int = 0) -> None: ...
 
-    assert retyped(verb, number=float).__annotations__["number"] is float
+    assert retyped(verb, "number", float).__annotations__["number"] is float
     assert verb.__annotations__["number"] is int
 
 

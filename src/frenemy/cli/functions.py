@@ -102,8 +102,11 @@ def filling(function: Callable[..., Result]) -> Callable[..., functools.partial[
     def fill(**arguments: Any) -> functools.partial[Result]:
         return functools.partial(function, **arguments)
 
-    parameters = inspect.signature(function, eval_str=True).parameters.values()
-    options = [p for p in parameters if p.kind is p.KEYWORD_ONLY or p.default is not p.empty]
+    options: list[inspect.Parameter] = []
+    for p in inspect.signature(function, eval_str=True).parameters.values():
+        if p.kind is p.KEYWORD_ONLY or p.default is not p.empty:
+            kind = type(p.default) if p.annotation is p.empty else p.annotation
+            options.append(p.replace(annotation=kind))
     return _looking_like(function, options, fill)
 
 

@@ -42,13 +42,11 @@ def train(
 
     Args:
         recipe: what is played.
-        settings: where to, how long.
-        data: a folder of images, an IDX or CIFAR folder, a .npy, .npz or .mat file; the embedded
-            digits if none is given; with --resume, where the run's images are now.
+        settings: how long, where to, what is kept.
+        data: a folder of images, of IDX or CIFAR, a .npy, .npz, .mat; if none, the embedded digits.
         images: what is done to them.
         dry_run: print the game that would be played, and stop.
-        resume: go on with this run to the end it was begun for, or to another, as counted from its
-            beginning.
+        resume: go on with this run; --data tells where its images are now, if they have moved.
         own: a recipe of your own.
     """
     from frenemy import begin
@@ -116,10 +114,8 @@ def train_with_recipes(arguments: Sequence[str]) -> Callable[..., None]:
         return retyped(train, "recipe", choice_of(named, word, "recipe", none="(with --resume)"))
     if word is not None:
         raise FrenemyError(f"--recipe {where} and {word}: give one recipe")
-    own = origin.find(where)
+    own = filling(origin.find(where))
     if taken := options_of(train).keys() & options_of(own).keys():
-        raise FrenemyError(
-            f"{where}: its {', '.join(sorted(taken))} is an option of train: rename it"
-        )
-    options = OmitArgPrefixes[Annotated[object, arg(constructor=filling(own))]]
+        raise FrenemyError(f"{where}: its {', '.join(sorted(taken))} is train's own: rename it")
+    options = OmitArgPrefixes[Annotated[object, arg(constructor=own)]]
     return retyped(train, "recipe", options, required=True)
