@@ -512,6 +512,21 @@ def test_own_recipes_are_recorded_with_defaults_and_load_with_the_recipe(digits,
     assert Model.load(run.path, recipe=plain).sample(3).shape == (3, 1, 8, 8)
 
 
+def test_arguments_are_the_runs_and_others_are_refused_until_they_are_meant(digits, tmp_path):
+    path = tmp_path / "run"
+    train(functools.partial(plain, rate=0.5), digits, out=path, steps=1)
+    resume(path, recipe=plain, steps=2)
+    assert Run.open(path).header["arguments"] == {"rate": 0.5}
+    other = functools.partial(plain, rate=0.25)
+    for use in (Model.load, resume):
+        with pytest.raises(FrenemyError, match=r"arguments \{'rate': 0.5\}, not \{'rate': 0.25\}"):
+            use(path, recipe=other)
+    resume(path, recipe=other, recipe_changed=True, steps=3)
+    assert Run.open(path).header["arguments"] == {"rate": 0.25}
+    with pytest.raises(FrenemyError, match=r"begun with recipe .*:plain, not .*:lazy"):
+        Model.load(path, recipe=lazy)
+
+
 def test_an_own_recipe_is_never_taken_for_ours_of_the_same_name(digits, tmp_path):
     def digits2014(data):
         return plain(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -218,12 +219,8 @@ def _target(limit: Mapping[str, float], experiment: Experiment) -> dict[str, flo
 
 
 def _free_name(recipe: str) -> Path:
-    path = Path("runs") / recipe
-    count = 1
-    while path.exists():
-        count += 1
-        path = path.with_name(f"{recipe}-{count}")
-    return path
+    names = itertools.chain([recipe], (f"{recipe}-{n}" for n in itertools.count(2)))
+    return next(path for name in names if not (path := Path("runs") / name).exists())
 
 
 EventWriter = Callable[..., Any]

@@ -36,8 +36,6 @@ VERBS: dict[str, Verb] = {
     "data": data,
 }
 
-LESS_MEMORY = "a smaller --minibatch, --size, --samples or -n takes less"
-
 COMPLETED: dict[str, Callable[[Sequence[str]], Verb]] = {
     "train": train_with_recipes,
     "lab": lab_with_lessons,
@@ -59,29 +57,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args=arguments,
             config=(CascadeSubcommandArgs,),
         )
-    except FrenemyError as error:
-        print(f"frenemy: {error}", file=sys.stderr)
-        return 128 + error.signal if isinstance(error, Interrupted) else 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever reads our output has seen enough
         sys.stdout = None
         return 141  # as if by SIGPIPE
-    except OSError as error:
-        print(f"frenemy: reading or writing failed: {error}", file=sys.stderr)
-        return 1
     except Exception as error:
-        if out_of_memory(error):
-            said = f"not enough memory: {LESS_MEMORY}"
-        elif where := value("--recipe", arguments):
-            from frenemy.origin import failure, module_of
-
-            said = f"the recipe fails: {failure(error, module_of(where)[0])}"
-        else:
+        said = _told(error, value("--recipe", arguments))
+        if said is None:
             raise
         print(f"frenemy: {said}", file=sys.stderr)
-        return 1
+        return 128 + error.signal if isinstance(error, Interrupted) else 1
     return 0
+
+
+def _told(error: Exception, recipe: str | None) -> str | None:
+    """What is said of an error, unless it is one of frenemy's own code."""
+    if isinstance(error, FrenemyError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"reading or writing failed: {error}"
+    if out_of_memory(error):
+        return "not enough memory: a smaller --minibatch, --size, --samples or -n takes less"
+    if recipe is None:
+        return None
+    from frenemy.origin import failure, module_of
+
+    return f"the recipe fails: {failure(error, module_of(recipe)[0])}"
 
 
 def _verbs(arguments: Sequence[str]) -> dict[str, Verb]:

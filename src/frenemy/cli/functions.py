@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, Union, get_type_hints
 
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
@@ -14,38 +14,6 @@ from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 from frenemy.names import known
 
 Result = TypeVar("Result")
-
-
-def first_word(arguments: Sequence[str], flags: Collection[str]) -> str | None:
-    """The first word behind the verb that is no option, nor may be an option's value; or None.
-
-    Args:
-        arguments: the verb and what follows.
-        flags: the options that take no value.
-
-    >>> first_word(["train", "--seed=1", "mnist"], []), first_word(["train", "--data", "mnist"], [])
-    ('mnist', None)
-    >>> first_word(["train", "--dry-run", "mnist"], ["--dry-run"])
-    'mnist'
-    """
-    for before, word in itertools.pairwise(arguments):
-        takes_value = before.startswith("-") and "=" not in before and before not in flags
-        if not word.startswith("-") and not takes_value:
-            return word
-    return None
-
-
-def value(option: str, arguments: Sequence[str]) -> str | None:
-    """What an option is given among the arguments, if it is.
-
-    >>> value("--data", ["train", "--data", "faces"]), value("--data", ["train", "--data=faces"])
-    ('faces', 'faces')
-    """
-    for word, after in itertools.pairwise([*arguments, ""]):
-        name, equals, joined = word.partition("=")
-        if name == option:
-            return (joined if equals else after) or None
-    return None
 
 
 def options_of(verb: Callable[..., Any]) -> dict[str, Any]:
@@ -59,10 +27,34 @@ def options_of(verb: Callable[..., Any]) -> dict[str, Any]:
     return found
 
 
-def flags_of(verb: Callable[..., Any]) -> set[str]:
-    """The options of a verb that take no value."""
-    flags = {option for option, kind in options_of(verb).items() if kind is bool}
-    return flags | {option.replace("--", "--no-", 1) for option in flags}
+def first_word(arguments: Sequence[str], options: Mapping[str, Any]) -> str | None:
+    """The first word behind the verb that is no option, nor may be an option's value; or None.
+
+    Args:
+        arguments: the verb and what follows.
+        options: their types; those that are bool take no value.
+
+    >>> first_word(["train", "--seed=1", "mnist"], {}), first_word(["train", "--data", "mnist"], {})
+    ('mnist', None)
+    >>> first_word(["train", "--dry-run", "mnist"], {"--dry-run": bool})
+    'mnist'
+    """
+    for before, word in itertools.pairwise(arguments):
+        takes_value = before.startswith("-") and "=" not in before
+        takes_value &= options.get(before.replace("--no-", "--", 1)) is not bool
+        if not word.startswith("-") and not takes_value:
+            return word
+    return None
+
+
+def value(option: str, arguments: Sequence[str]) -> str | None:
+    """What an option is given among the arguments, if it is.
+
+    >>> value("--data", ["train", "--data", "faces"]), value("--data", ["train", "--data=faces"])
+    ('faces', 'faces')
+    """
+    words = [part for word in arguments for part in word.split("=", 1)]
+    return next((after for word, after in itertools.pairwise(words) if word == option), None)
 
 
 def choice_of(

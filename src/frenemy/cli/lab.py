@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, arg
 
-from frenemy.cli.functions import choice_of, first_word, flags_of, retyped
+from frenemy.cli.functions import choice_of, first_word, options_of, retyped
 from frenemy.cli.options import Out
 from frenemy.errors import FrenemyError
 
@@ -72,5 +72,5 @@ def lab_with_lessons(arguments: Sequence[str]) -> Callable[..., None]:
     """`lab` with the lesson that the arguments name as a subcommand; with all of them if none."""
     from frenemy.lab.lessons import LESSONS
 
-    word = first_word(arguments, flags_of(lab))
+    word = first_word(arguments, options_of(lab))
     return retyped(lab, "lesson", choice_of(LESSONS, word, "lesson", none="(lists the lessons)"))

@@ -16,7 +16,6 @@ from frenemy.cli.functions import (
     choice_of,
     filling,
     first_word,
-    flags_of,
     options_of,
     retyped,
     value,
@@ -108,14 +107,15 @@ def train_with_recipes(arguments: Sequence[str]) -> Callable[..., None]:
     """
     from frenemy import origin, recipes
 
-    word, where = first_word(arguments, flags_of(train)), value("--recipe", arguments)
+    options, where = options_of(train), value("--recipe", arguments)
+    word = first_word(arguments, options)
     if where is None or value("--resume", arguments) is not None:
         named = {name: getattr(recipes, name) for name in recipes.__all__}
         return retyped(train, "recipe", choice_of(named, word, "recipe", none="(with --resume)"))
     if word is not None:
         raise FrenemyError(f"--recipe {where} and {word}: give one recipe")
     own = filling(origin.find(where))
-    if taken := options_of(train).keys() & options_of(own).keys():
+    if taken := options.keys() & options_of(own).keys():
         raise FrenemyError(f"{where}: its {', '.join(sorted(taken))} is train's own: rename it")
-    options = OmitArgPrefixes[Annotated[object, arg(constructor=own)]]
-    return retyped(train, "recipe", options, required=True)
+    kind = OmitArgPrefixes[Annotated[object, arg(constructor=own)]]
+    return retyped(train, "recipe", kind, required=True)
