@@ -24,6 +24,7 @@ from frenemy.nets.layers import Dropout
 from frenemy.objectives import minimax_d, nonsaturating_g, pairing_d, pairing_g
 from frenemy.penalties import r1, r2
 from frenemy.run import Run
+from frenemy.settings import Settings
 from frenemy.terminal import PlainLines, TrainingDisplay
 from frenemy.training import NotFinite, is_sample_step
 
@@ -218,7 +219,8 @@ def test_views_of_weights_are_saved_too(digits, tmp_path):
 
 
 def test_of_two_that_begin_the_same_run_one_is_refused_and_writes_nothing(digits, tmp_path):
-    ours, theirs = (plan(plain, digits, out=tmp_path / "run", steps=3, seed=s) for s in (1, 2))
+    settings = [Settings(out=tmp_path / "run", steps=3, seed=seed) for seed in (1, 2)]
+    ours, theirs = (plan(plain, digits, one) for one in settings)
 
     def watch(training):
         with pytest.raises(FrenemyError, match="being trained by another process"):
@@ -504,10 +506,25 @@ def test_a_missing_device_leaves_no_directory(digits, tmp_path):
 
 def test_own_recipes_are_recorded_with_defaults_and_load_with_the_recipe(digits, tmp_path):
     run = train(functools.partial(plain), digits, out=tmp_path / "run", steps=1)
-    assert (run.header["recipe"], run.header["arguments"]) == (f"{__name__}.plain", {"rate": 0.1})
+    assert (run.header["recipe"], run.header["arguments"]) == (f"{__name__}:plain", {"rate": 0.1})
     with pytest.raises(FrenemyError, match="not frenemy's own"):
         Model.load(run.path)
     assert Model.load(run.path, recipe=plain).sample(3).shape == (3, 1, 8, 8)
+
+
+def test_arguments_are_the_runs_and_others_are_refused_until_they_are_meant(digits, tmp_path):
+    path = tmp_path / "run"
+    train(functools.partial(plain, rate=0.5), digits, out=path, steps=1)
+    resume(path, recipe=plain, steps=2)
+    assert Run.open(path).header["arguments"] == {"rate": 0.5}
+    other = functools.partial(plain, rate=0.25)
+    for use in (Model.load, resume):
+        with pytest.raises(FrenemyError, match=r"arguments \{'rate': 0.5\}, not \{'rate': 0.25\}"):
+            use(path, recipe=other)
+    resume(path, recipe=other, recipe_changed=True, steps=3)
+    assert Run.open(path).header["arguments"] == {"rate": 0.25}
+    with pytest.raises(FrenemyError, match=r"begun with recipe .*:plain, not .*:lazy"):
+        Model.load(path, recipe=lazy)
 
 
 def test_an_own_recipe_is_never_taken_for_ours_of_the_same_name(digits, tmp_path):

@@ -1,8 +1,11 @@
-"""Arguments of a few fixed values, which the command line offers without importing torch."""
+"""Types of arguments as the command line shows them; no torch is imported for them."""
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import arg
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 """Where to compute; `auto` takes CUDA, then Apple's GPU, then the processor."""
@@ -12,3 +15,13 @@ Precision = Literal["float32", "bfloat16"]
 
 Fit = Literal["crop", "stretch"]
 """How an image is brought to a square: its centre is cropped, or it is stretched."""
+
+
+def optional(metavar: str, *aliases: str) -> Any:
+    """How an argument that may be None is shown: what that means, its help says."""
+    return arg(metavar=metavar, aliases=aliases, help_behavior_hint="")
+
+
+OptionalPath = Annotated[Path | None, optional("PATH")]
+OptionalInt = Annotated[int | None, optional("INT")]
+OptionalFloat = Annotated[float | None, optional("FLOAT")]

@@ -40,6 +40,7 @@ def choose_device(name: DeviceName = "auto") -> torch.device:
     if name == "cuda":  # exact resume needs the same kernels every time
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
+        return torch.device(name, int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device(name)
 
 
@@ -182,6 +183,13 @@ class Engine:
     precision: Precision = "float32"
     share: Share = Share()
 
+    def lay_out(self, net: nn.Module) -> None:
+        """Puts the channels of convolutions last where low precision wants them so: 2 to 4 times
+        as fast on processors.
+        """
+        if self.precision != "float32":
+            net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (an overload that torch declares keyword-only)
+
     def run(self, net: nn.Module, *inputs: Tensor) -> Tensor:
         """What the network makes of its inputs, in float32."""
         if self.precision == "float32":
@@ -195,6 +203,11 @@ def share_here(parts: int = 1) -> Share:
     if not distributed.is_initialized():
         return Share(parts=parts)
     return Share(distributed.get_rank(), distributed.get_world_size(), parts)
+
+
+def rank_here() -> int:
+    """The number of this process among those that torchrun began; 0 where it began none."""
+    return int(os.environ.get("RANK", "0"))
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from frenemy import checkpoint, recipes
+from frenemy import checkpoint
 from frenemy.checkpoint import Progress
 from frenemy.choices import DeviceName
 from frenemy.data import Dataset, Facts, Source, open_dataset
 from frenemy.data.source import PLANE, require_images
 from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError, at_least, out_of_memory
-from frenemy.experiment import Experiment, Recipe, Stage, from_pixels, vary
+from frenemy.experiment import Experiment, Recipe, Stage, from_pixels
 from frenemy.game import Game, mix
+from frenemy.origin import failure, function_of, recipe_of
 from frenemy.run import Run
 from frenemy.sampling import CHUNK, generate, noise, to_pixels
 
@@ -47,6 +47,7 @@ class Model:
         *,
         step: int | None = None,
         recipe: Recipe | None = None,
+        recipe_changed: bool = False,
     ) -> Model:
         """Loads a run; its data need not be there any more.
 
@@ -55,9 +56,11 @@ class Model:
             device: where to compute.
             step: after how many rounds, of those whose checkpoints were kept; after the last.
             recipe: the run's recipe, where it is not one of frenemy's own.
+            recipe_changed: it may be another than that which the run was begun with.
 
         Raises:
-            FrenemyError: no run, no such checkpoint, or one that its recipe's game does not fit.
+            FrenemyError: no run, no such checkpoint, one that its recipe's game does not fit, or
+                another recipe.
         """
         run = Run.open(Path(path))
         if step is None:
@@ -70,7 +73,7 @@ class Model:
                 f"{shlex.quote(str(path))}`"
             )
         tensors, progress = loaded
-        experiment = set_up(recipe or recipe_of(run), _stand_in(run), seed=0)
+        experiment = set_up(recipe_of(run, recipe, changed=recipe_changed), _stand_in(run), 0)
         checkpoint.restore(experiment, progress.stage, tensors)
         experiment.to(choose_device(device), progress.stage)
         return cls(run, experiment, progress)
@@ -219,40 +222,22 @@ def set_up(recipe: Recipe, data: Dataset, seed: int) -> Experiment:
     """The recipe's experiment on the data; its initial weights are a function of the seed.
 
     Raises:
-        FrenemyError: the recipe does not take its arguments, or not these data.
+        FrenemyError: the recipe does not take its arguments, or not these data, or fails.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(seed, 0, 2))  # no stage's seed
         try:
             stages = recipe(data.facts)
-        except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        except FrenemyError:
+            raise
+        except Exception as error:
             if out_of_memory(error):
                 raise
-            _, *within = traceback.extract_tb(error.__traceback__)
-            at = f" ({Path(within[-1].filename).name}, line {within[-1].lineno})" if within else ""
-            said = " ".join(str(error).split())
-            raise FrenemyError(f"the recipe fails: {type(error).__name__}: {said}{at}") from error
+            said = failure(error, function_of(recipe).__module__)
+            raise FrenemyError(f"the recipe fails: {said}") from error
     if not (isinstance(stages, Sequence) and stages and all(isinstance(s, Stage) for s in stages)):
-        raise FrenemyError(f"a recipe returns a list of stages, but this one {stages!r}")
+        raise FrenemyError(f"a recipe returns a list of stages, but this one {stages!r:.60}")
     return Experiment(stages, data.train)
-
-
-def recipe_of(run: Run) -> Recipe:
-    """The recipe of a run with its arguments filled in.
-
-    Raises:
-        FrenemyError: frenemy has no such recipe, or it takes other arguments now.
-    """
-    name, arguments = run.header["recipe"], run.header.get("arguments", {})
-    if name not in recipes.RECIPES:
-        raise FrenemyError(
-            f"{run.path} was trained by the recipe {name!r}, which is not frenemy's own: "
-            "load it in Python with that recipe"
-        )
-    try:
-        return vary(recipes.RECIPES[name], **arguments)
-    except FrenemyError as error:
-        raise FrenemyError(f"{run.path}: the recipe {name}: {error}") from None
 
 
 def _stand_in(run: Run) -> Dataset:

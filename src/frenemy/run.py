@@ -57,10 +57,13 @@ def _shape(shape: Any) -> bool:
 HEADER: Mapping[str, Check] = {
     "recipe": _is(str),
     "arguments": _is(dict),
+    "recipe_digest": lambda digest: digest is None or isinstance(digest, str),  # none of ours
     "seed": _whole(0),
     "target": _limit,
     "device": lambda name: name in ("cpu", "cuda", "mps"),
     "threads": _whole(1),
+    "precision": lambda name: name in (None, "float32", "bfloat16"),  # none in older runs
+    "parts": lambda parts: parts is None or _whole(1)(parts),
     "checkpoint_seconds": _number,
     "keep_checkpoints": _whole(2),
     "tensorboard": _is(bool),

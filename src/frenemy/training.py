@@ -117,7 +117,8 @@ class Training:
                 self._ticks, self.findings = [], []
             stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
             if progress.stage != before or progress.step == played_before:
-                self.experiment.to(self.device, progress.stage)
+                for player in self.experiment.to(self.device, progress.stage).players.values():
+                    self.engine.lay_out(player.net)
             if progress.step == first:
                 self.experiment.begin(progress.stage, self.seed)
             if progress.step == 0:

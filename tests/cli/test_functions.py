@@ -8,7 +8,7 @@ import tyro
 from typing_extensions import Doc
 from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes
 
-from frenemy.cli.functions import choice_of, first_word, flags_of, retyped
+from frenemy.cli.functions import choice_of, first_word, options_of, retyped
 from frenemy.errors import FrenemyError
 
 from .command_line import errors
@@ -38,8 +38,8 @@ def played(*arguments: str) -> Any:
         found.extend([seed, lesson])
 
     words = ["play", *arguments]
-    chosen = choice_of(LESSONS, first_word(words, []), "lesson", none="(a list)", later=("x",))
-    verbs = {"play": retyped(play, lesson=chosen), "rest": lambda: None}
+    chosen = choice_of(LESSONS, first_word(words, {}), "lesson", none="(a list)")
+    verbs = {"play": retyped(play, "lesson", chosen), "rest": lambda: None}
     tyro.extras.subcommand_cli_from_dict(verbs, args=words, config=(CascadeSubcommandArgs,))
     return found
 
@@ -83,7 +83,7 @@ def test_another_word_gets_the_nearest():
 def test_a_retyped_verb_leaves_the_verb_as_it_is():
     def verb(number: int = 0) -> None: ...
 
-    assert retyped(verb, number=float).__annotations__["number"] is float
+    assert retyped(verb, "number", float).__annotations__["number"] is float
     assert verb.__annotations__["number"] is int
 
 
@@ -101,18 +101,19 @@ def test_a_retyped_verb_leaves_the_verb_as_it_is():
     ],
 )
 def test_the_first_word_is_no_options_value(line, word):
-    assert first_word(line.split(), ["--dry-run", "--no-dry-run"]) == word
+    assert first_word(line.split(), {"--dry-run": bool, "--steps": int}) == word
 
 
-def test_flags_are_the_truth_values_of_a_verb_and_of_its_groups_of_options():
+def test_options_are_those_of_a_verb_and_of_its_groups():
     @dataclasses.dataclass
     class Options:
         dry_run: bool = False
         steps: int = 5
 
-    def verb(options: OmitArgPrefixes[Options], all: bool = False, out: str | None = None): ...
+    def verb(options: OmitArgPrefixes[Options], all: bool = False, out: str = "") -> None: ...
 
-    assert flags_of(verb) == {"--dry-run", "--no-dry-run", "--all", "--no-all"}
+    kinds = {"--dry-run": bool, "--steps": int, "--all": bool, "--out": str}
+    assert options_of(verb) == kinds
 
 
 @pytest.mark.parametrize(

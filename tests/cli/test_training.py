@@ -172,7 +172,9 @@ class TestBadInput:
         assert "cannot write" in errors(capsys, "train", "digits2014", "--out", tmp_path / "file/x")
 
     def test_options_with_resume(self, capsys, run):
-        assert "only --device" in errors(capsys, "train", "--resume", run, "--seed", 1)
+        for more in (["--seed", 1], ["--out", "x"], ["--grey"], ["--dry-run"], ["digits2014"]):
+            line = errors(capsys, "train", "--resume", run, *more)
+            assert "add only --data" in line and "--minutes, --device" in line
 
     def test_no_recipe(self, capsys):
         assert "train what?" in errors(capsys, "train", "--seed", 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 import tyro
 from tyro.conf import CascadeSubcommandArgs
 
-from frenemy.cli.functions import first_word, flags_of
+from frenemy.cli.functions import value
 from frenemy.cli.judging import compare, health, judge
 from frenemy.cli.lab import lab, lab_with_lessons
 from frenemy.cli.listing import data, recipes
@@ -36,19 +37,19 @@ VERBS: dict[str, Verb] = {
     "data": data,
 }
 
-LESS_MEMORY = "a smaller --minibatch, --size, --samples or -n takes less"
-
-COMPLETED: dict[str, Callable[[str | None], Verb]] = {
+COMPLETED: dict[str, Callable[[Sequence[str]], Verb]] = {
     "train": train_with_recipes,
     "lab": lab_with_lessons,
 }
-"""Verbs with functions as subcommands, which are imported only when it comes to that verb."""
+"""Verbs whose options depend on what is chosen, which is imported only when it comes to them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status: 0, 1 for an error, 128 + n for signal n."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    if int(os.environ.get("RANK", "0")):  # of several processes the first one speaks
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (as long as it lives)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # an arrow that cannot be shown stops no verb
     try:
@@ -59,23 +60,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args=arguments,
             config=(CascadeSubcommandArgs,),
         )
-    except FrenemyError as error:
-        print(f"frenemy: {error}", file=sys.stderr)
-        return 128 + error.signal if isinstance(error, Interrupted) else 1
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        print(f"frenemy: not enough memory: {LESS_MEMORY}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever reads our output has seen enough
         sys.stdout = None
         return 141  # as if by SIGPIPE
-    except OSError as error:
-        print(f"frenemy: reading or writing failed: {error}", file=sys.stderr)
-        return 1
+    except Exception as error:
+        said = _told(error, value("--recipe", arguments))
+        if said is None:
+            raise
+        print(f"frenemy: {said}", file=sys.stderr)
+        return 128 + error.signal if isinstance(error, Interrupted) else 1
     return 0
+
+
+def _told(error: Exception, recipe: str | None) -> str | None:
+    """What is said of an error, unless it is one of frenemy's own code."""
+    if isinstance(error, FrenemyError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"reading or writing failed: {error}"
+    if out_of_memory(error):
+        return "not enough memory: a smaller --minibatch, --size, --samples or -n takes less"
+    if recipe is None:
+        return None
+    from frenemy.origin import failure, module_of
+
+    return f"the recipe fails: {failure(error, module_of(recipe)[0])}"
 
 
 def _verbs(arguments: Sequence[str]) -> dict[str, Verb]:
@@ -88,5 +99,5 @@ def _verbs(arguments: Sequence[str]) -> dict[str, Verb]:
     if word.startswith("-"):
         return VERBS
     known(word, list(VERBS), "command")
-    verb, complete = VERBS[word], COMPLETED.get(word)
-    return {word: complete(first_word(arguments, flags_of(verb))) if complete else verb}
+    complete = COMPLETED.get(word)
+    return {word: complete(arguments) if complete else VERBS[word]}

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, Union, get_type_hints
 
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
@@ -16,49 +16,53 @@ from frenemy.names import known
 Result = TypeVar("Result")
 
 
-def first_word(arguments: Sequence[str], flags: Collection[str]) -> str | None:
+def options_of(verb: Callable[..., Any]) -> dict[str, Any]:
+    """The options of a verb, or of a dataclass among its parameters, and their types."""
+    found: dict[str, Any] = {}
+    for name, kind in get_type_hints(verb).items():
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            found |= options_of(kind)
+        elif name != "return":
+            found[f"--{name.replace('_', '-')}"] = kind
+    return found
+
+
+def first_word(arguments: Sequence[str], options: Mapping[str, Any]) -> str | None:
     """The first word behind the verb that is no option, nor may be an option's value; or None.
 
     Args:
         arguments: the verb and what follows.
-        flags: the options that take no value.
+        options: their types; those that are bool take no value.
 
-    >>> first_word(["train", "--seed=1", "mnist"], []), first_word(["train", "--data", "mnist"], [])
+    >>> first_word(["train", "--seed=1", "mnist"], {}), first_word(["train", "--data", "mnist"], {})
     ('mnist', None)
-    >>> first_word(["train", "--dry-run", "mnist"], ["--dry-run"])
+    >>> first_word(["train", "--dry-run", "mnist"], {"--dry-run": bool})
     'mnist'
     """
     for before, word in itertools.pairwise(arguments):
-        takes_value = before.startswith("-") and "=" not in before and before not in flags
+        takes_value = before.startswith("-") and "=" not in before
+        takes_value &= options.get(before.replace("--no-", "--", 1)) is not bool
         if not word.startswith("-") and not takes_value:
             return word
     return None
 
 
-def flags_of(verb: Callable[..., Any]) -> set[str]:
-    """The options of a verb, or of a dataclass among its parameters, that take no value."""
-    found: set[str] = set()
-    for name, kind in get_type_hints(verb).items():
-        if kind is bool:
-            option = name.replace("_", "-")
-            found |= {f"--{option}", f"--no-{option}"}
-        elif isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            found |= flags_of(kind)
-    return found
+def value(option: str, arguments: Sequence[str]) -> str | None:
+    """What an option is given among the arguments, if it is.
+
+    >>> value("--data", ["train", "--data", "faces"]), value("--data", ["train", "--data=faces"])
+    ('faces', 'faces')
+    """
+    words = [part for word in arguments for part in word.split("=", 1)]
+    return next((after for word, after in itertools.pairwise(words) if word == option), None)
 
 
 def choice_of(
-    functions: Mapping[str, Callable[..., Any]],
-    word: str | None,
-    kind: str,
-    *,
-    none: str,
-    later: Collection[str] = (),
+    functions: Mapping[str, Callable[..., Any]], word: str | None, kind: str, *, none: str
 ) -> Any:
     """A type for a verb's parameter: one of the functions with its arguments, or None.
 
-    Each is a subcommand whose options are the function's arguments; what the verb gets is a
-    `functools.partial`, to be called with what comes later.
+    Each is a subcommand, of which the verb gets what `filling` makes.
 
     Args:
         functions: by the words that choose them.
@@ -66,7 +70,6 @@ def choice_of(
             so that the help and all errors speak of it alone. All do if nobody knows yet.
         kind: what the functions are, for the message.
         none: what no choice means, for the help.
-        later: arguments that are no options.
 
     Raises:
         FrenemyError: the word chooses none of them.
@@ -76,33 +79,41 @@ def choice_of(
     def nothing() -> None: ...
 
     nothing.__doc__ = none  # tyro takes no other description of None
-    choices = {"none": nothing, **{name: without(functions[name], later) for name in chosen}}
+    choices = {"none": nothing, **{name: filling(functions[name]) for name in chosen}}
     subcommands = (Annotated[object, subcommand(k, constructor=f)] for k, f in choices.items())
     union = Union[tuple(subcommands)]  # noqa: UP007 (made at run time)
     return OmitSubcommandPrefixes[OmitArgPrefixes[union]]  # pyright: ignore (made at run time)
 
 
-def without(
-    function: Callable[..., Result], later: Collection[str]
-) -> Callable[..., functools.partial[Result]]:
-    """A function of the same arguments but for those in `later`, which fills in its own."""
+def filling(function: Callable[..., Result]) -> Callable[..., functools.partial[Result]]:
+    """A function of another's options, that fills them in and leaves what comes later.
+
+    Options are all arguments that have a default or can only be given by name.
+    """
 
     def fill(**arguments: Any) -> functools.partial[Result]:
         return functools.partial(function, **arguments)
 
-    parameters = inspect.signature(function, eval_str=True).parameters.values()
-    return _looking_like(function, [p for p in parameters if p.name not in later], fill)
+    options: list[inspect.Parameter] = []
+    for p in inspect.signature(function, eval_str=True).parameters.values():
+        if p.kind is p.KEYWORD_ONLY or p.default is not p.empty:
+            kind = type(p.default) if p.annotation is p.empty else p.annotation
+            options.append(p.replace(annotation=kind))
+    return _looking_like(function, options, fill)
 
 
-def retyped(verb: Callable[..., None], **types: Any) -> Callable[..., None]:
-    """The verb with other types of some of its parameters, such as only the run time knows."""
+def retyped(
+    verb: Callable[..., None], name: str, kind: Any, *, required: bool = False
+) -> Callable[..., None]:
+    """The verb with another type of a parameter, such as only the run time knows."""
 
     def same(*arguments: Any, **options: Any) -> None:
         verb(*arguments, **options)
 
-    parameters = inspect.signature(verb, eval_str=True).parameters.values()
-    changed = [p.replace(annotation=types.get(p.name, p.annotation)) for p in parameters]
-    return _looking_like(verb, changed, same)
+    parameters = dict(inspect.signature(verb, eval_str=True).parameters)
+    one = parameters[name]
+    parameters[name] = one.replace(annotation=kind, default=one.empty if required else one.default)
+    return _looking_like(verb, [*parameters.values()], same)
 
 
 def _looking_like(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from frenemy.choices import DeviceName
-from frenemy.cli.options import AS_THEY_ARE, OptionalPath, Out, Prepared, Round, RunPath, optional
+from frenemy.choices import DeviceName, OptionalPath, optional
+from frenemy.cli.options import AS_THEY_ARE, NOT_OWN, Out, Own, OwnRecipe, Prepared, Round, RunPath
 from frenemy.errors import FrenemyError, at_least, at_most
 
 if TYPE_CHECKING:
@@ -64,12 +64,14 @@ class JudgeOptions:
 def judge(
     options: Annotated[OmitArgPrefixes[JudgeOptions], arg(name="judging")],
     target: Annotated[Positional[Path | None], optional("[TARGET]")] = None,
+    own: Own = NOT_OWN,
 ) -> None:
     """Measure how good samples are: frenemy judge RUN, or FOLDER --against FOLDER.
 
     Args:
         options: by what, and how.
         target: a run, or images: a folder, an .npz.
+        own: a recipe of your own.
     """
     from frenemy.terminal import console, report_rows, working
 
@@ -106,7 +108,7 @@ def judge(
         seed=options.seed,
         device=choose_device(options.device),
     )
-    judged = (_judge_run if is_run else _judge_images)(target, options)
+    judged = (_judge_run if is_run else _judge_images)(target, options, own)
     if trained:
         _train_features(options, trained[0])
         features = tuple(dict.fromkeys([*options.features, trained[0]]))
@@ -120,14 +122,14 @@ def judge(
     print(out, html, sep="\n")
 
 
-def _judge_run(run: Path, options: JudgeOptions) -> Judged:
+def _judge_run(run: Path, options: JudgeOptions, own: OwnRecipe) -> Judged:
     """Opens the run and what it is judged by; what is returned does the work."""
     from frenemy import judging
     from frenemy.model import Model
 
     if options.images != AS_THEY_ARE:
         raise FrenemyError("--size, --fit, --grey: a run's images stay as it was trained on them")
-    model = Model.load(run, options.device, step=options.step)
+    model = Model.load(run, options.device, step=options.step, **own.arguments)
     opened = model.data(options.against)
 
     def judged(protocol: Protocol, say: Callable[[str], None]) -> Judgement:
@@ -143,15 +145,15 @@ def _judge_run(run: Path, options: JudgeOptions) -> Judged:
     return judged
 
 
-def _judge_images(path: Path, options: JudgeOptions) -> Judged:
+def _judge_images(path: Path, options: JudgeOptions, own: OwnRecipe) -> Judged:
     """As `_judge_run`, for a folder or an array of images."""
     from frenemy import judging
     from frenemy.data import open_dataset, open_images
 
     if options.against is None:
         raise FrenemyError(f"{path} is no run: say what to judge it by: --against SOURCE")
-    if options.all_checkpoints or options.step is not None:
-        raise FrenemyError(f"{path} is no run: leave out --all-checkpoints and --step")
+    if options.all_checkpoints or options.step is not None or own != NOT_OWN:
+        raise FrenemyError(f"{path} is no run: leave out --all-checkpoints, --step and --recipe")
     how = options.images.arguments
     data, images = open_dataset(options.against, **how), open_images(path, **how)
     judging.require_shape(str(path), images.shape, data)

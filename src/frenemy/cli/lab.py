@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, arg
 
-from frenemy.cli.functions import choice_of, retyped
+from frenemy.cli.functions import choice_of, first_word, options_of, retyped
 from frenemy.cli.options import Out
 from frenemy.errors import FrenemyError
 
@@ -68,8 +68,9 @@ def lab(
         raise FrenemyError(f"{', '.join(failed)}: a check fails: see the table")
 
 
-def lab_with_lessons(word: str | None) -> Callable[..., None]:
-    """`lab` with the lesson that the word names as a subcommand; with all of them if None."""
+def lab_with_lessons(arguments: Sequence[str]) -> Callable[..., None]:
+    """`lab` with the lesson that the arguments name as a subcommand; with all of them if none."""
     from frenemy.lab.lessons import LESSONS
 
-    return retyped(lab, lesson=choice_of(LESSONS, word, "lesson", none="(lists the lessons)"))
+    word = first_word(arguments, options_of(lab))
+    return retyped(lab, "lesson", choice_of(LESSONS, word, "lesson", none="(lists the lessons)"))

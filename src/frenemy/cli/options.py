@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from frenemy.choices import Fit
+from frenemy.choices import DeviceName, Fit, OptionalInt, optional
 
-
-def optional(metavar: str, *aliases: str) -> Any:
-    """How an argument that may be None is shown: what that means, its help says."""
-    return arg(metavar=metavar, aliases=aliases, help_behavior_hint="")
+if TYPE_CHECKING:
+    from frenemy.model import Model
 
 
 RunPath = Annotated[Positional[Path], arg(metavar="RUN")]
-OptionalPath = Annotated[Path | None, optional("PATH")]
-OptionalInt = Annotated[int | None, optional("INT")]
-OptionalFloat = Annotated[float | None, optional("FLOAT")]
 Out = Annotated[Path | None, optional("PATH", "-o")]
 Number = Annotated[int, arg(aliases=["-n"])]
 Round = Annotated[int | None, optional("ROUND")]
@@ -47,3 +42,51 @@ class Preparation:
 
 Prepared = OmitArgPrefixes[Preparation]
 AS_THEY_ARE = Preparation()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnRecipe:
+    """A recipe of your own.
+
+    Attributes:
+        recipe: a recipe that is not in `frenemy recipes`: FILE.py:NAME or MODULE:NAME. A run
+            never makes code run by itself, so give it again to whatever uses one.
+        recipe_changed: take it, though it is another than that which the run was begun with.
+    """
+
+    recipe: Annotated[str | None, optional("FILE.py:NAME")] = None
+    recipe_changed: bool = False
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of `Model.load` and `resume`."""
+        from frenemy.origin import find
+
+        recipe = None if self.recipe is None else find(self.recipe)
+        return {"recipe": recipe, "recipe_changed": self.recipe_changed}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Drawing(OwnRecipe):
+    """Which run draws.
+
+    Attributes:
+        run: the run's directory.
+        step: the round whose checkpoint draws, if it was kept; the last.
+        device: where to compute.
+    """
+
+    run: RunPath
+    step: Round = None
+    device: DeviceName = "auto"
+
+    def model(self) -> Model:
+        """The run's model."""
+        from frenemy.model import Model
+
+        return Model.load(self.run, self.device, step=self.step, **self.arguments)
+
+
+Own = Annotated[OmitArgPrefixes[OwnRecipe], arg(name="own-recipe")]
+Draws = Annotated[OmitArgPrefixes[Drawing], arg(name="run")]
+NOT_OWN = OwnRecipe()

@@ -5,109 +5,73 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, arg
 
-from frenemy.choices import DeviceName
-from frenemy.cli.functions import choice_of, retyped
-from frenemy.cli.options import (
-    AS_THEY_ARE,
-    OptionalFloat,
-    OptionalInt,
-    OptionalPath,
-    Prepared,
-    optional,
+from frenemy.choices import OptionalPath, optional
+from frenemy.cli.functions import (
+    choice_of,
+    filling,
+    first_word,
+    options_of,
+    retyped,
+    value,
 )
+from frenemy.cli.options import AS_THEY_ARE, NOT_OWN, Own, Prepared
 from frenemy.errors import FrenemyError
+from frenemy.settings import DEFAULTS, Continued, Settings
 
 if TYPE_CHECKING:
     from frenemy.training import Training
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainOptions:
-    """What to train on, where to, how long.
-
-    Attributes:
-        data: a folder of images, an IDX or CIFAR folder, a .npy, .npz or .mat file; stacked:PATH
-            for stacks of three grey images, toy:ring or toy:grid for points; the embedded digits
-            if none is given; with --resume, where the run's images are now.
-        images: what is done to them.
-        out: the run's directory; runs/RECIPE, with a number if that is taken.
-        steps: stop after so many rounds.
-        epochs: stop after so many passes over the data, preparing stages included.
-        minutes: stop after so many minutes.
-        seed: of everything random.
-        device: where to compute; a resumed run goes on where it was begun.
-        tensorboard: also write TensorBoard events.
-        checkpoint_seconds: the least time between checkpoints.
-        keep_checkpoints: how many are kept, the newest; `judge --all-checkpoints` draws its curves
-            from them.
-        dry_run: print the game that would be played, and stop.
-        resume: go on with this run to the end it was begun for, or to another, as counted from its
-            beginning.
-    """
-
-    data: OptionalPath = None
-    images: Prepared = AS_THEY_ARE
-    out: OptionalPath = None
-    steps: OptionalInt = None
-    epochs: OptionalFloat = None
-    minutes: OptionalFloat = None
-    seed: int = 0
-    device: DeviceName = "auto"
-    tensorboard: bool = False
-    checkpoint_seconds: float = 60.0
-    keep_checkpoints: int = 2
-    dry_run: bool = False
-    resume: Annotated[Path | None, optional("RUN")] = None
-
-
 def train(
-    options: Annotated[OmitArgPrefixes[TrainOptions], arg(name="training")], recipe: Any = None
+    recipe: Any = None,
+    settings: Annotated[OmitArgPrefixes[Settings], arg(name="training")] = DEFAULTS,
+    data: OptionalPath = None,
+    images: Prepared = AS_THEY_ARE,
+    dry_run: bool = False,
+    resume: Annotated[Path | None, optional("RUN")] = None,
+    own: Own = NOT_OWN,
 ) -> None:
-    """Play a recipe's game on images: frenemy train RECIPE --data PATH."""
+    """Play a recipe's game on images: frenemy train RECIPE --data PATH.
+
+    Args:
+        recipe: what is played.
+        settings: how long, where to, what is kept.
+        data: a folder of images, of IDX or CIFAR, a .npy, .npz, .mat; stacked:PATH for stacks of
+            three grey images, toy:ring or toy:grid for points; if none, the embedded digits.
+        images: what is done to them.
+        dry_run: print the game that would be played, and stop.
+        resume: go on with this run; --data tells where its images are now, if they have moved.
+        own: a recipe of your own.
+    """
     from frenemy import begin
     from frenemy.data import open_dataset
     from frenemy.pictures import load_picture
     from frenemy.run import step_of
     from frenemy.terminal import TrainingDisplay, console, game_tables, show, tell
 
-    if options.resume is not None:
-        limits = {"steps": options.steps, "epochs": options.epochs, "minutes": options.minutes}
-        with_it = {"data": None, "device": "auto", **dict.fromkeys(limits)}
-        given = dataclasses.replace(options, resume=None, **with_it)
-        if recipe is not None or given != TrainOptions():
+    if resume is not None:
+        anew = {
+            field.name: getattr(settings, field.name) for field in dataclasses.fields(Continued)
+        }
+        if recipe or dry_run or images != AS_THEY_ARE or settings != Settings(**anew):
             raise FrenemyError(
-                "--resume goes on with a run as it was begun: add only --device, --data if its "
-                "images have moved, and --steps, --epochs or --minutes for another end"
+                "--resume goes on with a run as it was begun: add only --data if its images have "
+                f"moved, --recipe if it is your own, and {', '.join(f'--{name}' for name in anew)}"
             )
-        where = None if options.device == "auto" else options.device
-        play = functools.partial(
-            begin.resume, options.resume, data=options.data, device=where, **limits
-        )
+        play = functools.partial(begin.resume, resume, data=data, **own.arguments, **anew)
     elif recipe is None:
         raise FrenemyError("train what? give a recipe (see `frenemy recipes`) or --resume RUN")
     else:
-        data = open_dataset(options.data, **options.images.arguments)
-        tell(data.description)
-        plan = begin.plan(
-            recipe,
-            data,
-            out=options.out,
-            steps=options.steps,
-            epochs=options.epochs,
-            minutes=options.minutes,
-            seed=options.seed,
-            device=options.device,
-            tensorboard=options.tensorboard,
-            checkpoint_seconds=options.checkpoint_seconds,
-            keep_checkpoints=options.keep_checkpoints,
-        )
-        if options.dry_run:
+        opened = open_dataset(data, **images.arguments)
+        tell(opened.description)
+        plan = begin.plan(recipe, opened, settings)
+        if dry_run:
             for table in game_tables(plan.experiment):
                 console.print(table)
             ((unit, end),) = plan.run.header["target"].items()
@@ -136,10 +100,23 @@ def train(
     print(f"{run.path}: done" + (f"; samples in {drawn[-1]}" if drawn else ""))
 
 
-def train_with_recipes(word: str | None) -> Callable[..., None]:
-    """`train` with the recipe that the word names as a subcommand; with all of them if None."""
-    from frenemy import recipes
+def train_with_recipes(arguments: Sequence[str]) -> Callable[..., None]:
+    """`train` with the recipe that the arguments name, or with all of frenemy's own.
 
-    none = "(with --resume)"
-    recipe = choice_of(recipes.RECIPES, word, "recipe", none=none, later=("facts",))
-    return retyped(train, recipe=recipe)
+    Raises:
+        FrenemyError: there is no such recipe.
+    """
+    from frenemy import origin, recipes
+
+    options, where = options_of(train), value("--recipe", arguments)
+    word = first_word(arguments, options)
+    if where is None or value("--resume", arguments) is not None:
+        chosen = choice_of(recipes.RECIPES, word, "recipe", none="(with --resume)")
+        return retyped(train, "recipe", chosen)
+    if word is not None:
+        raise FrenemyError(f"--recipe {where} and {word}: give one recipe")
+    own = filling(origin.find(where))
+    if taken := options.keys() & options_of(own).keys():
+        raise FrenemyError(f"{where}: its {', '.join(sorted(taken))} is train's own: rename it")
+    kind = OmitArgPrefixes[Annotated[object, arg(constructor=own)]]
+    return retyped(train, "recipe", kind, required=True)

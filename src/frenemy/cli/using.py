@@ -5,68 +5,60 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from frenemy.choices import DeviceName
-from frenemy.cli.options import Number, OptionalPath, Out, Round, RunPath, optional
+from frenemy.choices import OptionalPath, optional
+from frenemy.cli.options import Draws, Number, Out, RunPath
 from frenemy.errors import FrenemyError, at_least, at_most
 
 
 def sample(
-    run: RunPath,
+    drawing: Draws,
     n: Number = 64,
     seed: int = 0,
-    step: Round = None,
     out: Annotated[str | None, optional("PATH", "-o")] = None,
-    device: DeviceName = "auto",
 ) -> None:
     """Draw samples into a picture, an .npz or a folder.
 
     Args:
-        run: the run's directory.
+        drawing: which run draws.
         n: how many.
         seed: of the noise.
-        step: the round whose checkpoint draws, if it was kept; the last.
         out: FILE.png, FILE.npz (`images`: uint8, (N, H, W[, 3]); of points in the plane `points`,
             (N, 2)) or DIR/; RUN/sample.png.
-        device: where to compute.
     """
-    from frenemy.model import Model
     from frenemy.pictures import kind_of_place, save_images
 
     at_least(1, n=n)
     at_least(0, seed=seed)
-    place = out or run / "sample.png"
+    place = out or drawing.run / "sample.png"
     kind_of_place(place)  # refused, if it is, before anything is drawn
-    images = Model.load(run, device, step=step).sample(n, seed=seed)
+    images = drawing.model().sample(n, seed=seed)
     print(save_images(images, place))
 
 
 def walk(
-    run: RunPath,
+    drawing: Draws,
     points: int = 8,
     steps: int = 12,
     seed: int = 0,
-    step: Round = None,
     out: Annotated[list[Path] | None, optional("PATH [PATH ...]", "-o")] = None,
-    device: DeviceName = "auto",
 ) -> None:
     """Walk along straight lines between points of z, as in the paper's Figure 3.
 
     Args:
-        run: the run's directory.
+        drawing: which run draws.
         points: how many; the walk returns to the first.
         steps: images from one point to the next.
         seed: of the points.
-        step: the round whose checkpoint draws, if it was kept; the last.
         out: pictures (strips, one line a row) and films (.gif, .webp, .mp4); RUN/walk.png and .gif.
-        device: where to compute.
     """
-    from frenemy.model import Model
     from frenemy.pictures import is_film, save_film, save_picture, shown
 
     at_least(1, points=points, steps=steps)
     at_least(0, seed=seed)
-    places = {path: is_film(path) for path in out or [run / "walk.png", run / "walk.gif"]}
-    lines = Model.load(run, device, step=step).walk(points, steps, seed=seed)
+    places = {
+        path: is_film(path) for path in out or [drawing.run / "walk.png", drawing.run / "walk.gif"]
+    }
+    lines = drawing.model().walk(points, steps, seed=seed)
     images = lines.reshape(-1, *lines.shape[2:])
     for path, moves in places.items():
         if moves:
@@ -77,13 +69,11 @@ def walk(
 
 
 def neighbours(
-    run: RunPath,
+    drawing: Draws,
     data: OptionalPath = None,
     n: Number = 1000,
     seed: int = 0,
-    step: Round = None,
     out: Out = None,
-    device: DeviceName = "auto",
 ) -> None:
     """Show samples beside their nearest training images, as in the paper's Figure 2.
 
@@ -92,24 +82,21 @@ def neighbours(
     images.
 
     Args:
-        run: the run's directory.
+        drawing: which run draws.
         data: the training data, if not where the run found them.
         n: samples, and test images, whose distances are compared; 5 or more.
         seed: of the noise.
-        step: the round whose checkpoint draws, if it was kept; the last.
         out: the picture; RUN/neighbours.png.
-        device: where to compute.
     """
     from frenemy.judge.neighbours import compare_with_training
-    from frenemy.model import Model
     from frenemy.pictures import nearest_grid, require_picture, save_picture
     from frenemy.terminal import console, distance_table
 
     at_least(5, n=n)  # a row
     at_least(0, seed=seed)
-    place = out or run / "neighbours.png"
+    place = out or drawing.run / "neighbours.png"
     require_picture(place)
-    model = Model.load(run, device, step=step)
+    model = drawing.model()
     parts = model.data(data)
     fake = model.sample(n, seed=seed)
     train, test = model.as_seen(parts.train.images), model.as_seen(parts.test.images[:n])

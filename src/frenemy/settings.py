@@ -1,0 +1,92 @@
+"""How long a recipe's game is played, where, and what is kept: the same in Python and in words."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from frenemy.choices import DeviceName, OptionalFloat, OptionalInt, Precision, optional
+from frenemy.errors import FrenemyError, at_least, whole
+
+MOST = 1e12  # rounds, epochs or minutes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Continued:
+    """How far a run goes on, and where.
+
+    Attributes:
+        steps: stop after so many rounds, counted from the run's beginning, preparing stages
+            included; where the recipe says if neither this nor --epochs nor --minutes is given.
+        epochs: stop after so many passes over the data.
+        minutes: stop after so many minutes.
+        device: where to compute; a resumed run goes on where it was begun.
+    """
+
+    steps: OptionalInt = None
+    epochs: OptionalFloat = None
+    minutes: OptionalFloat = None
+    device: DeviceName = "auto"
+
+    @property
+    def limit(self) -> dict[str, float]:
+        """The one of steps, epochs and minutes that is given, by its name, or nothing.
+
+        Raises:
+            FrenemyError: several are, or one that makes no sense.
+        """
+        limits = {"steps": self.steps, "epochs": self.epochs, "minutes": self.minutes}
+        given = {name: limit for name, limit in limits.items() if limit is not None}
+        if len(given) > 1:
+            raise FrenemyError("give one of --steps, --epochs and --minutes")
+        if "steps" in given:
+            given["steps"] = whole(steps=given["steps"])
+        for name, limit in given.items():
+            if not 0 < limit < MOST:
+                raise FrenemyError(f"--{name} {limit}: give a number above 0, and below {MOST:.0e}")
+        return given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Continued):
+    """How a run is played.
+
+    Attributes:
+        out: the run's directory, which must not hold one yet; runs/RECIPE, with a number if that
+            is taken.
+        seed: of everything random. The same seed gives the same run, bit for bit.
+        tensorboard: also write TensorBoard events into the run.
+        checkpoint_seconds: the least time between checkpoints.
+        keep_checkpoints: how many are kept, the newest; `judge --all-checkpoints` draws its curves
+            from them. Two at least, should one be damaged.
+        precision: of products and convolutions within networks; bfloat16 is faster on GPUs and on
+            processors that have units for it. Weights stay float32.
+        parts: play every minibatch in so many, one after another, which takes less memory. Several
+            processes, begun by torchrun, each take their share of a minibatch as well.
+    """
+
+    out: Annotated[Path | str | None, optional("PATH")] = None
+    seed: int = 0
+    tensorboard: bool = False
+    checkpoint_seconds: float = 60.0
+    keep_checkpoints: int = 2
+    precision: Precision = "float32"
+    parts: int = 1
+
+    def kept(self) -> dict[str, Any]:
+        """Those that stay when a run goes on, as `run.json` keeps them.
+
+        Raises:
+            FrenemyError: one makes no sense.
+        """
+        seed, most = whole(seed=self.seed), whole(keep_checkpoints=self.keep_checkpoints)
+        at_least(1, parts=whole(parts=self.parts))
+        at_least(0, seed=seed, checkpoint_seconds=self.checkpoint_seconds)
+        at_least(2, keep_checkpoints=most)
+        gone = {"out", *(field.name for field in fields(Continued))}
+        kept = {name: value for name, value in asdict(self).items() if name not in gone}
+        return {**kept, "seed": seed, "keep_checkpoints": most}
+
+
+DEFAULTS = Settings()
