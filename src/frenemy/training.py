@@ -16,12 +16,12 @@ from torch import Tensor
 
 from frenemy import checkpoint
 from frenemy.checkpoint import Progress
-from frenemy.diagnosis import FINITE, HEALTH, Finding, diagnose, ticks_of
+from frenemy.diagnosis import FINITE, HEALTH, Finding, diagnose, measurements_of
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Minibatch, mix
 from frenemy.interrupts import Interrupted
-from frenemy.monitor import TICK, Monitor
+from frenemy.monitor import MEASURE_EVERY, Monitor
 from frenemy.pictures import enlarge, grid, save_picture
 from frenemy.run import Run, step_of
 from frenemy.sampling import generate, noise
@@ -67,8 +67,10 @@ class Training:
             )
         run.rewind(self.progress.step if loaded is not None else -1)
         now = self.progress.stage
-        self._ticks = ticks_of(row for row in run.rows() if row.get("stage", 0) == now)
-        self.findings: Sequence[Finding] = diagnose(self._ticks)
+        self._measurements = measurements_of(
+            row for row in run.rows() if row.get("stage", 0) == now
+        )
+        self.findings: Sequence[Finding] = diagnose(self._measurements)
         self._monitor: Monitor | None = None
         experiment.to(device)
         self.events: Any = None
@@ -112,7 +114,7 @@ class Training:
             before = progress.stage
             progress.stage, first = self.experiment.stage_of(progress.step)
             if progress.stage != before:  # another game, which is given its time
-                self._ticks, self.findings = [], []
+                self._measurements, self.findings = [], []
             stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
             streams = self.experiment.minibatch(stage.game, seed, self.device)
             self._recent.append((progress.step, self._round(stage.game, streams, seed, first)))
@@ -137,14 +139,14 @@ class Training:
     def _round(self, game: Game, streams: Minibatch, seed: int, first: int) -> Mapping[str, Tensor]:
         """Plays one round, and measures how the game is going if it is time to."""
         step = self.progress.step - first
-        if (step + 1) % TICK:
+        if (step + 1) % MEASURE_EVERY:
             return game.play(streams, seed=seed, step=step)
         if self._monitor is None or self._monitor.game is not game:
-            if step < TICK:  # a stage begins: what was known of another is no use
+            if step < MEASURE_EVERY:  # a stage begins: what was known of another is no use
                 self.progress.memory = {}
             self._monitor = Monitor(game, streams, seed, self.progress.memory)
         record = game.play(streams, seed=seed, step=step, observe=self._monitor.observer(step))
-        found = self._monitor.look()
+        found = self._monitor.compare()
         self.progress.memory = self._monitor.memory
         return {**record, **found}
 
@@ -161,7 +163,7 @@ class Training:
         checkpoint.save(self.run, self.experiment, self.progress)
 
     def _not_finite(self, step: int, player: str, what: str) -> NotFinite:
-        """Logs the end of the game as a measurement of its health, and says what happened."""
+        """Logs the end of the game as a measurement, and says what happened."""
         with suppress(FrenemyError):  # as in `play`
             self._measured({"step": step, **self._staged(), HEALTH + FINITE: 0.0})
         return NotFinite(
@@ -214,11 +216,11 @@ class Training:
         return {"stage": self.progress.stage} if len(self.experiment.stages) > 1 else {}
 
     def _measured(self, row: Mapping[str, float]) -> None:
-        """Logs a row, with what ails the game by the measurements up to it."""
-        if ticks := ticks_of([row]):
-            self._ticks += ticks
-            self.findings = diagnose(self._ticks, self.findings)
-        found = {"findings": [f.illness for f in self.findings]} if self.findings else {}
+        """Logs a row, with what goes wrong in the game by the measurements up to it."""
+        if measured := measurements_of([row]):
+            self._measurements += measured
+            self.findings = diagnose(self._measurements, self.findings)
+        found = {"findings": [f.failure for f in self.findings]} if self.findings else {}
         self.run.log({**row, **found})
 
     def _draw_samples(self, stage: Stage) -> None:

@@ -71,8 +71,6 @@ def judge(
         options: by what, and how.
         target: a run, or images: a folder, an .npz.
     """
-    from frenemy.terminal import console, report_rows, working
-
     source = options.train_features
     if source is None and options.name is not None:
         raise FrenemyError(f"--name {options.name}: it names what --train-features SOURCE trains")
@@ -82,8 +80,10 @@ def judge(
         )
     from frenemy.engine import choose_device
     from frenemy.files import require_place, write_atomically
+    from frenemy.judge.verdict import report_table
     from frenemy.judging import Protocol
     from frenemy.sampling import LARGEST_SEED
+    from frenemy.terminal import console, working
 
     at_least(0, seed=options.seed)
     at_most(LARGEST_SEED, seed=options.seed)
@@ -116,7 +116,7 @@ def judge(
     judgement.report.save(out)
     page = judgement.page("umap" if options.umap else "pca")
     write_atomically(html, lambda part: part.write_text(page, "utf-8"))
-    console.print(report_rows(judgement.report))
+    console.print(report_table(judgement.report))
     print(out, html, sep="\n")
 
 
@@ -205,26 +205,26 @@ def compare(
     Args:
         runs: judged runs, or their judge.json: two or more.
     """
-    from frenemy.judge.verdict import Report
-    from frenemy.terminal import comparison_rows, console
+    from frenemy.judge.verdict import Report, comparison_table
+    from frenemy.terminal import console
 
     if len(runs) < 2:
         raise FrenemyError("compare takes two runs or more")
     paths = [path / "judge.json" if path.is_dir() else path for path in runs]
-    console.print(comparison_rows([Report.load(path) for path in paths]))
+    console.print(comparison_table([Report.load(path) for path in paths]))
 
 
 def health(run: RunPath) -> None:
-    """Say how a run's game is going: what was measured, and what ails it.
+    """Say how a run's game is going: what was measured, and what goes wrong.
 
     Args:
         run: the run's directory.
     """
-    from frenemy.diagnosis import diagnose, ticks_of
+    from frenemy.diagnosis import diagnose, health_table, measurements_of
     from frenemy.run import Run
-    from frenemy.terminal import console, health_rows
+    from frenemy.terminal import console
 
-    ticks = ticks_of(Run.open(run).rows())
-    if not ticks:
+    history = measurements_of(Run.open(run).rows())
+    if not history:
         raise FrenemyError(f"{run} has no measurements yet: they begin after 100 rounds")
-    console.print(health_rows(ticks, diagnose(ticks)))
+    console.print(health_table(history, diagnose(history), console.width))

@@ -71,9 +71,10 @@ def train(
     """Play a recipe's game on images: frenemy train RECIPE --data PATH."""
     from frenemy import begin
     from frenemy.data import open_dataset
+    from frenemy.game_table import game_tables
     from frenemy.pictures import load_picture
     from frenemy.run import step_of
-    from frenemy.terminal import TrainingDisplay, console, game_tables, show, tell
+    from frenemy.terminal import TrainingDisplay, console, show, tell
 
     if options.resume is not None:
         limits = {"steps": options.steps, "epochs": options.epochs, "minutes": options.minutes}

@@ -99,10 +99,10 @@ def neighbours(
         out: the picture; RUN/neighbours.png.
         device: where to compute.
     """
-    from frenemy.judge.neighbours import compare_with_training
+    from frenemy.judge.neighbours import compare_with_training, distance_table
     from frenemy.model import Model
     from frenemy.pictures import nearest_grid, require_picture, save_picture
-    from frenemy.terminal import console, distance_table
+    from frenemy.terminal import console
 
     at_least(5, n=n)  # a row
     at_least(0, seed=seed)
