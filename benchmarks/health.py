@@ -19,7 +19,7 @@ from typing import Any
 
 import tyro
 from short_games import CASES, DATA, Case, Set, make
-from truth import COUNT, Snapshot, Witness, verdict
+from truth import COUNT, GroundTruth, Snapshot, verdict
 
 from frenemy.diagnosis import FINITE, HEALTH, Measurement, diagnose, measurements_of
 from frenemy.monitor import MEASURE_EVERY, Monitor
@@ -37,7 +37,7 @@ def play(case: Case, seed: int, rounds: int) -> tuple[list[Measurement], list[Sn
     data = DATA[case.data]()
     game, minibatch = make(data, case.way, seed), data.minibatch(seed)
     monitor = Monitor(game, minibatch, seed)
-    witness = Witness(game, data.parts(COUNT), seed)
+    truth = GroundTruth(game, data.parts(COUNT), seed)
     snapshots = {rounds - i * (rounds // 2 // (SNAPSHOTS - 1)) for i in range(SNAPSHOTS)}
     rows: list[dict[str, float]] = []
     for step in range(1, rounds + 1):
@@ -51,12 +51,12 @@ def play(case: Case, seed: int, rounds: int) -> tuple[list[Measurement], list[Sn
             return measurements_of(rows), []
         rows.append({"step": step, **numbers})
         if step in snapshots:
-            witness.take()
-    return measurements_of(rows), witness.snapshots
+            truth.take()
+    return measurements_of(rows), truth.snapshots
 
 
 def truth_of(row: dict[str, Any]) -> str:
-    """What a game of the file had, by the witness."""
+    """What a game of the file had."""
     if not row["snapshots"]:  # it blew up
         return "non-convergence"
     return verdict([Snapshot(**s) for s in row["snapshots"]]) or UNCLEAR

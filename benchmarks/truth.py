@@ -62,7 +62,7 @@ class Snapshot:
     ahead: float
 
 
-class Witness:
+class GroundTruth:
     """Takes snapshots of a game.
 
     Args:

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     Judged = Callable[[Protocol, Callable[[str], None]], Judgement]
 
+
+def _metrics(_: str) -> str:
+    from frenemy.judge.metrics import default_and_slow
+
+    return f"({default_and_slow()})"
+
+
 Names = Annotated[tuple[str, ...], optional("NAME [NAME ...]")]
+Metrics = Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]", help_behavior_hint=_metrics)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,9 +36,7 @@ class JudgeOptions:
 
     Attributes:
         against: the real images; those that the run was trained on, if it is one.
-        metrics: all of fid, kid, is, precision, recall, density, coverage, two-sample, vendi,
-            classes, class-kl, class-diversity, copying, parzen; and, only when asked for, the slow
-            ones: fid-infinity, sliced-wasserstein, ais.
+        metrics: what is measured.
         features: what images are compared by: pixels, random, classifier-NAME, stacked-NAME,
             inception, inception-clean or FILE.onnx; a classifier that was trained on these images
             if there is one, else random.
@@ -47,7 +53,7 @@ class JudgeOptions:
     """
 
     against: Annotated[Path | None, optional("PATH", "--data")] = None
-    metrics: Names = ()
+    metrics: Metrics = ()
     features: Names = ()
     samples: int = 10_000
     seed: int = 0
@@ -132,8 +138,8 @@ def _judge_run(run: Path, options: JudgeOptions) -> Judged:
 
     def judged(protocol: Protocol, say: Callable[[str], None]) -> Judgement:
         data = model.seen(opened)
-        subject = judging.subject_of(model, protocol.samples, protocol.seed)
-        judgement = judging.judge(subject, data, protocol, say=say)
+        target = judging.target_of(model, protocol.samples, protocol.seed)
+        judgement = judging.judge(target, data, protocol, say=say)
         if not options.all_checkpoints:
             return judgement
         curves = judging.curves(model, data, protocol, judgement.report, say=say)
@@ -158,7 +164,7 @@ def _judge_images(path: Path, options: JudgeOptions) -> Judged:
 
     def judged(protocol: Protocol, say: Callable[[str], None]) -> Judgement:
         drawn = images.random(protocol.samples, seed=protocol.seed)
-        return judging.judge(judging.Subject(str(path), drawn), data, protocol, say=say)
+        return judging.judge(judging.Target(str(path), drawn), data, protocol, say=say)
 
     return judged
 

@@ -33,12 +33,12 @@ CERTAIN = 2.6
 
 @dataclass(frozen=True)
 class Line:
-    """One metric, by the name of its protocol, and what it gives each subject.
+    """One metric, by the name of its protocol, and what it gives each column.
 
     Attributes:
         metric: such as "fid10k_classifier-mnist".
         better: which direction is.
-        results: by subject; a subject that the metric cannot judge is left out.
+        results: by column; one that the metric cannot judge is left out.
     """
 
     metric: str
@@ -53,7 +53,7 @@ class Report:
     Attributes:
         target: what was judged; against: what by.
         protocol: how, as words: samples, features, seed, versions ...
-        subjects: the columns: the target, held-out real images, noise; and "published", where
+        columns: the target, held-out real images, noise; and "published", where
             others' figures of the same test images stand.
         lines: the metrics.
         warnings: what the numbers are worth where that is in doubt.
@@ -63,7 +63,7 @@ class Report:
     target: str
     against: str
     protocol: Mapping[str, str]
-    subjects: Sequence[str]
+    columns: Sequence[str]
     lines: Sequence[Line]
     warnings: Sequence[str] = ()
     curves: Mapping[str, Sequence[tuple[int, float, float]]] = field(default_factory=dict)
@@ -98,7 +98,7 @@ class Report:
                 str(found["target"]),
                 str(found["against"]),
                 {str(k): str(v) for k, v in found["protocol"].items()},
-                [str(name) for name in found["subjects"]],
+                [str(name) for name in found["columns" if "columns" in found else "subjects"]],
                 lines,
                 [str(text) for text in found["warnings"]],
                 curves,
@@ -170,7 +170,7 @@ def not_comparable(first: Report, other: Report, line: str) -> str:
 
 def report_table(report: Report) -> Group:
     """The judge's table, and what the numbers are worth."""
-    columns = [Column(name, justify="right", overflow="fold") for name in report.subjects]
+    columns = [Column(name, justify="right", overflow="fold") for name in report.columns]
     title = f"{report.target}, against {report.against}"
     table = Table(
         Column("metric", no_wrap=True), "", *columns, title=escape(title), title_justify="left"
@@ -178,14 +178,14 @@ def report_table(report: Report) -> Group:
     table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
     notes: dict[str, list[str]] = {}  # the page has those of noise too
     for line in report.lines:
-        cells = [str(line.results.get(name, "")) for name in report.subjects]
+        cells = [str(line.results.get(name, "")) for name in report.columns]
         table.add_row(escape(line.metric), ARROWS[line.better], *cells)
         for name in (SAMPLES, HELD_OUT, PUBLISHED):
             if name in line.results and (note := line.results[name].note):
                 notes.setdefault(f"{name}: {note}", []).append(line.metric)
     said = [Text(f"{', '.join(of)}, {note}") for note, of in notes.items()]
-    doubts = [Text(f"warning: {text}", style="yellow") for text in report.warnings]
-    return Group(table, *said, *doubts)
+    warnings = [Text(f"warning: {text}", style="yellow") for text in report.warnings]
+    return Group(table, *said, *warnings)
 
 
 def comparison_table(reports: Sequence[Report]) -> Group:
