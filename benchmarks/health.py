@@ -57,7 +57,7 @@ def play(case: Case, seed: int, rounds: int) -> tuple[list[Measurement], list[Sn
 
 def truth_of(row: dict[str, Any]) -> str:
     """What a game of the file had."""
-    if not row["snapshots"]:  # it blew up
+    if not row["snapshots"]:  # it diverged
         return "non-convergence"
     return verdict([Snapshot(**s) for s in row["snapshots"]]) or UNCLEAR
 

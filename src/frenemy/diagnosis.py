@@ -59,7 +59,7 @@ def measurements_of(rows: Iterable[Mapping[str, Any]]) -> list[Measurement]:
 
 FINITE = "finite"
 """The quantity that a game ends with if a loss or a weight is infinite or NaN: 0."""
-BLOWN_UP = "a loss or a weight is not finite"
+DIVERGED = "a loss or a weight is not finite"
 
 WELL = "no sign of non-convergence, mode collapse or a diminished gradient"
 
@@ -131,7 +131,7 @@ def diagnose(
     if failure is None:
         return []
     evidence = (
-        BLOWN_UP if _blown_up(history[-1]) else _evidence(failure, _medians(history[-WINDOW:]))
+        DIVERGED if _diverged(history[-1]) else _evidence(failure, _medians(history[-WINDOW:]))
     )
     first = len(history)
     while before is None and _failure(history, first - 1) == failure:
@@ -143,7 +143,7 @@ def diagnose(
 
 def _failure(history: Sequence[Measurement], end: int) -> FailureMode | None:
     """How the game failed when it had `end` measurements."""
-    if end and _blown_up(history[end - 1]):
+    if end and _diverged(history[end - 1]):
         return "non-convergence"
     if end < EARLIEST:
         return None
@@ -167,7 +167,7 @@ def _failure(history: Sequence[Measurement], end: int) -> FailureMode | None:
     return None
 
 
-def _blown_up(measurement: Measurement) -> bool:
+def _diverged(measurement: Measurement) -> bool:
     return not measurement.get(FINITE, 1.0)
 
 

@@ -68,7 +68,7 @@ class PlainLines:
 
 
 class TrainingDisplay:
-    """A watcher that shows rounds, rate, losses, beliefs and the time left."""
+    """A watcher that shows rounds, rate, losses, outputs of D and the time left."""
 
     INTERVAL = 0.2  # seconds
 
