@@ -11,14 +11,9 @@ from torch import Tensor, nn
 from frenemy.experiment import Experiment
 
 
-def plain(number: float) -> str:
-    """A rate or weight without trailing zeros: .05, 1e-06, 100."""
-    return f"{number:g}"
-
-
 def weighted(weight: float | Callable[[int], float]) -> str:
     """A term's weight; that of the first round, marked, where it changes with the round t."""
-    return f"{plain(weight(0))}(t)" if callable(weight) else plain(weight)
+    return f"{weight(0):g}(t)" if callable(weight) else f"{weight:g}"
 
 
 def output_shapes(net: nn.Module, x: Tensor) -> list[tuple[nn.Module, str]]:
@@ -46,7 +41,7 @@ def game_tables(experiment: Experiment) -> list[Table]:
     for stage in experiment.stages:
         game, rounds = stage.game, experiment.rounds(stage)
         title = (
-            f"{rounds:,} rounds ({plain(stage.epochs)} epochs) of minibatches of {game.minibatch}; "
+            f"{rounds:,} rounds ({stage.epochs:g} epochs) of minibatches of {game.minibatch}; "
             f"z: {game.prior.size} {game.prior.kind}"
         )
         table = Table("player", "layer", "gives", "parameters", title=title, title_justify="left")
@@ -60,7 +55,7 @@ def game_tables(experiment: Experiment) -> list[Table]:
                 )
             total = sum(p.numel() for p in player.net.parameters())
             optimiser = type(player.optimiser).__name__
-            averaged = f", averaged {plain(player.averaging)}" if player.averaging else ""
+            averaged = f", averaged {player.averaging:g}" if player.averaging else ""
             played_by = f"{optimiser}{averaged}"
             table.add_row(name, played_by, "", f"{total:,}", end_section=True)
         for turn in game.turns:

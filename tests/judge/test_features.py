@@ -318,5 +318,5 @@ def test_onnx_weights_in_a_second_file_are_found_and_never_answered_from_the_cac
 def test_onnx_weights_outside_the_folder_are_refused(outside, tmp_path, cache):
     path = tmp_path / "m.onnx"
     save_onnx(path, np.eye(144), outside=outside)
-    with pytest.raises(FrenemyError, match="cannot be read as an ONNX network: .*[Ee]xternal"):
+    with pytest.raises(FrenemyError, match=r"cannot be read as an ONNX network: .*[Ee]xternal"):
         features_named(str(path))

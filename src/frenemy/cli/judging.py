@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
 
 def _metrics(_: str) -> str:
-    from frenemy.judge.metrics import default_and_slow
+    from frenemy.judge.metrics import METRICS
 
-    return f"({default_and_slow()})"
+    default, slow = (
+        ", ".join(m.name for m in METRICS.values() if m.slow is s) for s in (False, True)
+    )
+    return f"(default: {default}; only when asked for, because they are slow: {slow})"
 
 
 Names = Annotated[tuple[str, ...], optional("NAME [NAME ...]")]

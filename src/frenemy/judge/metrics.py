@@ -27,10 +27,8 @@ class Metric:
 
     Attributes:
         name: that `--metrics` takes, and that the names of its lines begin with.
-        title: in words.
         better: which direction is.
         told: what it measures, in a sentence or two.
-        error: what its standard error is.
         source: the paper.
         measure: what does so on features; None where it needs other than these (`likelihoods`).
         classes: whether the features have to know classes.
@@ -38,10 +36,8 @@ class Metric:
     """
 
     name: str
-    title: str
     better: Better
     told: str
-    error: str
     source: str
     measure: Callable[[FeaturePair], Estimate] | None
     classes: bool = False
@@ -70,23 +66,19 @@ _NAEEM = "Naeem et al. 2020, Reliable Fidelity and Diversity Metrics for Generat
 _ALL = (
     Metric(
         name="fid",
-        title="Fréchet distance (FID)",
         better="lower",
-        told="The features of both sets are taken to be Gaussian, and this is the distance between "
-        "the two Gaussians: it grows with bad samples and with missing kinds alike. Few samples "
-        "make it too large, so compare values of the same number of samples and the same features "
-        "only.",
-        error="delta method on both Gaussians",
+        told="Fréchet distance: the features of both sets are taken to be Gaussian, and this is "
+        "the distance between the two Gaussians: it grows with bad samples and with missing kinds "
+        "alike. Few samples make it too large, so compare values of the same number of samples "
+        "and the same features only.",
         source="Heusel et al. 2017, GANs Trained by a Two Time-Scale Update Rule Converge to a "
         "Local Nash Equilibrium",
         measure=lambda p: frechet(real=p.real, fake=p.fake),
     ),
     Metric(
         name="fid-infinity",
-        title="FID of infinitely many samples",
         better="lower",
         told="FID with the bias of few samples extrapolated away.",
-        error="of the fit against 1/n, and that of `fid`",
         source="Chong and Forsyth 2020, Effectively Unbiased FID and Inception Score and Where to "
         "Find Them",
         measure=lambda p: frechet_infinity(real=p.real, fake=p.fake, seed=p.seed),
@@ -94,104 +86,86 @@ _ALL = (
     ),
     Metric(
         name="kid",
-        title="Kernel distance (KID)",
         better="lower",
-        told="The squared maximum mean discrepancy between the features, with a cubic polynomial "
-        "kernel. It is unbiased: between sets of one distribution it is zero on average, so a "
-        "value slightly below zero is nothing odd.",
-        error="deviation over disjoint blocks",
+        told="Kernel distance: the squared maximum mean discrepancy between the features, with a "
+        "cubic polynomial kernel. It is unbiased: between sets of one distribution it is zero on "
+        "average, so a value slightly below zero is nothing odd.",
         source="Bińkowski et al. 2018, Demystifying MMD GANs",
         measure=lambda p: kid(real=p.real, fake=p.fake, seed=p.seed),
     ),
     Metric(
         name="is",
-        title="Inception-style score",
         better="higher",
-        told="High if a classifier is sure of the class of each sample, and the classes are many. "
-        "It never looks at the real images: samples that repeat one image a class still score "
-        "well.",
-        error="deviation over 10 splits",
+        told="Inception-style score: high if a classifier is sure of the class of each sample, "
+        "and the classes are many. It never looks at the real images: samples that repeat one "
+        "image a class still score well.",
         source="Salimans et al. 2016, Improved Techniques for Training GANs",
         measure=lambda p: inception_score(logits=p.fake_logits, seed=p.seed),
         classes=True,
     ),
     Metric(
         name="precision",
-        title="Precision",
         better="higher",
         told="The share of samples that lie among the real images: quality.",
-        error="binomial, given the manifolds",
         source=_KYNKAANNIEMI,
         measure=lambda p: p.manifolds["precision"],
     ),
     Metric(
         name="recall",
-        title="Recall",
         better="higher",
         told="The share of real images that lie among the samples: variety; a generator that has "
         "collapsed has high precision and low recall.",
-        error="binomial, given the manifolds",
         source=_KYNKAANNIEMI,
         measure=lambda p: p.manifolds["recall"],
     ),
     Metric(
         name="density",
-        title="Density",
         better="higher",
         told="In how many real neighbourhoods a sample lies on average: precision in a form that "
         "single outliers move less; 1 is normal, and it may be more.",
-        error="of the mean, given the manifolds",
         source=_NAEEM,
         measure=lambda p: p.manifolds["density"],
     ),
     Metric(
         name="coverage",
-        title="Coverage",
         better="higher",
         told="What share of the real neighbourhoods holds a sample: recall in a form that single "
         "outliers move less.",
-        error="of the mean, given the manifolds",
         source=_NAEEM,
         measure=lambda p: p.manifolds["coverage"],
     ),
     Metric(
         name="two-sample",
-        title="Classifier two-sample test",
         better="lower",
-        told="How often a classifier trained to tell samples from real images is right on ones "
-        "that it has not seen: one half, the best, means that it cannot, 1 that it always can.",
-        error="binomial",
+        told="Classifier two-sample test: how often one trained to tell samples from real images "
+        "is right on ones that it has not seen: one half, the best, means that it cannot, 1 that "
+        "it always can.",
         source="Lopez-Paz and Oquab 2017, Revisiting Classifier Two-Sample Tests",
         measure=lambda p: two_sample_test(real=p.real, fake=p.fake, seed=p.seed),
     ),
     Metric(
         name="sliced-wasserstein",
-        title="Sliced Wasserstein distance",
         better="lower",
-        told="How far the one set has to be moved to become the other, seen along many random "
-        "directions and averaged.",
-        error="delta method on potentials",
+        told="Sliced Wasserstein distance: how far the one set has to be moved to become the "
+        "other, seen along many random directions and averaged.",
         source="Rabin et al. 2012, Wasserstein Barycenter and Its Application to Texture Mixing",
         measure=lambda p: sliced_wasserstein(real=p.real, fake=p.fake, seed=p.seed),
         slow=True,
     ),
     Metric(
         name="vendi",
-        title="Vendi score",
         better="higher",
-        told="The effective number of different images in a set: 1 if all are the same, their "
-        "number if all are wholly unlike. It says nothing of quality: noise is diverse.",
-        error="delta method",
+        told="Vendi score: the effective number of different images in a set: 1 if all are the "
+        "same, their number if all are wholly unlike. It says nothing of quality: noise is "
+        "diverse.",
         source="Friedman and Dieng 2023, The Vendi Score: A Diversity Evaluation Metric for "
         "Machine Learning",
         measure=lambda p: vendi(fake=p.fake),
     ),
     Metric(
         name="classes",
-        title="Number of classes",
         better="higher",
         told="How many of the classes are ever made.",
-        error="of resampling",
         source="Lin et al. 2018, PacGAN: The Power of Two Samples in Generative Adversarial "
         "Networks",
         measure=lambda p: p.modes.caught,
@@ -199,10 +173,9 @@ _ALL = (
     ),
     Metric(
         name="class-kl",
-        title="Reverse KL of the classes",
         better="lower",
-        told="How far the shares of the classes are from those of the real images: 0 is equal.",
-        error="delta method on both shares",
+        told="Reverse KL divergence of the classes' shares from those of the real images: 0 is "
+        "equal.",
         source="Srivastava et al. 2017, VEEGAN: Reducing Mode Collapse in GANs using Implicit "
         "Variational Learning",
         measure=lambda p: p.modes.reverse_kl,
@@ -210,45 +183,38 @@ _ALL = (
     ),
     Metric(
         name="class-diversity",
-        title="Diversity within classes",
         better="",
         told="How unlike one another the samples of one class are, as a share of what real images "
         "of that class are: 1 is as various as these, and near 0 each class has one picture only.",
-        error="jackknife",
         source="Odena et al. 2017, Conditional Image Synthesis with Auxiliary Classifier GANs",
         measure=_class_diversity,
         classes=True,
     ),
     Metric(
         name="copying",
-        title="Data-copying test",
         better="",
-        told="Whether samples lie nearer to the training images than held-out real images do. "
-        "Below -3: they are copies; near 0: as it should be; far above: they miss the data.",
-        error="that of the null hypothesis",
+        told="Data-copying test: whether samples lie nearer to the training images than held-out "
+        "real images do. Below -3: they are copies; near 0: as it should be; far above: they miss "
+        "the data.",
         source="Meehan et al. 2020, A Non-Parametric Test to Detect Data-Copying in Generative "
         "Models",
         measure=_copying,
     ),
     Metric(
         name="parzen",
-        title="Parzen-window likelihood",
         better="higher",
-        told="The log-likelihood of held-out images, in nats, if a Gaussian sits on every sample. "
-        "It can be far from what a person would call good (Theis et al. 2016, A Note on the "
-        "Evaluation of Generative Models).",
-        error="std / sqrt n over test images",
+        told="Parzen windows: the log-likelihood of held-out images, in nats, if a Gaussian sits "
+        "on every sample. It can be far from what a person would call good (Theis et al. 2016, A "
+        "Note on the Evaluation of Generative Models).",
         source="Goodfellow et al. 2014, Generative Adversarial Networks",
         measure=None,
     ),
     Metric(
         name="ais",
-        title="Likelihood by annealed importance sampling",
         better="higher",
-        told="The log-likelihood of held-out images, in nats, if the generator's output had "
-        "Gaussian noise of a stated variance: a lower bound on average, and the gap tells how "
-        "loose it is.",
-        error="std / sqrt n; and the gap of its bounds",
+        told="Annealed importance sampling: the log-likelihood of held-out images, in nats, if "
+        "the generator's output had Gaussian noise of a stated variance: a lower bound on "
+        "average, and the gap tells how loose it is.",
         source="Wu et al. 2017, On the Quantitative Analysis of Decoder-Based Generative Models",
         measure=None,
         slow=True,
@@ -262,29 +228,22 @@ METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _ALL}
 def metric_of(line: str) -> Metric | None:
     """The metric of a report's line, by its name; None if there is none such.
 
-    >>> metric_of("class-kl10k_random").title, metric_of("ais100x16x1000-quick").name
-    ('Reverse KL of the classes', 'ais')
+    >>> metric_of("class-kl10k_random").name, metric_of("ais100x16x1000-quick").name
+    ('class-kl', 'ais')
     """
     found = re.match(r"[a-z-]+(?=\d)", line)
     return METRICS.get(found[0]) if found else None
 
 
-def default_and_slow() -> str:
-    """Which metrics there are, and which of them are measured only when asked for."""
-    default = ", ".join(metric.name for metric in METRICS.values() if not metric.slow)
-    slow = ", ".join(metric.name for metric in METRICS.values() if metric.slow)
-    return f"all of {default}; only when asked for, because they are slow: {slow}"
-
-
 def metrics_in_markdown() -> str:
     """The metrics as a table for the documentation."""
     rows = [
-        "| metric | better | what it measures | its standard error | source |",
-        "| --- " * 5 + "|",
+        "| metric | better | what it measures | source |",
+        "| --- " * 4 + "|",
     ]
     for metric in METRICS.values():
         name = f"`{metric.name}`" + (" (slow)" if metric.slow else "")
-        cells = (name, metric.better, metric.told, metric.error, metric.source)
+        cells = (name, metric.better, metric.told, metric.source)
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
