@@ -1,10 +1,10 @@
-"""Does `frenemy.diagnosis` name what ails a game, and leave the well ones alone?
+"""Does `frenemy.diagnosis` name how a game fails, and leave the well ones alone?
 
     FRENEMY_DATA=... python benchmarks/health.py --games held-out --out docs/results/health.jsonl
 
-Short games, built to be ill or well; `truth.py` tells what became of each, from what the rules of
-health do not see. The thresholds were chosen on the games of "tuning"; "held-out" has other data,
-other seeds and other ways of being ill. Plays one set, prints what was found at each game's end,
+Short games, built to fail or to go well; `truth.py` tells what became of each, from what the rules
+do not see. The thresholds were chosen on the games of "tuning"; "held-out" has other data,
+other seeds and other ways of failing. Plays one set, prints what was found at each game's end,
 and the table of confusion.
 """
 
@@ -19,45 +19,45 @@ from typing import Any
 
 import tyro
 from short_games import CASES, DATA, Case, Set, make
-from truth import COUNT, Snapshot, Witness, verdict
+from truth import COUNT, GroundTruth, Snapshot, verdict
 
-from frenemy.diagnosis import FINITE, HEALTH, Tick, diagnose, ticks_of
-from frenemy.monitor import TICK, Monitor
+from frenemy.diagnosis import FINITE, HEALTH, Measurement, diagnose, measurements_of
+from frenemy.monitor import MEASURE_EVERY, Monitor
 
 FIRST_SEED: dict[Set, int] = {"tuning": 0, "held-out": 9000}
 SNAPSHOTS = 6  # in the second half of a game
 WELL, UNCLEAR = "well", "unclear"
 
 
-def play(case: Case, seed: int, rounds: int) -> tuple[list[Tick], list[Snapshot]]:
-    """The measurements of every tick, and the snapshots.
+def play(case: Case, seed: int, rounds: int) -> tuple[list[Measurement], list[Snapshot]]:
+    """The measurements, and the snapshots.
 
     They end where a number is not finite any more.
     """
     data = DATA[case.data]()
     game, minibatch = make(data, case.way, seed), data.minibatch(seed)
-    vitals = Monitor(game, minibatch, seed)
-    witness = Witness(game, data.parts(COUNT), seed)
-    looks = {rounds - i * (rounds // 2 // (SNAPSHOTS - 1)) for i in range(SNAPSHOTS)}
+    monitor = Monitor(game, minibatch, seed)
+    truth = GroundTruth(game, data.parts(COUNT), seed)
+    snapshots = {rounds - i * (rounds // 2 // (SNAPSHOTS - 1)) for i in range(SNAPSHOTS)}
     rows: list[dict[str, float]] = []
     for step in range(1, rounds + 1):
-        if step % TICK:
+        if step % MEASURE_EVERY:
             game.play(minibatch, seed=seed, step=step - 1)
             continue
-        record = game.play(minibatch, seed=seed, step=step - 1, observe=vitals.observer(step - 1))
-        numbers = {key: value.item() for key, value in {**record, **vitals.look()}.items()}
+        record = game.play(minibatch, seed=seed, step=step - 1, observe=monitor.observer(step - 1))
+        numbers = {key: value.item() for key, value in {**record, **monitor.compare()}.items()}
         if not all(map(math.isfinite, numbers.values())):
             rows.append({"step": step, HEALTH + FINITE: 0.0})
-            return ticks_of(rows), []
+            return measurements_of(rows), []
         rows.append({"step": step, **numbers})
-        if step in looks:
-            witness.look()
-    return ticks_of(rows), witness.snapshots
+        if step in snapshots:
+            truth.take()
+    return measurements_of(rows), truth.snapshots
 
 
 def truth_of(row: dict[str, Any]) -> str:
-    """What a game of the file had, by the witness."""
-    if not row["snapshots"]:  # it blew up
+    """What a game of the file had."""
+    if not row["snapshots"]:  # it diverged
         return "non-convergence"
     return verdict([Snapshot(**s) for s in row["snapshots"]]) or UNCLEAR
 
@@ -81,30 +81,30 @@ def main(games: Set, out: Path, rounds: int = 2000, only: tuple[int, ...] = ()) 
             continue
         if i not in played:
             seed = FIRST_SEED[games] + i
-            ticks, snapshots = play(case, seed, rounds)
-            row = {"set": games, "game": i, "data": case.data, "built": case.ill, "seed": seed}
-            row["ticks"] = [_rounded(tick) for tick in ticks]
+            history, snapshots = play(case, seed, rounds)
+            row = {"set": games, "game": i, "data": case.data, "built": case.failure, "seed": seed}
+            row["measurements"] = [_rounded(measurement) for measurement in history]
             row["snapshots"] = [_rounded(asdict(snapshot)) for snapshot in snapshots]
             with open(out, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             played[i] = row
-        ticks, truth = played[i]["ticks"], truth_of(played[i])
+        history, truth = played[i]["measurements"], truth_of(played[i])
         told = [
-            f[0].illness if (f := diagnose(ticks[: i + 1])) else WELL for i in range(len(ticks))
+            f[0].failure if (f := diagnose(history[: i + 1])) else WELL for i in range(len(history))
         ]
         found = told[-1] if told else WELL
         ever += truth == WELL and set(told) != {WELL}
         confusion[truth, found] += 1
         print(
-            f"{i:2} {case.data:12} built {case.ill or WELL:20} is {truth:20} found {found}",
+            f"{i:2} {case.data:12} built {case.failure or WELL:20} is {truth:20} found {found}",
             flush=True,
         )
     for (truth, found), count in sorted(confusion.items()):
         print(f"is {truth:20} found {found:20} {count}")
-    print(f"well games that were ever accused, if only for a tick: {ever}")
+    print(f"well games that were ever accused, if only once: {ever}")
 
 
-def _rounded(numbers: Tick) -> dict[str, float]:
+def _rounded(numbers: Measurement) -> dict[str, float]:
     return {name: float(f"{value:.4g}") for name, value in numbers.items()}
 
 

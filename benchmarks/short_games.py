@@ -1,8 +1,7 @@
-"""Short games of small perceptrons, built to be ill or well, for `health.py`."""
+"""Short games of small perceptrons, built to fail or to go well, for `health.py`."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from collections.abc import Callable
@@ -17,10 +16,11 @@ from torch import Tensor, nn
 
 from frenemy.data import Source, open_dataset
 from frenemy.data.toy import ring, square_grid, stack
-from frenemy.diagnosis import Illness
+from frenemy.diagnosis import FailureMode
 from frenemy.game import Game, Minibatch, Player, Prior, Turn, mix
 from frenemy.lab.mixtures import sample_mixture
 from frenemy.nets.layers import FromUnit, ToUnit
+from frenemy.nets.mlp import critic, perceptron
 from frenemy.objectives import OBJECTIVES, ObjectiveName
 from frenemy.penalties import r1, r2, wgan_gp
 
@@ -109,24 +109,6 @@ def spiral(count: int) -> Tensor:
 # ---- players
 
 
-def network(*sizes: int, images: tuple[int, ...] | None = None) -> nn.Sequential:
-    """A perceptron; with `images`, one that gives images of that shape."""
-    layers: list[nn.Module] = []
-    for n_in, n_out in itertools.pairwise(sizes):
-        layers += [nn.Linear(n_in, n_out), nn.LeakyReLU(0.2)]
-    layers.pop()
-    if images is not None:
-        layers += [nn.Sigmoid(), FromUnit((images[0], images[1], images[2]))]
-    return nn.Sequential(*layers)
-
-
-class Critic(nn.Sequential):
-    """Gives one logit for each point or image, (B,)."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return super().forward(input).squeeze(1)
-
-
 class Shift(nn.Module):
     """G(z) = z + theta, far from the truth at first."""
 
@@ -140,7 +122,7 @@ class Shift(nn.Module):
 
 @dataclass(frozen=True)
 class Way:
-    """How a game is played: what separates the ill from the well."""
+    """How a game is played: what separates those that fail from the others."""
 
     objective: ObjectiveName = "nonsaturating"
     rate: float = 1e-3
@@ -164,10 +146,12 @@ def make(data: Data, way: Way, seed: int) -> Game:
     pixels = math.prod(data.shape)
     images = data.shape if len(data.shape) == 3 else None
     if way.linear:
-        G, D = Shift(), Critic(nn.Linear(2, 1, bias=False))
+        G, D = Shift(), nn.Sequential(nn.Linear(2, 1, bias=False), nn.Flatten(0))
     else:
-        G = network(way.noise, way.width, way.width, pixels, images=images)
-        D = Critic(*([ToUnit()] if images else []), *network(pixels, way.width, way.width, 1))
+        G = perceptron(way.noise, way.width, way.width, pixels, slope=0.2)
+        D = critic(pixels, way.width, way.width, slope=0.2)
+        if images:
+            G, D = nn.Sequential(*G, nn.Sigmoid(), FromUnit(images)), nn.Sequential(ToUnit(), *D)
 
     def optimiser(net: nn.Module, rate: float, momentum: float | None) -> torch.optim.Optimizer:
         if momentum is not None:
@@ -195,10 +179,10 @@ def make(data: Data, way: Way, seed: int) -> Game:
 
 @dataclass(frozen=True)
 class Case:
-    """One game, and what is wrong with it, if anything."""
+    """One game, and how it is meant to fail, if at all."""
 
     data: str
-    ill: Illness | None
+    failure: FailureMode | None
     way: Way
 
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from frenemy.data import Source
 from frenemy.engine import choose_device
 from frenemy.experiment import Experiment
-from frenemy.monitor import TICK, Monitor
+from frenemy.monitor import MEASURE_EVERY, Monitor
 from frenemy.recipes import mnist2014
 from frenemy.sampling import generate, noise
 
@@ -146,10 +146,10 @@ def main(repetitions: int = 11, rounds: int = 10, samples: int = 10_000) -> None
     steps = iter(range(10**9))
     monitor = Monitor(game, minibatch, 0)
 
-    def look() -> None:
+    def measure() -> None:
         step = next(steps)
         game.play(minibatch, seed=0, step=step, observe=monitor.observer(step))
-        monitor.look()
+        monitor.compare()
 
     measured: dict[str, Callable[[], float]] = {
         "round": run(lambda: game.play(minibatch, seed=0, step=next(steps))),
@@ -157,7 +157,7 @@ def main(repetitions: int = 11, rounds: int = 10, samples: int = 10_000) -> None
         "square": run(lambda: torch.mm(a, b)),
         "plain": plain,
         "sampling": run(lambda: generate(game, source.facts, z, samples)),
-        "health": run(look),
+        "health": run(measure),
     }
     times: dict[str, list[float]] = {name: [] for name in measured}
     for repetition in range(repetitions + 1):
@@ -189,8 +189,8 @@ def main(repetitions: int = 11, rounds: int = 10, samples: int = 10_000) -> None
         f"rounds per second: {as_torch_comes / t['round']:.2f} times plain eager's as torch comes, "
         f"{t['plain'] / t['round']:.2f} times on frenemy's settings"
     )
-    share = (t["health"] - t["round"]) / (TICK * t["round"])
-    print(f"the look at the game's health, every {TICK} rounds, takes {share:.1%} of the time")
+    share = (t["health"] - t["round"]) / (MEASURE_EVERY * t["round"])
+    print(f"a measurement every {MEASURE_EVERY} rounds takes {share:.1%} of the time")
     print(f"sampling at {g_flops / t['sampling'] / rate:.2f} of the best matrix rate")
 
 

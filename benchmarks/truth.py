@@ -1,8 +1,8 @@
-"""What ails a game, by a judge who sees what is hidden from the rules of health.
+"""How a game failed, by a judge who sees what is hidden from the rules of diagnosis.
 
 It looks at thousands of samples, in pixels or in the plane itself, at real images that were
 held out, and at how the samples went on; the rules see a few hundred in random features, and the
-past. So it can tell whether a game that was built to be ill became ill.
+past. So it can tell whether a game that was built to fail did.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from frenemy.diagnosis import Illness
+from frenemy.diagnosis import FailureMode
 from frenemy.game import Game, mix
 from frenemy.judge.neighbours import nearest
 from frenemy.judge.slices import sliced_wasserstein
@@ -62,7 +62,7 @@ class Snapshot:
     ahead: float
 
 
-class Witness:
+class GroundTruth:
     """Takes snapshots of a game.
 
     Args:
@@ -97,7 +97,7 @@ class Witness:
         return torch.cdist(rows, rows).fill_diagonal_(math.inf).amin(1).median()
 
     @torch.no_grad()
-    def look(self) -> None:
+    def take(self) -> None:
         """Takes a snapshot now."""
         G, D = self.game.players["G"].best, self.game.players["D"].net
         images = G(self._z)
@@ -120,7 +120,7 @@ class Witness:
         )
 
 
-def verdict(snapshots: Sequence[Snapshot]) -> Illness | Literal["well"] | None:
+def verdict(snapshots: Sequence[Snapshot]) -> FailureMode | Literal["well"] | None:
     """What snapshots say that were taken evenly over the second half of a game; None: not clear.
 
     - *diminished gradient*: D has won, and samples that are far from real ones stay where they are;

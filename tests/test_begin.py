@@ -15,7 +15,7 @@ from torch import nn
 from frenemy import Model, recipes, resume, train
 from frenemy.begin import plan
 from frenemy.data import open_dataset
-from frenemy.diagnosis import Finding, diagnose, ticks_of
+from frenemy.diagnosis import Finding, diagnose, measurements_of
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Player, Prior, Turn, alternating, simultaneous
@@ -165,7 +165,7 @@ def outcome(path):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_run_stopped_after_every_round_ends_bit_identical(recipe, digits, tmp_path, monkeypatch):
     monkeypatch.setattr("frenemy.training.LOG_EVERY", 3)  # so that rows straddle the stops
-    monkeypatch.setattr("frenemy.training.TICK", 2)  # and so do the looks at the game's health
+    monkeypatch.setattr("frenemy.training.MEASURE_EVERY", 2)  # and so do measurements
     settings = {"steps": ROUNDS, "seed": 5}
     train(recipe, digits, out=tmp_path / "whole", **settings)
 
@@ -373,12 +373,12 @@ def test_a_weight_that_is_not_finite_is_never_saved(digits, tmp_path):
     assert [int(p.name[:8]) for p in Run.open(tmp_path / "run").checkpoints()] == [2, 1]
 
 
-def ill(ticks, before=None):
-    """Finds something at every tick."""
-    return [Finding("mode collapse", len(ticks), "", "")] if ticks else []
+def failing(history, before=None):
+    """Finds something at every measurement."""
+    return [Finding("mode collapse", len(history), "", "")] if history else []
 
 
-def test_a_game_that_blows_up_is_found_ill_at_once(digits, tmp_path):
+def test_a_game_that_blows_up_is_found_at_once(digits, tmp_path):
     def spoil(training):
         if training.progress.step == 5:
             training.experiment.game.nets["D"][2].weight.data[0, 0] = torch.inf
@@ -387,9 +387,9 @@ def test_a_game_that_blows_up_is_found_ill_at_once(digits, tmp_path):
         train(plain, digits, out=tmp_path / "run", steps=7, watcher=spoil)
     run = Run.open(tmp_path / "run")
     (finding,) = run.header["findings"]
-    assert (finding["illness"], finding["since"]) == ("non-convergence", 6)
+    assert (finding["failure"], finding["since"]) == ("non-convergence", 6)
     assert run.rows() == [{"step": 6, "health/finite": 0.0, "findings": ["non-convergence"]}]
-    assert diagnose(ticks_of(run.rows())) == [Finding(**finding)]
+    assert diagnose(measurements_of(run.rows())) == [Finding(**finding)]
 
 
 def test_a_full_disk_does_not_hide_that_a_game_blew_up(digits, tmp_path, monkeypatch):
@@ -418,8 +418,8 @@ def test_findings_that_cannot_be_written_hide_no_failure(digits, tmp_path, monke
 
 def test_each_stage_is_judged_by_its_own_measurements(digits, tmp_path, monkeypatch):
     monkeypatch.setattr("frenemy.training.LOG_EVERY", 2)
-    monkeypatch.setattr("frenemy.training.TICK", 2)
-    monkeypatch.setattr("frenemy.training.diagnose", ill)
+    monkeypatch.setattr("frenemy.training.MEASURE_EVERY", 2)
+    monkeypatch.setattr("frenemy.training.diagnose", failing)
     found = []
 
     def watch(training):

@@ -14,15 +14,14 @@ from frenemy.data.source import Dataset, Source
 from frenemy.data.toy import stack
 from frenemy.errors import FrenemyError
 from frenemy.judge import ais, likelihoods
-from frenemy.judge.classifier import Seen
+from frenemy.judge.classifier import Outputs
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.features import Features, extract, features_named, of_module
-from frenemy.judge.likelihoods import PUBLISHED
 from frenemy.judge.metrics import METRICS
 from frenemy.judge.modes import kl_floor
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES
-from frenemy.judge.verdict import Line, Report
-from frenemy.judging import Protocol, Subject, curves, default_features, judge, subject_of
+from frenemy.judge.verdict import PUBLISHED, Line, Report
+from frenemy.judging import Protocol, Target, curves, default_features, judge, target_of
 from frenemy.model import Model
 from frenemy.supervised import train_classifier
 
@@ -42,13 +41,13 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def judgement(digits):
     """Real validation digits, judged by everything."""
-    target = Subject("valid", np.asarray(digits.valid.images))
+    target = Target("valid", np.asarray(digits.valid.images))
     return judge(target, digits, Protocol(features=["random"]))
 
 
-def value(judgement, metric, subject):
+def value(judgement, metric, column):
     (line,) = [x for x in judgement.report.lines if x.metric.startswith(metric)]
-    return line.results[subject].value
+    return line.results[column].value
 
 
 def test_every_metric_that_is_not_slow_is_measured_for_every_subject(judgement):
@@ -72,11 +71,16 @@ def test_every_metric_that_is_not_slow_is_measured_for_every_subject(judgement):
             assert math.isfinite(estimate.value) and estimate.error >= 0
 
 
-@pytest.mark.parametrize("metric", [name for name in METRICS if name not in ("vendi", "copying")])
+@pytest.mark.parametrize(
+    "metric",
+    [
+        name
+        for name, metric in METRICS.items()
+        if metric.measure and not metric.classes and name not in ("vendi", "copying")
+    ],
+)
 def test_real_images_are_better_than_noise_by_every_metric(metric, digits):
-    if METRICS[metric].classes:
-        pytest.skip("random features know no classes")
-    target = Subject("valid", np.asarray(digits.valid.images))
+    target = Target("valid", np.asarray(digits.valid.images))
     found = judge(target, digits, Protocol(metrics=[metric], features=["random"]))
     real, noise = (value(found, metric, name) for name in (SAMPLES, NOISE))
     assert real < noise if METRICS[metric].better == "lower" else real > noise
@@ -96,16 +100,16 @@ def test_the_parzen_row_for_held_out_images_is_that_of_training_images(judgement
 
 
 def test_a_model_is_judged_and_its_report_kept(run, digits, tmp_path):
-    subject = subject_of(Model.load(run.path), 200, seed=0)
+    target = target_of(Model.load(run.path), 200, seed=0)
     protocol = Protocol(metrics=["fid", "recall"], features=["random", "pixels"])
-    found = judge(subject, digits, protocol)
+    found = judge(target, digits, protocol)
     assert [line.metric for line in found.report.lines] == [
         "fid200_random",
         "recall200_random",
         "fid200_pixels",
         "recall200_pixels",
     ]
-    assert subject.name == f"{run.path} (round 20)"
+    assert target.name == f"{run.path} (round 20)"
     path = found.report.save(tmp_path / "judge.json")
     assert Report.load(path) == found.report
     html = found.page()
@@ -113,7 +117,7 @@ def test_a_model_is_judged_and_its_report_kept(run, digits, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_report(digits):
-    target = Subject("valid", np.asarray(digits.valid.images))
+    target = Target("valid", np.asarray(digits.valid.images))
     how = Protocol(metrics=["kid", "two-sample"], features=["random"], samples=100)
     one, two, other = (judge(target, digits, replace(how, seed=seed)) for seed in (1, 1, 2))
     assert one.report == two.report
@@ -124,7 +128,7 @@ def test_curves_over_checkpoints(run, digits):
     how = Protocol(metrics=["fid"], features=["random"], samples=100)
     models = {step: Model.load(run.path, step=step) for step in (10, 20)}
     reports = {
-        step: judge(subject_of(model, 100, seed=0), digits, how).report
+        step: judge(target_of(model, 100, seed=0), digits, how).report
         for step, model in models.items()
     }
     found = curves(models[20], digits, how, reports[20])
@@ -150,7 +154,7 @@ def test_a_classifier_of_the_same_images_is_the_default(digits, tmp_path, monkey
     assert default_features(digits) == ["random"]
     train_classifier(digits, "mine", rounds=30)
     assert default_features(digits) == ["classifier-mine"]
-    target = Subject("valid", np.asarray(digits.valid.images))
+    target = Target("valid", np.asarray(digits.valid.images))
     metrics = ["is", "classes", "class-kl", "class-diversity"]
     found = judge(target, digits, Protocol(metrics=metrics))
     assert [line.metric for line in found.report.lines] == [
@@ -172,7 +176,7 @@ def test_stacked_digits_have_a_thousand_classes(digits, tmp_path, monkeypatch):
     assert seen.features.shape == (2000, 3 * 128) and seen.logits.shape == (2000, 1000)
     right = (seen.logits.argmax(1).numpy() == part.labels).mean()
     assert right > 0.8  # of three digits, each of which is right more often than .93
-    target = Subject("one digit", images[:, :1].repeat(3, 1))
+    target = Target("one digit", images[:, :1].repeat(3, 1))
     protocol = Protocol(metrics=["classes", "class-kl"], features=["stacked-mine"])
     found = judge(target, Dataset(part, part, part, "stacks"), protocol)
     assert value(found, "classes", SAMPLES) < 30 < 800 < value(found, "classes", HELD_OUT)
@@ -182,13 +186,13 @@ def test_stacked_digits_have_a_thousand_classes(digits, tmp_path, monkeypatch):
 
 
 def test_another_size_is_refused_with_the_remedy(digits):
-    target = Subject("big", np.zeros((20, 1, 16, 16), np.uint8))
+    target = Target("big", np.zeros((20, 1, 16, 16), np.uint8))
     with pytest.raises(FrenemyError, match=r"big has images of 1x16x16 .* of 1x8x8: give --size"):
         judge(target, digits)
 
 
 def test_grey_images_beside_colour_ones_are_refused_with_the_remedy(digits):
-    target = Subject("coloured", np.zeros((20, 3, 8, 8), np.uint8))
+    target = Target("coloured", np.zeros((20, 3, 8, 8), np.uint8))
     with pytest.raises(FrenemyError, match=r"bring both to one mode first, as by --grey$"):
         judge(target, digits)
 
@@ -207,25 +211,25 @@ def test_a_protocol_of_unknown_names_is_refused_before_there_is_anything_to_judg
         Protocol(**how)
 
 
-def doubts(images, digits):
+def warned(images, digits):
     protocol = Protocol(metrics=["fid", "kid"], features=["random"])
-    found = judge(Subject("x", images), digits, protocol)
+    found = judge(Target("x", images), digits, protocol)
     return found.report
 
 
 def test_training_images_as_samples_are_doubted(digits):
-    report = doubts(digits.train.random(300, seed=0), digits)
+    report = warned(digits.train.random(300, seed=0), digits)
     assert any(text.startswith("300 of 300 samples are, byte for") for text in report.warnings)
 
 
 def test_one_image_over_and_over_is_doubted(digits):
-    report = doubts(np.full((50, 1, 8, 8), 99, np.uint8), digits)
+    report = warned(np.full((50, 1, 8, 8), 99, np.uint8), digits)
     assert "all 50 samples are one and the same image" in report.warnings
     assert all(math.isfinite(line.results[SAMPLES].value) for line in report.lines)
 
 
 def test_few_images_are_doubted_and_what_cannot_be_measured_is_said(digits):
-    report = doubts(np.asarray(digits.valid.images[:3]), digits)
+    report = warned(np.asarray(digits.valid.images[:3]), digits)
     few = "only 3 reference, 3 samples, 3 held-out images, 3 noise: distances"
     assert any(text.startswith(few) for text in report.warnings)
     assert "kid: kid: 3 in real: needs 20 or more" in report.warnings
@@ -235,12 +239,12 @@ def test_few_images_are_doubted_and_what_cannot_be_measured_is_said(digits):
 def test_images_of_which_nothing_can_be_measured_are_refused_with_the_reasons(digits):
     expected = "x: nothing could be measured: fid: frechet: 1 in real: needs 2 or more; kid: kid: 1"
     with pytest.raises(FrenemyError, match=expected):
-        doubts(np.asarray(digits.valid.images[:1]), digits)
+        warned(np.asarray(digits.valid.images[:1]), digits)
 
 
 def test_fewer_held_out_images_are_said(run, digits):
-    subject = subject_of(Model.load(run.path), 300, seed=0)
-    report = judge(subject, digits, Protocol(metrics=["fid"], features=["random"])).report
+    target = target_of(Model.load(run.path), 300, seed=0)
+    report = judge(target, digits, Protocol(metrics=["fid"], features=["random"])).report
     (line,) = report.lines
     assert line.metric == "fid300_random"
     assert line.results[HELD_OUT].note.startswith("of 179 images")
@@ -254,7 +258,7 @@ def test_own_features_judge_too(digits):
         calls.append(len(x))
         return x.flatten(1)
 
-    target = Subject("valid", np.asarray(digits.valid.images))
+    target = Target("valid", np.asarray(digits.valid.images))
     protocol = Protocol(metrics=["fid", "vendi"], features=[of_module(net, "mine")])
     report = judge(target, digits, protocol).report
     assert [line.metric for line in report.lines] == ["fid179_mine", "vendi179_mine"]
@@ -262,7 +266,7 @@ def test_own_features_judge_too(digits):
 
 
 def test_classes_that_were_asked_for_and_are_not_known_are_missed(digits):
-    target = Subject("valid", np.asarray(digits.valid.images))
+    target = Target("valid", np.asarray(digits.valid.images))
     report = judge(target, digits, Protocol(metrics=["is", "fid"], features=["random"])).report
     assert "is: the features 'random' know no classes" in report.warnings
     with pytest.raises(FrenemyError, match="valid: nothing could be measured: is: the features"):
@@ -270,7 +274,7 @@ def test_classes_that_were_asked_for_and_are_not_known_are_missed(digits):
 
 
 def test_a_page_is_made_of_what_so_few_images_allow(digits):
-    target = Subject("few", np.asarray(digits.valid.images[:4]))
+    target = Target("few", np.asarray(digits.valid.images[:4]))
     found = judge(target, digits, Protocol(metrics=["fid"], features=["random"]))
     assert "fid4_" in found.page()
 
@@ -289,7 +293,7 @@ def test_a_damaged_checkpoint_is_left_out_of_the_curves(digits, tmp_path):
 
 
 def test_ais_needs_a_model(digits):
-    target = Subject("x", np.asarray(digits.valid.images))
+    target = Target("x", np.asarray(digits.valid.images))
     with pytest.raises(FrenemyError, match="ais: x is no model of ours: only its images are"):
         judge(target, digits, Protocol(metrics=["ais"], features=["random"]))
 
@@ -299,8 +303,8 @@ def test_ais_of_a_model(run, digits, monkeypatch):
     monkeypatch.setattr(ais, "default_effort", lambda device: few)
     choose = functools.partial(ais.choose_variance, candidates=(0.1,), chains=2, temperatures=5)
     monkeypatch.setattr(ais, "choose_variance", choose)
-    subject = subject_of(Model.load(run.path), 10, seed=0)
-    report = judge(subject, digits, Protocol(metrics=["ais"], features=["random"])).report
+    target = target_of(Model.load(run.path), 10, seed=0)
+    report = judge(target, digits, Protocol(metrics=["ais"], features=["random"])).report
     (line,) = report.lines
     assert line.metric == few.name == "ais3x2x20-quick"
     assert "simulated images; variance" in line.results[SAMPLES].note
@@ -308,7 +312,7 @@ def test_ais_of_a_model(run, digits, monkeypatch):
 
 def test_the_decoder_of_a_uniform_prior_takes_normal_z(run):
     model = Model.load(run.path)
-    decoder, size = subject_of(model, 2, seed=0).decoder
+    decoder, size = target_of(model, 2, seed=0).decoder
     u = torch.randn(5, size, generator=torch.Generator().manual_seed(0))
     # the normal distribution function maps u to [0, 1], which [-sqrt 3, sqrt 3] is for the prior
     z = (2 * torch.special.ndtr(u) - 1) * math.sqrt(3)
@@ -318,12 +322,12 @@ def test_the_decoder_of_a_uniform_prior_takes_normal_z(run):
 
 def test_published_figures_have_a_column_of_their_own(monkeypatch):
     part = Source(np.random.default_rng(0).integers(0, 256, (30, 1, 28, 28), np.uint8))
-    data, target = Dataset(part, part, part, "like MNIST"), Subject("x", part.images)
+    data, target = Dataset(part, part, part, "like MNIST"), Target("x", part.images)
     protocol = Protocol(metrics=["parzen"], features=["random"])
-    assert judge(target, data, protocol).report.subjects == [SAMPLES, HELD_OUT, NOISE]
+    assert judge(target, data, protocol).report.columns == [SAMPLES, HELD_OUT, NOISE]
     monkeypatch.setattr(likelihoods, "is_mnist_test", lambda images: True)
     monkeypatch.setattr(likelihoods, "PAPERS", len(part.images))
-    assert judge(target, data, protocol).report.subjects == [SAMPLES, HELD_OUT, NOISE, PUBLISHED]
+    assert judge(target, data, protocol).report.columns == [SAMPLES, HELD_OUT, NOISE, PUBLISHED]
 
 
 def test_the_decoder_takes_z_to_where_the_weights_are(run, monkeypatch):
@@ -338,13 +342,13 @@ def test_the_decoder_takes_z_to_where_the_weights_are(run, monkeypatch):
     player.net = player.average = Elsewhere()
     monkeypatch.setattr(type(model.game), "device", elsewhere)
     monkeypatch.setattr(model, "sample", lambda count, seed: np.zeros((count, 1, 8, 8), np.uint8))
-    decoder, _ = subject_of(model, 2, seed=0).decoder
+    decoder, _ = target_of(model, 2, seed=0).decoder
     assert torch.equal(decoder(torch.zeros(5, size)), torch.full((5, 64), 0.5))
     assert places == [elsewhere]
 
 
 class Counted(np.ndarray):
-    """Images that say how many of them were taken, by `taken`, which slices and views share."""
+    """Images that say how many of them were taken, by `taken`, which slices and pairs share."""
 
     def __array_finalize__(self, source):
         self.taken = getattr(source, "taken", [])
@@ -363,7 +367,7 @@ def counted(digits):
 
 
 def test_training_images_are_read_only_by_the_metric_that_needs_them(digits):
-    target = Subject("valid", np.asarray(digits.valid.images))
+    target = Target("valid", np.asarray(digits.valid.images))
     data, taken = counted(digits)
     judge(target, data, Protocol(metrics=["fid"], features=["random"]))
     assert taken == [179]  # the reference
@@ -376,7 +380,7 @@ def test_training_images_are_read_only_by_the_metric_that_needs_them(digits):
 
 def test_no_more_validation_than_training_images_are_looked_at(digits, monkeypatch):
     monkeypatch.setattr(judging, "TRAINING_IMAGES", 100)
-    target = Subject("test", np.asarray(digits.test.images))
+    target = Target("test", np.asarray(digits.test.images))
     how = Protocol(metrics=["copying"], features=["pixels"])
     sets = judge(target, digits, how).sets
     assert len(sets.train) == len(sets.valid) == 100 < len(digits.valid)
@@ -400,7 +404,7 @@ def test_the_page_looks_for_the_neighbours_of_what_it_shows_and_once(digits, mon
 
     monkeypatch.setattr(judging, "nearest", nearest)
     monkeypatch.setattr(judging, "neighbours_picture", neighbours_picture)
-    target = Subject("copies", digits.train.random(60, seed=3))
+    target = Target("copies", digits.train.random(60, seed=3))
     judge(target, digits, Protocol(metrics=["fid"], features=["random"])).page()
     assert asked == [25]
     ((fake, near),) = shown
@@ -409,7 +413,7 @@ def test_the_page_looks_for_the_neighbours_of_what_it_shows_and_once(digits, mon
 
 def test_no_features_are_extracted_for_metrics_that_need_none(digits):
     unseen = Features("unseen", lambda x: pytest.fail("looked at"), "")
-    target = Subject("valid", np.asarray(digits.valid.images))
+    target = Target("valid", np.asarray(digits.valid.images))
     found = judge(target, digits, Protocol(metrics=["parzen"], features=[unseen]))
     assert [line.metric for line in found.report.lines] == [
         "parzen179_default-grid",
@@ -425,16 +429,16 @@ def test_features_of_real_images_alone_are_cached_on_the_disk(digits, tmp_path, 
 
     def see(x):
         seen.append(len(x))
-        return Seen(x.flatten(1))
+        return Outputs(x.flatten(1))
 
     protocol = Protocol(metrics=["fid", "copying"], features=[Features("mine", see, "digest")])
     first, second = (np.asarray(digits.valid.images[i::2]) for i in (0, 1))
-    one = judge(Subject("one", first), digits, protocol)
+    one = judge(Target("one", first), digits, protocol)
     # reference, held-out, training and validation images
     assert len(list((tmp_path / "features").iterdir())) == 4
     seen.clear()
-    assert judge(Subject("one", first), digits, protocol).report == one.report
+    assert judge(Target("one", first), digits, protocol).report == one.report
     assert seen == [len(first)] * 2  # samples and noise
-    judge(Subject("other", second[: len(first)]), digits, protocol)
+    judge(Target("other", second[: len(first)]), digits, protocol)
     fewer = len(second) != len(first)  # then other random images are the reference
     assert len(list((tmp_path / "features").iterdir())) == 4 + 2 * fewer

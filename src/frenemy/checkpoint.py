@@ -32,7 +32,7 @@ class Progress:
         stage: the index of the experiment's stage that the last of them belonged to.
         seconds: spent playing them.
         sums, counts: of every recorded value since the last row of the log.
-        memory: what the next look at the game's health needs to know of the last one.
+        memory: what the next measurement of the game needs to know of the last one.
     """
 
     step: int = 0

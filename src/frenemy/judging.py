@@ -1,7 +1,7 @@
 """Judging: a model's samples, or any images, against real ones, by metrics with a named protocol.
 
-The same metrics are measured for two reference rows: real images that were held out, which is the
-best that can be had, and noise.
+The same metrics are measured for two columns of reference: real images that were held out, which
+is the best that can be had, and noise.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from frenemy.data import Dataset
 from frenemy.data.source import permutation, require_images
 from frenemy.errors import FrenemyError, at_least
 from frenemy.judge import ais
+from frenemy.judge.feature_pairs import FeaturePair, pairs_of
 from frenemy.judge.features import (
     Features,
     classifiers_of,
@@ -29,13 +30,12 @@ from frenemy.judge.features import (
     require_features,
 )
 from frenemy.judge.likelihoods import PUBLISHED, ais_lines, parzen_lines
-from frenemy.judge.metrics import METRICS, NAMES, SLOW, on_features
+from frenemy.judge.metrics import METRICS, on_features
 from frenemy.judge.neighbours import nearest
 from frenemy.judge.page import neighbours_picture, page, samples_picture
 from frenemy.judge.plots import Picture, embedding, precision_recall_picture
-from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Images, Sets, doubts, noise_like
+from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Images, Sets, check_sets, noise_like
 from frenemy.judge.verdict import Line, Report
-from frenemy.judge.views import View, views_of
 from frenemy.model import Model
 from frenemy.names import known
 from frenemy.run import step_of
@@ -44,8 +44,8 @@ TRAINING_IMAGES = 50_000  # and validation images, at most, by which copies are 
 
 
 @dataclass(frozen=True)
-class Subject:
-    """Whose images are judged.
+class Target:
+    """What is judged.
 
     Attributes:
         name: of a run or a folder.
@@ -63,7 +63,7 @@ class Protocol:
     """How images are judged.
 
     Attributes:
-        metrics: from `NAMES`; all but the slow ones if there are none.
+        metrics: from `METRICS`; all but the slow ones if there are none.
         features: `Features`, or names as `features_named` takes them; if there are none, a
             classifier that was trained on these images, or else "random". Loaded only if one of
             the metrics looks at features.
@@ -84,7 +84,7 @@ class Protocol:
     def __post_init__(self) -> None:
         at_least(1, samples=self.samples)
         for name in self.metrics:
-            known(name, NAMES, "metric")
+            known(name, tuple(METRICS), "metric")
         for kind in self.features:
             if isinstance(kind, str):
                 require_features(kind)
@@ -97,27 +97,28 @@ class Judgement:
     Attributes:
         report: what was found.
         sets: the images.
-        view: of the samples through the first features; None if no metric looks at any.
+        pair: features of the samples and the reference, of the first kind; None if no metric is on
+            features.
     """
 
     report: Report
     sets: Sets
-    view: View | None
+    pair: FeaturePair | None
 
     def page(self, method: Literal["pca", "umap"] = "pca") -> str:
         """The report as one HTML file, with those of its pictures that so few images allow.
 
-        Pictures of features are left out where no metric looked at any.
+        Pictures of features are left out where no metric was on any.
         """
-        images, train, view = self.sets.subjects[SAMPLES], self.sets.train, self.view
+        images, train, pair = self.sets.judged[SAMPLES], self.sets.train, self.pair
         shown = images[:25]
         _, index = nearest(queries=shown, images=train)
         near, order = train[index.numpy()], np.arange(len(shown))
         picture = _if_possible(lambda: samples_picture(images))
         beside = _if_possible(lambda: neighbours_picture(fake=shown, train=near, index=order))
-        if view is None:
+        if pair is None:
             return page(self.report, samples=picture, neighbours=beside)
-        real, fake = view.real[:1000].cpu(), view.fake[:1000].cpu()
+        real, fake = pair.real[:1000].cpu(), pair.fake[:1000].cpu()
         return page(
             self.report,
             samples=picture,
@@ -135,7 +136,7 @@ def _if_possible(draw: Callable[[], Picture]) -> Picture | None:
 
 
 def judge(
-    target: Subject,
+    target: Target,
     against: Dataset,
     protocol: Protocol = Protocol(),
     *,
@@ -145,7 +146,7 @@ def judge(
     """Measures the target, held-out real images and noise against training images.
 
     As many random training images as there are samples are the reference, and as many random test
-    images, if there are so many, the row of held-out images.
+    images, if there are so many, the column of held-out images.
 
     Args:
         target: a model's samples, or any images.
@@ -158,21 +159,21 @@ def judge(
         FrenemyError: features that cannot be loaded, images of another shape than the target's, or
             nothing that could be measured of them.
     """
-    metrics = protocol.metrics or [name for name in NAMES if name not in SLOW]
+    metrics = protocol.metrics or [m.name for m in METRICS.values() if not m.slow]
     seed, device = protocol.seed, judging_device(protocol.device)
     require_shape(target.name, target.images.shape[1:], against)
     warnings: list[str] = []
-    looks = any(name in METRICS for name in metrics)
+    looks = any(METRICS[name].measure for name in metrics)
     kinds = [
         features_named(kind, device) if isinstance(kind, str) else kind
         for kind in (protocol.features or default_features(against) if looks else ())
     ]
     sets = _sets(target.images[: protocol.samples], against, seed, references)
     lines: list[Line] = []
-    views: dict[str, View] = {}
+    pairs: dict[str, FeaturePair] = {}
     for kind in reversed(kinds):  # the first is what the pictures show
-        views = views_of(sets, kind, seed=seed, device=device)
-        lines = on_features(metrics, views, warnings, say, asked=bool(protocol.metrics)) + lines
+        pairs = pairs_of(sets, kind, seed=seed, device=device)
+        lines = on_features(metrics, pairs, warnings, say, asked=bool(protocol.metrics)) + lines
     if "parzen" in metrics:
         lines += parzen_lines(sets, warnings, say)
     if "ais" in metrics and target.decoder:
@@ -181,11 +182,11 @@ def judge(
         warnings.append(f"ais: {target.name} is no model of ours: only its images are known")
     if not lines:
         raise FrenemyError(f"{target.name}: nothing could be measured: {'; '.join(warnings)}")
-    names = [name for name in (*sets.subjects, PUBLISHED) if any(name in x.results for x in lines)]
+    names = [name for name in (*sets.judged, PUBLISHED) if any(name in x.results for x in lines)]
     said = _said(sets, against, kinds, seed)
-    warnings = [*doubts(sets), *warnings]
+    warnings = [*check_sets(sets), *warnings]
     report = Report(target.name, against.description, said, names, lines, warnings)
-    return Judgement(report, sets, views.get(SAMPLES))
+    return Judgement(report, sets, pairs.get(SAMPLES))
 
 
 def curves(
@@ -212,8 +213,8 @@ def curves(
             step = model.restore(path).progress.step
             say(f"round {step:,}")
             if step not in reports:
-                subject = subject_of(model, protocol.samples, protocol.seed)
-                reports[step] = judge(subject, against, protocol, references=False).report
+                target = target_of(model, protocol.samples, protocol.seed)
+                reports[step] = judge(target, against, protocol, references=False).report
         except FrenemyError as error:
             warn(f"round {step_of(path):,} is left out: {error}", stacklevel=2)
             continue
@@ -223,7 +224,7 @@ def curves(
     return found
 
 
-def subject_of(model: Model, count: int, seed: int) -> Subject:
+def target_of(model: Model, count: int, seed: int) -> Target:
     """The first `count` samples of a model, and its decoder."""
     name = f"{model.run.path} (round {model.progress.step:,})"
     G = copy.deepcopy(model.game.players["G"].best).eval().requires_grad_(False)
@@ -234,7 +235,7 @@ def subject_of(model: Model, count: int, seed: int) -> Subject:
         z = ais.uniform_from_normal(u) if uniform else u
         return G(z.to(device)).to(z.device).flatten(1).add(1).div(2)
 
-    return Subject(name, model.sample(count, seed=seed), (decoder, model.game.prior.size))
+    return Target(name, model.sample(count, seed=seed), (decoder, model.game.prior.size))
 
 
 def default_features(data: Dataset) -> list[str]:
@@ -264,15 +265,15 @@ def require_shape(name: str, found: tuple[int, ...], against: Dataset) -> None:
 
 
 def _sets(fake: Images, against: Dataset, seed: int, references: bool) -> Sets:
-    subjects = {SAMPLES: fake}
+    judged = {SAMPLES: fake}
     if references:
-        subjects[HELD_OUT] = against.test.random(len(fake), seed=seed)
-        subjects[NOISE] = noise_like(fake, seed)
+        judged[HELD_OUT] = against.test.random(len(fake), seed=seed)
+        judged[NOISE] = noise_like(fake, seed)
     train, valid = (
         permutation(seed, 0, len(part))[:TRAINING_IMAGES] for part in (against.train, against.valid)
     )
     return Sets(
-        subjects,
+        judged,
         reference=against.train.random(len(fake), seed=seed),
         train=Drawn(against.train.images, train),
         valid=Drawn(against.valid.images, np.sort(valid)),  # in order: Parzen takes the first
@@ -282,7 +283,7 @@ def _sets(fake: Images, against: Dataset, seed: int, references: bool) -> Sets:
 
 def _said(sets: Sets, against: Dataset, kinds: Sequence[Features], seed: int) -> Mapping[str, str]:
     """The protocol in words."""
-    count, train, test = len(sets.subjects[SAMPLES]), against.train, against.test
+    count, train, test = len(sets.judged[SAMPLES]), against.train, against.test
     size, fit = against.arguments.get("size"), against.arguments.get("fit")
     resized = "" if size is None else f" (all images brought to {size}x{size}: {fit})"
     greyed = " (colours left out)" if against.arguments.get("grey") else ""

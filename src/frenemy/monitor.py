@@ -1,6 +1,6 @@
 """What is measured of a game while it is played, for `frenemy.diagnosis` to read.
 
-Every `TICK` rounds the players' gradients and D's logits are looked at as they are, and a few
+Every `MEASURE_EVERY` rounds the players' gradients and D's logits are taken as they are, and a few
 hundred samples are drawn and compared with as many real images. All of it is a function of the
 seed, the round and what `Monitor.memory` holds, so that a resumed run measures the same. Samples
 are compared on the CPU: they are few, and not every device has float64 or a QR decomposition.
@@ -30,29 +30,28 @@ from frenemy.game import (
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.features import RandomNetwork
 
-TICK = 100  # rounds
+MEASURE_EVERY = 100  # rounds
 SAMPLES = 256  # compared with as many real images
 FEWEST = 50  # different real images: of fewer, neighbourhoods say nothing
 NEIGHBOURS = 5
-FOLLOWED = 64  # of the samples are followed from tick to tick, in so many random directions:
+FOLLOWED = 64  # of the samples are followed between measurements, in so many random directions:
 DIRECTIONS = 8
-WEIGHTS = 512  # of each player, chosen at random, show which way the players move
 REPEATS = 0.05  # of the median distance of real images to their nearest: closer is a repeat
 
 Memory = dict[str, list[float]]
 
 
 class Monitor:
-    """The measurements of one game, tick by tick.
+    """The measurements of one game.
 
     Args:
         game: what is played.
         minibatch: its streams of data.
         seed: of the run and its stage, from which the real images and the samples' z are drawn.
-        memory: of the last tick, if there was one.
+        memory: of the last measurement, if there was one.
 
     Attributes:
-        memory: what the next tick needs to know of this one, as plain numbers.
+        memory: what the next measurement needs to know of this one, as plain numbers.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class Monitor:
         stream = len(game.turns)  # no turn reads it
         batches = range(math.ceil(SAMPLES / game.minibatch))
         x = torch.cat([game.see(minibatch(stream, i)[0]) for i in batches])[:SAMPLES]
-        self._real = self._look(x.cpu().unique(dim=0))  # a small set comes round several times
+        self._real = self._features(x.cpu().unique(dim=0))  # a small set comes round several times
         distances = _distances(self._real)
         self._spread = _mean_pair(distances)
         self._near = _nearest(distances).median()
@@ -76,15 +75,10 @@ class Monitor:
         directions = torch.randn(d, min(d, DIRECTIONS), generator=generator)
         self._directions = torch.linalg.qr(directions).Q
         self._step = _mean_pair(_distances(self._real @ self._directions))
-        self._chosen = {
-            name: [_choose(p, WEIGHTS / sum(q.numel() for q in player.theta), generator)
-                   for p in player.theta]
-            for name, player in game.players.items()
-        }  # fmt: skip
 
     @torch.no_grad()
-    def _look(self, x: Tensor) -> Tensor:
-        """A cheap feature, (B, d) on the CPU: random convolutions of images, points as they are."""
+    def _features(self, x: Tensor) -> Tensor:
+        """Cheap features, (B, d) on the CPU: random convolutions of images, points as they are."""
         images = x.ndim == 4 and x.shape[1:] != PLANE
         seen = self._net(x.to(self._where)).features if images else x.flatten(1)
         return seen.float().cpu()
@@ -122,8 +116,8 @@ class Monitor:
         return {HEALTH + name: value for name, value in found.items()}
 
     @torch.no_grad()
-    def look(self) -> dict[str, Tensor]:
-        """Draws samples and compares them with the real images and with the last tick's.
+    def compare(self) -> dict[str, Tensor]:
+        """Draws samples and compares them with the real images and with the last measurement's.
 
         What cannot be told is left out: neighbourhoods where there are fewer than `FEWEST`
         different real images, and distances where there is but one.
@@ -131,7 +125,7 @@ class Monitor:
         G = self.game.players["G"].best
         training = G.training
         G.eval()
-        fake = self._look(G(self._z))
+        fake = self._features(G(self._z))
         G.train(training)
         if not torch.isfinite(fake).all():
             return {}  # the training loop will name the player at its next check
@@ -149,24 +143,14 @@ class Monitor:
         return {HEALTH + name: value for name, value in found.items() if value.isfinite()}
 
     def _motion(self, fake: Tensor) -> dict[str, Tensor]:
-        """How far the same z's samples moved since the last tick, and how the weights turned."""
+        """How far the same z's samples moved since the last measurement."""
         followed = fake[:FOLLOWED] @ self._directions
-        sketch = torch.cat([
-            p.detach().flatten()[index].float()
-            for name, player in self.game.players.items()
-            for p, index in zip(player.theta, self._chosen[name], strict=True)
-        ]).cpu()  # fmt: skip
-        before = {name: torch.tensor(numbers) for name, numbers in self.memory.items()}
-        self.memory = {"samples": followed.flatten().tolist(), "weights": sketch.tolist()}
-        found: dict[str, Tensor] = {}
-        if "samples" in before:
-            moved = (followed - before["samples"].view_as(followed)).norm(dim=1).mean()
-            found["motion"] = moved / self._step
-            update = sketch - before["weights"]
-            self.memory["update"] = update.tolist()
-            if "update" in before:
-                found["turning"] = torch.cosine_similarity(update, before["update"], dim=0)
-        return found
+        before = self.memory.get("samples")
+        self.memory = {"samples": followed.flatten().tolist()}
+        if before is None:
+            return {}
+        moved = followed - torch.tensor(before).view_as(followed)
+        return {"motion": moved.norm(dim=1).mean() / self._step}
 
 
 def _norm(gradient: Gradient) -> Tensor:
@@ -188,11 +172,3 @@ def _mean_pair(distances: Tensor) -> Tensor:
 def _nearest(distances: Tensor) -> Tensor:
     """The distance of each point to its nearest other, (N,)."""
     return distances.clone().fill_diagonal_(torch.inf).amin(1)
-
-
-def _choose(p: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Indices of about that share of a parameter's weights, one at least, or all."""
-    count = max(1, round(share * p.numel()))
-    if count >= p.numel():
-        return torch.arange(p.numel(), device=p.device)
-    return torch.randint(p.numel(), (count,), generator=generator).to(p.device)

@@ -16,13 +16,13 @@ from torch import Tensor
 
 from frenemy import checkpoint
 from frenemy.checkpoint import Progress
-from frenemy.diagnosis import FINITE, HEALTH, Finding, diagnose, ticks_of
+from frenemy.diagnosis import FINITE, HEALTH, Finding, diagnose, measurements_of
 from frenemy.engine import Engine, share_here
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Minibatch, mix
 from frenemy.interrupts import Interrupted
-from frenemy.monitor import TICK, Monitor
+from frenemy.monitor import MEASURE_EVERY, Monitor
 from frenemy.pictures import save_picture, shown
 from frenemy.run import Run, step_of
 from frenemy.sampling import generate, noise, reads_images
@@ -72,8 +72,10 @@ class Training:
         self.engine.share.any(False)  # all have read what the first process rewinds now
         run.rewind(self.progress.step if loaded is not None else -1)
         now = self.progress.stage
-        self._ticks = ticks_of(row for row in run.rows() if row.get("stage", 0) == now)
-        self.findings: Sequence[Finding] = diagnose(self._ticks)
+        self._measurements = measurements_of(
+            row for row in run.rows() if row.get("stage", 0) == now
+        )
+        self.findings: Sequence[Finding] = diagnose(self._measurements)
         self._monitor: Monitor | None = None
         self.events: Any = None
 
@@ -114,7 +116,7 @@ class Training:
             before = progress.stage
             progress.stage, first = self.experiment.stage_of(progress.step)
             if progress.stage != before:  # another game, which is given its time
-                self._ticks, self.findings = [], []
+                self._measurements, self.findings = [], []
             stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
             if progress.stage != before or progress.step == played_before:
                 for player in self.experiment.to(self.device, progress.stage).players.values():
@@ -152,15 +154,15 @@ class Training:
     def _round(self, game: Game, streams: Minibatch, seed: int, first: int) -> Mapping[str, Tensor]:
         """Plays one round, and measures how the game is going if it is time to."""
         step = self.progress.step - first
-        if (step + 1) % TICK:
+        if (step + 1) % MEASURE_EVERY:
             return game.play(streams, seed=seed, step=step, engine=self.engine)
         if self._monitor is None or self._monitor.game is not game:
-            if step < TICK:  # a stage begins: what was known of another is no use
+            if step < MEASURE_EVERY:  # a stage begins: what was known of another is no use
                 self.progress.memory = {}
             self._monitor = Monitor(game, streams, seed, self.progress.memory)
         observe = self._monitor.observer(step)
         record = game.play(streams, seed=seed, step=step, observe=observe, engine=self.engine)
-        found = self._monitor.look()
+        found = self._monitor.compare()
         self.progress.memory = self._monitor.memory
         return {**record, **found}
 
@@ -177,7 +179,7 @@ class Training:
         checkpoint.save(self.run, self.experiment, self.progress)
 
     def _not_finite(self, step: int, player: str, what: str) -> NotFinite:
-        """Logs the end of the game as a measurement of its health, and says what happened."""
+        """Logs the end of the game as a measurement, and says what happened."""
         with suppress(FrenemyError):  # as in `play`
             self._measured({"step": step, **self._staged(), HEALTH + FINITE: 0.0})
         return NotFinite(
@@ -230,11 +232,11 @@ class Training:
         return {"stage": self.progress.stage} if len(self.experiment.stages) > 1 else {}
 
     def _measured(self, row: Mapping[str, float]) -> None:
-        """Logs a row, with what ails the game by the measurements up to it."""
-        if ticks := ticks_of([row]):
-            self._ticks += ticks
-            self.findings = diagnose(self._ticks, self.findings)
-        found = {"findings": [f.illness for f in self.findings]} if self.findings else {}
+        """Logs a row, with what goes wrong in the game by the measurements up to it."""
+        if measured := measurements_of([row]):
+            self._measurements += measured
+            self.findings = diagnose(self._measurements, self.findings)
+        found = {"findings": [f.failure for f in self.findings]} if self.findings else {}
         self.run.log({**row, **found})
 
     def _draw_samples(self, stage: Stage) -> None:

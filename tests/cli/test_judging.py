@@ -8,9 +8,10 @@ from PIL import Image
 
 from frenemy.cli import main
 from frenemy.data import open_dataset
+from frenemy.diagnosis import health_table
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.verdict import Line, Report
-from frenemy.terminal import console, health_rows
+from frenemy.terminal import console
 
 from .command_line import errors
 
@@ -253,9 +254,9 @@ def test_health_tells_what_was_measured_and_claims_nothing_of_a_young_game(tmp_p
 @pytest.mark.parametrize(("width", "rounds"), [(40, 2), (80, 5), (132, 8)])
 def test_health_shows_as_many_rounds_as_there_is_room_for(width, rounds, monkeypatch):
     monkeypatch.setattr(console, "width", width)
-    ticks = [{"step": 100_000 + 100 * i, "D right on G(z)": 0.123} for i in range(20)]
+    history = [{"step": 100_000 + 100 * i, "D right on G(z)": 0.123} for i in range(20)]
     with console.capture() as printed:
-        console.print(health_rows(ticks, []))
+        console.print(health_table(history, [], width))
     lines = printed.get().splitlines()
     assert sum("D right on G(z)" in line for line in lines) == 1  # it is not broken
     assert "".join(lines).count("0.123") == rounds

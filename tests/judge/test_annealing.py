@@ -13,7 +13,15 @@ from torch.distributions import MultivariateNormal
 
 from frenemy.errors import FrenemyError
 from frenemy.judge import annealing
-from frenemy.judge.annealing import Chains, hmc, log_likelihood, schedule, simulate, upper_bound
+from frenemy.judge.annealing import (
+    Chains,
+    hmc,
+    likelihood_of,
+    log_likelihood,
+    schedule,
+    simulate,
+    upper_bound,
+)
 
 F64 = torch.empty(0, dtype=torch.float64)
 
@@ -173,7 +181,7 @@ def test_the_likelihood_and_its_gradient_are_right_in_pieces_of_any_size(pieces,
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(5, 2, 3, generator=generator, dtype=torch.float64)
     z = torch.randn(5, 4, 3, generator=generator, dtype=torch.float64)
-    likelihood = annealing._likelihood(decoder, x, 3, variance)
+    likelihood = likelihood_of(decoder, x, 3, variance)
     log_p, gradient = likelihood(z)
     for n, c in itertools.product(range(5), range(4)):
         normal = torch.distributions.Normal(decoder(z[n, c][None])[0], math.sqrt(variance))

@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from frenemy.errors import FrenemyError
 from frenemy.judge import copying as module
 from frenemy.judge import neighbours
-from frenemy.judge.copying import _k_means, _z_score, data_copying
+from frenemy.judge.copying import data_copying, k_means, mann_whitney
 
 from .clouds import cloud, modes, shuffled
 
@@ -34,7 +34,7 @@ def by_scipy(real, fake, train):
 def test_the_score_without_ties_is_scipys(n, m):
     real, fake = cloud(n, 1).flatten(), cloud(m, 1, seed=1).flatten() + 0.2
     found = mannwhitneyu(fake, real, method="asymptotic", use_continuity=False)
-    z = _z_score(real, fake)
+    z = mann_whitney(real, fake)
     assert 2 * norm.sf(abs(z)) == pytest.approx(found.pvalue, rel=1e-9)  # float64
     assert (z > 0) == (found.statistic > n * m / 2)
 
@@ -43,8 +43,8 @@ def test_ties_count_half():
     real, fake = (torch.tensor(numbers).float() for numbers in ([0, 1, 1, 2], [1, 1, 3]))
     u = 2 * (1 + 2 / 2) + 4  # each 1 is above one and ties with two
     expected = (u - 6) / math.sqrt(12 * 8 / 12)
-    assert _z_score(real, fake) == pytest.approx(expected)
-    assert _z_score(torch.zeros(5), torch.zeros(7)) == 0
+    assert mann_whitney(real, fake) == pytest.approx(expected)
+    assert mann_whitney(torch.zeros(5), torch.zeros(7)) == 0
 
 
 def test_one_cell_is_one_score():
@@ -170,7 +170,7 @@ def test_it_is_a_function_of_the_seed_alone():
 
 
 def test_k_means_finds_clusters_apart():
-    found = _k_means(TRAIN, 6, seed=1)  # one start in ten puts two in one cluster
+    found = k_means(TRAIN, 6, seed=1)  # one start in ten puts two in one cluster
     # the points come in turn from each of the six
     expected = torch.stack([TRAIN[i::6].mean(0) for i in range(6)])
     nearest = (found[:, None] - expected).norm(dim=2).min(1)
@@ -181,13 +181,13 @@ def test_k_means_finds_clusters_apart():
 def test_k_means_of_one_cloud_is_about_as_tight_as_scikit_learns():
     x = cloud(600, 3)
     expected = KMeans(8, n_init=10, random_state=0).fit(x.numpy()).inertia_
-    found = (np.square(cdist(x, _k_means(x, 8, seed=0))).min(1)).sum()
+    found = (np.square(cdist(x, k_means(x, 8, seed=0))).min(1)).sum()
     assert found < 1.1 * expected  # one start against the best of ten
 
 
 def test_k_means_has_no_more_centres_than_points_that_differ():
     x = cloud(4, 3).repeat(10, 1)
-    assert len(_k_means(x, 9, seed=0)) == 4
+    assert len(k_means(x, 9, seed=0)) == 4
 
 
 # Bad input

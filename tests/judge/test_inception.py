@@ -334,7 +334,7 @@ def test_a_file_of_another_size_is_refused_unread(change, size, tmp_path, cache,
 
 
 def test_a_given_file_that_is_not_there_is_not_fetched(tmp_path, cache, monkeypatch):
-    monkeypatch.setattr(module, "_fetch", None)
+    monkeypatch.setattr("urllib.request.urlopen", None)
     said = refusal(tmp_path / "weights.pth")
     assert f"{tmp_path / 'weights.pth'}: cannot be read (No such file or directory)" in said
     assert module.URL in said

@@ -8,13 +8,13 @@ from frenemy.data import open_dataset
 from frenemy.judge import ais, likelihoods
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.likelihoods import (
-    PUBLISHED,
     ais_lines,
     is_mnist_test,
     parzen_lines,
     published_parzen,
 )
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Sets, noise_like
+from frenemy.judge.verdict import PUBLISHED
 
 ON_MNIST = Estimate(225, 2, "adversarial nets on MNIST (Goodfellow et al. 2014)")
 
@@ -29,9 +29,9 @@ def as_if_mnist(monkeypatch, images):
 
 
 def sets_of(images):
-    subjects = {SAMPLES: images, HELD_OUT: images, NOISE: noise_like(images, 1)}
+    judged = {SAMPLES: images, HELD_OUT: images, NOISE: noise_like(images, 1)}
     drawn = Drawn(images, np.arange(len(images)))
-    return Sets(subjects, reference=images, train=drawn, valid=drawn, test=images)
+    return Sets(judged, reference=images, train=drawn, valid=drawn, test=images)
 
 
 def ignore(_):

@@ -1,19 +1,42 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from frenemy.errors import FrenemyError
 from frenemy.judge.estimate import Estimate
+from frenemy.judge.feature_pairs import pairs_of
 from frenemy.judge.features import Features, pixels
-from frenemy.judge.metrics import METRICS, NAMES, SLOW, of_each, on_features, protocol_name
+from frenemy.judge.metrics import (
+    METRICS,
+    metric_of,
+    metrics_in_markdown,
+    of_each,
+    on_features,
+    protocol_name,
+)
 from frenemy.judge.sets import HELD_OUT, SAMPLES, Drawn, Sets, noise_like
-from frenemy.judge.views import views_of
 
 
 def test_names_state_the_protocol():
     assert protocol_name("fid", 50_000, "inception") == "fid50k_inception"
     assert protocol_name("fid", 10_000, "classifier-mnist") == "fid10k_classifier-mnist"
-    assert set(METRICS) < set(NAMES) > set(SLOW)
+    for name in METRICS:
+        assert metric_of(protocol_name(name, 10_000, "classifier-mnist")) is METRICS[name]
+
+
+def test_the_documentation_tells_of_every_metric_what_the_code_does():
+    told = (Path(__file__).parents[2] / "docs/judge.md").read_text("utf-8")
+    assert f"\n\n{metrics_in_markdown()}\n\n" in told
+    errors = told.partition("What the standard errors are")[2]
+    assert all(f"\n| `{name}` | " in errors for name in METRICS)
+
+
+def test_metrics_are_told_in_whole_sentences():
+    for metric in METRICS.values():
+        assert metric.told.endswith(".") and re.search(r" \d{4}, ", metric.source)
 
 
 def test_who_cannot_be_judged_is_left_out_with_the_reason():
@@ -40,9 +63,9 @@ def lines(metrics, *, asked, features=PIXELS):
     real, valid = images[:20], images[20:]
     train = Drawn(real, np.arange(20))
     sets = Sets({SAMPLES: valid, HELD_OUT: valid[:9]}, real, train, valid, valid)
-    views = views_of(sets, features, seed=0, device=torch.device("cpu"))
+    pairs = pairs_of(sets, features, seed=0, device=torch.device("cpu"))
     warnings, said = [], []
-    return on_features(metrics, views, warnings, said.append, asked=asked), warnings, said
+    return on_features(metrics, pairs, warnings, said.append, asked=asked), warnings, said
 
 
 def test_a_line_for_each_metric_on_features():

@@ -165,19 +165,24 @@ def test_very_many_modes_take_no_memory_of_their_square():
     assert found.error == pytest.approx(math.sqrt(count * (math.exp(-1) - 2 * math.exp(-2))), 1e-3)
 
 
-@pytest.mark.parametrize(("count", "real_count"), [(4000, 4000), (9000, 1000), (1000, 9000)])
-def test_the_floor_beside_estimated_shares_is_that_of_simulation(count, real_count):
-    shares, times = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1]), 1000
-    rng = np.random.default_rng(1)
-    founds = [
+def estimated_kls(fake, count, real, real_count, times, seed):
+    """Reverse KLs of repeated draws of both sides, whose shares are these."""
+    rng = np.random.default_rng(seed)
+    return [
         class_modes(
-            fake_classes=as_classes(rng.multinomial(count, shares)),
-            count=6,
-            real_weights=torch.from_numpy(rng.multinomial(real_count, shares)),
+            fake_classes=as_classes(rng.multinomial(count, fake)),
+            count=len(fake),
+            real_weights=torch.from_numpy(rng.multinomial(real_count, real)),
             real_count=real_count,
         ).reverse_kl
         for _ in range(times)
     ]
+
+
+@pytest.mark.parametrize(("count", "real_count"), [(4000, 4000), (9000, 1000), (1000, 9000)])
+def test_the_floor_beside_estimated_shares_is_that_of_simulation(count, real_count):
+    shares, times = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1]), 1000
+    founds = estimated_kls(shares, count, shares, real_count, times, seed=1)
     scale = 1 / count + 1 / real_count  # 2 KL is this times chi squared of 5 degrees
     floor = kl_floor(6, count, real_count)
     assert floor == pytest.approx(5 / 2 * scale, rel=1e-12)
@@ -195,16 +200,7 @@ def test_the_floor_beside_estimated_shares_is_that_of_simulation(count, real_cou
 @pytest.mark.parametrize(("count", "real_count"), [(2000, 2000), (20_000, 500), (500, 20_000)])
 def test_the_error_beside_estimated_shares_is_that_of_repetition(count, real_count):
     fake, real, times = np.array([0.4, 0.3, 0.2, 0.1]), np.array([0.1, 0.2, 0.3, 0.4]), 1000
-    rng = np.random.default_rng(2)
-    founds = [
-        class_modes(
-            fake_classes=as_classes(rng.multinomial(count, fake)),
-            count=4,
-            real_weights=torch.from_numpy(rng.multinomial(real_count, real)),
-            real_count=real_count,
-        ).reverse_kl
-        for _ in range(times)
-    ]
+    founds = estimated_kls(fake, count, real, real_count, times, seed=2)
     deviation = np.std([found.value for found in founds])
     exact = (fake @ np.log(fake / real) ** 2 - entropy(fake, real) ** 2) / count
     exact += (fake**2 @ (1 / real) - 1) / real_count

@@ -13,7 +13,7 @@ from PIL import Image
 from frenemy import pages as module
 from frenemy.errors import FrenemyError
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.page import FAMILIES, neighbours_picture, page, samples_picture
+from frenemy.judge.page import neighbours_picture, page, samples_picture
 from frenemy.judge.plots import Picture, embedding, precision_recall_picture
 from frenemy.judge.verdict import Line, Report
 from frenemy.pictures import channels_last, enlarge, grid
@@ -29,7 +29,7 @@ def images(count, *shape, seed=0):
 
 
 def report(**fields):
-    subjects = ["runs/a", "held-out images", "noise"]
+    columns = ["runs/a", "held-out images", "noise"]
     lines = [
         Line(
             "fid10k_random",
@@ -52,7 +52,7 @@ def report(**fields):
         "target": "runs/a",
         "against": "digits",
         "protocol": {"samples": "10,000"},
-        "subjects": subjects,
+        "columns": columns,
         "lines": lines,
         "warnings": ["few held-out images"],
         "curves": curves,
@@ -145,33 +145,20 @@ def test_curves_without_a_value_are_left_out_and_those_without_a_line_drawn():
 @pytest.mark.parametrize(
     ("metric", "name"),
     [
-        ("fid50k_inception", "Fréchet distance (FID)"),
-        ("fid-infinity10k_random", "Fréchet distance (FID)"),
-        ("kid179_random", "Kernel distance (KID)"),
-        ("is10k_classifier-mnist", "Inception-style score"),
+        ("fid50k_inception", "fid"),
+        ("fid-infinity10k_random", "fid-infinity"),
+        ("is10k_classifier-mnist", "is"),
         ("isotropy10k_random", None),
-        ("precision10k_random", "Precision and recall"),
-        ("coverage10k_random", "Density and coverage"),
-        ("two-sample10k_random", "Classifier two-sample test"),
-        ("sliced-wasserstein10k_random", "Sliced Wasserstein distance"),
-        ("vendi10k_random", "Vendi score"),
-        ("copying10k_random", "Data-copying test"),
-        ("class-diversity10k_classifier-mnist", "Diversity within classes"),
-        ("parzen10k_default-grid", "Parzen-window likelihood"),
-        ("ais1k", "Likelihood by annealed importance sampling"),
-        ("class-kl10k", "Classes"),
+        ("class-diversity10k_classifier-mnist", "class-diversity"),
+        ("parzen10k_default-grid", "parzen"),
+        ("ais1000x16x10000 GAN, z of 10", "ais"),
         ("unheard-of", None),
     ],
 )
-def test_each_metric_is_explained_by_its_family_alone(metric, name):
+def test_each_metric_is_explained(metric, name):
     text = page(report(lines=[Line(metric, "", {})], curves={}))
     told = re.findall(r"<dt>([^<]*)</dt>\n<dd>[^<]*<cite>[^<]+ \d{4}, ", text)
     assert [html.unescape(found) for found in told] == ([name] if name else [])
-
-
-def test_families_are_told_apart():
-    assert len({family.name for family in FAMILIES}) == len(FAMILIES)
-    assert all(family.told.endswith(".") and family.source for family in FAMILIES)
 
 
 # What users write
@@ -183,7 +170,7 @@ def test_what_users_write_is_text_and_nothing_else():
             target=HOSTILE,
             against=HOSTILE,
             protocol={HOSTILE: HOSTILE},
-            subjects=[HOSTILE],
+            columns=[HOSTILE],
             lines=[Line("fid" + HOSTILE, "lower", {HOSTILE: Estimate(1.0, 0.1, HOSTILE)})],
             warnings=[HOSTILE],
             curves={"fid" + HOSTILE: [(1, 1.0, 0.1)]},

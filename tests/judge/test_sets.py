@@ -1,6 +1,6 @@
 import numpy as np
 
-from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Sets, doubts, noise_like
+from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Sets, check_sets, noise_like
 
 
 def test_noise_is_a_function_of_the_seed():
@@ -13,10 +13,10 @@ def test_noise_is_a_function_of_the_seed():
 def test_enough_images_that_differ_are_not_doubted():
     sets = noise_like(np.zeros((4000, 1, 4, 4), np.uint8), 0)
     fake, real, held_out, noise = np.split(sets, 4)
-    subjects = {SAMPLES: fake, HELD_OUT: held_out, NOISE: noise}
+    judged = {SAMPLES: fake, HELD_OUT: held_out, NOISE: noise}
     train = Drawn(real, np.arange(len(real)))
-    assert doubts(Sets(subjects, real, train, held_out, held_out)) == []
-    found = doubts(Sets({**subjects, SAMPLES: real}, real, train, held_out, held_out))
+    assert check_sets(Sets(judged, real, train, held_out, held_out)) == []
+    found = check_sets(Sets({**judged, SAMPLES: real}, real, train, held_out, held_out))
     assert [text[:41] for text in found] == ["1,000 of 1,000 samples are, byte for byte"]
 
 

@@ -13,7 +13,7 @@ REPORT = Report(
     target="runs/größe 1",
     against="digits",
     protocol={"samples": "10,000", "seed": "7"},
-    subjects=["runs/größe 1", "held-out images", "noise"],
+    columns=["runs/größe 1", "held-out images", "noise"],
     lines=[
         Line(
             "fid10k_random",
@@ -74,7 +74,7 @@ def changed(**fields):
             "target": "a",
             "against": "b",
             "protocol": {},
-            "subjects": ["a"],
+            "columns": ["a"],
             "lines": [],
             "warnings": [],
             "curves": {},

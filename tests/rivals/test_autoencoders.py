@@ -11,7 +11,7 @@ from torch.func import functional_call
 from frenemy.begin import resume, train
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Player, Prior, Round, Turn
-from frenemy.judging import subject_of
+from frenemy.judging import target_of
 from frenemy.model import Model
 from frenemy.nets.layers import FromUnit, ToUnit
 from frenemy.nets.mlp import perceptron
@@ -171,8 +171,8 @@ def test_a_run_is_trained_and_sampled_and_judged_as_a_gans(recipe, tmp_path):
     with torch.no_grad():
         by_hand = to_pixels(decoder(next(noise(model.game, 7, 3))))
     np.testing.assert_array_equal(model.sample(7, seed=3), by_hand)
-    subject = subject_of(model, 5, seed=0)
-    assert subject.images.shape == (5, 1, 8, 8)
+    target = target_of(model, 5, seed=0)
+    assert target.images.shape == (5, 1, 8, 8)
 
 
 class Stopped(Exception):

@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 
     Judged = Callable[[Protocol, Callable[[str], None]], Judgement]
 
+
+def _metrics(_: str) -> str:
+    from frenemy.judge.metrics import METRICS
+
+    default, slow = (
+        ", ".join(m.name for m in METRICS.values() if m.slow is s) for s in (False, True)
+    )
+    return f"(default: {default}; only when asked for, because they are slow: {slow})"
+
+
 Names = Annotated[tuple[str, ...], optional("NAME [NAME ...]")]
+Metrics = Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]", help_behavior_hint=_metrics)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,9 +39,7 @@ class JudgeOptions:
 
     Attributes:
         against: the real images; those that the run was trained on, if it is one.
-        metrics: all of fid, kid, is, precision, recall, density, coverage, two-sample, vendi,
-            classes, class-kl, class-diversity, copying, parzen; and, only when asked for, the slow
-            ones: fid-infinity, sliced-wasserstein, ais.
+        metrics: what is measured.
         features: what images are compared by: pixels, random, classifier-NAME, stacked-NAME,
             inception, inception-clean or FILE.onnx; a classifier that was trained on these images
             if there is one, else random.
@@ -47,7 +56,7 @@ class JudgeOptions:
     """
 
     against: Annotated[Path | None, optional("PATH", "--data")] = None
-    metrics: Names = ()
+    metrics: Metrics = ()
     features: Names = ()
     samples: int = 10_000
     seed: int = 0
@@ -73,8 +82,6 @@ def judge(
         target: a run, or images: a folder, an .npz.
         own: a recipe of your own.
     """
-    from frenemy.terminal import console, report_rows, working
-
     source = options.train_features
     if source is None and options.name is not None:
         raise FrenemyError(f"--name {options.name}: it names what --train-features SOURCE trains")
@@ -84,8 +91,10 @@ def judge(
         )
     from frenemy.engine import choose_device
     from frenemy.files import require_place, write_atomically
+    from frenemy.judge.verdict import report_table
     from frenemy.judging import Protocol
     from frenemy.sampling import LARGEST_SEED
+    from frenemy.terminal import console, working
 
     at_least(0, seed=options.seed)
     at_most(LARGEST_SEED, seed=options.seed)
@@ -118,7 +127,7 @@ def judge(
     judgement.report.save(out)
     page = judgement.page("umap" if options.umap else "pca")
     write_atomically(html, lambda part: part.write_text(page, "utf-8"))
-    console.print(report_rows(judgement.report))
+    console.print(report_table(judgement.report))
     print(out, html, sep="\n")
 
 
@@ -134,8 +143,8 @@ def _judge_run(run: Path, options: JudgeOptions, own: OwnRecipe) -> Judged:
 
     def judged(protocol: Protocol, say: Callable[[str], None]) -> Judgement:
         data = model.seen(opened)
-        subject = judging.subject_of(model, protocol.samples, protocol.seed)
-        judgement = judging.judge(subject, data, protocol, say=say)
+        target = judging.target_of(model, protocol.samples, protocol.seed)
+        judgement = judging.judge(target, data, protocol, say=say)
         if not options.all_checkpoints:
             return judgement
         curves = judging.curves(model, data, protocol, judgement.report, say=say)
@@ -160,7 +169,7 @@ def _judge_images(path: Path, options: JudgeOptions, own: OwnRecipe) -> Judged:
 
     def judged(protocol: Protocol, say: Callable[[str], None]) -> Judgement:
         drawn = images.random(protocol.samples, seed=protocol.seed)
-        return judging.judge(judging.Subject(str(path), drawn), data, protocol, say=say)
+        return judging.judge(judging.Target(str(path), drawn), data, protocol, say=say)
 
     return judged
 
@@ -207,26 +216,26 @@ def compare(
     Args:
         runs: judged runs, or their judge.json: two or more.
     """
-    from frenemy.judge.verdict import Report
-    from frenemy.terminal import comparison_rows, console
+    from frenemy.judge.verdict import Report, comparison_table
+    from frenemy.terminal import console
 
     if len(runs) < 2:
         raise FrenemyError("compare takes two runs or more")
     paths = [path / "judge.json" if path.is_dir() else path for path in runs]
-    console.print(comparison_rows([Report.load(path) for path in paths]))
+    console.print(comparison_table([Report.load(path) for path in paths]))
 
 
 def health(run: RunPath) -> None:
-    """Say how a run's game is going: what was measured, and what ails it.
+    """Say how a run's game is going: what was measured, and what goes wrong.
 
     Args:
         run: the run's directory.
     """
-    from frenemy.diagnosis import diagnose, ticks_of
+    from frenemy.diagnosis import diagnose, health_table, measurements_of
     from frenemy.run import Run
-    from frenemy.terminal import console, health_rows
+    from frenemy.terminal import console
 
-    ticks = ticks_of(Run.open(run).rows())
-    if not ticks:
+    history = measurements_of(Run.open(run).rows())
+    if not history:
         raise FrenemyError(f"{run} has no measurements yet: they begin after 100 rounds")
-    console.print(health_rows(ticks, diagnose(ticks)))
+    console.print(health_table(history, diagnose(history), console.width))

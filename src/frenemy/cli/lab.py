@@ -35,8 +35,9 @@ def lab(
     from frenemy.lab.lesson import play
     from frenemy.lab.lessons import LESSONS
     from frenemy.lab.page import refuse_place, save, save_pictures
+    from frenemy.lab.table import lesson_list, lesson_rows
     from frenemy.pictures import load_picture
-    from frenemy.terminal import console, lesson_list, lesson_rows, show, working
+    from frenemy.terminal import console, show, working
 
     if lesson is None and not options.all:
         if options.out is not None:

@@ -38,8 +38,9 @@ def data(
         out: the contact sheet.
     """
     from frenemy.data import describe
+    from frenemy.data.report import report_table
     from frenemy.pictures import enlarge, grid, save_picture
-    from frenemy.terminal import console, report_table
+    from frenemy.terminal import console
 
     if path is not None and path.resolve() in out.resolve().parents:
         raise FrenemyError(f"{out} would lie among the images of {path}: give another place by -o")

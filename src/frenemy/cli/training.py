@@ -51,9 +51,10 @@ def train(
     """
     from frenemy import begin
     from frenemy.data import open_dataset
+    from frenemy.game_table import game_tables
     from frenemy.pictures import load_picture
     from frenemy.run import step_of
-    from frenemy.terminal import TrainingDisplay, console, game_tables, show, tell
+    from frenemy.terminal import TrainingDisplay, console, show, tell
 
     if resume is not None:
         anew = {

@@ -88,9 +88,9 @@ def neighbours(
         seed: of the noise.
         out: the picture; RUN/neighbours.png.
     """
-    from frenemy.judge.neighbours import compare_with_training
+    from frenemy.judge.neighbours import compare_with_training, distance_table
     from frenemy.pictures import nearest_grid, require_picture, save_picture
-    from frenemy.terminal import console, distance_table
+    from frenemy.terminal import console
 
     at_least(5, n=n)  # a row
     at_least(0, seed=seed)

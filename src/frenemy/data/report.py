@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.markup import escape
+from rich.table import Column, Table
 
 from frenemy.choices import Fit
 from frenemy.data.contents import PARTS, Contents
@@ -18,9 +20,13 @@ from frenemy.data.dataset import part_sizes, resize_to
 from frenemy.data.detect import find
 from frenemy.data.pixels import Resize
 from frenemy.data.store import content_digest, none_readable
+from frenemy.data.streams import shown
 
 MAX_GROUPS = 5
 """How many groups of equal images are given by name."""
+
+MOST_LISTED = 12
+"""How many sizes, classes and files are told at most."""
 
 THUMBNAILS = 100
 """How many images are shown at most."""
@@ -185,3 +191,33 @@ class _Tally:
         mean = weights @ pixels
         std = np.sqrt((weights * (pixels - mean[:, None]) ** 2).sum(axis=1))
         return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def report_table(report: Report) -> Table:
+    """What `frenemy data` found."""
+
+    def listed(counts: Mapping[str, int]) -> str:
+        few = [f"{name}: {count:,}" for name, count in list(counts.items())[:MOST_LISTED]]
+        left = len(counts) - len(few)
+        return ", ".join([*few, *([f"and {left:,} more"] if left else [])])
+
+    lines = {
+        "format": report.kind,
+        "images": f"{report.count:,}",
+        "sizes": listed(report.sizes),
+        "modes": listed(report.modes),
+        "classes": listed(report.classes),
+        "duplicates": f"{report.duplicates:,}",
+        **{f"  equal ({i})": ", ".join(g) for i, g in enumerate(report.duplicate_groups, 1)},
+        "left out": f"{len(report.unreadable):,}",
+        **{f"  {name}": why for name, why in list(report.unreadable.items())[:MOST_LISTED]},
+        "pixel mean": ", ".join(f"{value:.4f}" for value in report.pixel_mean),
+        "pixel deviation": ", ".join(f"{value:.4f}" for value in report.pixel_std),
+        "parts": listed(report.parts),
+        "digest": report.digest,
+    }
+    table = Table("", Column(overflow="fold"), show_header=False, box=None, pad_edge=False)
+    for name, value in lines.items():
+        if value:
+            table.add_row(f"[bold]{escape(shown(name))}", escape(shown(value)))
+    return table

@@ -108,7 +108,7 @@ def log_likelihood(
     >>> bool((found - -0.5 * math.log(2 * math.pi)).abs() < 0.05)  # x ~ N(0, .5^2 + .75)
     True
     """
-    likelihood = _likelihood(decoder, x, size_of_z, variance)
+    likelihood = likelihood_of(decoder, x, size_of_z, variance)
     at_least(1, chains=chains)
     streams = _streams(seed, FORWARD, len(x))
     z = _normal(streams, (chains, size_of_z), x)
@@ -139,7 +139,7 @@ def upper_bound(
     """
     if z.ndim != 2 or len(z) != len(x):
         raise FrenemyError(f"ais: {len(x)} images but z of {tuple(z.shape)}: one (N, size) a row")
-    likelihood = _likelihood(decoder, x, z.shape[1], variance)
+    likelihood = likelihood_of(decoder, x, z.shape[1], variance)
     at_least(1, chains=chains)
     streams = _streams(seed, REVERSE, len(x))
     start = z[:, None].repeat(1, chains, 1)
@@ -258,8 +258,11 @@ def _anneal(
     return log_w
 
 
-def _likelihood(decoder: Decoder, x: Tensor, size_of_z: int, variance: float) -> Likelihood:
-    """Log p(x | z) = -|x - decoder(z)|^2 / (2 variance) - d / 2 log(2 pi variance), checked."""
+def likelihood_of(decoder: Decoder, x: Tensor, size_of_z: int, variance: float) -> Likelihood:
+    """Log p(x | z) = -|x - decoder(z)|^2 / (2 variance) - d / 2 log(2 pi variance), by z.
+
+    Arguments and errors are those of `log_likelihood`; z are (N, chains, size_of_z).
+    """
     if x.dtype not in (torch.float32, torch.float64):
         raise FrenemyError(f"ais: images of {x.dtype}: make them float32 with `dequantised`")
     checked("ais", 1, images=x)

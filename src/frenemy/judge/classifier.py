@@ -27,7 +27,7 @@ from frenemy.judge.sets import Images
 SIDE = 32  # pixels: larger images are averaged down to this
 WIDTHS = (32, 64, 128)
 FEATURES = 128
-KIND = "classifier 3"  # in every file; raise it when weights would see otherwise, or cards change
+KIND = "classifier 3"  # in every file; raise it when weights would mean otherwise, or cards change
 
 UNREADABLE = (
     *(OSError, SafetensorError, RuntimeError),  # no such file of tensors, or other tensors
@@ -35,8 +35,8 @@ UNREADABLE = (
 )
 
 
-class Seen(NamedTuple):
-    """What a network sees in images: features (B, d), and logits (B, classes) if it has classes."""
+class Outputs(NamedTuple):
+    """Features of images, (B, d), and their logits, (B, classes), if the network has classes."""
 
     features: Tensor
     logits: Tensor | None = None
@@ -89,7 +89,7 @@ class Classifier(nn.Module):
         # a third less time on processors; torch's overloads want a device or a type beside it
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
-    def forward(self, x: Tensor) -> Seen:
+    def forward(self, x: Tensor) -> Outputs:
         """Images (B, C, H, W) in [-1, 1] -> features (B, 128) and logits (B, classes).
 
         The features are scaled, see `standardise`, so that the size of distances says something.
@@ -100,7 +100,7 @@ class Classifier(nn.Module):
             x = F.relu(norm(F.max_pool2d(convolution(x), 2, ceil_mode=True)))  # 28 -> 14, 7, 4
         x = F.adaptive_avg_pool2d(x, 3).flatten(1)  # (B, 1152)
         features = F.relu(self.hidden(x))
-        return Seen(features * self.scale, self.out(features))
+        return Outputs(features * self.scale, self.out(features))
 
     def standardise(self, features: Tensor) -> None:
         """Scales features so that those of these images, (N, 128), have variance 1 in the mean.

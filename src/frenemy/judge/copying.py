@@ -52,14 +52,14 @@ def data_copying(
     """
     at_least(1, cells=cells)
     real, fake, train = checked("data_copying", FEWEST, real=real, fake=fake, train=train)
-    centres = _k_means(train[own_order(train, seed=seed)], cells, seed)
+    centres = k_means(train[own_order(train, seed=seed)], cells, seed)
     real_to, fake_to = (nearest(queries=rows, images=train)[0] for rows in (real, fake))
     real_cell, fake_cell = (nearest(queries=rows, images=centres)[1] for rows in (real, fake))
     scores, weights = [], []
     for cell in range(len(centres)):
         of_real, of_fake = real_to[real_cell == cell], fake_to[fake_cell == cell]
         if len(of_real) and len(of_fake) >= FEWEST:
-            scores.append(_z_score(of_real, of_fake))
+            scores.append(mann_whitney(of_real, of_fake))
             weights.append(len(of_real) / len(real))
     if not weights:
         raise FrenemyError(
@@ -82,8 +82,8 @@ def data_copying(
     return Estimate(value, error, note)
 
 
-def _z_score(real: Tensor, fake: Tensor) -> float:
-    """How far the fake numbers are above the real ones: Mann and Whitney's z, without a tie's."""
+def mann_whitney(real: Tensor, fake: Tensor) -> float:
+    """How far the fake numbers (m,) are above the real ones (n,): Z of `data_copying`."""
     n, m = len(real), len(fake)
     ordered = real.sort().values
     below = torch.searchsorted(ordered, fake)
@@ -92,7 +92,7 @@ def _z_score(real: Tensor, fake: Tensor) -> float:
     return (u - m * n / 2) / math.sqrt(m * n * (m + n + 1) / 12)
 
 
-def _k_means(points: Tensor, k: int, seed: int) -> Tensor:
+def k_means(points: Tensor, k: int, seed: int) -> Tensor:
     """At most k centres of points (N, d), float64 (k, d): k-means++, then Lloyd's iteration.
 
     Sources: Arthur, Vassilvitskii (2007), k-means++: The Advantages of Careful Seeding; Lloyd

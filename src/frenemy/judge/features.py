@@ -21,7 +21,7 @@ from frenemy.data.source import Source
 from frenemy.data.store import cache_folder
 from frenemy.errors import FrenemyError
 from frenemy.files import write_atomically
-from frenemy.judge.classifier import SIDE, Seen, load_classifier, pixels_digest, read_card
+from frenemy.judge.classifier import SIDE, Outputs, load_classifier, pixels_digest, read_card
 from frenemy.judge.inception import load_inception
 from frenemy.judge.resize import Resizing
 from frenemy.judge.sets import Drawn, Images
@@ -31,35 +31,39 @@ INCEPTION_BATCH = 50  # at 299 x 299 the widest layers hold 5.5 MB an image, eac
 VERSION = 2  # part of every cache key; raise it when some features would come out otherwise
 
 NAMES = ("pixels", "random", "inception", "inception-clean", "classifier-NAME", "stacked-NAME")
+# as protobuf writes a tensor's pair ("location", path), field 13, whose length is a byte or more
+WEIGHTS_ELSEWHERE = re.compile(rb"\x6a[\x80-\xff]*[\x00-\x7f]\x0a\x08location\x12")
 PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # what NAME may be
 
 
 @dataclass(frozen=True)
 class Features:
-    """A named way of looking at images.
+    """What images are compared by, and its name.
 
     Attributes:
         name: part of the protocol's name: "classifier-mnist".
-        see: images as floats in [-1, 1], (B, C, H, W) -> what it sees in them.
+        network: images as floats in [-1, 1], (B, C, H, W) -> their features and logits.
         digest: of weights and preprocessing; "" where nobody can know, and then nothing is cached.
         note: what the preprocessing does to the images.
-        even: the classes are equally frequent by construction, as stacks of digits are.
+        balanced: the classes are equally frequent by construction, as stacks of digits are.
         cached: worth keeping on the disk; not so what is as large as the images and soon computed.
         batch: images seen at once; fewer where the network blows them up.
     """
 
     name: str
-    see: Callable[[Tensor], Seen]
+    network: Callable[[Tensor], Outputs]
     digest: str
     note: str = ""
-    even: bool = False
+    balanced: bool = False
     cached: bool = True
     batch: int = BATCH
 
 
 def pixels() -> Features:
     """The pixels themselves, in [0, 1]."""
-    return Features("pixels", lambda x: Seen(x.flatten(1).add(1).div_(2)), "pixels", cached=False)
+    return Features(
+        "pixels", lambda x: Outputs(x.flatten(1).add(1).div_(2)), "pixels", cached=False
+    )
 
 
 class RandomNetwork(nn.Module):
@@ -81,14 +85,14 @@ class RandomNetwork(nn.Module):
             weight -= weight.mean((1, 2, 3), keepdim=True)
             self.register_buffer(f"weight{i}", weight * (2 / (9 * n_in)) ** 0.5)
 
-    def forward(self, x: Tensor) -> Seen:
+    def forward(self, x: Tensor) -> Outputs:
         """(B, 1 or 3, H, W) in [-1, 1] -> (B, 384)."""
         shrinks = min(x.shape[2:]) >= 32
         x = F.interpolate(x, (32, 32), mode="area" if shrinks else "bilinear")
         x = x.expand(-1, 3, -1, -1)
         for weight in self.buffers():
             x = F.leaky_relu(F.conv2d(x, weight, stride=2, padding=1), 0.2)  # side 16, 8, 4
-        return Seen(F.adaptive_avg_pool2d(x, 2).flatten(1))
+        return Outputs(F.adaptive_avg_pool2d(x, 2).flatten(1))
 
 
 def random(device: torch.device | None = None) -> Features:
@@ -107,7 +111,7 @@ def classifier(name: str, device: torch.device | None = None) -> Features:
     net, card = load_classifier(classifier_path(name))
     net.to(judging_device(device))
 
-    def see(x: Tensor) -> Seen:
+    def network(x: Tensor) -> Outputs:
         if x.shape[1] != card.shape[0]:
             raise FrenemyError(
                 f"classifier-{name} was trained on images with {card.shape[0]} channels, "
@@ -119,7 +123,7 @@ def classifier(name: str, device: torch.device | None = None) -> Features:
     note = f"trained on {height}x{width}"
     if max(height, width) > SIDE:
         note += f", averaged down to {SIDE}x{SIDE} inside"
-    return Features(f"classifier-{name}", see, weights_digest(net), note)
+    return Features(f"classifier-{name}", network, weights_digest(net), note)
 
 
 def stacked(name: str, device: torch.device | None = None) -> Features:
@@ -134,16 +138,16 @@ def stacked(name: str, device: torch.device | None = None) -> Features:
     """
     one = classifier(name, device)
 
-    def see(x: Tensor) -> Seen:
+    def network(x: Tensor) -> Outputs:
         if x.shape[1] != 3:
             raise FrenemyError(f"stacked-{name}: images with {x.shape[1]} channels: needs three")
-        seen = [one.see(channel) for channel in x.split(1, dim=1)]
+        seen = [one.network(channel) for channel in x.split(1, dim=1)]
         a, b, c = (s.logits.log_softmax(1) for s in seen if s.logits is not None)
         logits = a[:, :, None, None] + b[:, None, :, None] + c[:, None, None, :]  # (B, K, K, K)
-        return Seen(torch.cat([s.features for s in seen], 1), logits.flatten(1))
+        return Outputs(torch.cat([s.features for s in seen], 1), logits.flatten(1))
 
     note = f"each colour channel seen by itself; {one.note}"
-    return Features(f"stacked-{name}", see, f"stacked {one.digest}", note, even=True)
+    return Features(f"stacked-{name}", network, f"stacked {one.digest}", note, balanced=True)
 
 
 def inception(resize: Resizing = "original", device: torch.device | None = None) -> Features:
@@ -154,12 +158,12 @@ def inception(resize: Resizing = "original", device: torch.device | None = None)
     """
     net = load_inception(resize=resize).to(judging_device(device))
 
-    def see(x: Tensor) -> Seen:
-        return Seen(*net(x.add(1).mul_(127.5).round_().to(torch.uint8)))
+    def network(x: Tensor) -> Outputs:
+        return Outputs(*net(x.add(1).mul_(127.5).round_().to(torch.uint8)))
 
     name = "inception" if resize == "original" else f"inception-{resize}"
     digest, note = weights_digest(net) + resize, f"resized to 299x299 ({resize})"
-    return Features(name, see, digest, note, batch=INCEPTION_BATCH)
+    return Features(name, network, digest, note, batch=INCEPTION_BATCH)
 
 
 def of_module(net: Callable[[Tensor], Tensor], name: str) -> Features:
@@ -169,11 +173,11 @@ def of_module(net: Callable[[Tensor], Tensor], name: str) -> Features:
     first. Nothing of these is cached, because a network's code is not known to its weights.
     """
 
-    def see(x: Tensor) -> Seen:
+    def network(x: Tensor) -> Outputs:
         placed = next(net.parameters(), x) if isinstance(net, nn.Module) else x
-        return Seen(net(x.to(placed.device)).flatten(1))
+        return Outputs(net(x.to(placed.device)).flatten(1))
 
-    return Features(name, see, "")
+    return Features(name, network, "")
 
 
 def of_onnx(path: Path) -> Features:
@@ -192,10 +196,7 @@ def of_onnx(path: Path) -> Features:
         raise FrenemyError("ONNX features need onnxruntime: pip install 'frenemy[onnx]'") from None
     try:
         content = path.read_bytes()
-        elsewhere = external_files(content)
-        for file in elsewhere:
-            if Path(file).is_absolute() or ".." in Path(file).parts:  # old runtimes would read it
-                raise ValueError(f"its weights lie outside its folder, at {file}")
+        elsewhere = WEIGHTS_ELSEWHERE.search(content) is not None
         model = str(path) if elsewhere else content  # in memory it has no folder to find them in
         session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has no common class of errors
@@ -205,32 +206,16 @@ def of_onnx(path: Path) -> Features:
         raise FrenemyError(f"{path} has {len(session.get_inputs())} inputs: needs one, of images")
     source = session.get_inputs()[0].name
 
-    def see(x: Tensor) -> Seen:
+    def network(x: Tensor) -> Outputs:
         try:
             (found, *_) = session.run(None, {source: x.cpu().numpy()})
         except Exception as error:  # as above
             reason = " ".join(str(error).split())
             raise FrenemyError(f"{path} fails on images {tuple(x.shape[1:])}: {reason}") from None
-        return Seen(torch.from_numpy(np.asarray(found, np.float32)).flatten(1))
+        return Outputs(torch.from_numpy(np.asarray(found, np.float32)).flatten(1))
 
     digest = "" if elsewhere else hashlib.sha256(content).hexdigest()
-    return Features(f"onnx-{path.stem}", see, digest)
-
-
-def external_files(content: bytes) -> list[str]:
-    """The files beside an ONNX file in which it says that its weights lie.
-
-    A tensor that is kept elsewhere carries pairs of strings, of which one is ("location", path).
-    As protobuf writes it: field 13 and the pair's length; field 1, the length 8 and the key; field
-    2, the length and the path. The type of a tensor that is called "location" looks the same: a
-    name too many here, which costs no more than the caching.
-    """
-    files = set()
-    length = rb"([\x80-\xff]*[\x00-\x7f])"
-    for found in re.finditer(rb"\x6a" + length + rb"\x0a\x08location\x12" + length, content):
-        size = sum((byte & 127) << 7 * i for i, byte in enumerate(found[2]))  # seven bits a byte
-        files.add(content[found.end() : found.end() + size].decode(errors="replace"))
-    return sorted(files)
+    return Features(f"onnx-{path.stem}", network, digest)
 
 
 def require_features(name: str) -> None:
@@ -340,22 +325,24 @@ def weights_digest(net: nn.Module) -> str:
 
 @torch.inference_mode()
 def in_batches(
-    see: Callable[[Tensor], Seen],
+    network: Callable[[Tensor], Outputs],
     images: Images | Drawn,
     device: torch.device | None = None,
     batch: int = BATCH,
-) -> Seen:
+) -> Outputs:
     """What is seen in uint8 images (N, C, H, W), batch by batch; the result is on the processor."""
-    parts: list[Seen] = []
+    parts: list[Outputs] = []
     for start in range(0, len(images), batch):
         x = torch.from_numpy(np.array(images[start : start + batch])).to(device or "cpu")
-        parts.append(see(x.float().div_(127.5).sub_(1)))
+        parts.append(network(x.float().div_(127.5).sub_(1)))
     features = torch.cat([part.features.float().cpu() for part in parts])
     logits = [part.logits.float().cpu() for part in parts if part.logits is not None]
-    return Seen(features, torch.cat(logits) if logits else None)
+    return Outputs(features, torch.cat(logits) if logits else None)
 
 
-def extract(features: Features, images: Images | Drawn, device: torch.device | None = None) -> Seen:
+def extract(
+    features: Features, images: Images | Drawn, device: torch.device | None = None
+) -> Outputs:
     """What the features see in uint8 images (N, C, H, W); from the cache, if it was seen before.
 
     The cache lies beside that of decoded images, under a digest of the features' weights and
@@ -364,7 +351,7 @@ def extract(features: Features, images: Images | Drawn, device: torch.device | N
     """
     device = judging_device(device)
     if not (features.digest and features.cached):
-        return in_batches(features.see, images, device, features.batch)
+        return in_batches(features.network, images, device, features.batch)
     total = hashlib.sha256(f"{VERSION} {features.digest} {images.shape}".encode())
     for start in range(0, len(images), BATCH):
         total.update(np.ascontiguousarray(images[start : start + BATCH]).tobytes())
@@ -372,10 +359,10 @@ def extract(features: Features, images: Images | Drawn, device: torch.device | N
     if path.exists():
         try:
             found = safetensors.torch.load_file(path)
-            return Seen(found["features"], found.get("logits"))
+            return Outputs(found["features"], found.get("logits"))
         except (OSError, SafetensorError, KeyError) as error:
             warnings.warn(f"{path} is damaged ({error}): computing it again", stacklevel=2)
-    seen = in_batches(features.see, images, device, features.batch)
+    seen = in_batches(features.network, images, device, features.batch)
     tensors = {k: v.contiguous() for k, v in seen._asdict().items() if v is not None}
     try:
         write_atomically(path, lambda part: safetensors.torch.save_file(tensors, part))

@@ -14,10 +14,7 @@ from frenemy.judge.estimate import Estimate, checked
 from frenemy.judge.metrics import of_each, protocol_name
 from frenemy.judge.parzen import GRIDS, parzen_on_grids, unit_pixels
 from frenemy.judge.sets import HELD_OUT, SAMPLES, Images, Sets
-from frenemy.judge.verdict import Line
-
-PUBLISHED = "published"
-"""The column of figures that others measured on the same test images."""
+from frenemy.judge.verdict import PUBLISHED, Line
 
 MNIST_TEST = "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161"
 """sha256 of the pixels of MNIST's 10,000 test images; sets of the same shape and size abound."""
@@ -51,26 +48,26 @@ def parzen_lines(sets: Sets, warnings: list[str], say: Callable[[str], None]) ->
 
     Args:
         sets: the first 10,000 test and 1,000 validation images are used.
-        warnings: are added to where a subject cannot be judged.
+        warnings: are added to where a set cannot be judged.
         say: is told what is being measured.
     """
     real, valid = unit_pixels(sets.test[:10_000]), unit_pixels(sets.valid[:1000])
-    stand_in = {HELD_OUT: sets.reference} if HELD_OUT in sets.subjects else {}
+    stand_in = {HELD_OUT: sets.reference} if HELD_OUT in sets.judged else {}
     likelihoods = of_each(
         "parzen",
-        {**sets.subjects, **stand_in},
+        {**sets.judged, **stand_in},
         lambda fake: parzen_on_grids(real=real, valid=valid, fake=unit_pixels(fake), grids=GRIDS),
         warnings,
         say,
     )
     results: dict[str, dict[str, Estimate]] = {grid: {} for grid in GRIDS}
-    for subject, on_grids in likelihoods.items():
-        whose = "training images as samples; " if subject in stand_in else ""
+    for column, on_grids in likelihoods.items():
+        whose = "training images as samples; " if column in stand_in else ""
         for grid, found in on_grids.items():
             at_end = found.sigma in (min(GRIDS[grid]), max(GRIDS[grid]))
             note = f"{whose}nats, sigma {found.sigma:.3f}{', at the end of the grid' * at_end}"
-            results[grid][subject] = Estimate(found.value, found.error, note)
-    count = len(sets.subjects[SAMPLES])
+            results[grid][column] = Estimate(found.value, found.error, note)
+    count = len(sets.judged[SAMPLES])
     if count == PAPERS and (published := published_parzen(sets.test)):
         results["authors"][PUBLISHED] = published
     return [

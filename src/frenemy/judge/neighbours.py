@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.table import Table
 from torch import Tensor
 
 from frenemy.judge.estimate import tiles
@@ -101,3 +102,15 @@ def compare_with_training(
         fake=of_fake.quantile(at).tolist(),
         test=of_test.quantile(at).tolist(),
     )
+
+
+def distance_table(found: Comparison) -> Table:
+    """Distances to the nearest training image, of samples and of test images."""
+    table = Table("to the nearest training image", *(f"{q:.0%}" for q in found.quantiles))
+    rows = (
+        (f"{len(found.index):,} samples", found.fake),
+        (f"{found.tested:,} held-out test images", found.test),
+    )
+    for name, values in rows:
+        table.add_row(name, *(f"{value:.2f}" for value in values))
+    return table

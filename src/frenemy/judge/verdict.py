@@ -1,4 +1,4 @@
-"""What a judge found: every metric for the model and for the two reference rows."""
+"""What a judge found: every metric for the model and for the two reference columns."""
 
 from __future__ import annotations
 
@@ -10,22 +10,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from rich import box
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Column, Table
+from rich.text import Text
+
 from frenemy.errors import FrenemyError
 from frenemy.files import write_atomically
 from frenemy.judge.estimate import Estimate
+from frenemy.judge.sets import HELD_OUT, SAMPLES
 
 Better = Literal["lower", "higher", ""]
 ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "": ""}
 
+PUBLISHED = "published"
+"""The column of figures that others measured on the same test images."""
+
+CERTAIN = 2.6
+"""Standard errors by which equal runs differ once in a hundred times."""
+
 
 @dataclass(frozen=True)
 class Line:
-    """One metric, by the name of its protocol, and what it gives each subject.
+    """One metric, by the name of its protocol, and what it gives each column.
 
     Attributes:
         metric: such as "fid10k_classifier-mnist".
         better: which direction is.
-        results: by subject; a subject that the metric cannot judge is left out.
+        results: by column; one that the metric cannot judge is left out.
     """
 
     metric: str
@@ -40,7 +53,7 @@ class Report:
     Attributes:
         target: what was judged; against: what by.
         protocol: how, as words: samples, features, seed, versions ...
-        subjects: the columns: the target, held-out real images, noise; and "published", where
+        columns: the target, held-out real images, noise; and "published", where
             others' figures of the same test images stand.
         lines: the metrics.
         warnings: what the numbers are worth where that is in doubt.
@@ -50,7 +63,7 @@ class Report:
     target: str
     against: str
     protocol: Mapping[str, str]
-    subjects: Sequence[str]
+    columns: Sequence[str]
     lines: Sequence[Line]
     warnings: Sequence[str] = ()
     curves: Mapping[str, Sequence[tuple[int, float, float]]] = field(default_factory=dict)
@@ -85,7 +98,7 @@ class Report:
                 str(found["target"]),
                 str(found["against"]),
                 {str(k): str(v) for k, v in found["protocol"].items()},
-                [str(name) for name in found["subjects"]],
+                [str(name) for name in found["columns" if "columns" in found else "subjects"]],
                 lines,
                 [str(text) for text in found["warnings"]],
                 curves,
@@ -153,6 +166,79 @@ def not_comparable(first: Report, other: Report, line: str) -> str:
             shown = f" ({mine}; {theirs})" if len(mine) + len(theirs) <= 120 else ""
             reasons.append(f"other {name}{shown}")
     return ", ".join(reasons)
+
+
+def report_table(report: Report) -> Group:
+    """The judge's table, and what the numbers are worth."""
+    columns = [Column(name, justify="right", overflow="fold") for name in report.columns]
+    title = f"{report.target}, against {report.against}"
+    table = Table(
+        Column("metric", no_wrap=True), "", *columns, title=escape(title), title_justify="left"
+    )
+    table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
+    notes: dict[str, list[str]] = {}  # the page has those of noise too
+    for line in report.lines:
+        cells = [str(line.results.get(name, "")) for name in report.columns]
+        table.add_row(escape(line.metric), ARROWS[line.better], *cells)
+        for name in (SAMPLES, HELD_OUT, PUBLISHED):
+            if name in line.results and (note := line.results[name].note):
+                notes.setdefault(f"{name}: {note}", []).append(line.metric)
+    said = [Text(f"{', '.join(of)}, {note}") for note, of in notes.items()]
+    warnings = [Text(f"warning: {text}", style="yellow") for text in report.warnings]
+    return Group(table, *said, *warnings)
+
+
+def comparison_table(reports: Sequence[Report]) -> Group:
+    """Several reports side by side: what they have in common, and where it differs for certain.
+
+    A difference from the first is marked where it exceeds 2.6 of its standard errors, which
+    equal runs do once in a hundred. What is not comparable with the first (see `not_comparable`),
+    or is not in it, is left out of the table and told below it, with the reason.
+
+    Raises:
+        FrenemyError: nothing is comparable.
+    """
+    first, *others = reports
+    columns = [Column(escape(report.target), justify="right") for report in reports]
+    table = Table(Column("metric", no_wrap=True), "", *columns, box=box.SIMPLE_HEAD)
+    table.caption = f"* differs from the first by more than {CERTAIN} standard errors (p < .01)"
+    left_out: dict[str, list[str]] = {}  # lines by the reason
+    for line in first.lines:
+        mine = line.results.get("samples")
+        if mine is None:
+            continue
+        cells: list[str] = []
+        for report in others:
+            reason = not_comparable(first, report, line.metric)
+            found = None if reason else _samples_of(report, line.metric)
+            cells.append("" if found is None else f"{found}{_mark(mine, found)}")
+            if reason:
+                left_out.setdefault(f"{report.target}: {reason}", []).append(line.metric)
+        if any(cells):
+            table.add_row(escape(line.metric), ARROWS[line.better], str(mine), *map(escape, cells))
+    if not table.row_count:
+        said = "; ".join(left_out) or "it has no line of samples"
+        raise FrenemyError(f"nothing is comparable with {first.target}: {said}")
+    known = {kind_of(line.metric)[:2] for line in first.lines if "samples" in line.results}
+    for report in others:  # lines of other sample counts are told as those of the first
+        for line in report.lines:
+            if "samples" in line.results and kind_of(line.metric)[:2] not in known:
+                reason = f"{report.target}: no such line in {first.target}"
+                left_out.setdefault(reason, []).append(line.metric)
+    told = [f"not compared with {reason}: {', '.join(lines)}" for reason, lines in left_out.items()]
+    return Group(table, *(Text(text, style="yellow") for text in told))
+
+
+def _samples_of(report: Report, metric: str) -> Estimate | None:
+    return next((x.results.get("samples") for x in report.lines if x.metric == metric), None)
+
+
+def _mark(first: Estimate, other: Estimate) -> str:
+    return (
+        " *"
+        if abs(other.value - first.value) > CERTAIN * math.hypot(first.error, other.error)
+        else ""
+    )
 
 
 def _estimate(found: Mapping[str, Any]) -> Estimate:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from frenemy.judge.classifier import Seen
+from frenemy.judge.classifier import Outputs
+from frenemy.judge.feature_pairs import pairs_of
 from frenemy.judge.features import Features
 from frenemy.judge.modes import class_modes
 from frenemy.judge.sets import SAMPLES, Sets
-from frenemy.judge.views import views_of
 
 SHARES = np.array([0.5, 0.3, 0.2])
 
@@ -18,7 +18,7 @@ SHARES = np.array([0.5, 0.3, 0.2])
 def see(x):
     """The class of an image is its one pixel."""
     classes = x.flatten(1).add(1).mul(127.5).round().long()[:, 0]
-    return Seen(x.flatten(1), torch.nn.functional.one_hot(classes, 3).float())
+    return Outputs(x.flatten(1), torch.nn.functional.one_hot(classes, 3).float())
 
 
 FEATURES = Features("pixel", see, "", cached=False)
@@ -31,7 +31,7 @@ def images(count, rng):
 def class_kl(features, count, real_count, rng):
     fake, real = images(count, rng), images(real_count, rng)
     sets = Sets({SAMPLES: fake}, reference=real, train=real, valid=real, test=real)
-    found = views_of(sets, features, seed=0, device=torch.device("cpu"))[SAMPLES].modes
+    found = pairs_of(sets, features, seed=0, device=torch.device("cpu"))[SAMPLES].modes
     return found.reverse_kl, *(torch.from_numpy(x[:, 0, 0, 0]).long() for x in (fake, real))
 
 
@@ -53,5 +53,5 @@ def test_the_class_kl_is_between_two_samples():
 
 
 def test_classes_that_are_even_by_construction_have_no_error_of_their_own():
-    found, fake, _ = class_kl(replace(FEATURES, even=True), 900, 100, np.random.default_rng(0))
+    found, fake, _ = class_kl(replace(FEATURES, balanced=True), 900, 100, np.random.default_rng(0))
     assert found == class_modes(fake_classes=fake, count=3).reverse_kl

@@ -1,4 +1,4 @@
-"""Views: a subject's images beside the real ones, through one kind of features."""
+"""Features of the images that are judged, each beside those of the real ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from frenemy.judge.classifier import Seen
+from frenemy.judge.classifier import Outputs
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.features import Features, extract, in_batches
@@ -17,13 +17,13 @@ from frenemy.judge.modes import Modes, class_modes
 from frenemy.judge.sets import Drawn, Images, Sets
 
 
-class Eyes:
-    """One kind of features that remembers what it has seen.
+class Extractor:
+    """One kind of features, computed once for each set of images.
 
     Args:
         features: the kind.
         device: where metrics compute.
-        real: images that other judgements will look at too. Features of these are cached on the
+        real: images that other judgements will need too. Features of these are cached on the
             disk, those of any others, as generated ones, in memory alone.
     """
 
@@ -33,44 +33,44 @@ class Eyes:
         self.features = features
         self.device = device
         self._real = real
-        self._seen: dict[int, tuple[Images | Drawn, Seen]] = {}
+        self._known: dict[int, tuple[Images | Drawn, Outputs]] = {}
 
-    def see(self, images: Images | Drawn) -> Seen:
-        """What is seen in these images, computed once."""
-        if id(images) not in self._seen:  # they are kept, so that no other array gets their id
-            self._seen[id(images)] = images, self._compute(images)
-        return self._seen[id(images)][1]
+    def outputs_of(self, images: Images | Drawn) -> Outputs:
+        """Features and logits of these images, on the processor."""
+        if id(images) not in self._known:  # they are kept, so that no other array gets their id
+            self._known[id(images)] = images, self._compute(images)
+        return self._known[id(images)][1]
 
-    def _compute(self, images: Images | Drawn) -> Seen:
+    def _compute(self, images: Images | Drawn) -> Outputs:
         if any(images is real for real in self._real):
             return extract(self.features, images, self.device)
-        return in_batches(self.features.see, images, self.device, self.features.batch)
+        return in_batches(self.features.network, images, self.device, self.features.batch)
 
-    def look(self, images: Images | Drawn) -> Tensor:
+    def features_of(self, images: Images | Drawn) -> Tensor:
         """Their features, where metrics compute."""
-        return self.see(images).features.to(self.device)
+        return self.outputs_of(images).features.to(self.device)
 
-    def classify(self, images: Images) -> Tensor:
+    def logits_of(self, images: Images) -> Tensor:
         """Their logits."""
-        logits = self.see(images).logits
+        logits = self.outputs_of(images).logits
         assert logits is not None  # who asks has asked for the classes first
         return logits.to(self.device)
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """One subject beside the real images, through one kind of features.
+class FeaturePair:
+    """What metrics are given: features of the images that are judged, and of real ones.
 
     What several metrics are made of is computed once.
 
     Attributes:
-        eyes: through which it is looked at.
-        images: the subject's.
-        sets: what it is compared with.
+        extractor: of the features.
+        images: that are judged.
+        sets: what they are compared with.
         seed: of what metrics draw.
     """
 
-    eyes: Eyes
+    extractor: Extractor
     images: Images
     sets: Sets
     seed: int
@@ -78,22 +78,22 @@ class View:
     @property
     def real(self) -> Tensor:
         """Features of the reference images, (N, d)."""
-        return self.eyes.look(self.sets.reference)
+        return self.extractor.features_of(self.sets.reference)
 
     @property
     def fake(self) -> Tensor:
-        """Features of the subject's images, (M, d)."""
-        return self.eyes.look(self.images)
+        """Features of the images that are judged, (M, d)."""
+        return self.extractor.features_of(self.images)
 
     @property
     def real_classes(self) -> Tensor:
         """Classes of the reference images, int64 (N,)."""
-        return self.eyes.classify(self.sets.reference).argmax(1)
+        return self.extractor.logits_of(self.sets.reference).argmax(1)
 
     @property
     def fake_logits(self) -> Tensor:
-        """Logits of the subject's images, (M, classes)."""
-        return self.eyes.classify(self.images)
+        """Logits of the images that are judged, (M, classes)."""
+        return self.extractor.logits_of(self.images)
 
     @cached_property
     def manifolds(self) -> Mapping[str, Estimate]:
@@ -105,7 +105,7 @@ class View:
         """Of the classes: equal by construction, or of the shares among the reference images."""
         logits = self.fake_logits
         count = logits.shape[1]
-        if self.eyes.features.even:
+        if self.extractor.features.balanced:
             return class_modes(fake_classes=logits.argmax(1), count=count)
         shares = self.real_classes.bincount(minlength=count).clamp(min=0.5)  # none is impossible
         return class_modes(
@@ -116,7 +116,11 @@ class View:
         )
 
 
-def views_of(sets: Sets, features: Features, *, seed: int, device: torch.device) -> dict[str, View]:
-    """Every subject of the sets, by its name, through the same eyes."""
-    eyes = Eyes(features, device, sets.real)
-    return {name: View(eyes, images, sets, seed) for name, images in sets.subjects.items()}
+def pairs_of(
+    sets: Sets, features: Features, *, seed: int, device: torch.device
+) -> dict[str, FeaturePair]:
+    """A pair for each of the sets that are judged, by its name."""
+    extractor = Extractor(features, device, sets.real)
+    return {
+        name: FeaturePair(extractor, images, sets, seed) for name, images in sets.judged.items()
+    }
