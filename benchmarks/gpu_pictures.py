@@ -157,7 +157,7 @@ def judge(data: Pictures, table: Table, seconds: float, args: argparse.Namespace
     assert logits is not None
     accuracy = (logits.argmax(1) == data.y_test).float().mean().item()
     table.row("the judge's classifier", rounds=rounds, accuracy=round(accuracy, 3))
-    sees = {"classifier": net, "random": random(DEVICE).see}
+    sees = {"classifier": net, "random": random(DEVICE).network}
     real = {name: in_batches(see, train, DEVICE).features for name, see in sees.items()}
 
     def distances(x: Any) -> dict[str, Any]:

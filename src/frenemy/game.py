@@ -214,6 +214,22 @@ class Game:
                 record |= self._minibatch(turn, draw, (seed, step, t, j), observe, engine)
         return record
 
+    def round(
+        self, turn: Turn, z: Tensor, draw: Draw, step: int = 0, engine: Engine = PLAIN
+    ) -> Round:
+        """One minibatch of a turn, of which nothing is computed yet."""
+        return Round(
+            self.nets,
+            z,
+            draw,
+            tuple(turn.moves),
+            turn.joint and not self._apart,
+            step=step,
+            prepare=self.prepare,
+            conditions=self.conditions,
+            engine=engine,
+        )
+
     def _minibatch(
         self,
         turn: Turn,
@@ -228,17 +244,7 @@ class Game:
         draw = functools.cache(draw)
 
         def round_of(rows: slice) -> Round:
-            return Round(
-                self.nets,
-                z[rows],
-                lambda: _cut(draw(), rows),
-                tuple(turn.moves),
-                turn.joint and not self._apart,
-                step=step,
-                prepare=self.prepare,
-                conditions=self.conditions,
-                engine=engine,
-            )
+            return self.round(turn, z[rows], lambda: _cut(draw(), rows), step, engine)
 
         gradients: dict[str, Gradient] = {}
         records: list[dict[str, Tensor]] = []

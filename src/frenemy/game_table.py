@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from rich.table import Table
-from torch import Tensor, nn
+from torch import nn
 
+from frenemy.data import Facts
 from frenemy.experiment import Experiment
+from frenemy.game import Game
+
+ROWS = 12  # of the minibatch whose shapes are looked at: packs of 2, 3, 4 and 6 fit
 
 
 def weighted(weight: float | Callable[[int], float]) -> str:
@@ -16,20 +21,37 @@ def weighted(weight: float | Callable[[int], float]) -> str:
     return f"{weight(0):g}(t)" if callable(weight) else f"{weight:g}"
 
 
-def output_shapes(net: nn.Module, x: Tensor) -> list[tuple[nn.Module, str]]:
-    """The layers of a network, also of those within it, with the shape that each gives an image."""
-    found: list[tuple[nn.Module, str]] = []
+def output_shapes(game: Game, facts: Facts) -> dict[str, dict[nn.Module, str]]:
+    """Of each network the layers, also of those within it, with the shape that each gives an image.
 
-    def note(layer: nn.Module, _: object, output: Tensor) -> None:
-        found.append((layer, "x".join(map(str, output.shape[1:])) or "1"))
+    They are found by asking for the terms of every turn once, of blank images.
+    """
+    found: dict[str, dict[nn.Module, str]] = {name: {} for name in game.nets}
 
     def layers(net: nn.Module) -> Iterator[nn.Module]:
         for child in net.children():
             yield from layers(child) if isinstance(child, nn.Sequential) else [child]
 
-    hooks = [layer.register_forward_hook(note) for layer in layers(net)]
-    with torch.no_grad():
-        net(x)
+    def noting(shapes: dict[nn.Module, str]) -> Callable[..., None]:
+        def note(layer: nn.Module, _: object, output: Any) -> None:
+            shape = getattr(output, "shape", ())
+            shapes.setdefault(layer, "x".join(map(str, shape[1:])) or "1")
+
+        return note
+
+    hooks = [
+        layer.register_forward_hook(noting(found[name]))
+        for name, net in game.nets.items()
+        for layer in layers(net)
+    ]
+    rows = min(game.minibatch, ROWS)
+    blank = torch.zeros(rows, *facts.shape), torch.zeros(rows, dtype=torch.int64)
+    with torch.random.fork_rng(devices=[]):
+        for turn in game.turns:
+            r = game.round(turn, game.prior(rows), lambda: blank)
+            for terms in turn.moves.values():
+                for term in terms:
+                    term(r)
     for hook in hooks:
         hook.remove()
     return found
@@ -37,7 +59,7 @@ def output_shapes(net: nn.Module, x: Tensor) -> list[tuple[nn.Module, str]]:
 
 def game_tables(experiment: Experiment) -> list[Table]:
     """The game of each stage: players, layers, shapes, parameter counts; turns and their terms."""
-    tables = []
+    tables, facts = [], experiment.source.facts
     for stage in experiment.stages:
         game, rounds = stage.game, experiment.rounds(stage)
         title = (
@@ -46,16 +68,16 @@ def game_tables(experiment: Experiment) -> list[Table]:
         )
         table = Table("player", "layer", "gives", "parameters", title=title, title_justify="left")
         table.columns[-1].justify = "right"
+        shapes = output_shapes(game, facts)
         for name, player in game.players.items():
-            sees = game.prior(2) if name == "G" else torch.zeros(2, *experiment.source.shape)
-            for layer, shape in output_shapes(player.net, sees):
+            for layer, shape in shapes[name].items():
                 count = sum(p.numel() for p in layer.parameters())
                 table.add_row(
                     name, " ".join(str(layer).split()), shape, f"{count:,}" if count else ""
                 )
             total = sum(p.numel() for p in player.net.parameters())
             optimiser = type(player.optimiser).__name__
-            averaged = f", averaged {player.averaging:g}" if player.averaging else ""
+            averaged = f", averaged {player.averaging}" if player.averaging else ""
             played_by = f"{optimiser}{averaged}"
             table.add_row(name, played_by, "", f"{total:,}", end_section=True)
         for turn in game.turns:

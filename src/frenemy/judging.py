@@ -226,16 +226,19 @@ def curves(
 
 def target_of(model: Model, count: int, seed: int) -> Target:
     """The first `count` samples of a model, and its decoder."""
-    name = f"{model.run.path} (round {model.progress.step:,})"
-    G = copy.deepcopy(model.game.players["G"].best).eval().requires_grad_(False)
-    device = model.game.device  # not always where it is judged: see `judging_device`
-    uniform = model.game.prior.kind == "uniform"
+    name, game = f"{model.run.path} (round {model.progress.step:,})", model.game
+    images = model.sample(count, seed=seed)
+    if "G" not in game.players or game.conditions is not None:
+        return Target(name, images)
+    G = copy.deepcopy(game.players["G"].best).eval().requires_grad_(False)
+    device = game.device  # not always where it is judged: see `judging_device`
+    uniform = game.prior.kind == "uniform"
 
     def decoder(u: Tensor) -> Tensor:
         z = ais.uniform_from_normal(u) if uniform else u
         return G(z.to(device)).to(z.device).flatten(1).add(1).div(2)
 
-    return Target(name, model.sample(count, seed=seed), (decoder, model.game.prior.size))
+    return Target(name, images, (decoder, game.prior.size))
 
 
 def default_features(data: Dataset) -> list[str]:

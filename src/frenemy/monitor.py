@@ -18,6 +18,7 @@ from torch.nn.functional import softplus
 
 from frenemy.data.source import PLANE
 from frenemy.diagnosis import HEALTH
+from frenemy.engine import seed_everything
 from frenemy.game import (
     Game,
     Gradient,
@@ -29,6 +30,7 @@ from frenemy.game import (
 )
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.features import RandomNetwork
+from frenemy.sampling import at_rest, rows_at_a_time
 
 MEASURE_EVERY = 100  # rounds
 SAMPLES = 256  # compared with as many real images
@@ -66,7 +68,12 @@ class Monitor:
         self._net = RandomNetwork().to(self._where)
         stream = len(game.turns)  # no turn reads it
         batches = range(math.ceil(SAMPLES / game.minibatch))
-        x = torch.cat([game.see(minibatch(stream, i)[0]) for i in batches])[:SAMPLES]
+        drawn = [minibatch(stream, i) for i in batches]
+        x = torch.cat([game.see(x) for x, _ in drawn])[:SAMPLES]
+        told = [] if game.conditions is None else [game.conditions(x, y) for x, y in drawn]
+        self._c = [torch.cat(c)[:SAMPLES] for c in zip(*told, strict=True)]
+        self._rows = rows_at_a_time(x.shape[1:])
+        self._seed = mix(seed, 4)
         self._real = self._features(x.cpu().unique(dim=0))  # a small set comes round several times
         distances = _distances(self._real)
         self._spread = _mean_pair(distances)
@@ -122,11 +129,11 @@ class Monitor:
         What cannot be told is left out: neighbourhoods where there are fewer than `FEWEST`
         different real images, and distances where there is but one.
         """
-        G = self.game.players["G"].best
-        training = G.training
-        G.eval()
-        fake = self._features(G(self._z))
-        G.train(training)
+        seed_everything(self._seed, self.game.device)  # for what networks draw within themselves
+        parts = zip(*(t.split(self._rows) for t in (self._z, *self._c)), strict=True)
+        with at_rest(self.game) as nets:
+            made = torch.cat([self.game.sampler(nets, z, tuple(c)) for z, *c in parts])
+        fake = self._features(made)
         if not torch.isfinite(fake).all():
             return {}  # the training loop will name the player at its next check
         distances = _distances(fake)

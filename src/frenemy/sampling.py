@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -122,15 +123,14 @@ def generate(
         MemoryError: so many do not fit.
     """
     shape = shape_of(game, facts)
-    most = max(1, NUMBERS // int(np.prod(shape)))
+    most = rows_at_a_time(shape)
     drawn, done = np.empty((count, *shape), np.float32 if shape == PLANE else np.uint8), 0
     gpus = [game.device] if game.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=gpus), _at_rest(game) as nets:
-        for part in (part for chunk in z for part in chunk.split(min(most, CHUNK))):
+    with torch.random.fork_rng(devices=gpus), at_rest(game) as nets:
+        for part in (part for chunk in z for part in chunk.split(most)):
             rows = range(done, done + len(part))
             c = [c.to(game.device) for c in told(game, facts, rows, labels, images)]
-            whole = min(most, CHUNK)
-            made = _drawn(game, nets, part.to(game.device), c, mix(seed, done), whole)
+            made = _drawn(game, nets, part.to(game.device), c, mix(seed, done), most)
             drawn[rows.start : rows.stop] = to_pixels(made)
             done = rows.stop
     return drawn
@@ -166,8 +166,13 @@ def _states(device: torch.device) -> list[Tensor]:
     )
 
 
+def rows_at_a_time(shape: Sequence[int]) -> int:
+    """How many samples of a shape (C, H, W) are made in one pass: some GiB hold what G keeps."""
+    return min(CHUNK, max(1, NUMBERS // math.prod(shape)))
+
+
 @contextmanager
-def _at_rest(game: Game) -> Iterator[Mapping[str, nn.Module]]:
+def at_rest(game: Game) -> Iterator[Mapping[str, nn.Module]]:
     """The networks to sample from, in evaluation while the context lasts."""
     nets = {name: player.best for name, player in game.players.items()}
     training = [(m, m.training) for net in nets.values() for m in net.modules()]
