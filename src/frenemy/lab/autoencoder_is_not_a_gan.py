@@ -157,8 +157,8 @@ misses other places of the plane that explain an image as well.
 The GAN's samples are sharper. Its loss never compares a sample with one image, so nothing makes it
 serve all of them: the coverage of held-out images is {covered[2]}, the VAE's {covered[1]}. And it
 gives neither a code for an image nor a likelihood."""
-    drawings = decoders.drawings(nets, x=x, digits=_digits(data), samples=samples)
-    return Result(told, FORMULAS, checks, drawings)
+    figures = decoders.figures(nets, x=x, digits=_digits(data), samples=samples)
+    return Result(told, FORMULAS, checks, figures)
 
 
 def _held_out(data: Dataset) -> Tensor:

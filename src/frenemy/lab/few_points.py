@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from frenemy.figures import INK, VERMILION
+from frenemy.figures import INK, VERMILION, Canvas
 from frenemy.game import mix
 from frenemy.lab.densities import blobs, optimal_logit
 from frenemy.lab.discriminators import Pair, cube, draw_map, logits, pair, train_discriminator
@@ -63,12 +62,12 @@ def fit(p: Pair, n: int, *, steps: int, seed: int) -> Fit:
     return Fit(D, points, trained, fresh, gap)
 
 
-def draw(figure: Figure, fits: Sequence[Fit]) -> None:
+def draw(canvas: Canvas, fits: Sequence[Fit]) -> None:
     """The gap against n, and the map of the D that was trained on the fewest points."""
-    left, right = figure.subplots(1, 2)
+    left, right = canvas.subplots(1, 2)
     left.loglog([len(f.points) for f in fits], [f.gap for f in fits], "o-", color=VERMILION)
     left.set(xlabel="points n", ylabel="gap")
     few = min(fits, key=lambda f: len(f.points))
     draw_map(right, logits(few.D, cube(2, 3.2, 141)).sigmoid(), reach=3.2)
     right.plot(*few.points.T, "o", color=INK, ms=4)
-    figure.colorbar(right.images[0], ax=right, ticks=(0, 0.5, 1), label="D")
+    canvas.colorbar(right.images[0], ax=right, ticks=(0, 0.5, 1), label="D")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from matplotlib.figure import Figure
 from typing_extensions import Doc
 
 from frenemy.errors import FrenemyError, at_least
-from frenemy.figures import GREEN, GREY, VERMILION, Drawing
+from frenemy.figures import GREEN, GREY, VERMILION, Canvas, Draw, Figure
 from frenemy.lab import search
 from frenemy.lab.lesson import Check, Formula, Result
 from frenemy.lab.search import Node, Search, minimax, tree_of
@@ -117,8 +115,8 @@ two outputs among {len(D)} pairs. Backed up, the value is −{-min_max.value:.4f
 {len(P_G) * len(D)} leaves. The order of moves does not matter here: if D moves first, the value \
 is the same, as V is linear in p_g and concave in D. Networks that take gradient steps are no \
 such players: neither of them searches a tree to its end."""
-    drawings = [
-        Drawing(
+    figures = [
+        Figure(
             search.draw_tree(root, full, best),
             f"A game tree of value {full.value:g}. Best play: {play}. Alpha-beta visits "
             f"{best.leaves} of {full.leaves} leaves.",
@@ -126,7 +124,7 @@ such players: neither of them searches a tree to its end."""
             "first, does not visit what is grey beyond a cross. Squares are closed subtrees.",
             (5, 1.2 + 0.9 * min(root.depth + 1, search.LEVELS)),
         ),
-        Drawing(
+        Figure(
             _leaves(branching, depths, leaves, fewest),
             f"Leaves visited at depth {depth}: all {leaves[-1, 0, 0]}; alpha-beta in random order "
             f"{leaves[-1, :, 1].mean():.0f}, best moves first {leaves[-1, 0, 2]}.",
@@ -135,7 +133,7 @@ such players: neither of them searches a tree to its end."""
             (5, 4.2),
         ),
     ]
-    return Result(told, FORMULAS, checks, drawings)
+    return Result(told, FORMULAS, checks, figures)
 
 
 def _searches(root: Node) -> tuple[Search, Search, Search]:
@@ -150,13 +148,11 @@ def _value(q: float, heads: float, tails: float) -> float:
     return data + q * math.log(1 - heads) + (1 - q) * math.log(1 - tails)
 
 
-def _leaves(
-    branching: int, depths: np.ndarray, leaves: np.ndarray, fewest: np.ndarray
-) -> Callable[[Figure], None]:
+def _leaves(branching: int, depths: np.ndarray, leaves: np.ndarray, fewest: np.ndarray) -> Draw:
     """Leaves visited against depth."""
 
-    def draw(figure: Figure) -> None:
-        axis = figure.subplots()
+    def draw(canvas: Canvas) -> None:
+        axis = canvas.subplots()
         rows = (
             (GREY, "s", "-", "all, bᵈ", (1.0 * branching) ** depths),
             (VERMILION, "^", ":", "alpha-beta, random order", leaves[..., 1].mean(1)),

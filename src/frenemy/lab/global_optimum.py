@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import torch
-from matplotlib.figure import Figure
 from typing_extensions import Doc
 
 from frenemy.errors import at_least
-from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Drawing
+from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Canvas, Figure
 from frenemy.game import mix
 from frenemy.lab.densities import jensen_shannon, line
 from frenemy.lab.lesson import Check, Formula, Result, sampled
@@ -131,14 +130,14 @@ def _trained(walks: Sequence[Sequence[Stop]]) -> list[Check]:
     ]
 
 
-def _along(walks: Sequence[Sequence[Stop]]) -> Drawing:
+def _along(walks: Sequence[Sequence[Stop]]) -> Figure:
     x, shown, times = line(-40, 40, 4001), line(-8, 8, 401), torch.linspace(0, 1, 41).tolist()
     curves = [
         [2 * jensen_shannon(path.p_data, path.p_g(t), x) - LOG_4 for t in times] for path in PATHS
     ]
 
-    def draw(figure: Figure) -> None:
-        rows = figure.subplots(3, 2, sharex="col")
+    def draw(canvas: Canvas) -> None:
+        rows = canvas.subplots(3, 2, sharex="col")
         for (left, right), path, way, curve in zip(rows, PATHS, walks, curves, strict=True):
             left.fill_between(shown[:, 0], path.p_data.pdf(shown), color=BLUE, alpha=0.35, lw=0)
             for stop in way[:-1]:
@@ -158,7 +157,7 @@ def _along(walks: Sequence[Sequence[Stop]]) -> Drawing:
         rows[2, 1].set_xlabel("t")
 
     ends = ", ".join(f"{p.name} from {w[0].C:.2f}" for p, w in zip(PATHS, walks, strict=True))
-    return Drawing(
+    return Figure(
         draw,
         f"Left: p_g on three paths to p_data. Right: C(G) falls along them to −log 4: {ends}; the"
         " three ways to find it agree.",
@@ -168,11 +167,11 @@ def _along(walks: Sequence[Sequence[Stop]]) -> Drawing:
     )
 
 
-def _apart(walks: Sequence[Sequence[Stop]]) -> Drawing:
+def _apart(walks: Sequence[Sequence[Stop]]) -> Figure:
     looks = (("o", BLUE), ("s", VERMILION), ("^", GREEN))
 
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2, sharex=True)
+    def draw(canvas: Canvas) -> None:
+        left, right = canvas.subplots(1, 2, sharex=True)
         for path, way, (marker, colour) in zip(PATHS, walks, looks, strict=True):
             t = [stop.t for stop in way[:-1]]
             left.semilogy(t, [s.kl for s in way[:-1]], marker + "--", color=colour, mfc="none")
@@ -185,7 +184,7 @@ def _apart(walks: Sequence[Sequence[Stop]]) -> Drawing:
         left.legend(loc="lower left")
         right.set(xlabel="t", ylabel="JSD − D's bound")
 
-    return Drawing(
+    return Figure(
         draw,
         "KL and JSD fall along the three paths; what a trained D misses of JSD is below 2 % of it.",
         "Left: KL (dashed) and JSD (solid), which is at most log 2 (dotted). Right: what a"

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from matplotlib.figure import Figure
 from torch import nn
 from typing_extensions import Doc
 
 from frenemy.errors import at_least
-from frenemy.figures import BLUE, GREEN, INK, VERMILION, Drawing
+from frenemy.figures import BLUE, GREEN, INK, VERMILION, Canvas, Figure
 from frenemy.game import mix
 from frenemy.lab import few_points
 from frenemy.lab.densities import line, minibatches, normal
@@ -87,7 +86,7 @@ def k_steps(
         _told(plays, slow, fitted, common),
         FORMULAS,
         _checks(plays, slow, fitted, common, plane.value(plane.best)),
-        _drawings(plays, fitted, common),
+        _figures(plays, fitted, common),
     )
 
 
@@ -162,16 +161,16 @@ def _told(plays: list[Play], slow: Play, fitted: list[Fit], common: int) -> str:
     )
 
 
-def _drawings(plays: list[Play], fitted: list[Fit], common: int) -> list[Drawing]:
+def _figures(plays: list[Play], fitted: list[Fit], common: int) -> list[Figure]:
     return [
-        Drawing(
-            lambda figure: _draw_plays(figure, plays, common),
+        Figure(
+            lambda canvas: _draw_plays(canvas, plays, common),
             "The larger k, the closer D is to D*, and the fewer steps G takes in the same time.",
             "The same games by rounds, by steps of D, and by seconds on the machine at hand.",
             (8.0, 7.0),
         ),
-        Drawing(
-            lambda figure: few_points.draw(figure, fitted),
+        Figure(
+            lambda canvas: few_points.draw(canvas, fitted),
             "The gap falls with n; and D after training on few points, high around each of them.",
             "Left: how much more D wins on its own points than on fresh ones. Right: D after "
             f"training on {SIZES[0]} points (dots).",
@@ -180,8 +179,8 @@ def _drawings(plays: list[Play], fitted: list[Fit], common: int) -> list[Drawing
     ]
 
 
-def _draw_plays(figure: Figure, plays: list[Play], common: int) -> None:
-    (lag, by_round), (by_step, by_second) = figure.subplots(2, 2)
+def _draw_plays(canvas: Canvas, plays: list[Play], common: int) -> None:
+    (lag, by_round), (by_step, by_second) = canvas.subplots(2, 2)
     for play, (colour, dashes) in zip(plays, STYLES, strict=True):
         w1 = [m.w1 for m in play.moments]
         for ax, values, unit in (
@@ -196,4 +195,4 @@ def _draw_plays(figure: Figure, plays: list[Play], common: int) -> None:
     by_round.set(ylabel="W1(p_data, p_g)", xlabel="rounds", xlim=(0, 4 * common), yscale="log")
     by_step.set(ylabel="W1(p_data, p_g)", xlabel="steps of D", yscale="log")
     by_second.set(ylabel="W1(p_data, p_g)", xlabel="seconds", yscale="log")
-    figure.legend(*lag.get_legend_handles_labels(), loc="outside lower center", ncols=len(plays))
+    canvas.legend(*lag.get_legend_handles_labels(), loc="outside lower center", ncols=len(plays))

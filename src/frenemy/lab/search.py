@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from frenemy.errors import FrenemyError
-from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION
+from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Canvas, Draw
 
 DEPTH = 100  # of the deepest tree; searches call themselves once a move
 NODES = 200_000  # of the largest tree
@@ -209,7 +208,7 @@ def uniform_tree(branching: int, depth: int, rng: np.random.Generator) -> Node:
     return level[0]
 
 
-def draw_tree(root: Node, full: Search, cut: Search) -> Callable[[Figure], None]:
+def draw_tree(root: Node, full: Search, cut: Search) -> Draw:
     """Draws the top of a tree, opened level by level as far as its leaves find room.
 
     Args:
@@ -243,8 +242,8 @@ def draw_tree(root: Node, full: Search, cut: Search) -> Callable[[Figure], None]
 
     place(root)
 
-    def draw(figure: Figure) -> None:
-        axis = figure.subplots()
+    def draw(canvas: Canvas) -> None:
+        axis = canvas.subplots()
         for node in opened:
             for child in node.children:
                 seen, chosen = child in cut.values, child in full.line
