@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import numpy as np
 from typing_extensions import Doc
 
 from frenemy.errors import FrenemyError, at_least
-from frenemy.figures import GREEN, GREY, VERMILION, Canvas, Draw, Figure
+from frenemy.figures import GREEN, GREY, VERMILION, Canvas, Figure
 from frenemy.lab import search
 from frenemy.lab.lesson import Check, Formula, Result
 from frenemy.lab.search import Node, Search, minimax, tree_of
@@ -117,7 +118,7 @@ is the same, as V is linear in p_g and concave in D. Networks that take gradient
 such players: neither of them searches a tree to its end."""
     figures = [
         Figure(
-            search.draw_tree(root, full, best),
+            partial(search.draw_tree, root, full, best),
             f"A game tree of value {full.value:g}. Best play: {play}. Alpha-beta visits "
             f"{best.leaves} of {full.leaves} leaves.",
             "Values backed up from the leaves; the principal line is green. Alpha-beta, best moves "
@@ -125,7 +126,7 @@ such players: neither of them searches a tree to its end."""
             (5, 1.2 + 0.9 * min(root.depth + 1, search.LEVELS)),
         ),
         Figure(
-            _leaves(branching, depths, leaves, fewest),
+            partial(_leaves, branching, depths, leaves, fewest),
             f"Leaves visited at depth {depth}: all {leaves[-1, 0, 0]}; alpha-beta in random order "
             f"{leaves[-1, :, 1].mean():.0f}, best moves first {leaves[-1, 0, 2]}.",
             f"Leaves visited in trees of {branching} moves a position, measured (dots) and by "
@@ -148,24 +149,22 @@ def _value(q: float, heads: float, tails: float) -> float:
     return data + q * math.log(1 - heads) + (1 - q) * math.log(1 - tails)
 
 
-def _leaves(branching: int, depths: np.ndarray, leaves: np.ndarray, fewest: np.ndarray) -> Draw:
+def _leaves(
+    branching: int, depths: np.ndarray, leaves: np.ndarray, fewest: np.ndarray, canvas: Canvas
+) -> None:
     """Leaves visited against depth."""
-
-    def draw(canvas: Canvas) -> None:
-        axis = canvas.subplots()
-        rows = (
-            (GREY, "s", "-", "all, bᵈ", (1.0 * branching) ** depths),
-            (VERMILION, "^", ":", "alpha-beta, random order", leaves[..., 1].mean(1)),
-            (GREEN, "o", "--", "alpha-beta, best moves first", fewest),
-        )
-        for i, (colour, marker, dash, label, line) in enumerate(rows):
-            axis.semilogy(depths, line, color=colour, ls=dash)
-            measured = leaves[..., i].mean(1)
-            axis.semilogy(depths, measured, color=colour, ls=dash, marker=marker, ms=6, label=label)
-        axis.set(xlabel="depth d", ylabel="leaves visited", xticks=depths[:: 1 + len(depths) // 10])
-        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), handlelength=3)
-
-    return draw
+    axis = canvas.subplots()
+    rows = (
+        (GREY, "s", "-", "all, bᵈ", (1.0 * branching) ** depths),
+        (VERMILION, "^", ":", "alpha-beta, random order", leaves[..., 1].mean(1)),
+        (GREEN, "o", "--", "alpha-beta, best moves first", fewest),
+    )
+    for i, (colour, marker, dash, label, line) in enumerate(rows):
+        axis.semilogy(depths, line, color=colour, ls=dash)
+        measured = leaves[..., i].mean(1)
+        axis.semilogy(depths, measured, color=colour, ls=dash, marker=marker, ms=6, label=label)
+    axis.set(xlabel="depth d", ylabel="leaves visited", xticks=depths[:: 1 + len(depths) // 10])
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), handlelength=3)
 
 
 FORMULAS = (

@@ -11,15 +11,22 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 from typing_extensions import Doc
 
 from frenemy.errors import at_least
 from frenemy.figures import BLUE, GREEN, INK, VERMILION, Canvas, Figure
 from frenemy.game import mix
-from frenemy.lab import few_points
-from frenemy.lab.densities import line, minibatches, normal
-from frenemy.lab.few_points import Fit
+from frenemy.lab.densities import blobs, line, minibatches, normal, optimal_logit
+from frenemy.lab.discriminators import (
+    Pair,
+    cube,
+    draw_map,
+    logits,
+    pair,
+    train_discriminator,
+)
 from frenemy.lab.lesson import Check, Formula, Result
 from frenemy.lab.line_games import Moment, line_game, line_nets, moment
 
@@ -59,6 +66,25 @@ class Play:
         return statistics.fmean(m.distance for m in self.moments[1 : first + 1])
 
 
+@dataclass(frozen=True)
+class Fit:
+    """D after training on n points; p_g is known to it as well as it likes.
+
+    Attributes:
+        D, points: the discriminator, and its points, (n, 2).
+        trained: V(G, D), with the mean of log D over the n points in place of its expectation.
+        fresh: V(G, D).
+        gap: by how much `trained` exceeds what D* wins on the same points, plus that by which
+            `fresh` falls short of V(G, D*). For D* it is 0, whichever the points.
+    """
+
+    D: nn.Module
+    points: Tensor
+    trained: float
+    fresh: float
+    gap: float
+
+
 def k_steps(
     *,
     seed: Annotated[int, Doc("of the networks, the data and the noise")] = 0,
@@ -80,8 +106,8 @@ def k_steps(
 
     plays = [play(k, steps // k, g_rate) for k in KS]
     slow = play(1, common, g_rate / 4)
-    plane = few_points.plane()
-    fitted = [few_points.fit(plane, n, steps=fits, seed=mix(seed, 3)) for n in SIZES]
+    plane = two_modes()
+    fitted = [fit(plane, n, steps=fits, seed=mix(seed, 3)) for n in SIZES]
     return Result(
         _told(plays, slow, fitted, common),
         FORMULAS,
@@ -110,6 +136,34 @@ def _play(
                 played.append(step + 1)
                 moments.append(moment(D, G, P_DATA, EDGES))
     return Play(k, played, moments, statistics.median(seconds))
+
+
+def two_modes() -> Pair:
+    """Two modes of p_data on one of p_g."""
+    return pair("", blobs(0.7, (-1, 0), (1, 0)), blobs(1.0, (0, 0)), reach=7.0, count=201)
+
+
+def fit(p: Pair, n: int, *, steps: int, seed: int) -> Fit:
+    """D trained on n points of p_data, drawn with replacement, and on fresh points of p_g."""
+    points = p.p_data.sample(n, torch.Generator().manual_seed(mix(seed, n)))
+
+    def sample(count: int, generator: torch.Generator) -> Tensor:
+        return points[torch.randint(n, (count,), generator=generator)]
+
+    D = train_discriminator(
+        sample, p.p_g, hidden=64, rounds=steps, minibatch=500, rate=2e-2, seed=seed
+    )
+
+    def empirical(logit: Tensor, at_points: Tensor) -> float:
+        """V with the mean over the points in place of the expectation."""
+        of_data = (p.data * logsigmoid(logit)).sum().item() * p.cell
+        return p.value(logit) - of_data + logsigmoid(at_points).mean().item()
+
+    logit = logits(D, p.x)
+    trained, fresh = empirical(logit, logits(D, points)), p.value(logit)
+    best = optimal_logit(p.p_data, p.p_g, points)
+    gap = trained - empirical(p.best, best) + p.value(p.best) - fresh
+    return Fit(D, points, trained, fresh, gap)
 
 
 def _checks(
@@ -170,7 +224,7 @@ def _figures(plays: list[Play], fitted: list[Fit], common: int) -> list[Figure]:
             (8.0, 7.0),
         ),
         Figure(
-            lambda canvas: few_points.draw(canvas, fitted),
+            lambda canvas: _draw_fits(canvas, fitted),
             "The gap falls with n; and D after training on few points, high around each of them.",
             "Left: how much more D wins on its own points than on fresh ones. Right: D after "
             f"training on {SIZES[0]} points (dots).",
@@ -196,3 +250,14 @@ def _draw_plays(canvas: Canvas, plays: list[Play], common: int) -> None:
     by_step.set(ylabel="W1(p_data, p_g)", xlabel="steps of D", yscale="log")
     by_second.set(ylabel="W1(p_data, p_g)", xlabel="seconds", yscale="log")
     canvas.legend(*lag.get_legend_handles_labels(), loc="outside lower center", ncols=len(plays))
+
+
+def _draw_fits(canvas: Canvas, fits: list[Fit]) -> None:
+    """The gap against n, and the map of the D that was trained on the fewest points."""
+    left, right = canvas.subplots(1, 2)
+    left.loglog([len(f.points) for f in fits], [f.gap for f in fits], "o-", color=VERMILION)
+    left.set(xlabel="points n", ylabel="gap")
+    few = min(fits, key=lambda f: len(f.points))
+    draw_map(right, logits(few.D, cube(2, 3.2, 141)).sigmoid(), reach=3.2)
+    right.plot(*few.points.T, "o", color=INK, ms=4)
+    canvas.colorbar(right.images[0], ax=right, ticks=(0, 0.5, 1), label="D")
