@@ -140,7 +140,7 @@ class Figure:
         return f'<img src="{uri}" alt="{escape(self.alt)}" {size}>'
 
 
-def rasterised(draw: Draw, size: tuple[float, float] = (5.0, 3.5), dpi: int = 100) -> Images:
+def rasterised(draw: Draw, size: tuple[float, float], dpi: int = 100) -> Images:
     """A drawing of so many inches as pixels, (3, H, W), in ink on white."""
     with matplotlib.rc_context(STYLE):
         figure = _canvas(draw, size)
