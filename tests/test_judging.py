@@ -392,18 +392,18 @@ def test_no_more_validation_than_training_images_are_looked_at(digits, monkeypat
 
 def test_the_page_looks_for_the_neighbours_of_what_it_shows_and_once(digits, monkeypatch):
     asked, shown = [], []
-    search, draw = judging.nearest, judging.neighbours_picture
+    search, draw = judging.nearest, judging.neighbours_figure
 
     def nearest(*, queries, images):
         asked.append(len(queries))
         return search(queries=queries, images=images)
 
-    def neighbours_picture(*, fake, train, index):
+    def neighbours_figure(*, fake, train, index):
         shown.append((fake, train[index]))
         return draw(fake=fake, train=train, index=index)
 
     monkeypatch.setattr(judging, "nearest", nearest)
-    monkeypatch.setattr(judging, "neighbours_picture", neighbours_picture)
+    monkeypatch.setattr(judging, "neighbours_figure", neighbours_figure)
     target = Target("copies", digits.train.random(60, seed=3))
     judge(target, digits, Protocol(metrics=["fid"], features=["random"])).page()
     assert asked == [25]

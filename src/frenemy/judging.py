@@ -20,6 +20,7 @@ from torch import Tensor
 from frenemy.data import Dataset
 from frenemy.data.source import permutation, require_images
 from frenemy.errors import FrenemyError, at_least
+from frenemy.figures import Figure
 from frenemy.judge import ais
 from frenemy.judge.feature_pairs import FeaturePair, pairs_of
 from frenemy.judge.features import (
@@ -32,8 +33,8 @@ from frenemy.judge.features import (
 from frenemy.judge.likelihoods import PUBLISHED, ais_lines, parzen_lines
 from frenemy.judge.metrics import METRICS, on_features
 from frenemy.judge.neighbours import nearest
-from frenemy.judge.page import neighbours_picture, page, samples_picture
-from frenemy.judge.plots import Picture, embedding, precision_recall_picture
+from frenemy.judge.page import neighbours_figure, page, samples_figure
+from frenemy.judge.plots import embedding, precision_recall
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Images, Sets, check_sets, noise_like
 from frenemy.judge.verdict import Line, Report
 from frenemy.model import Model
@@ -114,25 +115,25 @@ class Judgement:
         shown = images[:25]
         _, index = nearest(queries=shown, images=train)
         near, order = train[index.numpy()], np.arange(len(shown))
-        picture = _if_possible(lambda: samples_picture(images))
-        beside = _if_possible(lambda: neighbours_picture(fake=shown, train=near, index=order))
+        samples = _if_possible(lambda: [samples_figure(images)])
+        beside = _if_possible(lambda: [neighbours_figure(fake=shown, train=near, index=order)])
         if pair is None:
-            return page(self.report, samples=picture, neighbours=beside)
+            return page(self.report, samples=samples, neighbours=beside)
         real, fake = pair.real[:1000].cpu(), pair.fake[:1000].cpu()
         return page(
             self.report,
-            samples=picture,
+            samples=samples,
             neighbours=beside,
-            precision_recall=_if_possible(lambda: precision_recall_picture(real=real, fake=fake)),
-            embedding=_if_possible(lambda: embedding(real=real, fake=fake, method=method)),
+            precision_recall=_if_possible(lambda: precision_recall(real=real, fake=fake)),
+            embedding=_if_possible(lambda: [embedding(real=real, fake=fake, method=method)]),
         )
 
 
-def _if_possible(draw: Callable[[], Picture]) -> Picture | None:
+def _if_possible(draw: Callable[[], Sequence[Figure]]) -> Sequence[Figure]:
     try:
         return draw()
     except FrenemyError:  # too few images: the report says how many there are
-        return None
+        return ()
 
 
 def judge(

@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 from frenemy.errors import FrenemyError
-from frenemy.figures import INK
+from frenemy.figures import INK, Canvas, Figure
 from frenemy.judge import plots as module
 from frenemy.judge.coverage import precision_recall_density_coverage
-from frenemy.judge.plots import curve, embedding, precision_recall_picture
+from frenemy.judge.plots import curve, embedding, precision_recall
 
 from .clouds import cloud, modes
 
@@ -30,14 +29,13 @@ TITLE = 'fid$10k$_<script>alert("1")</script>&'
 def axes(monkeypatch):
     """The axes of every plot that is made, in order."""
     made = []
-    original = module._svg
 
-    def spy(draw, alt, *, height):
-        made.append(Figure().subplots())
-        draw(made[-1])
-        return original(draw, alt, height=height)
+    def spy(draw, *words):
+        draw(canvas := Canvas())
+        made.extend(canvas.axes)
+        return Figure(draw, *words)
 
-    monkeypatch.setattr(module, "_svg", spy)
+    monkeypatch.setattr(module, "Figure", spy)
     return made
 
 
@@ -46,11 +44,16 @@ def points_of(axes):
     return {line.get_label(): np.stack(line.get_data(), 1) for line in axes.get_lines()}
 
 
-def all_pictures():
+def svg(figure):
+    """The drawing of a figure, without its caption."""
+    return re.search("<svg .*</svg>", figure.html(), re.DOTALL)[0]
+
+
+def all_figures():
     real, fake = cloud(60, 5), cloud(50, 5, seed=1) + 1
     return [
         embedding(real=real, fake=fake),
-        precision_recall_picture(real=real, fake=fake),
+        *precision_recall(real=real, fake=fake),
         curve(POINTS, TITLE),
         curve([(0, 0.3, math.nan), (50_000, 0.4, 0.01)], "recall10k"),
     ]
@@ -58,7 +61,7 @@ def all_pictures():
 
 @pytest.fixture(scope="module")
 def panels():
-    return [panel for picture in all_pictures() for panel in picture.panels]
+    return [svg(figure) for figure in all_figures()]
 
 
 # The SVG
@@ -88,7 +91,7 @@ def test_plots_are_the_same_each_time_and_leave_the_global_generators_alone(pane
     torch.manual_seed(3)
     np.random.seed(3)
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    assert [panel for picture in all_pictures() for panel in picture.panels] == panels
+    assert [svg(figure) for figure in all_figures()] == panels
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (np.random.get_state()[1] == before[1]).all()
 
@@ -101,14 +104,14 @@ def test_text_takes_the_colour_of_the_page(panels):
 
 
 def test_hostile_titles_are_text(panels):
-    root = ElementTree.fromstring(curve(POINTS, TITLE).panels[0])
+    root = ElementTree.fromstring(svg(curve(POINTS, TITLE)))
     assert TITLE in root.get("aria-label")
     assert "<script" not in "".join(panels)
 
 
 def test_labels_on_the_axes_keep_their_digits():
-    svg = curve([(1, 0.29, 0.0), (2, 0.42, 0.0)], "recall").panels[0]
-    assert re.search(r">0\.\d\d\d<", svg)
+    shown = curve([(1, 0.29, 0.0), (2, 0.42, 0.0)], "recall").html()
+    assert re.search(r">0\.\d\d\d<", shown)
 
 
 @pytest.mark.parametrize("colour", [module.BLUE, module.VERMILION, module.GREY])
@@ -159,36 +162,36 @@ def test_the_direction_of_a_component_does_not_hang_on_the_order_of_the_images(a
     ids=["constant", "on a line", "one feature"],
 )
 def test_a_component_without_variance_is_zero(real, axes):
-    picture = embedding(real=real, fake=real[:4] + 0.25)
+    figure = embedding(real=real, fake=real[:4] + 0.25)
     x = points_of(axes[0])["real (5)"]
     assert (x[:, 1] == 0).all()
     assert np.isfinite(points_of(axes[0])["generated (4)"]).all()
-    assert "nan" not in picture.panels[0]
+    assert "nan" not in svg(figure)
 
 
 def test_at_most_a_thousand_points_of_each_set_are_drawn(axes):
-    picture = embedding(real=cloud(1500, 3), fake=cloud(1200, 3, seed=1))
+    figure = embedding(real=cloud(1500, 3), fake=cloud(1200, 3, seed=1))
     found = points_of(axes[0])
     assert {name: len(rows) for name, rows in found.items()} == {
         "real (1,000)": 1000,
         "generated (1,000)": 1000,
     }
     assert len(np.unique(found["real (1,000)"], axis=0)) == 1000  # none of them twice
-    assert "1,000 real images" in picture.caption
-    assert len(picture.panels[0]) < 300_000  # bytes: four such panels leave room in 2 MB
+    assert "1,000 real images" in figure.caption
+    assert len(svg(figure)) < 300_000  # bytes: four such panels leave room in 2 MB
 
 
 def test_images_of_any_shape_and_precision_are_vectors():
     real, fake = cloud(30, 12).half(), cloud(20, 12, seed=1).half()
     deep = embedding(real=real.view(-1, 3, 2, 2), fake=fake.view(-1, 3, 2, 2))
-    assert deep == embedding(real=real, fake=fake)
+    assert deep.html() == embedding(real=real, fake=fake).html()
 
 
 def test_without_umap_the_plane_is_that_of_pca_and_the_caption_says_so(monkeypatch):
     real, fake = cloud(30, 4), cloud(20, 4, seed=1)
     monkeypatch.setitem(sys.modules, "umap", None)
     found, plain = embedding(real=real, fake=fake, method="umap"), embedding(real=real, fake=fake)
-    assert found.panels == plain.panels
+    assert svg(found) == svg(plain)
     assert "principal components" in found.caption
     assert "pip install 'frenemy[umap]'" in found.caption
     assert "umap" not in plain.caption.lower()
@@ -205,12 +208,12 @@ def test_umap_lays_out_both_sets_together(monkeypatch, axes):
 
     monkeypatch.setitem(sys.modules, "umap", types.SimpleNamespace(UMAP=UMAP))
     real, fake = cloud(30, 4), cloud(20, 4, seed=1)
-    picture = embedding(real=real, fake=fake, method="umap")
+    figure = embedding(real=real, fake=fake, method="umap")
     found = points_of(axes[0])
     np.testing.assert_allclose(found["real (30)"], real[:, :2], rtol=1e-6)  # float32
     np.testing.assert_allclose(found["generated (20)"], fake[:, :2], rtol=1e-6)
-    assert "UMAP" in picture.caption
-    assert "component" not in picture.caption
+    assert "UMAP" in figure.caption
+    assert "component" not in figure.caption
 
 
 @pytest.mark.slow  # compiling takes UMAP most of a minute
@@ -218,7 +221,7 @@ def test_umap_keeps_far_groups_apart_and_gives_the_same_plane_again(axes):
     pytest.importorskip("umap")
     real, fake = cloud(60, 5), cloud(60, 5, seed=1) + 30
     first, second = (embedding(real=real, fake=fake, method="umap") for _ in range(2))
-    assert first == second
+    assert first.html() == second.html()
     x, y = points_of(axes[0]).values()
     gap = np.linalg.norm(x.mean(0) - y.mean(0))
     assert gap > 2 * max(x.std(0).max(), y.std(0).max())
@@ -255,7 +258,7 @@ def double_loop(real, fake, k):
 @pytest.mark.parametrize("k", [1, 5])
 def test_the_shares_are_those_of_a_double_loop_and_of_the_metric(k, axes):
     real, fake = cloud(40, 3), 1.3 * cloud(40, 3, seed=1) + 0.3
-    precision_recall_picture(real=real, fake=fake, k=k)
+    precision_recall(real=real, fake=fake, k=k)
     expected = [double_loop(real, fake, k), double_loop(fake, real, k)]
     assert shares(axes) == expected
     table = precision_recall_density_coverage(real=real, fake=fake, k=k)
@@ -264,14 +267,14 @@ def test_the_shares_are_those_of_a_double_loop_and_of_the_metric(k, axes):
 
 def test_collapse_costs_recall_and_bad_samples_cost_precision(axes):
     real = modes(300, 6, 4)
-    precision_recall_picture(real=real, fake=modes(300, 1, 4, seed=1))
+    precision_recall(real=real, fake=modes(300, 1, 4, seed=1))
     precision, recall = shares(axes)
     assert precision > 0.8
     assert recall < 1 / 6 + 0.01
     axes.clear()
     far = modes(300, 6, 4, seed=1)
     far[:150] += 1000
-    precision_recall_picture(real=real, fake=far)
+    precision_recall(real=real, fake=far)
     precision, recall = shares(axes)
     assert precision < 0.5
     assert recall > 0.8
@@ -279,22 +282,22 @@ def test_collapse_costs_recall_and_bad_samples_cost_precision(axes):
 
 def test_swapped_sets_swap_the_shares(axes):
     real, fake = modes(100, 5, 4), modes(100, 2, 4, seed=1)
-    precision_recall_picture(real=real, fake=fake)
-    precision_recall_picture(real=fake, fake=real)
+    precision_recall(real=real, fake=fake)
+    precision_recall(real=fake, fake=real)
     assert shares(axes[:2]) == shares(axes[2:])[::-1]
     assert shares(axes[:2])[0] != shares(axes[:2])[1]
 
 
 def test_the_same_images_are_all_inside(axes):
     x = cloud(50, 3)
-    precision_recall_picture(real=x, fake=x)
+    precision_recall(real=x, fake=x)
     assert shares(axes) == [1, 1]
     assert "outside" not in points_of(axes[0])
 
 
 def test_what_only_looks_near_in_the_plane_is_outside(axes):
     real = cloud(100, 3) * torch.tensor([10.0, 10.0, 0.01])
-    precision_recall_picture(real=real, fake=real + torch.tensor([0, 0, 100.0]))
+    precision_recall(real=real, fake=real + torch.tensor([0, 0, 100.0]))
     assert shares(axes) == [0, 0]
     flat = points_of(axes[0])
     # the third axis has a thousandth of the others' deviation, and so of their directions' error
@@ -302,32 +305,32 @@ def test_what_only_looks_near_in_the_plane_is_outside(axes):
 
 
 def test_of_unequal_sets_equally_many_are_compared(axes):
-    picture = precision_recall_picture(real=cloud(1300, 3), fake=cloud(70, 3, seed=1))
+    figure, _ = precision_recall(real=cloud(1300, 3), fake=cloud(70, 3, seed=1))
     for panel in axes:
         sets = points_of(panel)
         assert sum(map(len, sets.values())) == 140
-    assert "On 70 images of each set" in picture.caption
+    assert "On 70 images of each set" in figure.caption
 
 
 def test_what_cannot_be_seen_is_told():
     real, fake = modes(60, 3, 4), modes(60, 1, 4, seed=1)
-    first, second = precision_recall_picture(real=real, fake=fake).panels
-    assert "of 60 generated images lie among the real ones: precision" in first
-    assert "of 60 real images lie among the generated ones: recall" in second
+    first, second = precision_recall(real=real, fake=fake)
+    assert "of 60 generated images lie among the real ones: precision" in first.alt
+    assert "of 60 real images lie among the generated ones: recall" in second.alt
 
 
 # Curves
 
 
 def test_a_curve_is_its_points_with_a_band_of_one_error(axes):
-    picture = curve(POINTS, "fid10k")
+    figure = curve(POINTS, "fid10k")
     line = axes[0].get_lines()[0]
     np.testing.assert_array_equal(np.stack(line.get_data(), 1), [p[:2] for p in POINTS])
     band = {tuple(vertex) for vertex in axes[0].collections[0].get_paths()[0].vertices}
     assert {(t, v + s * e) for t, v, e in POINTS for s in (-1, 1)} <= band
     assert axes[0].get_xscale() == "linear"
-    assert picture.caption == "fid10k"
-    assert "fid10k over 3 checkpoints: 40 at round 100, 10 at round 300" in picture.panels[0]
+    assert figure.caption == "fid10k"
+    assert "fid10k over 3 checkpoints: 40 at round 100, 10 at round 300" in figure.alt
 
 
 @pytest.mark.parametrize(
@@ -348,10 +351,10 @@ def test_rounds_that_span_more_than_a_factor_of_20_stand_on_a_logarithmic_axis(r
 
 def test_a_missing_error_has_no_band_and_a_missing_value_no_point(axes):
     points = [(1, 3.0, math.nan), (2, math.nan, 1.0), (3, math.inf, 1.0), (4, 2.0, 0.5)]
-    picture = curve(points, "fid10k")
+    figure = curve(points, "fid10k")
     line = axes[0].get_lines()[0]
     np.testing.assert_array_equal(np.stack(line.get_data(), 1), [(1, 3.0), (4, 2.0)])
-    assert "nan" not in picture.panels[0]
+    assert "nan" not in svg(figure)
 
 
 # Bad input
@@ -359,7 +362,7 @@ def test_a_missing_error_has_no_band_and_a_missing_value_no_point(axes):
 X = cloud(20, 4)
 
 
-@pytest.mark.parametrize("draw", [embedding, precision_recall_picture])
+@pytest.mark.parametrize("draw", [embedding, precision_recall])
 @pytest.mark.parametrize(
     ("real", "fake"),
     [(X, X[:, :3]), (X, X[:2]), (X[:0], X), (X, X * math.nan), (X * math.inf, X)],
@@ -374,12 +377,12 @@ def test_bad_features_are_refused_in_one_line(draw, real, fake):
 @pytest.mark.parametrize("k", [0, -1, 1000])
 def test_a_neighbour_that_cannot_be_is_refused(k):
     with pytest.raises(FrenemyError, match=f"k is {k}: give 1 to 999"):
-        precision_recall_picture(real=X, fake=X, k=k)
+        precision_recall(real=X, fake=X, k=k)
 
 
 def test_more_neighbours_than_images_are_refused():
     with pytest.raises(FrenemyError, match="20 in real: needs 21"):
-        precision_recall_picture(real=X, fake=X, k=20)
+        precision_recall(real=X, fake=X, k=20)
 
 
 @pytest.mark.parametrize("points", [[], [(1, math.nan, 0.0)]])

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from frenemy.lab import mixing, rotations
-from frenemy.lab.dynamics import largest_stable
 from frenemy.lab.lesson import Result
 from frenemy.lab.lessons import LESSONS
 
@@ -35,7 +34,7 @@ class Run(NamedTuple):
 def play(name: str, **others: Any) -> Run:
     """A lesson with the arguments of SMALL and others, with coarse bisections and short films."""
     with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng(devices=[]):
-        patch.setattr(rotations, "largest_stable", lambda m: largest_stable(m, halvings=1))
+        patch.setattr(rotations, "HALVINGS", 1)
         patch.setattr(mixing, "FRAMES", 3)
         torch.seed()  # no two runs find the global generator in one state
         state = torch.random.get_rng_state()

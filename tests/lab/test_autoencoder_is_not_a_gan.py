@@ -10,7 +10,7 @@ from torch import nn
 
 from frenemy.data import open_dataset
 from frenemy.lab import codes, decoders
-from frenemy.lab.linear_codes import linear_checks
+from frenemy.lab.autoencoder_is_not_a_gan import linear_checks
 
 from .small import small
 
@@ -50,7 +50,7 @@ def test_the_error_of_too_few_dimensions_is_told_from_pcas():
     error, elbo, loss = linear_checks(x)
     assert elbo.holds and loss.holds
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("frenemy.lab.linear_codes.ROUNDS", 3)
+        patch.setattr("frenemy.lab.autoencoder_is_not_a_gan.ROUNDS", 3)
         error, _, _ = linear_checks(x)
     assert error.measured > error.exact and not error.holds
 

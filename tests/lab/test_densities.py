@@ -75,8 +75,8 @@ def test_mean_and_variance_are_those_of_quadrature_and_of_samples():
     plane = blobs(0.5, (-1.0, 0.0), (1.0, 3.0))
     x = plane.sample(20_000, torch.Generator().manual_seed(0))
     for i in range(2):
-        value, error = sample_mean(x[:, i])
-        assert plane.mean[i].item() == pytest.approx(value, abs=4 * error)
+        mean = sample_mean(x[:, i])
+        assert plane.mean[i].item() == pytest.approx(mean.value, abs=4 * mean.error)
         # 4 standard errors, of less than sqrt(2 / n), as of a normal density
         assert plane.variance[i].item() == pytest.approx(x[:, i].var().item(), rel=0.04)
 

@@ -145,8 +145,8 @@ def test_a_played_bound_is_never_above_the_divergence(played):
     assert all(b <= e + 1e-9 for b, e in zip(played.bounds, played.exact, strict=True))
     # it has risen, from a D that knows nothing, to most of the divergence
     assert played.ratios[0] < 0.5 < 0.8 < played.ratios[-1]
-    value, error = played.sampled
-    assert value == pytest.approx(played.bounds[-1], abs=4 * error)
+    found = played.sampled
+    assert found.value == pytest.approx(played.bounds[-1], abs=4 * found.error)
 
 
 def test_g_waits_for_d_moves_and_is_held(played):

@@ -219,7 +219,7 @@ def test_the_slides_tree_is_worth_three(result):
 
 
 def test_its_drawing_marks_what_was_pruned(result):
-    svg = result.drawings[0].svg()
+    svg = result.figures[0].html()
     assert all(f">{word}<" in svg for word in ("maximiser", "minimiser", "9"))
     assert "#12926b" in svg  # the principal line
     assert "#808080" in svg  # what alpha-beta did not visit
@@ -254,9 +254,9 @@ def test_any_tree_is_drawn(tmp_path, data):
     path.write_text(json.dumps(data))
     result = game_tree(tree=path, depth=2, trees=1)
     assert result.holds
-    for drawing in result.drawings:
-        drawing.svg().encode()
-        drawing.pixels(40)
+    for figure in result.figures:
+        figure.html().encode()
+        assert figure.frames
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,6 @@ REFUSED = [
     ("cycling", {"rate": 1.5}, "rate is 1.5: give 1 or less"),
     ("cycling", {"rate": math.nan}, "rate is nan: give 0.05 or more"),
     ("cycling", {"gamma": 0.0}, "gamma is 0.0: give 0.05 or more"),
-    ("cycling", {"noise": -1.0}, "noise is -1.0: give 0.05 or more"),
     ("cycling", {"consensus": 0.0}, "consensus is 0.0: give 0.05 or more"),
     ("saturation", {"rounds": 0}, "rounds is 0: give 1 or more"),
     ("saturation", {"steps": 0}, "steps is 0: give 1 or more"),
@@ -94,15 +93,15 @@ def test_it_is_told_with_formulas_and_checks(name):
 
 @EVERY
 def test_its_pictures_are_drawn(name):
-    drawings = small(name).result.drawings
-    assert drawings
-    for drawing in drawings:
-        assert drawing.alt and drawing.caption
-        assert drawing.svg().startswith("<svg ")
-        pixels = drawing.pixels(dpi=40)
+    figures = small(name).result.figures
+    assert figures
+    for figure in figures:
+        assert figure.alt and figure.caption
+        assert figure.html().startswith("<figure>\n<svg ")
+        (pixels,) = figure.frames
         assert pixels.shape[0] == 3
         assert pixels.std() > 5  # of 255: it is not blank
-    assert len({drawing.alt for drawing in drawings}) == len(drawings)
+    assert len({figure.alt for figure in figures}) == len(figures)
 
 
 @EVERY
@@ -158,7 +157,7 @@ def test_every_check_holds_at_the_defaults(name):
     ("name", "arguments"),
     [
         *((name, {"seed": seed}) for name in ("collapse", "monte-carlo") for seed in range(1, 5)),
-        ("cycling", {"gamma": 1.5, "noise": 1.8, "consensus": 1.3}),
+        ("cycling", {"gamma": 1.5, "consensus": 1.3}),
     ],
     ids=str,
 )

@@ -64,8 +64,8 @@ def test_images_of_ones_own_in_colour_without_classes(tmp_path):
     result = likelihood(data=tmp_path / "mine.npy", samples=100, axes=5)
     assert [c.what for c in result.checks[-2:] if not c.holds] == []
     assert "30 images 5x6 colour" in result.told
-    assert "means of the classes" not in result.drawings[-1].caption
-    assert result.drawings[-1].pixels(dpi=40).shape == (3, 160, 320)
+    assert "means of the classes" not in result.figures[-1].caption
+    assert result.figures[-1].frames[0].shape == (3, 400, 800)
 
 
 def test_real_faces_have_an_average(real_data):

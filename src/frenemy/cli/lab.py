@@ -34,9 +34,8 @@ def lab(
     """Play a lesson, measured beside exact: frenemy lab NAME; without a name, list them."""
     from frenemy.lab.lesson import play
     from frenemy.lab.lessons import LESSONS
-    from frenemy.lab.page import refuse_place, save, save_pictures
+    from frenemy.lab.page import refuse_place, save, save_figures
     from frenemy.lab.table import lesson_list, lesson_rows
-    from frenemy.pictures import load_picture
     from frenemy.terminal import console, show, working
 
     if lesson is None and not options.all:
@@ -55,14 +54,14 @@ def lab(
             say(f"{len(played) + 1} of {len(lessons)}: {function.__name__.replace('_', '-')}")
             played.append(play(function, **arguments))
     if out.suffix:
-        drawn, paths = [], [save(played, out)]
+        paths = [save(played, out)]
     else:
-        drawn = [save_pictures(one.name, one.result, out) for one in played]
-        paths = [picture.path for pictures in drawn for picture in pictures]
+        paths = [path for one in played for path in save_figures(one.name, one.result, out)]
     for one in played:
         console.print(lesson_rows(one))
-    for pictures in drawn:
-        show(load_picture(pictures[0].path))
+    if not out.suffix:
+        for one in played:
+            show(one.result.figures[0].frames[0])
     print(*paths, sep="\n")
     failed = [one.name for one in played if not one.result.holds]
     if failed:

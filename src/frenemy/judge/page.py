@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frenemy.figures import Figure
 from frenemy.judge.metrics import metric_of
-from frenemy.judge.plots import Picture, curve
+from frenemy.judge.plots import curve
 from frenemy.judge.verdict import ARROWS, Better, Report
-from frenemy.pages import img, render
+from frenemy.pages import render
 from frenemy.pictures import enlarge, grid, nearest_grid
 
 SHOWN = 64  # samples in the grid
@@ -19,20 +21,19 @@ SHOWN = 64  # samples in the grid
 def page(
     report: Report,
     *,
-    samples: Picture | None = None,
-    neighbours: Picture | None = None,
-    precision_recall: Picture | None = None,
-    embedding: Picture | None = None,
+    samples: Sequence[Figure] = (),
+    neighbours: Sequence[Figure] = (),
+    precision_recall: Sequence[Figure] = (),
+    embedding: Sequence[Figure] = (),
 ) -> str:
-    """The report as HTML with its curves, and with the pictures that there are.
+    """The report as HTML with its curves, and with the figures that there are.
 
-    Everything is in the text: pictures as data: URIs, plots as SVG. All that the report holds is
-    escaped; the panels of pictures are included as they are.
+    Everything is in the text: pictures as data: URIs, plots as SVG. All words are escaped.
 
     Args:
         report: table, warnings, protocol and curves.
-        samples: as of `samples_picture`; neighbours: as of `neighbours_picture`.
-        precision_recall: as of `plots.precision_recall_picture`.
+        samples: as of `samples_figure`; neighbours: as of `neighbours_figure`.
+        precision_recall: as of `plots.precision_recall`.
         embedding: as of `plots.embedding`.
     """
     better = {line.metric: _direction(line.better) for line in report.lines}
@@ -42,11 +43,11 @@ def page(
     ]
     found = [estimate for *_, row in rows for estimate in row if estimate]
     curves = [
-        (curve(points, metric), better.get(metric, _direction("")))
+        curve(points, f"{metric} ({better[metric][1]})" if any(better.get(metric, "")) else metric)
         for metric, points in report.curves.items()
         if any(math.isfinite(value) for _, value, _ in points)
     ]
-    pictures = {
+    figures = {
         "Samples": samples,
         "Nearest training images": neighbours,
         "Precision and recall": precision_recall,
@@ -58,7 +59,7 @@ def page(
         report=report,
         rows=rows,
         notes=list(dict.fromkeys(estimate.note for estimate in found if estimate.note)),
-        pictures={title: picture for title, picture in pictures.items() if picture},
+        figures={title: shown for title, shown in figures.items() if shown},
         curves=curves,
         metrics=list(dict.fromkeys(filter(None, map(metric_of, names)))),
     )
@@ -69,7 +70,7 @@ def _direction(better: Better) -> tuple[str, str]:
     return ARROWS[better], f"{better} is better" if better else ""
 
 
-def samples_picture(fake: NDArray[np.uint8]) -> Picture:
+def samples_figure(fake: NDArray[np.uint8]) -> Figure:
     """The first 64 samples, or all if there are fewer, as they come.
 
     Args:
@@ -81,14 +82,13 @@ def samples_picture(fake: NDArray[np.uint8]) -> Picture:
     shown = fake[:SHOWN]
     size = "{1} x {0} pixels".format(*fake.shape[2:])
     alt = f"A grid of {len(shown):,} generated images of {size}"
-    image, note = img(grid(enlarge(shown)), alt)
     told = f"The first {len(shown):,} of {len(fake):,} samples, {size}, not chosen by anyone."
-    return Picture((image,), told + note)
+    return Figure([grid(enlarge(shown))], alt, told)
 
 
-def neighbours_picture(
+def neighbours_figure(
     *, fake: NDArray[np.uint8], train: NDArray[np.uint8], index: NDArray[np.int64]
-) -> Picture:
+) -> Figure:
     """Rows of five samples and, sixth and apart, the training image nearest to the fifth.
 
     So Figure 2 of Goodfellow et al. (2014), Generative Adversarial Networks, shows that a
@@ -105,9 +105,8 @@ def neighbours_picture(
         "Rows of images: five generated ones, then, set apart, the training image nearest to the "
         "fifth"
     )
-    image, note = img(nearest_grid(fake=fake, train=train, index=index), alt)
     told = (
         "In each row five samples and, right of the bar, the training image nearest to the fifth. "
         "A generator that has memorised shows the same picture on both sides of the bar."
     )
-    return Picture((image,), told + note)
+    return Figure([nearest_grid(fake=fake, train=train, index=index)], alt, told)

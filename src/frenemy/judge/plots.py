@@ -1,11 +1,10 @@
-"""Plots of features and of metrics as SVG text, for the pages that the judge writes."""
+"""Plots of features and of metrics, for the pages that the judge writes."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -14,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from torch import Tensor
 
 from frenemy.errors import FrenemyError
-from frenemy.figures import BLUE, GREY, VERMILION, Drawing
+from frenemy.figures import BLUE, GREY, VERMILION, Figure
 from frenemy.judge.coverage import TIE
 from frenemy.judge.distances import kth_nearest, squared_distances
 from frenemy.judge.estimate import checked
@@ -23,21 +22,7 @@ DRAWN = 1000  # points of each set: more of them hide one another, and make a he
 ALPHA = 0.85  # of points
 
 
-@dataclass(frozen=True)
-class Picture:
-    """What a page shows in one place.
-
-    Attributes:
-        panels: markup, which a page includes as it is: each an <svg> or <img> with its own
-            description for those who cannot see it.
-        caption: what is to be seen, in words.
-    """
-
-    panels: Sequence[str]
-    caption: str = ""
-
-
-def embedding(*, real: Tensor, fake: Tensor, method: Literal["pca", "umap"] = "pca") -> Picture:
+def embedding(*, real: Tensor, fake: Tensor, method: Literal["pca", "umap"] = "pca") -> Figure:
     """Both sets in a plane: 1,000 points of each, or all if there are fewer.
 
     "pca": the plane of the first two principal components of the real ones (Pearson 1901, On Lines
@@ -79,10 +64,10 @@ def embedding(*, real: Tensor, fake: Tensor, method: Literal["pca", "umap"] = "p
         f"{how}: {len(x):,} real images and {len(y):,} generated ones. A good generator's points "
         "lie where the real ones do, in the same density."
     )
-    return Picture((_svg(draw, alt, height=4.2),), caption)
+    return _plot(draw, alt, caption)
 
 
-def precision_recall_picture(*, real: Tensor, fake: Tensor, k: int = 5) -> Picture:
+def precision_recall(*, real: Tensor, fake: Tensor, k: int = 5) -> tuple[Figure, Figure]:
     """Which samples lie among the real images, and which real images the samples reach.
 
     A point x lies in the manifold of a set P if |x - p| < r(p) for some p of P, where r(p) is the
@@ -107,7 +92,9 @@ def precision_recall_picture(*, real: Tensor, fake: Tensor, k: int = 5) -> Pictu
     x, y, shares = _principal_plane(real, fake)
     labels = _component_labels(shares)
 
-    def panel(name: str, others: Tensor, points: Tensor, inside: Tensor, *names: str) -> str:
+    def panel(
+        name: str, others: Tensor, points: Tensor, inside: Tensor, names: tuple[str, str], told: str
+    ) -> Figure:
         share = inside.double().mean().item()
 
         def draw(axes: Axes) -> None:
@@ -121,23 +108,25 @@ def precision_recall_picture(*, real: Tensor, fake: Tensor, k: int = 5) -> Pictu
             f"Scatter plot: {int(inside.sum()):,} of {len(points):,} {names[1]} images lie among "
             f"the {names[0]} ones: {name.lower()} {share:.2f}"
         )
-        return _svg(draw, alt, height=4.2)
+        return _plot(draw, alt, told)
 
-    panels = (
-        panel("Precision", x, y, _within(fake, real, k), "real", "generated"),
-        panel("Recall", y, x, _within(real, fake, k), "generated", "real"),
+    told_of_precision = (
+        f"On {count:,} images of each set; the table may take more. A generated image is inside if "
+        f"it is nearer to some real image than that image's real neighbour number {k} is. Many "
+        "outside are bad samples."
     )
-    caption = (
-        f"On {count:,} images of each set; the table may take more. Precision: a generated image "
-        "is inside if it is nearer to some real image than that image's real neighbour number "
-        f"{k} is. Recall: the same with the roles swapped. Many outside under precision are "
-        "bad samples; under recall, kinds of images that are never made. All dimensions of the "
-        "features count, of which this plane shows two: a point may look inside and not be."
+    told_of_recall = (
+        "The same with the roles swapped: many outside are kinds of images that are never made. "
+        "All dimensions of the features count, of which this plane shows two: a point may look "
+        "inside and not be."
     )
-    return Picture(panels, caption)
+    return (
+        panel("Precision", x, y, _within(fake, real, k), ("real", "generated"), told_of_precision),
+        panel("Recall", y, x, _within(real, fake, k), ("generated", "real"), told_of_recall),
+    )
 
 
-def curve(points: Sequence[tuple[int, float, float]], title: str) -> Picture:
+def curve(points: Sequence[tuple[int, float, float]], title: str) -> Figure:
     """A metric over the rounds of a run, with a band of one standard error on both sides.
 
     Args:
@@ -177,15 +166,15 @@ def curve(points: Sequence[tuple[int, float, float]], title: str) -> Picture:
         f"{title} over {len(shown)} checkpoints: {values[0]:.4g} at round {rounds[0]:,}, "
         f"{values[-1]:.4g} at round {rounds[-1]:,}"
     )
-    return Picture((_svg(draw, alt, height=3.0),), title)
+    return _plot(draw, alt, title, height=3.0)
 
 
 # Drawing
 
 
-def _svg(draw: Callable[[Axes], None], alt: str, *, height: float) -> str:
-    """What `draw` makes of empty axes, 5 inches wide, as an <svg> that is described by `alt`."""
-    return Drawing(lambda figure: draw(figure.subplots()), alt, size=(5, height)).svg()
+def _plot(draw: Callable[[Axes], None], alt: str, caption: str, height: float = 4.2) -> Figure:
+    """What `draw` makes of empty axes, 5 inches wide."""
+    return Figure(lambda canvas: draw(canvas.subplots()), alt, caption, (5, height))
 
 
 def _dots(

@@ -7,23 +7,25 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import Doc
 
 from frenemy.data import Dataset, open_dataset
 from frenemy.errors import at_least
-from frenemy.game import mix
+from frenemy.game import Game, Player, Turn, mix
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.kernel import kid
 from frenemy.lab import codes, decoders
 from frenemy.lab.decoders import PRIOR, Decoders
 from frenemy.lab.lesson import Check, Formula, Result, sampled
-from frenemy.lab.linear_codes import linear_checks
 from frenemy.nets.layers import ToUnit
+from frenemy.nets.mlp import linear
 from frenemy.rivals import vae
-from frenemy.rivals.autoencoders import squared_distance
+from frenemy.rivals.autoencoders import Autoencoder, squared_distance, squared_error
+from frenemy.rivals.ppca import principal
 
 DRAWS = 50  # of z for each image, for the mean of the ELBO
+ROUNDS = 250  # of gradient descent of the linear autoencoder on all images at once
 
 FORMULAS = (
     Formula(
@@ -157,8 +159,8 @@ misses other places of the plane that explain an image as well.
 The GAN's samples are sharper. Its loss never compares a sample with one image, so nothing makes it
 serve all of them: the coverage of held-out images is {covered[2]}, the VAE's {covered[1]}. And it
 gives neither a code for an image nor a likelihood."""
-    drawings = decoders.drawings(nets, x=x, digits=_digits(data), samples=samples)
-    return Result(told, FORMULAS, checks, drawings)
+    figures = decoders.figures(nets, x=x, digits=_digits(data), samples=samples)
+    return Result(told, FORMULAS, checks, figures)
 
 
 def _held_out(data: Dataset) -> Tensor:
@@ -170,3 +172,47 @@ def _digits(data: Dataset) -> list[int]:
     """Those that the held-out images show."""
     assert data.valid.labels is not None and data.test.labels is not None
     return [*data.valid.labels.tolist(), *data.test.labels.tolist()]
+
+
+def linear_checks(x: Tensor) -> list[Check]:
+    """A linear autoencoder trained, and a linear VAE at its optimum, beside principal components.
+
+    The autoencoder can do no better than the eigenvalues l_3 + ... + l_d that are left (Baldi &
+    Hornik 1989); the VAE's ELBO is the highest log-likelihood of probabilistic PCA (Tipping &
+    Bishop 1999, eqs. 7 and 8), and with the variances of q doubled it loses their KL.
+
+    Args:
+        x: images, float64 (N, C, H, W). The autoencoder's first weights are the global generator's.
+    """
+    x = x - x.mean(0)
+    shape, count, d = x.shape[1:], len(x), x[0].numel()
+    u = x.flatten(1) / 2  # pixels of [0, 1]
+    fit = principal(u, 2)
+    # small: what the first weights read of directions of little variance is slow to decay
+    encoder = nn.Sequential(nn.Flatten(), linear(d, 2, 0.01))
+    net = Autoencoder(encoder, nn.Sequential(linear(2, d, 0.1), nn.Unflatten(1, shape))).double()
+    player = Player(net, torch.optim.SGD(net.parameters(), lr=0.3, momentum=0.9))
+    game = Game({"G": player}, [Turn({"G": {squared_error: 1.0}})], PRIOR, 1)
+    for step in range(ROUNDS):
+        game.play(lambda stream, i: (x, None), seed=0, step=step)  # draws nothing: full batches
+    pca = vae.probabilistic_pca(x, 2)
+    # log p(x | z) is quadratic in z: its mean over these four epsilons is that over all
+    corners = math.sqrt(2) * torch.tensor([[1, 0], [-1, 0], [0, 1], [0, -1]]).double()
+
+    def elbo() -> float:
+        return sum(vae.elbo(pca, x, e.expand(count, 2)).mean().item() for e in corners) / 4
+
+    with torch.no_grad():
+        error = squared_distance(x, net.reconstruct(x)).mean().item()
+        best = elbo()
+        *_, bias = pca.encoder.parameters()
+        bias[2:] += math.log(2)
+        lost = best - elbo()
+    # descent comes to 1e-7 of the first in so many rounds; float64 rounds the others by 1e-12
+    return [
+        Check(
+            "error of a linear autoencoder (PCA's)", error, fit.eigenvalues[2:].sum().item(), 1e-6
+        ),
+        Check("mean ELBO of probabilistic PCA (log p(x))", best, fit.best, 1e-6),
+        Check("its loss with q's variances doubled (1 − log 2)", lost, 1 - math.log(2), 1e-6),
+    ]

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from torch import Tensor
 from torch.distributions import MultivariateNormal, kl_divergence
 
-from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION
+from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Canvas
 from frenemy.pictures import grid
 from frenemy.sampling import to_pixels
 
@@ -54,17 +53,17 @@ def plane(x: Tensor, y: Tensor) -> Tensor:
     return torch.stack(torch.meshgrid(x, y.flip(0), indexing="xy"), -1).view(-1, 2)
 
 
-def gallery(figure: Figure, panels: Mapping[str, Tensor]) -> None:
+def gallery(canvas: Canvas, panels: Mapping[str, Tensor]) -> None:
     """A titled square of images (n^2, C, H, W) in [-1, 1] for each of an even number of panels."""
-    axes = figure.subplots(len(panels) // 2, 2, squeeze=False).flat
+    axes = canvas.subplots(len(panels) // 2, 2, squeeze=False).flat
     for ax, (title, x) in zip(axes, panels.items(), strict=True):
         _show(ax, x, math.isqrt(len(x)))
         ax.set(title=title, xticks=(), yticks=())
 
 
-def rows(figure: Figure, images: Mapping[str, Tensor]) -> None:
+def rows(canvas: Canvas, images: Mapping[str, Tensor]) -> None:
     """Rows of as many images (N, C, H, W) in [-1, 1], each under its name."""
-    ax, count = figure.subplots(), len(images)
+    ax, count = canvas.subplots(), len(images)
     x = torch.cat(list(images.values()))
     height = _show(ax, x, len(x) // count)
     ax.set(xticks=(), yticks=[height * (i + 0.5) / count for i in range(count)])
@@ -80,10 +79,10 @@ def _show(ax: Axes, x: Tensor, columns: int) -> int:
     return len(picture)
 
 
-def maps(figure: Figure, points: Mapping[str, Tensor], digits: Sequence[int]) -> None:
+def maps(canvas: Canvas, points: Mapping[str, Tensor], digits: Sequence[int]) -> None:
     """Codes (N, 2) drawn as the digits they are of; the dashed circle holds 95 % of N(0, I)."""
     of, radius = torch.tensor(digits), math.sqrt(-2 * math.log(0.05))
-    for ax, (title, z) in zip(figure.subplots(1, len(points)), points.items(), strict=True):
+    for ax, (title, z) in zip(canvas.subplots(1, len(points)), points.items(), strict=True):
         for digit in range(10):
             x, y = z[of == digit].T.numpy()
             colour = COLOURS[digit % len(COLOURS)]

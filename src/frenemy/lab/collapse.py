@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Annotated, Literal
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 from typing_extensions import Doc
 
 from frenemy.errors import FrenemyError, at_least
-from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Drawing
+from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Canvas, Figure, rasterised
 from frenemy.game import mix
 from frenemy.judge.modes import Modes, kl_floor, quality_ceiling
 from frenemy.lab.cures import CURES, FORMULAS, Cure, game
-from frenemy.lab.lesson import Check, Film, Result, sampled
+from frenemy.lab.lesson import Check, Result, sampled
 from frenemy.lab.mixtures import PUBLISHED, SAMPLES, TARGETS, Target, Watched, watch
 
 FRAMES = 30
@@ -106,8 +106,8 @@ Packing and minibatch discrimination let D see several samples at once, so that 
 One seed of so few rounds says little of how the cures compare: benchmarks/collapse.py plays them\
  longer, over seeds. Published, after 400,000 rounds with larger nets (Lin et al. 2018, PacGAN):\
  {"; ".join(f"{name} {modes}" for name, (modes, _, _) in PUBLISHED[data].items())} modes."""
-    drawings = [_pictures(played, target), _curves(played, total, ceiling)]
-    return Result(told, FORMULAS, checks, drawings, _film(played, target))
+    figures = [_pictures(played, target), _curves(played, total, ceiling)]
+    return Result(told, FORMULAS, checks, figures, _film(played, target))
 
 
 def _quality(modes: Modes) -> tuple[float, float]:
@@ -128,11 +128,11 @@ def _points(axes: Axes, x: Tensor, target: Target) -> None:
     axes.set_axis_off()
 
 
-def _pictures(played: dict[Cure, Watched], target: Target) -> Drawing:
+def _pictures(played: dict[Cure, Watched], target: Target) -> Figure:
     rows = math.ceil(len(played) / 2)
 
-    def draw(figure: Figure) -> None:
-        panels = list(figure.subplots(rows, 2, squeeze=False).flat)
+    def draw(canvas: Canvas) -> None:
+        panels = list(canvas.subplots(rows, 2, squeeze=False).flat)
         for axes, (name, p) in zip(panels, played.items(), strict=False):
             _points(axes, p.samples[-1], target)
             modes = p.modes[-1]
@@ -140,7 +140,7 @@ def _pictures(played: dict[Cure, Watched], target: Target) -> Drawing:
         for axes in panels[len(played) :]:
             axes.remove()
 
-    return Drawing(
+    return Figure(
         draw,
         "Samples of each game over the modes: "
         + "; ".join(f"{name}: {_summary(p.modes[-1])}" for name, p in played.items()),
@@ -150,11 +150,11 @@ def _pictures(played: dict[Cure, Watched], target: Target) -> Drawing:
     )
 
 
-def _curves(played: dict[Cure, Watched], total: int, ceiling: float) -> Drawing:
+def _curves(played: dict[Cure, Watched], total: int, ceiling: float) -> Figure:
     colours = (VERMILION, GREEN, GREY, INK)
 
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
+    def draw(canvas: Canvas) -> None:
+        left, right = canvas.subplots(1, 2)
         for i, (name, p) in enumerate(played.items()):
             colour = BLUE if name == "ours" else colours[i % len(colours)]
             style = "-" if name == "ours" else STYLES[1 + i % (len(STYLES) - 1)]
@@ -166,10 +166,10 @@ def _curves(played: dict[Cure, Watched], total: int, ceiling: float) -> Drawing:
         right.axhline(ceiling, color=INK, lw=0.8)
         left.set(xlabel="rounds", ylabel="modes caught", ylim=(0, total * 1.05))
         right.set(xlabel="rounds", ylabel="high-quality share", ylim=(0, 1.04))
-        figure.legend(loc="outside upper center", ncols=2)
+        canvas.legend(loc="outside upper center", ncols=2)
 
     last = {name: _summary(p.modes[-1]) for name, p in played.items()}
-    return Drawing(
+    return Figure(
         draw,
         f"Modes caught and high-quality share over rounds. Ours ends at {last['ours']}, the"
         f" standard game at {last['standard']}.",
@@ -178,20 +178,17 @@ def _curves(played: dict[Cure, Watched], total: int, ceiling: float) -> Drawing:
     )
 
 
-def _film(played: dict[Cure, Watched], target: Target) -> Film:
+def _film(played: dict[Cure, Watched], target: Target) -> Figure:
     pair = played["standard"], played["ours"]
 
-    def frame(i: int) -> Drawing:
-        def draw(figure: Figure) -> None:
-            names = ("standard", "ours")
-            for axes, p, name in zip(figure.subplots(1, 2), pair, names, strict=True):
-                _points(axes, p.samples[i], target)
-                axes.set_title(f"{name}, round {p.rounds[i]:,}")
+    def draw(i: int, canvas: Canvas) -> None:
+        for axes, p, name in zip(canvas.subplots(1, 2), pair, ("standard", "ours"), strict=True):
+            _points(axes, p.samples[i], target)
+            axes.set_title(f"{name}, round {p.rounds[i]:,}")
 
-        return Drawing(draw, "", size=(8, 4.2))
-
-    frames = [frame(i).pixels(dpi=80) for i in range(len(pair[0].rounds))]
-    return Film(
+    looks = range(len(pair[0].rounds))
+    frames = [rasterised(partial(draw, i), (8, 4.2), dpi=80) for i in looks]
+    return Figure(
         frames,
         f"Samples of the standard game and of ours in {len(frames)} of the rounds.",
         "Samples of the same noise, as the games are played.",

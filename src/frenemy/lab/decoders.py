@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frenemy.data import Source
-from frenemy.figures import Drawing
+from frenemy.figures import Figure
 from frenemy.game import Game, Player, Prior, Turn
 from frenemy.lab import codes
 from frenemy.nets.layers import FromUnit, ToUnit
@@ -95,9 +95,9 @@ def train(
     return Decoders(autoencoder, vae, adversary.best)
 
 
-def drawings(
+def figures(
     nets: Decoders, *, x: Tensor, digits: Sequence[int], samples: Sequence[Tensor]
-) -> list[Drawing]:
+) -> list[Figure]:
     """Samples, reconstructions, codes, and what the decoders make of a lattice in the plane.
 
     Args:
@@ -123,19 +123,19 @@ def drawings(
         "GAN": nets.gan(lattice),
     }
     return [
-        Drawing(
+        Figure(
             functools.partial(codes.gallery, panels={name: v[:49] for name, v in shown}),
             "Squares of 49 digits: held-out images, and samples of the three decoders.",
             "G(z) of the three decoders for the same z from the prior, beside held-out images.",
             (6, 6.6),
         ),
-        Drawing(
+        Figure(
             functools.partial(codes.rows, images={"x": first, **again}),
             "A held-out digit of each class, and what the autoencoder and the VAE make of it.",
             "Reconstructions of held-out images. The GAN has no encoder to make them with.",
             (6, 1.9),
         ),
-        Drawing(
+        Figure(
             functools.partial(codes.maps, points=z, digits=digits),
             "Codes of held-out digits in the plane. Half of the autoencoder's are farther from 0 "
             f"than {reach['autoencoder']:.1f}, half of the VAE's than {reach['VAE']:.1f}.",
@@ -143,7 +143,7 @@ def drawings(
             "lies 95 % of the prior.",
             (8, 4.2),
         ),
-        Drawing(
+        Figure(
             functools.partial(codes.gallery, panels=decoded),
             "Squares of 100 digits: the decoders' images of a lattice in the plane.",
             "G(z) where each coordinate of z takes the prior's quantiles from .04 to .96; for the "

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from frenemy.game import Minibatch, mix
+from frenemy.judge.estimate import Estimate
 
 
 @dataclass(frozen=True)
@@ -146,21 +146,14 @@ def wasserstein(F: Tensor, H: Tensor, x: Tensor) -> Tensor:
     return torch.trapezoid((F - H).abs(), x[:, 0])
 
 
-class Mean(NamedTuple):
-    """An estimate from samples, and its standard error."""
-
-    value: float
-    error: float
-
-
-def sample_mean(*parts: Tensor) -> Mean:
+def sample_mean(*parts: Tensor) -> Estimate:
     """The sum of the means of independent samples, (n,) each.
 
-    >>> sample_mean(torch.tensor([1.0, 3.0]), torch.tensor([5.0, 5.0]))
-    Mean(value=7.0, error=1.0)
+    >>> print(sample_mean(torch.tensor([1.0, 3.0]), torch.tensor([5.0, 5.0])))
+    7.0 ± 1.0
     """
     variance = sum(part.var().item() / len(part) for part in parts)
-    return Mean(sum(part.mean().item() for part in parts), math.sqrt(variance))
+    return Estimate(sum(part.mean().item() for part in parts), math.sqrt(variance))
 
 
 def optimal_logit(p_data: Mixture, p_g: Mixture, x: Tensor) -> Tensor:

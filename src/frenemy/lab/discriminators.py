@@ -14,8 +14,8 @@ from torch.nn.functional import logsigmoid
 
 from frenemy.figures import BLUE, INK, VERMILION
 from frenemy.game import Game, Player, Prior, Turn, mix
+from frenemy.judge.estimate import Estimate
 from frenemy.lab.densities import (
-    Mean,
     Mixture,
     jensen_shannon_integrand,
     minibatches,
@@ -58,7 +58,7 @@ class Pair:
         return value_integrand(self.data, self.generated, logit).sum().item() * self.cell
 
     def distance(self, logit: Tensor) -> float:
-        """Mean |D - D*| under (p_data + p_g) / 2: where neither has mass, D is free."""
+        """Estimate |D - D*| under (p_data + p_g) / 2: where neither has mass, D is free."""
         off = (logit.sigmoid() - self.best.sigmoid()).abs()
         return (off * (self.data + self.generated) / 2).sum().item() * self.cell
 
@@ -170,7 +170,7 @@ def logits(D: nn.Module, x: Tensor) -> Tensor:
     return D(x.float()).double()
 
 
-def excess(D: nn.Module, p_data: Mixture, p_g: Mixture, x: Tensor, Gz: Tensor) -> Mean:
+def excess(D: nn.Module, p_data: Mixture, p_g: Mixture, x: Tensor, Gz: Tensor) -> Estimate:
     """V(G, D) - V(G, D*) by samples (n, d) of both densities that D has not learned from.
 
     Of no D is it above 0 in expectation: D* = p_data / (p_data + p_g) is the best. The samples are

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 from typing_extensions import Doc
 
 from frenemy.errors import FrenemyError, at_least, at_most
-from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Drawing
+from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Canvas, Figure
 from frenemy.game import mix
 from frenemy.lab import fgan
 from frenemy.lab.densities import Mixture, line, mixture, normal
@@ -148,12 +147,12 @@ def _trained(games: Mapping[str, fgan.Played], found: Found) -> list[Check]:
     ]
 
 
-def _gallery(p_data: Mixture, found: Found) -> Drawing:
+def _gallery(p_data: Mixture, found: Found) -> Figure:
     reach = max(abs(m) + 3 * s for m, s in found.values())
     x = line(-reach, reach, 401)
 
-    def draw(figure: Figure) -> None:
-        panels = figure.subplots(3, 2, sharex=True, sharey=True)
+    def draw(canvas: Canvas) -> None:
+        panels = canvas.subplots(3, 2, sharex=True, sharey=True)
         for axes, name in zip(panels.flat, found, strict=True):
             axes.fill_between(x[:, 0], p_data.pdf(x), color=BLUE, alpha=0.35, lw=0)
             axes.plot(x, normal(*found[name]).pdf(x), "--", color=VERMILION, lw=2)
@@ -162,7 +161,7 @@ def _gallery(p_data: Mixture, found: Found) -> Drawing:
         first.text(0.98, 0.9, "p_data", color=BLUE, ha="right", transform=first.transAxes)
         first.text(0.98, 0.78, "p_g", color=VERMILION, ha="right", transform=first.transAxes)
 
-    return Drawing(
+    return Figure(
         draw,
         "Six panels, one a divergence, with the two modes of p_data and the Gaussian p_g that is"
         " nearest: "
@@ -173,9 +172,9 @@ def _gallery(p_data: Mixture, found: Found) -> Drawing:
     )
 
 
-def _ways(games: Mapping[str, fgan.Played], found: Found) -> Drawing:
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
+def _ways(games: Mapping[str, fgan.Played], found: Found) -> Figure:
+    def draw(canvas: Canvas) -> None:
+        left, right = canvas.subplots(1, 2)
         for (name, game), (style, colour) in zip(games.items(), LINES, strict=True):
             left.plot(*zip(*game.path, strict=True), style, color=colour, label=name)
             left.plot(*found[name], "X", color=colour, ms=9)
@@ -186,7 +185,7 @@ def _ways(games: Mapping[str, fgan.Played], found: Found) -> Drawing:
         right.axhline(1, color=GREY, lw=1)
         right.set(xlabel="round", ylabel="D's bound / exact", ylim=(0.5, 1.03))
 
-    return Drawing(
+    return Figure(
         draw,
         "G's mean and sd come to the minimisers; D's bounds rise to "
         + ", ".join(f"{g.ratios[-1]:.3f} ({n})" for n, g in games.items())

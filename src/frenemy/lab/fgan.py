@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from frenemy.game import Game, Player, Prior, Round, alternating, mix
+from frenemy.judge.estimate import Estimate
 from frenemy.lab.densities import (
-    Mean,
     Mixture,
     integral,
     jensen_shannon_integrand,
@@ -120,7 +120,7 @@ class Played(NamedTuple):
     path: list[tuple[float, float]]
     bounds: list[float]
     exact: list[float]
-    sampled: Mean
+    sampled: Estimate
 
     @property
     def ratios(self) -> list[float]:

@@ -9,15 +9,14 @@ from typing import Annotated
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 from typing_extensions import Doc
 
 from frenemy.errors import at_least
-from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Drawing
+from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Canvas, Figure, rasterised
 from frenemy.game import mix
 from frenemy.lab.densities import line, minibatches, normal
-from frenemy.lab.lesson import Check, Film, Formula, Result
+from frenemy.lab.lesson import Check, Formula, Result
 from frenemy.lab.line_games import EDGE, Moment, line_game, line_nets, moment
 
 P_DATA = normal(0.0, 1.0)
@@ -68,7 +67,7 @@ def figure1(
             game.play(data, seed=mix(seed, 2), step=step)
             played.append(_frame(D, G, step + 1))
     told, checks = _told(played, rest, k), _checks(played, rest)
-    return Result(told, FORMULAS, checks, _drawings(played, rest), _film(played, rest))
+    return Result(told, FORMULAS, checks, _figures(played, rest), _film(played, rest))
 
 
 @dataclass(frozen=True)
@@ -120,25 +119,25 @@ def _told(played: list[Frame], rest: int, k: int) -> str:
     )
 
 
-def _drawings(played: list[Frame], rest: int) -> list[Drawing]:
+def _figures(played: list[Frame], rest: int) -> list[Figure]:
     half = next((f for f in played if f.now.w1 < played[0].now.w1 / 2), played[-1])
     frames = played[0], played[rest], half, played[-1]
     return [
-        Drawing(
-            lambda figure: _draw_four(figure, frames),
+        Figure(
+            lambda canvas: _draw_four(canvas, frames),
             "D untrained; D at D*; p_g half-way to p_data; p_g on p_data, with D at 1/2.",
             "p_data dotted, p_g solid, D dashed, D* wide and grey; below, x = G(z).",
             (8.0, 7.5),
         ),
-        Drawing(
-            lambda figure: _draw_distances(figure, played),
+        Figure(
+            lambda canvas: _draw_distances(canvas, played),
             "D stays close to D*, while p_g approaches p_data and D approaches 1/2.",
             "Distances in every round, in the mean. D is close to D* all the way to 1/2.",
         ),
     ]
 
 
-def _film(played: list[Frame], rest: int) -> Film:
+def _film(played: list[Frame], rest: int) -> Figure:
     """At most 40 frames: G's way there in close steps, the rest in growing ones."""
     last = len(played) - 1
     there = rest + (last - rest) // 6
@@ -149,26 +148,27 @@ def _film(played: list[Frame], rest: int) -> Film:
     }
     alt = "D rises to D* while p_g rests; then p_g moves over to p_data, and D flattens to 1/2."
     frames = [
-        Drawing(lambda figure, f=played[n]: _draw(figure, f), alt, size=(5.0, 4.5)).pixels(dpi=80)
+        rasterised(lambda canvas, f=played[n]: _draw(canvas, f), (5.0, 4.5), dpi=80)
         for n in sorted(numbers)
     ]
-    return Film(frames, alt, "Live: p_data dotted, p_g solid, D dashed, D* wide and grey.", fps=6.0)
+    caption = "Live: p_data dotted, p_g solid, D dashed, D* wide and grey."
+    return Figure(frames, alt, caption, fps=6.0)
 
 
-def _draw(figure: Figure, frame: Frame) -> None:
-    top, bottom = figure.subplots(2, 1, height_ratios=(3, 1))
+def _draw(canvas: Canvas, frame: Frame) -> None:
+    top, bottom = canvas.subplots(2, 1, height_ratios=(3, 1))
     _draw_frame(top, bottom, frame)
     top.set_title(f"round {frame.round}", loc="left")
     top.legend(loc="upper right", ncols=4, columnspacing=1, handlelength=1.5)
 
 
-def _draw_four(figure: Figure, frames: Sequence[Frame]) -> None:
-    axes = figure.subplots(4, 2, height_ratios=(3, 1, 3, 1))
+def _draw_four(canvas: Canvas, frames: Sequence[Frame]) -> None:
+    axes = canvas.subplots(4, 2, height_ratios=(3, 1, 3, 1))
     for i, (letter, frame) in enumerate(zip("abcd", frames, strict=True)):
         top, bottom = axes[i // 2 * 2, i % 2], axes[i // 2 * 2 + 1, i % 2]
         _draw_frame(top, bottom, frame)
         top.set_title(f"({letter}) round {frame.round}", loc="left")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    canvas.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 
 def _draw_frame(top: Axes, bottom: Axes, frame: Frame) -> None:
@@ -190,8 +190,8 @@ def _draw_frame(top: Axes, bottom: Axes, frame: Frame) -> None:
     bottom.spines[:].set_visible(False)
 
 
-def _draw_distances(figure: Figure, played: list[Frame]) -> None:
-    ax, rounds = figure.subplots(), [f.round for f in played]
+def _draw_distances(canvas: Canvas, played: list[Frame]) -> None:
+    ax, rounds = canvas.subplots(), [f.round for f in played]
     ax.semilogy(rounds, [f.now.w1 for f in played], color=GREEN, label="W1(p_data, p_g)")
     ax.semilogy(rounds, [f.now.from_half for f in played], "--", color=BLUE, label="|D − 1/2|")
     ax.semilogy(rounds, [f.now.distance for f in played], "-.", color=VERMILION, label="|D − D*|")

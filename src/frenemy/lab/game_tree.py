@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from matplotlib.figure import Figure
 from typing_extensions import Doc
 
 from frenemy.errors import FrenemyError, at_least
-from frenemy.figures import GREEN, GREY, VERMILION, Drawing
+from frenemy.figures import GREEN, GREY, VERMILION, Canvas, Figure
 from frenemy.lab import search
 from frenemy.lab.lesson import Check, Formula, Result
 from frenemy.lab.search import Node, Search, minimax, tree_of
@@ -117,17 +116,17 @@ two outputs among {len(D)} pairs. Backed up, the value is −{-min_max.value:.4f
 {len(P_G) * len(D)} leaves. The order of moves does not matter here: if D moves first, the value \
 is the same, as V is linear in p_g and concave in D. Networks that take gradient steps are no \
 such players: neither of them searches a tree to its end."""
-    drawings = [
-        Drawing(
-            search.draw_tree(root, full, best),
+    figures = [
+        Figure(
+            partial(search.draw_tree, root, full, best),
             f"A game tree of value {full.value:g}. Best play: {play}. Alpha-beta visits "
             f"{best.leaves} of {full.leaves} leaves.",
             "Values backed up from the leaves; the principal line is green. Alpha-beta, best moves "
             "first, does not visit what is grey beyond a cross. Squares are closed subtrees.",
             (5, 1.2 + 0.9 * min(root.depth + 1, search.LEVELS)),
         ),
-        Drawing(
-            _leaves(branching, depths, leaves, fewest),
+        Figure(
+            partial(_leaves, branching, depths, leaves, fewest),
             f"Leaves visited at depth {depth}: all {leaves[-1, 0, 0]}; alpha-beta in random order "
             f"{leaves[-1, :, 1].mean():.0f}, best moves first {leaves[-1, 0, 2]}.",
             f"Leaves visited in trees of {branching} moves a position, measured (dots) and by "
@@ -135,7 +134,7 @@ such players: neither of them searches a tree to its end."""
             (5, 4.2),
         ),
     ]
-    return Result(told, FORMULAS, checks, drawings)
+    return Result(told, FORMULAS, checks, figures)
 
 
 def _searches(root: Node) -> tuple[Search, Search, Search]:
@@ -151,25 +150,21 @@ def _value(q: float, heads: float, tails: float) -> float:
 
 
 def _leaves(
-    branching: int, depths: np.ndarray, leaves: np.ndarray, fewest: np.ndarray
-) -> Callable[[Figure], None]:
+    branching: int, depths: np.ndarray, leaves: np.ndarray, fewest: np.ndarray, canvas: Canvas
+) -> None:
     """Leaves visited against depth."""
-
-    def draw(figure: Figure) -> None:
-        axis = figure.subplots()
-        rows = (
-            (GREY, "s", "-", "all, bᵈ", (1.0 * branching) ** depths),
-            (VERMILION, "^", ":", "alpha-beta, random order", leaves[..., 1].mean(1)),
-            (GREEN, "o", "--", "alpha-beta, best moves first", fewest),
-        )
-        for i, (colour, marker, dash, label, line) in enumerate(rows):
-            axis.semilogy(depths, line, color=colour, ls=dash)
-            measured = leaves[..., i].mean(1)
-            axis.semilogy(depths, measured, color=colour, ls=dash, marker=marker, ms=6, label=label)
-        axis.set(xlabel="depth d", ylabel="leaves visited", xticks=depths[:: 1 + len(depths) // 10])
-        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), handlelength=3)
-
-    return draw
+    axis = canvas.subplots()
+    rows = (
+        (GREY, "s", "-", "all, bᵈ", (1.0 * branching) ** depths),
+        (VERMILION, "^", ":", "alpha-beta, random order", leaves[..., 1].mean(1)),
+        (GREEN, "o", "--", "alpha-beta, best moves first", fewest),
+    )
+    for i, (colour, marker, dash, label, line) in enumerate(rows):
+        axis.semilogy(depths, line, color=colour, ls=dash)
+        measured = leaves[..., i].mean(1)
+        axis.semilogy(depths, measured, color=colour, ls=dash, marker=marker, ms=6, label=label)
+    axis.set(xlabel="depth d", ylabel="leaves visited", xticks=depths[:: 1 + len(depths) // 10])
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), handlelength=3)
 
 
 FORMULAS = (

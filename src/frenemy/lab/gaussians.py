@@ -6,13 +6,12 @@ import math
 from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from frenemy.data import open_dataset
 from frenemy.data.source import require_images
 from frenemy.errors import FrenemyError, at_least
-from frenemy.figures import BLUE, GREY, INK, VERMILION, Drawing
+from frenemy.figures import BLUE, GREY, INK, VERMILION, Canvas, Figure
 from frenemy.game import mix
 from frenemy.lab.densities import kl, line, mixture, normal, optimal_logit, sample_mean
 from frenemy.lab.lesson import Check, sampled
@@ -55,7 +54,7 @@ def ascend(
     return torch.stack([means, log_sds.exp()], 1) * unit
 
 
-def fit_samples(samples: int, generator: torch.Generator) -> tuple[list[Check], Drawing]:
+def fit_samples(samples: int, generator: torch.Generator) -> tuple[list[Check], Figure]:
     """Gaussians fitted to people's IQs and, by quadrature, to a density of two modes."""
     people = IQ.sample(samples, generator)[:, 0]
     equal = torch.full_like(people, 1 / samples)
@@ -81,8 +80,8 @@ def fit_samples(samples: int, generator: torch.Generator) -> tuple[list[Check], 
         ),
     ]
 
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
+    def draw(canvas: Canvas) -> None:
+        left, right = canvas.subplots(1, 2)
         mu, sigma = line(55, 125, 71)[:, 0], line(15, 55, 81)
         value = -sigma.log() - (sd**2 + (mean - mu).square()) / (2 * sigma.square())
         levels = [value.max().item() - d for d in (1.0, 0.5, 0.25, 0.1, 0.03, 0.005)]
@@ -97,7 +96,7 @@ def fit_samples(samples: int, generator: torch.Generator) -> tuple[list[Check], 
         right.set(xlabel="x", ylabel="density", xlim=(-5, 5), ylim=(0, 0.36))
         right.legend()
 
-    return checks, Drawing(
+    return checks, Figure(
         draw,
         f"Gradient ascent climbs to mean {mean:.2f} and sd {sd:.2f}; beside it a density of two"
         " modes and the wide Gaussian of maximum likelihood, which peaks between them.",
@@ -109,7 +108,7 @@ def fit_samples(samples: int, generator: torch.Generator) -> tuple[list[Check], 
 
 def fit_images(
     data: Path | None, size: int | None, axes: int, seed: int
-) -> tuple[list[Check], str, Drawing]:
+) -> tuple[list[Check], str, Figure]:
     """A Gaussian fitted to images: its checks, what is told of it, its mean and its samples."""
     opened = open_dataset(data, size=size)
     require_images(opened.shape, opened.train.name)
@@ -137,8 +136,8 @@ def fit_images(
     q = fit.W.shape[1]
     share = (fit.eigenvalues[:q].sum() / fit.eigenvalues.sum()).item()
 
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
+    def draw(canvas: Canvas) -> None:
+        left, right = canvas.subplots(1, 2)
         left.imshow(_tiled(fit.mean[None], opened.shape, columns=1).numpy())
         left.set(yticks=(), xlabel="mean of all")
         blocks = [_tiled(images, opened.shape, columns=5) for images in rows.values()]
@@ -159,7 +158,7 @@ def fit_images(
     return (
         checks,
         told,
-        Drawing(
+        Figure(
             draw,
             f"The average of {len(x):,} images; beside it {', '.join(rows)}.",
             "Left: the mean of maximum likelihood. Right, from the top: "

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+import math
+from collections.abc import Callable, Sequence
+from typing import Annotated, NamedTuple
 
 import torch
-from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn.functional import logsigmoid
 from typing_extensions import Doc
 
 from frenemy.errors import at_least
-from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Drawing
+from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Canvas, Figure
 from frenemy.game import mix
-from frenemy.lab.densities import jensen_shannon, line
+from frenemy.judge.estimate import Estimate
+from frenemy.lab.densities import (
+    Mixture,
+    jensen_shannon,
+    kl,
+    line,
+    mixture,
+    normal,
+    optimal_logit,
+    sample_mean,
+)
+from frenemy.lab.discriminators import excess, logits, pair, peak, train_discriminator
+from frenemy.lab.fgan import JENSEN_SHANNON
 from frenemy.lab.lesson import Check, Formula, Result, sampled
-from frenemy.lab.paths import LOG_4, PATHS, Stop, curvature, walk
+from frenemy.lab.minimisers import f_divergence
 
+LOG_4 = math.log(4)
 PAPER = "Goodfellow et al. (2014), Generative Adversarial Nets, "
 FORMULAS = (
     Formula(
@@ -42,6 +57,54 @@ FORMULAS = (
         " f-divergences; that of C has f''(1) = 1 / 2",
     ),
 )
+
+
+class Path(NamedTuple):
+    """A way of p_g(t) to p_data, where it is at t = 1."""
+
+    name: str
+    p_data: Mixture
+    p_g: Callable[[float], Mixture]
+
+
+PATHS = (
+    Path("mean", normal(), lambda t: normal(5 * (1 - t), 1)),
+    Path("sd", normal(), lambda t: normal(0, 4 ** (1 - t))),
+    Path(
+        "weights",
+        mixture((0.5, -2, 0.6), (0.5, 2, 0.6)),
+        lambda t: mixture((0.95 - 0.45 * t, -2, 0.6), (0.05 + 0.45 * t, 2, 0.6)),
+    ),
+)
+
+
+class Stop(NamedTuple):
+    """One place of a path.
+
+    Attributes:
+        t: how far along.
+        kl, jsd, C: KL(p_data || p_g), JSD and max_D V(D, G), by quadrature; the best D(x) is
+            searched for at each x.
+        sampled_kl, sampled_C: the same from samples, with the densities and D* known.
+        trained: V(D, G) of a trained D, by quadrature.
+        excess: of its V(D, G) over that of D*, by the same samples.
+        off: the mean of its |D - D*| under (p_data + p_g) / 2.
+    """
+
+    t: float
+    kl: float
+    jsd: float
+    C: float
+    sampled_kl: Estimate
+    sampled_C: Estimate
+    trained: float
+    excess: Estimate
+    off: float
+
+    @property
+    def bound(self) -> float:
+        """JSD from below: (V(D, G) + log 4) / 2."""
+        return (self.trained + LOG_4) / 2
 
 
 def global_optimum(
@@ -77,6 +140,49 @@ def global_optimum(
     return Result(told, FORMULAS, checks, (_along(walks), _apart(walks)))
 
 
+def walk(path: Path, *, stops: int, samples: int, rounds: int, seed: int) -> list[Stop]:
+    """Goes along a path: at each stop p_g is held, and a D trained against it.
+
+    Args:
+        path: from t = 0 to t = 1.
+        stops: t = 0, 1 / stops, ..., 1.
+        samples: of p_data, and of p_g, for each Monte Carlo estimate.
+        rounds: of D's game at each stop.
+        seed: of the samples and the games.
+    """
+    found = []
+    for i in range(stops + 1):
+        p, q = path.p_data, path.p_g(i / stops)
+        both = pair(path.name, p, q, reach=40, count=8001)
+        generator = torch.Generator().manual_seed(mix(seed, i, 0))
+        real, fake = p.sample(samples, generator), q.sample(samples, generator)
+        ratio = optimal_logit(p, q, real)
+        trained = train_discriminator(
+            p.sample, q, rounds=rounds, minibatch=1000, rate=0.02, seed=mix(seed, i, 1)
+        )
+        logit = logits(trained, both.x)
+        stop = Stop(
+            i / stops,
+            kl(p, q, both.x),
+            jensen_shannon(p, q, both.x),
+            both.value(peak(both.data, both.generated).logit()),
+            sample_mean(ratio),
+            sample_mean(logsigmoid(ratio), logsigmoid(-optimal_logit(p, q, fake))),
+            both.value(logit),
+            excess(trained, p, q, real, fake),
+            both.distance(logit),
+        )
+        found.append(stop)
+    return found
+
+
+def curvature() -> tuple[Tensor, Tensor]:
+    """Gradient (2,) and Hessian (2, 2) of C(G) in G's (mean, log sd) at p_g = p_data = N(0, 1)."""
+    jsd = f_divergence(JENSEN_SHANNON, normal(), line(-12, 12))
+    at = torch.zeros(2, dtype=torch.float64)
+    return 2 * torch.func.grad(jsd)(at), 2 * torch.func.hessian(jsd)(at)
+
+
 def _exact(walks: Sequence[Sequence[Stop]]) -> list[Check]:
     every = [stop for way in walks for stop in way]
     gradient, hessian = curvature()
@@ -103,8 +209,9 @@ def _estimated(walks: Sequence[Sequence[Stop]]) -> list[Check]:
             "KL": [(stop.t, stop.sampled_kl, stop.kl) for stop in way[:-1]],
             "C(G)": [(stop.t, stop.sampled_C, stop.C) for stop in way[:-1]],
         }.items():
-            t, (mean, error), exact = max(pairs, key=lambda p: abs(p[1].value - p[2]) / p[1].error)
-            checks.append(sampled(f"{path.name}: {name} by samples, t = {t:g}", mean, exact, error))
+            t, mean, exact = max(pairs, key=lambda p: abs(p[1].value - p[2]) / p[1].error)
+            what = f"{path.name}: {name} by samples, t = {t:g}"
+            checks.append(sampled(what, mean.value, exact, mean.error))
     return checks
 
 
@@ -131,14 +238,14 @@ def _trained(walks: Sequence[Sequence[Stop]]) -> list[Check]:
     ]
 
 
-def _along(walks: Sequence[Sequence[Stop]]) -> Drawing:
+def _along(walks: Sequence[Sequence[Stop]]) -> Figure:
     x, shown, times = line(-40, 40, 4001), line(-8, 8, 401), torch.linspace(0, 1, 41).tolist()
     curves = [
         [2 * jensen_shannon(path.p_data, path.p_g(t), x) - LOG_4 for t in times] for path in PATHS
     ]
 
-    def draw(figure: Figure) -> None:
-        rows = figure.subplots(3, 2, sharex="col")
+    def draw(canvas: Canvas) -> None:
+        rows = canvas.subplots(3, 2, sharex="col")
         for (left, right), path, way, curve in zip(rows, PATHS, walks, curves, strict=True):
             left.fill_between(shown[:, 0], path.p_data.pdf(shown), color=BLUE, alpha=0.35, lw=0)
             for stop in way[:-1]:
@@ -158,7 +265,7 @@ def _along(walks: Sequence[Sequence[Stop]]) -> Drawing:
         rows[2, 1].set_xlabel("t")
 
     ends = ", ".join(f"{p.name} from {w[0].C:.2f}" for p, w in zip(PATHS, walks, strict=True))
-    return Drawing(
+    return Figure(
         draw,
         f"Left: p_g on three paths to p_data. Right: C(G) falls along them to −log 4: {ends}; the"
         " three ways to find it agree.",
@@ -168,11 +275,11 @@ def _along(walks: Sequence[Sequence[Stop]]) -> Drawing:
     )
 
 
-def _apart(walks: Sequence[Sequence[Stop]]) -> Drawing:
+def _apart(walks: Sequence[Sequence[Stop]]) -> Figure:
     looks = (("o", BLUE), ("s", VERMILION), ("^", GREEN))
 
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2, sharex=True)
+    def draw(canvas: Canvas) -> None:
+        left, right = canvas.subplots(1, 2, sharex=True)
         for path, way, (marker, colour) in zip(PATHS, walks, looks, strict=True):
             t = [stop.t for stop in way[:-1]]
             left.semilogy(t, [s.kl for s in way[:-1]], marker + "--", color=colour, mfc="none")
@@ -185,7 +292,7 @@ def _apart(walks: Sequence[Sequence[Stop]]) -> Drawing:
         left.legend(loc="lower left")
         right.set(xlabel="t", ylabel="JSD − D's bound")
 
-    return Drawing(
+    return Figure(
         draw,
         "KL and JSD fall along the three paths; what a trained D misses of JSD is below 2 % of it.",
         "Left: KL (dashed) and JSD (solid), which is at most log 2 (dotted). Right: what a"

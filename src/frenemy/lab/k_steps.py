@@ -11,16 +11,22 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from matplotlib.figure import Figure
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 from typing_extensions import Doc
 
 from frenemy.errors import at_least
-from frenemy.figures import BLUE, GREEN, INK, VERMILION, Drawing
+from frenemy.figures import BLUE, GREEN, INK, VERMILION, Canvas, Figure
 from frenemy.game import mix
-from frenemy.lab import few_points
-from frenemy.lab.densities import line, minibatches, normal
-from frenemy.lab.few_points import Fit
+from frenemy.lab.densities import blobs, line, minibatches, normal, optimal_logit
+from frenemy.lab.discriminators import (
+    Pair,
+    cube,
+    draw_map,
+    logits,
+    pair,
+    train_discriminator,
+)
 from frenemy.lab.lesson import Check, Formula, Result
 from frenemy.lab.line_games import Moment, line_game, line_nets, moment
 
@@ -60,6 +66,25 @@ class Play:
         return statistics.fmean(m.distance for m in self.moments[1 : first + 1])
 
 
+@dataclass(frozen=True)
+class Fit:
+    """D after training on n points; p_g is known to it as well as it likes.
+
+    Attributes:
+        D, points: the discriminator, and its points, (n, 2).
+        trained: V(G, D), with the mean of log D over the n points in place of its expectation.
+        fresh: V(G, D).
+        gap: by how much `trained` exceeds what D* wins on the same points, plus that by which
+            `fresh` falls short of V(G, D*). For D* it is 0, whichever the points.
+    """
+
+    D: nn.Module
+    points: Tensor
+    trained: float
+    fresh: float
+    gap: float
+
+
 def k_steps(
     *,
     seed: Annotated[int, Doc("of the networks, the data and the noise")] = 0,
@@ -81,13 +106,13 @@ def k_steps(
 
     plays = [play(k, steps // k, g_rate) for k in KS]
     slow = play(1, common, g_rate / 4)
-    plane = few_points.plane()
-    fitted = [few_points.fit(plane, n, steps=fits, seed=mix(seed, 3)) for n in SIZES]
+    plane = two_modes()
+    fitted = [fit(plane, n, steps=fits, seed=mix(seed, 3)) for n in SIZES]
     return Result(
         _told(plays, slow, fitted, common),
         FORMULAS,
         _checks(plays, slow, fitted, common, plane.value(plane.best)),
-        _drawings(plays, fitted, common),
+        _figures(plays, fitted, common),
     )
 
 
@@ -111,6 +136,34 @@ def _play(
                 played.append(step + 1)
                 moments.append(moment(D, G, P_DATA, EDGES))
     return Play(k, played, moments, statistics.median(seconds))
+
+
+def two_modes() -> Pair:
+    """Two modes of p_data on one of p_g."""
+    return pair("", blobs(0.7, (-1, 0), (1, 0)), blobs(1.0, (0, 0)), reach=7.0, count=201)
+
+
+def fit(p: Pair, n: int, *, steps: int, seed: int) -> Fit:
+    """D trained on n points of p_data, drawn with replacement, and on fresh points of p_g."""
+    points = p.p_data.sample(n, torch.Generator().manual_seed(mix(seed, n)))
+
+    def sample(count: int, generator: torch.Generator) -> Tensor:
+        return points[torch.randint(n, (count,), generator=generator)]
+
+    D = train_discriminator(
+        sample, p.p_g, hidden=64, rounds=steps, minibatch=500, rate=2e-2, seed=seed
+    )
+
+    def empirical(logit: Tensor, at_points: Tensor) -> float:
+        """V with the mean over the points in place of the expectation."""
+        of_data = (p.data * logsigmoid(logit)).sum().item() * p.cell
+        return p.value(logit) - of_data + logsigmoid(at_points).mean().item()
+
+    logit = logits(D, p.x)
+    trained, fresh = empirical(logit, logits(D, points)), p.value(logit)
+    best = optimal_logit(p.p_data, p.p_g, points)
+    gap = trained - empirical(p.best, best) + p.value(p.best) - fresh
+    return Fit(D, points, trained, fresh, gap)
 
 
 def _checks(
@@ -162,16 +215,16 @@ def _told(plays: list[Play], slow: Play, fitted: list[Fit], common: int) -> str:
     )
 
 
-def _drawings(plays: list[Play], fitted: list[Fit], common: int) -> list[Drawing]:
+def _figures(plays: list[Play], fitted: list[Fit], common: int) -> list[Figure]:
     return [
-        Drawing(
-            lambda figure: _draw_plays(figure, plays, common),
+        Figure(
+            lambda canvas: _draw_plays(canvas, plays, common),
             "The larger k, the closer D is to D*, and the fewer steps G takes in the same time.",
             "The same games by rounds, by steps of D, and by seconds on the machine at hand.",
             (8.0, 7.0),
         ),
-        Drawing(
-            lambda figure: few_points.draw(figure, fitted),
+        Figure(
+            lambda canvas: _draw_fits(canvas, fitted),
             "The gap falls with n; and D after training on few points, high around each of them.",
             "Left: how much more D wins on its own points than on fresh ones. Right: D after "
             f"training on {SIZES[0]} points (dots).",
@@ -180,8 +233,8 @@ def _drawings(plays: list[Play], fitted: list[Fit], common: int) -> list[Drawing
     ]
 
 
-def _draw_plays(figure: Figure, plays: list[Play], common: int) -> None:
-    (lag, by_round), (by_step, by_second) = figure.subplots(2, 2)
+def _draw_plays(canvas: Canvas, plays: list[Play], common: int) -> None:
+    (lag, by_round), (by_step, by_second) = canvas.subplots(2, 2)
     for play, (colour, dashes) in zip(plays, STYLES, strict=True):
         w1 = [m.w1 for m in play.moments]
         for ax, values, unit in (
@@ -196,4 +249,15 @@ def _draw_plays(figure: Figure, plays: list[Play], common: int) -> None:
     by_round.set(ylabel="W1(p_data, p_g)", xlabel="rounds", xlim=(0, 4 * common), yscale="log")
     by_step.set(ylabel="W1(p_data, p_g)", xlabel="steps of D", yscale="log")
     by_second.set(ylabel="W1(p_data, p_g)", xlabel="seconds", yscale="log")
-    figure.legend(*lag.get_legend_handles_labels(), loc="outside lower center", ncols=len(plays))
+    canvas.legend(*lag.get_legend_handles_labels(), loc="outside lower center", ncols=len(plays))
+
+
+def _draw_fits(canvas: Canvas, fits: list[Fit]) -> None:
+    """The gap against n, and the map of the D that was trained on the fewest points."""
+    left, right = canvas.subplots(1, 2)
+    left.loglog([len(f.points) for f in fits], [f.gap for f in fits], "o-", color=VERMILION)
+    left.set(xlabel="points n", ylabel="gap")
+    few = min(fits, key=lambda f: len(f.points))
+    draw_map(right, logits(few.D, cube(2, 3.2, 141)).sigmoid(), reach=3.2)
+    right.plot(*few.points.T, "o", color=INK, ms=4)
+    canvas.colorbar(right.images[0], ax=right, ticks=(0, 0.5, 1), label="D")

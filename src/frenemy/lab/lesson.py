@@ -1,4 +1,4 @@
-"""What a lesson returns: what was measured beside what is exact, drawings, formulas and words."""
+"""What a lesson returns: what was measured beside what is exact, figures, formulas and words."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from frenemy.figures import Drawing
+from frenemy.figures import Figure
 
 Relation = Literal["=", "at least", "at most"]
 
@@ -73,16 +70,6 @@ class Formula:
 
 
 @dataclass(frozen=True)
-class Film:
-    """Frames uint8 (3, H, W) of one size; alt and caption as of a drawing."""
-
-    frames: Sequence[NDArray[np.uint8]]
-    alt: str
-    caption: str = ""
-    fps: float = 10.0
-
-
-@dataclass(frozen=True)
 class Result:
     """What a lesson found.
 
@@ -90,15 +77,15 @@ class Result:
         told: paragraphs of plain text, with an empty line between them.
         formulas: on which the lesson rests.
         checks: measured beside exact.
-        drawings: one or more; the first stands for the lesson.
+        figures: one or more; the first stands for the lesson.
         film: if something moves.
     """
 
     told: str
     formulas: Sequence[Formula]
     checks: Sequence[Check]
-    drawings: Sequence[Drawing]
-    film: Film | None = None
+    figures: Sequence[Figure]
+    film: Figure | None = None
 
     @property
     def holds(self) -> bool:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 from torch.distributions import Bernoulli, kl_divergence
 from typing_extensions import Doc
 
 from frenemy.errors import at_least, at_most
-from frenemy.figures import BLUE, GREY, INK, VERMILION, Drawing
+from frenemy.figures import BLUE, GREY, INK, VERMILION, Canvas, Figure
 from frenemy.game import mix
 from frenemy.lab import gaussians
 from frenemy.lab.densities import integral, line
@@ -74,8 +73,8 @@ def likelihood(
     at_least(100, samples=samples)
     generator = torch.Generator().manual_seed(mix(seed, 0))
     coin, curve = _coin(heads, tosses, generator)
-    fits, fits_drawing = gaussians.fit_samples(samples, generator)
-    means, told_of_means, means_drawing = gaussians.fit_images(data, size, axes, seed)
+    fits, fits_figure = gaussians.fit_samples(samples, generator)
+    means, told_of_means, means_figure = gaussians.fit_images(data, size, axes, seed)
     p, error = heads / tosses, math.sqrt(heads / tosses * (1 - heads / tosses) / tosses)
     power = curve(torch.tensor(p).double()).item()
     told = f"""\
@@ -95,8 +94,8 @@ The likeliest Gaussian has the samples' mean, and their mean square about it (di
 
 {told_of_means}"""
     checks = [*_probability(samples, generator), *coin, *fits, *means]
-    drawings = [_curves(curve, p, error), fits_drawing, means_drawing]
-    return Result(told, FORMULAS, checks, drawings)
+    figures = [_curves(curve, p, error), fits_figure, means_figure]
+    return Result(told, FORMULAS, checks, figures)
 
 
 def _probability(samples: int, generator: torch.Generator) -> list[Check]:
@@ -168,9 +167,9 @@ def _zero(falling: Callable[[Tensor], Tensor]) -> float:
     return low.item()
 
 
-def _curves(log_l: Callable[[Tensor], Tensor], best: float, error: float) -> Drawing:
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
+def _curves(log_l: Callable[[Tensor], Tensor], best: float, error: float) -> Figure:
+    def draw(canvas: Canvas) -> None:
+        left, right = canvas.subplots(1, 2)
         x, inside = line(28, 172, 201), line(100, 124, 51)
         left.plot(x, IQ.pdf(x), color=BLUE)
         left.fill_between(inside[:, 0], IQ.pdf(inside), color=BLUE, alpha=0.3, lw=0)
@@ -183,7 +182,7 @@ def _curves(log_l: Callable[[Tensor], Tensor], best: float, error: float) -> Dra
         right.axvline(best, ls=":", color=GREY)
         right.set(xlabel="p of the coin, at this data", ylabel="likelihood / its maximum")
 
-    return Drawing(
+    return Figure(
         draw,
         f"A normal density, of which the area from 100 to 124 is shaded; the likelihood of a coin,"
         f" largest at {best:.3g}.",

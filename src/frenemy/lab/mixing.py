@@ -7,18 +7,18 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from frenemy.figures import BLUE, GREY, INK, VERMILION, Drawing
+from frenemy.figures import BLUE, GREY, INK, VERMILION, Canvas, Figure, rasterised
 from frenemy.game import Game, Player, Prior, Turn, mix
 from frenemy.judge.estimate import Estimate
 from frenemy.lab import chains
 from frenemy.lab.densities import Mixture, line, minibatches, mixture
-from frenemy.lab.lesson import Check, Film
+from frenemy.lab.lesson import Check
 from frenemy.nets.mlp import critic, perceptron
 from frenemy.objectives import pairing_d, pairing_g
 from frenemy.penalties import r1, r2
@@ -178,11 +178,11 @@ def train(rounds: int, seed: int) -> nn.Module:
     return players["G"].best
 
 
-def drawing(race: Race) -> Drawing:
+def figure(race: Race) -> Figure:
     """Where a chain and G have been, and how far from the target each is for its cost."""
 
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
+    def draw(canvas: Canvas) -> None:
+        left, right = canvas.subplots(1, 2)
         _plane(left)
         left.plot(*race.samples[:300].T, ".", color=VERMILION, ms=3)
         left.plot(*race.states[:100, 0].T, "-", color=INK, lw=0.8)
@@ -194,7 +194,7 @@ def drawing(race: Race) -> Drawing:
         right.set(xlabel="steps, or passes", ylabel="distance to the target")
         right.legend()
 
-    return Drawing(
+    return Figure(
         draw,
         "100 steps of a Metropolis chain, which stay in the left mode, and 300 samples of G, which"
         " lie in both; the distance to the target falls with the number of steps or passes, for G"
@@ -205,25 +205,22 @@ def drawing(race: Race) -> Drawing:
     )
 
 
-def film(states: Tensor) -> Film:
+def film(states: Tensor) -> Figure:
     """The chains at `FRAMES` times, evenly spaced in the logarithm."""
     share = (states[:, :, 0] > 0).double().mean(1)  # (steps,)
 
-    def frame(k: int) -> Drawing:
-        def draw(figure: Figure) -> None:
-            left, right = figure.subplots(1, 2)
-            _plane(left)
-            left.plot(*states[k - 1].T, ".", color=INK, ms=3)
-            right.plot(range(1, k + 1), share[:k], color=INK)
-            right.axhline(TARGET.weights[1].item(), ls="--", color=BLUE)
-            right.set(xlim=(1, len(states)), ylim=(0, 1), xscale="log")
-            right.set(xlabel="steps", ylabel="share in the right mode")
-
-        return Drawing(draw, f"{k} steps", size=(8, 3.5))
+    def draw(k: int, canvas: Canvas) -> None:
+        left, right = canvas.subplots(1, 2)
+        _plane(left)
+        left.plot(*states[k - 1].T, ".", color=INK, ms=3)
+        right.plot(range(1, k + 1), share[:k], color=INK)
+        right.axhline(TARGET.weights[1].item(), ls="--", color=BLUE)
+        right.set(xlim=(1, len(states)), ylim=(0, 1), xscale="log")
+        right.set(xlabel="steps", ylabel="share in the right mode")
 
     shown = torch.logspace(0, math.log10(len(states)), FRAMES).round().int().tolist()
-    return Film(
-        [frame(k).pixels(dpi=80) for k in shown],
+    return Figure(
+        [rasterised(partial(draw, k), (8, 3.5), dpi=80) for k in shown],
         f"{WALKERS} Metropolis chains that begin in the left mode, and the share of them in the"
         " right one, which rises to 0.7.",
         "Chains cross to the second mode one by one; dashed: its share of the target.",

@@ -6,12 +6,11 @@ import math
 from typing import Annotated
 
 import torch
-from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from typing_extensions import Doc
 
 from frenemy.errors import FrenemyError, at_least, at_most
-from frenemy.figures import BLUE, GREEN, INK, VERMILION, Drawing
+from frenemy.figures import BLUE, GREEN, INK, VERMILION, Canvas, Figure
 from frenemy.game import mix
 from frenemy.lab import chains, mixing
 from frenemy.lab.lesson import Check, Formula, Result, sampled
@@ -67,7 +66,7 @@ def monte_carlo(
     if not 0 <= rho < 1:
         raise FrenemyError(f"rho is {rho}: give a correlation from 0 to less than 1")
     generator = torch.Generator().manual_seed(mix(seed, 2))
-    circle, circle_drawing = _circle(points, repetitions, generator)
+    circle, circle_figure = _circle(points, repetitions, generator)
     memory, seen = _memory(rho, steps, generator)
     wide, narrow = mixing.row(WIDE, 1000), mixing.row(NARROW, 1000)
     checks = circle + memory + wide.checks("wide") + narrow.checks("narrow")
@@ -101,13 +100,13 @@ But G stays {race.off:.3f} away from the target however many samples it makes: a
  {race.worth:,.0f} independent samples are on average, or {race.worth * tau.value:,.0f} steps of a\
  chain, which comes ever nearer. And a chain asks for p, where G has seen samples only. Adversarial\
  nets need no Markov chain, neither to train nor to sample, and know no density (their Table 2)."""
-    drawings = [circle_drawing, _nearing(rho, seen, wide, narrow), mixing.drawing(race)]
-    return Result(told, FORMULAS, checks, drawings, mixing.film(race.states[:2000]))
+    figures = [circle_figure, _nearing(rho, seen, wide, narrow), mixing.figure(race)]
+    return Result(told, FORMULAS, checks, figures, mixing.film(race.states[:2000]))
 
 
 def _circle(
     points: int, repetitions: int, generator: torch.Generator
-) -> tuple[list[Check], Drawing]:
+) -> tuple[list[Check], Figure]:
     sizes = [n for n in (16 * 4**k for k in range(12)) if n <= points]
     hits, errors = 0, []
     for n in sizes:
@@ -129,8 +128,8 @@ def _circle(
     x = torch.rand(2, 800, generator=generator) * 2 - 1
     outside = x.square().sum(0) >= 1
 
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
+    def draw(canvas: Canvas) -> None:
+        left, right = canvas.subplots(1, 2)
         left.plot(*x[:, ~outside], ".", color=BLUE, ms=3)
         left.plot(*x[:, outside], "x", color=VERMILION, ms=3)
         left.add_patch(Circle((0, 0), 1, fill=False, color=INK))
@@ -140,7 +139,7 @@ def _circle(
         right.set(xlabel="points n", ylabel="error of π")
         right.legend()
 
-    return checks, Drawing(
+    return checks, Figure(
         draw,
         "Points in a square, most of them in its circle; the error of 4 times their share falls"
         f" with slope {slope:.3f} from {sizes[0]} to {sizes[-1]:,} points.",
@@ -168,9 +167,9 @@ def _memory(rho: float, steps: int, generator: torch.Generator) -> tuple[list[Ch
     ], seen.mean(1).tolist()
 
 
-def _nearing(rho: float, seen: list[float], wide: mixing.Row, narrow: mixing.Row) -> Drawing:
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
+def _nearing(rho: float, seen: list[float], wide: mixing.Row, narrow: mixing.Row) -> Figure:
+    def draw(canvas: Canvas) -> None:
+        left, right = canvas.subplots(1, 2)
         left.plot([rho ** (2 * k) for k in range(LAGS + 1)], "--", color=INK, label="ρ²ᵏ")
         left.plot(seen, ".", color=BLUE, label="measured")
         left.set(xlabel="lag k (sweeps)", ylabel="autocorrelation")
@@ -185,7 +184,7 @@ def _nearing(rho: float, seen: list[float], wide: mixing.Row, narrow: mixing.Row
             right.annotate(name, (k, row.tv[k].item() / 9), color=colour, ha="right")
         right.set(xlabel="steps k", ylabel="total variation")
 
-    return Drawing(
+    return Figure(
         draw,
         "Autocorrelation of Gibbs sweeps falls as ρ²ᵏ. Total variation to two modes falls to"
         f" {wide.tv[-1]:.2g} in 1,000 steps if they are wide, to {narrow.tv[-1]:.2g} if narrow.",

@@ -8,12 +8,11 @@ from typing import Annotated
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import nn
 from typing_extensions import Doc
 
 from frenemy.errors import at_least
-from frenemy.figures import BLUE, GREY, INK, VERMILION, Drawing
+from frenemy.figures import BLUE, GREY, INK, VERMILION, Canvas, Figure
 from frenemy.game import mix
 from frenemy.lab.densities import blobs, mixture, normal
 from frenemy.lab.discriminators import (
@@ -103,7 +102,7 @@ def optimal_discriminator(
         sampled("V(D) - V(D*) on fresh samples, most", most.value, 0.0, most.error, "at most"),
     ]
     told = _told(distances, shortfalls, rounds * minibatch)
-    return Result(told, FORMULAS, checks, _drawings(trained))
+    return Result(told, FORMULAS, checks, _figures(trained))
 
 
 def _pairs(on_line: int, in_plane: int) -> list[Pair]:
@@ -139,21 +138,21 @@ def _told(distances: list[float], shortfalls: list[float], points: int) -> str:
     )
 
 
-def _drawings(trained: Sequence[nn.Module]) -> list[Drawing]:
+def _figures(trained: Sequence[nn.Module]) -> list[Figure]:
     return [
-        Drawing(
-            lambda figure: _draw_line(figure, trained[:4]),
+        Figure(
+            lambda canvas: _draw_line(canvas, trained[:4]),
             "Four pairs of densities on the line; in each the trained D covers D*.",
             "p_data (dotted), p_g (solid), D* (wide and grey) and the trained D (dashed).",
             (8.0, 7.0),
         ),
-        Drawing(
-            lambda figure: _draw_plane(figure, trained[4:]),
+        Figure(
+            lambda canvas: _draw_plane(canvas, trained[4:]),
             "Two pairs of densities in the plane: the maps of D* and of the trained D look alike.",
             "Left D*, right the trained D; lines at .1, .5 and .9; pale where there is no mass.",
             (8.0, 7.4),
         ),
-        Drawing(
+        Figure(
             _draw_peaks,
             "a log y + b log(1 - y) for four pairs a, b, each with its maximum at a / (a + b).",
             "The whole proof: at each x, the best y = D(x) is a / (a + b).",
@@ -161,8 +160,8 @@ def _drawings(trained: Sequence[nn.Module]) -> list[Drawing]:
     ]
 
 
-def _draw_line(figure: Figure, trained: Sequence[nn.Module]) -> None:
-    panels: list[Axes] = list(figure.subplots(2, 2, sharex=True, sharey=True).flat)
+def _draw_line(canvas: Canvas, trained: Sequence[nn.Module]) -> None:
+    panels: list[Axes] = list(canvas.subplots(2, 2, sharex=True, sharey=True).flat)
     for ax, (name, p_data, p_g, _), D in zip(panels, PAIRS[:4], trained, strict=True):
         p = pair(name, p_data, p_g, reach=5.0, count=501)
         x = p.x[:, 0]
@@ -171,22 +170,22 @@ def _draw_line(figure: Figure, trained: Sequence[nn.Module]) -> None:
         ax.plot(x, p.generated, color=VERMILION, lw=1.5, label="p_g")
         ax.plot(x, logits(D, p.x).sigmoid(), "--", color=INK, lw=1.5, label="D, trained")
         ax.set(title=name, ylim=(-0.03, 1.05), yticks=(0, 0.5, 1))
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    canvas.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 
-def _draw_plane(figure: Figure, trained: Sequence[nn.Module]) -> None:
-    rows = figure.subplots(2, 2, sharex=True, sharey=True)
+def _draw_plane(canvas: Canvas, trained: Sequence[nn.Module]) -> None:
+    rows = canvas.subplots(2, 2, sharex=True, sharey=True)
     for (left, right), (name, p_data, p_g, _), D in zip(rows, PAIRS[4:], trained, strict=True):
         p = pair(name, p_data, p_g, reach=3.5, count=141)
         mass = ((p.data + p.generated) * 400).clamp(0, 1)
         for ax, logit, what in ((left, p.best, "D*"), (right, logits(D, p.x), "D, trained")):
             draw_map(ax, logit.sigmoid(), reach=3.5, alpha=mass, levels=(0.1, 0.5, 0.9))
             ax.set_title(f"{name}: {what}")
-    figure.colorbar(rows[0, 0].images[0], ax=rows, shrink=0.5, ticks=(0, 0.5, 1))
+    canvas.colorbar(rows[0, 0].images[0], ax=rows, shrink=0.5, ticks=(0, 0.5, 1))
 
 
-def _draw_peaks(figure: Figure) -> None:
-    ax, y = figure.subplots(), torch.linspace(0.002, 0.998, 500)
+def _draw_peaks(canvas: Canvas) -> None:
+    ax, y = canvas.subplots(), torch.linspace(0.002, 0.998, 500)
     for a, b, dashes, colour in (
         (3.0, 1.0, "-", BLUE),
         (1.0, 1.0, "--", INK),

@@ -12,11 +12,11 @@ from urllib.parse import quote
 from latex2mathml.converter import convert
 
 from frenemy.errors import FrenemyError
+from frenemy.figures import Figure
 from frenemy.files import write_atomically
 from frenemy.judge.estimate import Estimate
 from frenemy.lab.lesson import Check, Played, Result
-from frenemy.pages import film, render
-from frenemy.pictures import save_film, save_picture
+from frenemy.pages import render
 
 SIGNS = {"=": "", "at least": "≥ ", "at most": "≤ "}
 
@@ -61,7 +61,6 @@ def page(lessons: Sequence[Played]) -> str:
         lessons=lessons,
         rows={lesson.name: [row(check) for check in lesson.result.checks] for lesson in lessons},
         mathml=mathml,
-        film=film,
         total=sum(lesson.seconds for lesson in lessons),
     )
 
@@ -111,16 +110,17 @@ def _document(lessons: Sequence[Played], path: Path) -> str:
     for lesson in lessons:
         result = lesson.result
         parts += [f"## {lesson.name}", f"*{_plain(lesson.claim)}*", _plain(result.told.strip())]
-        for formula in lesson.result.formulas:
+        for formula in result.formulas:
             parts += [
                 f"```math\n{formula.latex.strip()}\n```",
                 _plain(f"{formula.told} ({formula.source})"),
             ]
-        parts.append(_table(lesson.result.checks))
-        for picture in save_pictures(lesson.name, lesson.result, folder, film=".webp"):
-            link = quote(picture.path.relative_to(path.parent).as_posix())
-            parts += [f"![{_plain(picture.alt)}]({link})", f"*{_plain(picture.caption)}*"]
-    return "\n\n".join(part for part in parts if part.strip("*")) + "\n"
+        parts.append(_table(result.checks))
+        figures = save_figures(lesson.name, result, folder, film=".webp")
+        for saved, figure in figures.items():
+            link = quote(saved.relative_to(path.parent).as_posix())
+            parts += [f"![{_plain(figure.alt)}]({link})", f"*{_plain(figure.caption)}*"]
+    return "\n\n".join(parts) + "\n"
 
 
 def _plain(text: str) -> str:
@@ -138,17 +138,8 @@ def _table(checks: Sequence[Check]) -> str:
     return "\n".join([head, *lines])
 
 
-@dataclass(frozen=True)
-class Saved:
-    """A picture file, what is to be seen in it, and what to look at."""
-
-    path: Path
-    alt: str
-    caption: str
-
-
-def save_pictures(name: str, result: Result, folder: Path, film: str = ".gif") -> list[Saved]:
-    """Writes the drawings of a lesson as NAME.png, NAME-2.png ..., and its film.
+def save_figures(name: str, result: Result, folder: Path, film: str = ".gif") -> dict[Path, Figure]:
+    """Writes the figures of a lesson as NAME.png, NAME-2.png ..., and its film.
 
     Args:
         name: of the lesson.
@@ -159,12 +150,10 @@ def save_pictures(name: str, result: Result, folder: Path, film: str = ".gif") -
     Raises:
         FrenemyError: one cannot be written.
     """
-    saved = []
-    for i, drawing in enumerate(result.drawings, 1):
-        path = folder / (f"{name}.png" if i == 1 else f"{name}-{i}.png")
-        saved.append(Saved(save_picture(drawing.pixels(), path), drawing.alt, drawing.caption))
+    figures = {
+        folder / (f"{name}.png" if i == 1 else f"{name}-{i}.png"): figure
+        for i, figure in enumerate(result.figures, 1)
+    }
     if result.film is not None:
-        moving = result.film
-        path = save_film(moving.frames, folder / f"{name}{film}", fps=moving.fps)
-        saved.append(Saved(path, moving.alt, moving.caption))
-    return saved
+        figures[folder / f"{name}{film}"] = result.film
+    return {figure.save(path): figure for path, figure in figures.items()}

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import torch
-from matplotlib.figure import Figure
 from torch import nn
 from torch.nn.functional import logsigmoid
 from typing_extensions import Doc
 
 from frenemy.errors import at_least, at_most
-from frenemy.figures import GREEN, INK, VERMILION, Drawing
+from frenemy.figures import GREEN, INK, VERMILION, Canvas, Figure
 from frenemy.game import Term, mix
 from frenemy.lab.densities import line, normal
 from frenemy.lab.discriminators import logits, pair
@@ -146,15 +145,15 @@ def _in_games(over: Overtrained, distance: float) -> list[Check]:
     ]
 
 
-def _fading(over: Overtrained, distance: float, seed: int) -> Drawing:
+def _fading(over: Overtrained, distance: float, seed: int) -> Figure:
     fine, marks = torch.linspace(0.25, 9, 36).tolist(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     D = {d: Optimal(DATA, normal(d)) for d in (*fine, *marks, distance)}
     x = normal().sample(SAMPLES, torch.Generator().manual_seed(mix(seed, 3)))
     exact = [[push(term, D[d], d).mean for d in fine] for term in TERMS.values()]
     seen = [[slopes(term, D[d], d + x).mean() for d in marks] for term in TERMS.values()]
 
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2, sharey=True)
+    def draw(canvas: Canvas) -> None:
+        left, right = canvas.subplots(1, 2, sharey=True)
         for i, (name, term) in enumerate(TERMS.items()):
             style, marker, colour = LOOKS[i]
             sizes = [abs(g[term.__name__]) for g in over.gradients[1:]]
@@ -167,7 +166,7 @@ def _fading(over: Overtrained, distance: float, seed: int) -> Drawing:
         left.legend()
         right.set(xlabel="distance θ")
 
-    return Drawing(
+    return Figure(
         draw,
         "As D trains, the gradient on log(1 − D) sinks far below that on −log D. With D*, one falls"
         " with the distance as exp(−θ² / 8), and the other grows.",
@@ -177,13 +176,13 @@ def _fading(over: Overtrained, distance: float, seed: int) -> Drawing:
     )
 
 
-def _going(ways: Mapping[str, list[float]]) -> Drawing:
+def _going(ways: Mapping[str, list[float]]) -> Figure:
     s = line(-8, 8, 161)[:, 0]
     losses = (logsigmoid(-s), -logsigmoid(s))
     ends = ", ".join(f"{way[-1]:.2f} ({name})" for name, way in ways.items())
 
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
+    def draw(canvas: Canvas) -> None:
+        left, right = canvas.subplots(1, 2)
         for (name, way), loss, (style, _, colour) in zip(ways.items(), losses, LOOKS, strict=True):
             left.plot(s, loss, style, color=colour)
             right.plot(way, style, color=colour, label=name)
@@ -191,7 +190,7 @@ def _going(ways: Mapping[str, list[float]]) -> Drawing:
         right.set(xlabel="round", ylabel="θ")
         right.legend()
 
-    return Drawing(
+    return Figure(
         draw,
         "log(1 − D) is flat where D rejects, and −log D is steep there. θ ends at " + ends + ".",
         "Left: what G minimises, over D's logit: below 0, D rejects. Right: G's mean θ in two"

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from frenemy.errors import FrenemyError
-from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION
+from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Canvas
 
 DEPTH = 100  # of the deepest tree; searches call themselves once a move
 NODES = 200_000  # of the largest tree
@@ -209,16 +208,14 @@ def uniform_tree(branching: int, depth: int, rng: np.random.Generator) -> Node:
     return level[0]
 
 
-def draw_tree(root: Node, full: Search, cut: Search) -> Callable[[Figure], None]:
+def draw_tree(root: Node, full: Search, cut: Search, canvas: Canvas) -> None:
     """Draws the top of a tree, opened level by level as far as its leaves find room.
 
     Args:
         root: of the tree.
         full: minimax's search, whose values and principal line are drawn.
         cut: alpha-beta's, which visited less.
-
-    Returns:
-        What fills a figure.
+        canvas: to draw on.
     """
     labels = {
         node: f"{v:.3g}".replace("-", "−").replace("e+0", "e") for node, v in full.values.items()
@@ -231,7 +228,7 @@ def draw_tree(root: Node, full: Search, cut: Search) -> Callable[[Figure], None]
             width += len(node.children) - 1
             queue += node.children
             levels |= dict.fromkeys(node.children, levels[node] + 1)
-    opened = {node for node in levels if node.children and node.children[0] in levels}
+    opened = [node for node in levels if node.children and node.children[0] in levels]
     x: dict[Node, float] = {}
 
     def place(node: Node) -> float:
@@ -243,48 +240,43 @@ def draw_tree(root: Node, full: Search, cut: Search) -> Callable[[Figure], None]
 
     place(root)
 
-    def draw(figure: Figure) -> None:
-        axis = figure.subplots()
-        for node in opened:
-            for child in node.children:
-                seen, chosen = child in cut.values, child in full.line
-                ends = ([x[node], x[child]], [-levels[node], -levels[child]])
-                axis.plot(
-                    *ends,
-                    color=GREEN if chosen else INK if seen else GREY,
-                    lw=4 if chosen else 1.2,
-                    ls="-" if seen else ":",
-                    zorder=1,
-                )
-                across, down = (0.6 * a + 0.4 * b for a, b in ends)
-                if not seen and node in cut.values:
-                    axis.plot(
-                        *[(a + 2 * b) / 3 for a, b in ends], color=GREY, marker="x", ms=10, mew=2
-                    )
-                if len(x) <= 8 and not child.move.isdigit():
-                    name, side = f" {child.move[:8]} ", "right" if x[child] < x[node] else "left"
-                    axis.text(across, down, name, ha=side, va="bottom", parse_math=False)
-        for node, level in levels.items():
-            colour = VERMILION if level % 2 else BLUE
-            if node in opened:
-                axis.plot(x[node], -level, color=colour, marker="v" if level % 2 else "^", ms=14)
-            elif node.children:
-                axis.plot(x[node], -level, color=colour, marker="s", ms=10)
-            inside = node in opened
-            axis.annotate(
-                labels[node],
-                (x[node], -level),
-                xytext=(12, 0) if inside else (0, -7 if node.children else -2),
-                textcoords="offset points",
-                color=INK if node in cut.values else GREY,
-                ha="left" if inside else "center",
-                va="center" if inside else "top",
+    axis = canvas.subplots()
+    for node in opened:
+        for child in node.children:
+            seen, chosen = child in cut.values, child in full.line
+            ends = ([x[node], x[child]], [-levels[node], -levels[child]])
+            axis.plot(
+                *ends,
+                color=GREEN if chosen else INK if seen else GREY,
+                lw=4 if chosen else 1.2,
+                ls="-" if seen else ":",
+                zorder=1,
             )
-        movers = sorted({levels[node] for node in opened})
-        names = ["minimiser" if level % 2 else "maximiser" for level in movers]
-        axis.set_yticks([-level for level in movers], names)
-        axis.set(xticks=[], ylim=(-max(levels.values()) - 0.5, 0.3), xlim=(-0.6, width - 0.2))
-        axis.tick_params(length=0)
-        axis.spines[:].set_visible(False)
-
-    return draw
+            across, down = (0.6 * a + 0.4 * b for a, b in ends)
+            if not seen and node in cut.values:
+                axis.plot(*[(a + 2 * b) / 3 for a, b in ends], color=GREY, marker="x", ms=10, mew=2)
+            if len(x) <= 8 and not child.move.isdigit():
+                name, side = f" {child.move[:8]} ", "right" if x[child] < x[node] else "left"
+                axis.text(across, down, name, ha=side, va="bottom", parse_math=False)
+    for node, level in levels.items():
+        colour = VERMILION if level % 2 else BLUE
+        if node in opened:
+            axis.plot(x[node], -level, color=colour, marker="v" if level % 2 else "^", ms=14)
+        elif node.children:
+            axis.plot(x[node], -level, color=colour, marker="s", ms=10)
+        inside = node in opened
+        axis.annotate(
+            labels[node],
+            (x[node], -level),
+            xytext=(12, 0) if inside else (0, -7 if node.children else -2),
+            textcoords="offset points",
+            color=INK if node in cut.values else GREY,
+            ha="left" if inside else "center",
+            va="center" if inside else "top",
+        )
+    movers = sorted({levels[node] for node in opened})
+    names = ["minimiser" if level % 2 else "maximiser" for level in movers]
+    axis.set_yticks([-level for level in movers], names)
+    axis.set(xticks=[], ylim=(-max(levels.values()) - 0.5, 0.3), xlim=(-0.6, width - 0.2))
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
