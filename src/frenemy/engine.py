@@ -118,6 +118,8 @@ class Share:
         >>> Share(rank=1, world=2, parts=2).slices(8)
         [(2, slice(4, 6, None)), (3, slice(6, 8, None))]
         """
+        if self.count == 1:
+            return [(0, slice(None))]
         if size % self.count:
             raise FrenemyError(
                 f"a minibatch of {size} cannot be cut into {self.count} equal parts: choose a "
