@@ -1,9 +1,13 @@
-"""What all tests share: a cache of their own, and the real data if there are any."""
+"""What all tests share: one thread, a cache of their own, and the real data if there are any."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+# Before torch is loaded, and for child processes too: no test waits for a second thread beside
+# other work, and none measures how many are fastest.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -54,7 +54,8 @@ def train(
         out: the run's directory, which must not hold one yet; `runs/RECIPE` with a number if None.
         steps, epochs, minutes: when to stop, at most one of them; else where the recipe says. All
             stages count: a recipe with a preparing stage spends its first rounds there.
-        seed: of everything random. The same seed gives the same run, bit for bit.
+        seed: of everything random. On as many threads, which the run records, the same seed gives
+            the same run, bit for bit.
         device: where to compute.
         tensorboard: also write TensorBoard events into the run.
         checkpoint_seconds: the least time between checkpoints.

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
 
 import torch
 
@@ -13,6 +18,8 @@ from frenemy.errors import FrenemyError
 from frenemy.names import known
 
 FLOAT32_ERROR = 1e-6  # relative error of a 512 x 512 float32 product; bfloat16's is 2e-3
+TRIALS, PATIENCE = 7, 0.2  # of each number of threads, at most; seconds until the last begins
+GAIN = 1.1  # by which several threads have to be faster than one
 
 
 def choose_device(name: DeviceName = "auto") -> torch.device:
@@ -40,7 +47,7 @@ def choose_device(name: DeviceName = "auto") -> torch.device:
 
 @functools.cache
 def prepare_processor() -> None:
-    """Makes torch's float32 arithmetic and allocations as fast as this processor allows, once.
+    """Makes torch's arithmetic, allocations and threads as fast as this processor allows, once.
 
     Numbers below the least normal one, 1.2e-38, become 0, in this thread and in those that start
     later, torch's workers among them: weights without a gradient leave so small ones in the
@@ -49,6 +56,7 @@ def prepare_processor() -> None:
     torch.set_flush_denormal(True)
     keep_freed_memory()
     use_fastest_float32()
+    torch.set_num_threads(choose_threads())
 
 
 def keep_freed_memory() -> None:
@@ -79,3 +87,46 @@ def use_fastest_float32() -> None:
     error = ((a @ b).double() - exact).norm() / exact.norm()
     if error > FLOAT32_ERROR:
         matmul.fp32_precision = before
+
+
+def _seconds_of_products(threads: int) -> float:
+    """How long a chain of small products takes, as in a round of a game."""
+    torch.set_num_threads(threads)
+    x, theta = torch.full((100, 256), 0.1), torch.full((256, 256), 1 / 256)
+    (x @ theta).relu_()  # wakes the threads
+    begun = time.perf_counter()
+    for _ in range(10):
+        x = (x @ theta).relu_()
+    return time.perf_counter() - begun
+
+
+def choose_threads(seconds: Callable[[int], float] = _seconds_of_products) -> int:
+    """How many threads torch should use: as many as it does, or one if that is as fast by now.
+
+    Threads wait for each other after every operation. Beside other work one of them is always
+    late, and two can be ten times slower than one. A number that the user has chosen, by
+    OMP_NUM_THREADS, MKL_NUM_THREADS or `torch.set_num_threads`, is kept.
+
+    Args:
+        seconds: how long some work takes on so many threads.
+    """
+    count = torch.get_num_threads()
+    chosen = any(name in os.environ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"))
+    if chosen or count == 1 or count != _cores():
+        return count
+    end = time.monotonic() + PATIENCE
+    times = [(seconds(count), seconds(1))]
+    while len(times) < TRIALS and time.monotonic() < end:
+        times.append((seconds(count), seconds(1)))
+    torch.set_num_threads(count)
+    several, one = map(median, zip(*times, strict=True))
+    return count if several * GAIN < one else 1
+
+
+def _cores() -> int:
+    """The cores that this process may use: of each torch takes one thread."""
+    siblings = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    try:
+        return len({Path(siblings.format(i)).read_text() for i in os.sched_getaffinity(0)})
+    except (AttributeError, OSError):  # not Linux
+        return os.cpu_count() or 1

@@ -180,7 +180,7 @@ def test_far_from_zero_float32_features_keep_their_digits():
 def test_half_precision_features_are_taken_as_they_are():
     real, fake = features(500, 20).half(), features(500, 20, seed=1).half()
     expected = frechet(real=real.double(), fake=fake.double()).value
-    assert frechet(real=real, fake=fake).value == pytest.approx(expected, rel=1e-5)  # float32's products
+    assert frechet(real=real, fake=fake).value == pytest.approx(expected, rel=1e-5)  # float32's
 
 
 # The error
