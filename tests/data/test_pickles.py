@@ -18,7 +18,7 @@ from .data_files import some_images, write_cifar
 
 @pytest.fixture
 def load(tmp_path):
-    """Loads bytes as a file, and checks that this takes no memory; what took long would time out."""
+    """Loads bytes as a file, and checks that this takes little memory (time has pytest's)."""
 
     def load_bytes(data):
         path = tmp_path / "data_batch_1"
