@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 import torch
 
@@ -18,8 +17,7 @@ from frenemy.errors import FrenemyError
 from frenemy.names import known
 
 FLOAT32_ERROR = 1e-6  # relative error of a 512 x 512 float32 product; bfloat16's is 2e-3
-TRIALS, PATIENCE = 7, 0.2  # of each number of threads, at most; seconds until the last begins
-GAIN = 1.1  # by which several threads have to be faster than one
+BLOCK = 0.2  # seconds for which a number of threads is tried
 
 
 def choose_device(name: DeviceName = "auto") -> torch.device:
@@ -90,14 +88,16 @@ def use_fastest_float32() -> None:
 
 
 def _seconds_of_products(threads: int) -> float:
-    """How long a chain of small products takes, as in a round of a game."""
+    """The mean time of a small product, as in a round of a game, over a fifth of a second.
+
+    For less, the system's scheduler favours who comes new.
+    """
     torch.set_num_threads(threads)
     x, theta = torch.full((100, 256), 0.1), torch.full((256, 256), 1 / 256)
-    (x @ theta).relu_()  # wakes the threads
-    begun = time.perf_counter()
-    for _ in range(10):
-        x = (x @ theta).relu_()
-    return time.perf_counter() - begun
+    count, begun = 0, time.perf_counter()
+    while time.perf_counter() < begun + BLOCK:
+        x, count = (x @ theta).relu_(), count + 1
+    return (time.perf_counter() - begun) / count
 
 
 def choose_threads(seconds: Callable[[int], float] = _seconds_of_products) -> int:
@@ -114,13 +114,9 @@ def choose_threads(seconds: Callable[[int], float] = _seconds_of_products) -> in
     chosen = any(name in os.environ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"))
     if chosen or count == 1 or count != _cores():
         return count
-    end = time.monotonic() + PATIENCE
-    times = [(seconds(count), seconds(1))]
-    while len(times) < TRIALS and time.monotonic() < end:
-        times.append((seconds(count), seconds(1)))
+    several, one = map(sum, zip(*((seconds(count), seconds(1)) for _ in range(2)), strict=True))
     torch.set_num_threads(count)
-    several, one = map(median, zip(*times, strict=True))
-    return count if several * GAIN < one else 1
+    return count if several < one else 1
 
 
 def _cores() -> int:
