@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 DEMO := demo/$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow test-hard lint clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -26,6 +26,10 @@ test: lint
 
 test-slow: .venv/ready
 	$(BIN)/pytest -m slow
+
+# The suite, again and again, under settings that must not matter. It takes about four times as long.
+test-hard: .venv/ready
+	tests/hard.sh
 
 lint: .venv/ready
 	$(BIN)/ruff check

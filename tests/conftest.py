@@ -1,9 +1,21 @@
-"""What all tests share: a cache of their own, and the real data if there are any."""
+"""What all tests share: a thread, a seed, a cache of their own, the real data if there are any."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+# Before torch is loaded, and for child processes too: no test waits for a second thread beside
+# other work, and none measures how many are fastest.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    """Draws the same random numbers for a test, whichever others ran before it."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""Devices that are not there, and that fast products are still float32's."""
+"""Devices that are not there, that fast products are still float32's, and how many threads."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from frenemy import engine
-from frenemy.engine import FLOAT32_ERROR, Share, choose_device, use_fastest_float32
+from frenemy.engine import FLOAT32_ERROR, Share, choose_device, choose_threads, use_fastest_float32
 from frenemy.errors import FrenemyError
 
 matmul = torch.backends.mkldnn.matmul
@@ -143,3 +143,42 @@ def test_a_share_of_one_process_averages_its_parts():
     assert share.gather(kept)["Dx"].tolist() == [1.0, 2.0]
     assert share.any(True)
     assert not share.any(False)
+
+
+# Threads
+
+
+@pytest.fixture
+def four_cores(monkeypatch):
+    """Torch uses a thread on each of four cores, of its own accord."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(engine, "_cores", lambda: 4)
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("several", "one", "count"), [(1.0, 2.0, 4), (1.0, 1.0, 1), (5.0, 1.0, 1)])
+@pytest.mark.usefixtures("four_cores")
+def test_one_thread_is_taken_unless_several_are_faster(several, one, count):
+    assert choose_threads({4: several, 1: one}.__getitem__) == count
+    assert torch.get_num_threads() == 4
+
+
+@pytest.mark.parametrize("how", ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "torch"])
+@pytest.mark.usefixtures("four_cores")
+def test_a_number_of_threads_that_the_user_chose_is_kept(how, monkeypatch):
+    if how == "torch":
+        torch.set_num_threads(3)
+    else:
+        monkeypatch.setenv(how, "3")
+    assert choose_threads(lambda count: pytest.fail("measured")) == torch.get_num_threads()
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_the_processor_is_prepared_with_that_number(monkeypatch):
+    monkeypatch.setattr(engine, "choose_threads", lambda: 3)
+    engine.prepare_processor.__wrapped__()
+    assert torch.get_num_threads() == 3

@@ -14,7 +14,7 @@ import safetensors.torch
 
 from frenemy.run import Run
 
-STEPS = 400
+STEPS = 200
 
 
 def start(*arguments, **options):
@@ -26,7 +26,7 @@ def start(*arguments, **options):
 
 def finish(*arguments):
     process = start(*arguments)
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate()
     assert process.returncode == 0, err
     return out
 
@@ -57,32 +57,38 @@ def undisturbed(tmp_path_factory):
     return outcome(path)
 
 
-def wait_until(condition, process, seconds=60.0):
-    end = time.monotonic() + seconds
+def wait_until(condition, process):
     while not condition() and process.poll() is None:
-        assert time.monotonic() < end, "nothing happened"
         time.sleep(0.005)
+
+
+def samples_drawn(path, count):
+    return lambda: len(list(path.glob("samples/*.png"))) >= count
 
 
 def kill_at_random(path, kills, seed, recipe="digits2014"):
     """Begins a run, kills it at random moments, resumes it each time, and finishes it at last.
 
-    Every kill hits a living process, at a random time after it has written a checkpoint.
+    Every kill hits a living process, a few rounds after one of which it has written a checkpoint.
     """
     chance = random.Random(seed)
     process = start(*begin(path, recipe=recipe))
     taken_up = set()
+
+    def newest():
+        return max((int(p.name[:8]) for p in path.glob("checkpoints/0*")), default=0)
+
     for _ in range(kills):
-        known = {p.name for p in path.glob("checkpoints/0*")}
-        wait_until(lambda old=known: {p.name for p in path.glob("checkpoints/0*")} - old, process)
-        time.sleep(chance.uniform(0, 0.4))
+        enough = newest() + chance.randint(1, STEPS // (2 * kills))
+        wait_until(lambda enough=enough: newest() >= enough, process)
+        time.sleep(chance.uniform(0, 0.05))
         if process.poll() is not None:
             break  # it was quicker
         process.kill()
         assert process.wait() == -signal.SIGKILL
         taken_up.add(Run.open(path).checkpoints()[0].name)
         process = start("--resume", path)
-    _, err = process.communicate(timeout=240)
+    _, err = process.communicate()
     assert process.returncode == 0, err
     assert any(0 < int(name[:8]) < STEPS for name in taken_up)
 
@@ -108,7 +114,7 @@ def test_many_more_kills_end_bit_identical(tmp_path, undisturbed, seed):
 def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path, undisturbed):
     path = tmp_path / "run"
     process = start(*begin(path), "--checkpoint-seconds", "1000")
-    wait_until(lambda: len(list(path.glob("samples/*.png"))) > 3, process)
+    wait_until(samples_drawn(path, 4), process)
     process.kill()
     process.wait()
     assert not Run.open(path).checkpoints()
@@ -120,9 +126,9 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path, undistu
 def test_signals_finish_the_round_save_and_say_how_to_go_on(tmp_path, undisturbed, number):
     path = tmp_path / "run"
     process = start(*begin(path), "--checkpoint-seconds", "1000")
-    wait_until(lambda: len(list(path.glob("samples/*.png"))) > 10, process)
+    wait_until(samples_drawn(path, 4), process)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     assert process.returncode == 128 + number
     assert f"go on with `frenemy train --resume {path}`" in err
     first, last = err.strip().splitlines()
@@ -145,9 +151,9 @@ def test_two_seeds_differ_and_a_finished_run_resumes_to_itself(tmp_path, undistu
 def test_a_run_being_trained_is_not_trained_twice(tmp_path):
     path = tmp_path / "run"
     process = start(*begin(path, 100_000))
-    wait_until(lambda: len(list(path.glob("samples/*.png"))) > 3, process)
+    wait_until(samples_drawn(path, 4), process)
     second = start("--resume", path)
-    _, err = second.communicate(timeout=60)
+    _, err = second.communicate()
     process.kill()
     process.wait()
     assert second.returncode == 1
@@ -169,7 +175,7 @@ def test_files_that_cannot_grow_stop_the_run_and_leave_it_loadable(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
 
     process = start("--resume", path, preexec_fn=small_files)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate()
     assert process.returncode == 1
     assert len(err.strip().splitlines()) == 1 and str(path) in err
     assert Run.open(path).checkpoints() == kept

@@ -6,9 +6,11 @@ import ctypes
 import functools
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, distributed, nn
@@ -18,6 +20,7 @@ from frenemy.errors import FrenemyError
 from frenemy.names import known
 
 FLOAT32_ERROR = 1e-6  # relative error of a 512 x 512 float32 product; bfloat16's is 2e-3
+BLOCK = 0.2  # seconds for which a number of threads is tried
 
 
 def choose_device(name: DeviceName = "auto") -> torch.device:
@@ -46,7 +49,7 @@ def choose_device(name: DeviceName = "auto") -> torch.device:
 
 @functools.cache
 def prepare_processor() -> None:
-    """Makes torch's float32 arithmetic and allocations as fast as this processor allows, once.
+    """Makes torch's arithmetic, allocations and threads as fast as this processor allows, once.
 
     Numbers below the least normal one, 1.2e-38, become 0, in this thread and in those that start
     later, torch's workers among them: weights without a gradient leave so small ones in the
@@ -55,6 +58,7 @@ def prepare_processor() -> None:
     torch.set_flush_denormal(True)
     keep_freed_memory()
     use_fastest_float32()
+    torch.set_num_threads(choose_threads())
 
 
 def keep_freed_memory() -> None:
@@ -85,6 +89,47 @@ def use_fastest_float32() -> None:
     error = ((a @ b).double() - exact).norm() / exact.norm()
     if error > FLOAT32_ERROR:
         matmul.fp32_precision = before
+
+
+def _seconds_of_products(threads: int) -> float:
+    """The mean time of a product as in a round of a small game, over a fifth of a second.
+
+    For less, the system's scheduler favours who comes new.
+    """
+    torch.set_num_threads(threads)
+    x, theta = torch.full((100, 1200), 0.1), torch.full((1200, 1200), 1 / 1200)
+    count, begun = 0, time.perf_counter()
+    while time.perf_counter() < begun + BLOCK:
+        x, count = (x @ theta).relu_(), count + 1
+    return (time.perf_counter() - begun) / count
+
+
+def choose_threads(seconds: Callable[[int], float] = _seconds_of_products) -> int:
+    """How many threads torch should use: as many as it does, or one if that is as fast by now.
+
+    Threads wait for each other after every operation. Beside other work one of them is always
+    late, and two can be ten times slower than one. A number that the user has chosen, by
+    OMP_NUM_THREADS, MKL_NUM_THREADS or `torch.set_num_threads`, is kept.
+
+    Args:
+        seconds: how long some work takes on so many threads.
+    """
+    count = torch.get_num_threads()
+    chosen = any(name in os.environ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"))
+    if chosen or count == 1 or count != _cores():
+        return count
+    several, one = map(sum, zip(*((seconds(count), seconds(1)) for _ in range(2)), strict=True))
+    torch.set_num_threads(count)
+    return count if several < one else 1
+
+
+def _cores() -> int:
+    """The cores that this process may use: of each torch takes one thread."""
+    siblings = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    try:
+        return len({Path(siblings.format(i)).read_text() for i in os.sched_getaffinity(0)})
+    except (AttributeError, OSError):  # not Linux
+        return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -255,7 +255,7 @@ class Run:
         """The checkpoints' files, the newest first."""
         pattern = re.compile(r"\d{8,}-[0-9a-f]{16}\.safetensors")
         found = [p for p in (self.path / "checkpoints").glob("*") if pattern.fullmatch(p.name)]
-        return sorted(found, key=step_of, reverse=True)
+        return sorted(found, key=lambda path: (step_of(path), path.name), reverse=True)
 
     def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> None:
         """Has `write` fill the checkpoint of round `step`, and deletes those that are too old.

@@ -55,7 +55,8 @@ class Settings(Continued):
     Attributes:
         out: the run's directory, which must not hold one yet; runs/RECIPE, with a number if that
             is taken.
-        seed: of everything random. The same seed gives the same run, bit for bit.
+        seed: of everything random. On as many threads, which the run records, the same seed gives
+            the same run, bit for bit.
         tensorboard: also write TensorBoard events into the run.
         checkpoint_seconds: the least time between checkpoints.
         keep_checkpoints: how many are kept, the newest; `judge --all-checkpoints` draws its curves

@@ -37,7 +37,7 @@ def test_a_file_has_no_edge_at_which_tables_are_cut():
 
 def run_command(*arguments, **options):
     command = [sys.executable, "-m", "frenemy", *map(str, arguments)]
-    return subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=120, **options)
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, **options)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise there")

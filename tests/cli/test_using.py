@@ -46,8 +46,12 @@ def test_samples_are_a_function_of_the_seed(run, tmp_path):
             return file["images"]
 
     first = draw(700, 0)
-    assert np.array_equal(draw(9, 0), first[:9])
-    assert not np.array_equal(draw(9, 1), first[:9])
+
+    def apart(images):
+        return np.abs(images.astype(int) - first[:9]).max()
+
+    assert apart(draw(9, 0)) <= 1  # a level: a product of fewer rows adds in another order
+    assert apart(draw(9, 1)) > 10
 
 
 def test_an_earlier_checkpoint_draws_other_samples(tmp_path, capsys):

@@ -4,7 +4,6 @@ import os
 import pickle
 import pickletools
 import struct
-import time
 import tracemalloc
 
 import numpy as np
@@ -19,20 +18,18 @@ from .data_files import some_images, write_cifar
 
 @pytest.fixture
 def load(tmp_path):
-    """Loads bytes as a file, and checks that this takes neither memory nor time."""
+    """Loads bytes as a file, and checks that this takes little memory (time has pytest's)."""
 
     def load_bytes(data):
         path = tmp_path / "data_batch_1"
         path.write_bytes(data)
         tracemalloc.start()
-        began = time.monotonic()
         try:
             return load_dict(path)
         finally:
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             assert peak < 30_000_000
-            assert time.monotonic() - began < 10
 
     return load_bytes
 

@@ -21,7 +21,7 @@ def test_it_runs_only_a_few_items_ahead():
 
 
 def test_it_runs_on_several_threads():
-    barrier = threading.Barrier(min(WORKERS, 2), timeout=10)
+    barrier = threading.Barrier(min(WORKERS, 2))
     assert len(list(in_order(lambda _: barrier.wait(), range(2 * WORKERS)))) == 2 * WORKERS
 
 

@@ -7,7 +7,7 @@ import torch
 from scipy.stats import sem
 
 from frenemy.errors import FrenemyError
-from frenemy.judge.estimate import Estimate, checked, tiles
+from frenemy.judge.estimate import Estimate, checked, row_sums, tiles
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,12 @@ def test_the_mean_of_many_has_an_error_and_that_of_one_none():
     assert found.error == pytest.approx(sem(x.numpy()), rel=1e-12)
     one = Estimate.of(x[:1])
     assert one.value == x[0].item() and math.isnan(one.error)
+
+
+@pytest.mark.parametrize("d", [0, 1, 2, 3, 7, 64, 784])
+def test_equal_rows_have_equal_sums_wherever_they_stand(d):
+    generator = torch.Generator().manual_seed(d)
+    row = torch.randn(d, generator=generator, dtype=torch.float64)
+    sums = torch.cat([row_sums(row.expand(n, -1)) for n in (1, 2, 3, 5, 8, 64, 1000)])
+    assert len(sums.unique()) == 1
+    assert sums[0].item() == pytest.approx(math.fsum(row.tolist()), abs=1e-12)  # float64

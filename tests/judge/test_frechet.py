@@ -90,8 +90,8 @@ def test_gaussians_of_known_moments_are_at_their_known_distance():
 
 @pytest.mark.parametrize(
     ("dtype", "tolerance"),
-    # sqrtm itself is good to some 1e-9; float32's products add 1e-7 of the variances
-    [(torch.float64, 1e-8), (torch.float32, 1e-6)],
+    # sqrtm itself is good to some 1e-9; float32's products add up to 1e-6 of the variances
+    [(torch.float64, 1e-8), (torch.float32, 1e-5)],
 )
 def test_the_distance_is_that_by_scipys_sqrtm(dtype, tolerance):
     real, fake = features(2000, 100).to(dtype), features(1500, 100, seed=1).to(dtype)
@@ -126,8 +126,8 @@ def test_a_rank_that_is_too_low_keeps_the_digits(spoil, dtype):
     overlap = torch.linalg.svdvals(spectra[0] @ spectra[1].T).sum()
     between = (real.double().mean(0) - fake.double().mean(0)).square().sum()
     expected = between + sum(x.square().sum() for x in rows) - 2 * overlap
-    # covariances hold half of the digits of a root that is 0; float32's products 1e-7 of the others
-    tolerance = 1e-7 if dtype == torch.float64 else 1e-6
+    # covariances hold half of the digits of a root that is 0; float32's products up to 1e-6
+    tolerance = 1e-7 if dtype == torch.float64 else 1e-5
     assert frechet(real=real, fake=fake).value == pytest.approx(expected.item(), rel=tolerance)
 
 
@@ -145,28 +145,28 @@ def test_a_gaussian_holds_the_mean_and_the_covariance():
 # The precision of float32 features
 
 
-def test_float32_products_are_used_where_they_are_safe(monkeypatch):
-    used = []
-    scatter = module._scatter
-    monkeypatch.setattr(
-        module, "_scatter", lambda rows, mean, work: used.append(work) or scatter(rows, mean, work)
-    )
+@pytest.mark.parametrize(("allowed", "in_float32"), [(math.inf, True), (0.0, False)])
+def test_float32_products_are_taken_where_the_machine_rounds_no_worse(
+    allowed, in_float32, monkeypatch
+):
+    monkeypatch.setattr(module, "FLOAT32_ERROR", allowed)
     rows = features(500, 30).float()
-    Gaussian.fit(rows)
-    assert used == [torch.float32]
-    used.clear()
-    rows[:, 7] = rows[:, 3] + 1e-3 * rows[:, 5]  # 7 has no variance of its own
-    found = Gaussian.fit(rows)
-    assert used == [torch.float32, torch.float64]
-    assert torch.equal(found.factor, Gaussian.fit(rows.double()).factor)
-    used.clear()
-    monkeypatch.setattr(module, "_float32_is_exact", lambda x: False)
-    Gaussian.fit(features(500, 30).float())
-    assert used == [torch.float64]
+    found, expected = Gaussian.fit(rows).covariance, Gaussian.fit(rows.double()).covariance
+    error = ((found - expected).norm() / expected.norm()).item()
+    # float32 rounds by 6e-8, and sums of 500 products by less than 500 times as much
+    assert (1e-11 < error < 3e-5) if in_float32 else error < 1e-13
+
+
+def test_a_feature_without_variance_of_its_own_is_taken_in_float64(monkeypatch):
+    monkeypatch.setattr(module, "FLOAT32_ERROR", math.inf)
+    rows = features(500, 30).float()
+    rows[:, 7] = rows[:, 3] + 1e-3 * rows[:, 5]
+    found, expected = Gaussian.fit(rows).covariance, Gaussian.fit(rows.double()).covariance
+    assert (found - expected).norm() < 1e-13 * expected.norm()
 
 
 def test_a_machine_that_rounds_float32_products_is_found_out():
-    rows = features(2000, 30).float()
+    rows = features(2000, 30).mul(4).round().float()  # whose products and sums no machine rounds
     assert module._float32_is_exact(rows)
     assert not module._float32_is_exact(1e30 * rows)  # whose squares are no float32
 
@@ -174,13 +174,13 @@ def test_a_machine_that_rounds_float32_products_is_found_out():
 def test_far_from_zero_float32_features_keep_their_digits():
     # apart: near 0 the distance is a difference of traces, whose float32 rounding stays as it is
     rows, other = features(2000, 20).float() + 100, features(2000, 20, seed=1).float() * 1.5 + 100
-    assert frechet(real=rows, fake=other).value == pytest.approx(by_sqrtm(rows, other), rel=1e-6)
+    assert frechet(real=rows, fake=other).value == pytest.approx(by_sqrtm(rows, other), rel=1e-5)
 
 
 def test_half_precision_features_are_taken_as_they_are():
     real, fake = features(500, 20).half(), features(500, 20, seed=1).half()
     expected = frechet(real=real.double(), fake=fake.double()).value
-    assert frechet(real=real, fake=fake).value == pytest.approx(expected, rel=1e-6)  # float32's
+    assert frechet(real=real, fake=fake).value == pytest.approx(expected, rel=1e-5)  # float32's
 
 
 # The error
@@ -256,7 +256,7 @@ def test_the_order_of_samples_does_not_matter(metric):
 @pytest.mark.parametrize(
     ("dtype", "tolerance"),
     # sums in another order: float64's, and float32's of a thousand products
-    [(torch.float64, 1e-10), (torch.float32, 1e-6)],
+    [(torch.float64, 1e-10), (torch.float32, 1e-5)],
 )
 @pytest.mark.parametrize(("tile", "block"), [(5, 1), (7, 3), (100_000, 100_000)])
 def test_tiles_do_not_matter(tile, block, dtype, tolerance, monkeypatch):

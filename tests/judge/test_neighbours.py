@@ -110,6 +110,20 @@ def test_the_first_of_many_equals_is_taken_wherever_they_stand():
     assert index.tolist() == list(range(37))
 
 
+@pytest.mark.parametrize("shape", [(1,), (7,), (1, 28, 28)])
+def test_of_different_images_at_one_distance_the_first_is_taken(shape):
+    generator = torch.Generator().manual_seed(2)
+    query = torch.randint(64, 192, shape, generator=generator) / 256
+    aside = torch.randint(1, 64, shape, generator=generator) / 256  # exact, and so are its squares
+    either = [query - aside, query + aside]
+    far = torch.full((40, *shape), 9.0)
+    for ahead in range(40):
+        for both in (either, either[::-1]):
+            images = torch.cat([far[:ahead], torch.stack(both), far])
+            _, index = nearest(queries=query[None], images=images)
+            assert index.item() == ahead
+
+
 def test_a_copy_is_nearer_than_an_image_one_grey_level_away():
     originals = pixels(100, (1, 28, 28))
     almost = originals.copy()

@@ -111,7 +111,10 @@ class Classifier(nn.Module):
         """
         (features,) = checked("classifier", 2, features=features)
         deviation = features.var(0).mean().sqrt()
-        if not 0 < deviation < math.inf:
+        rounding = (
+            1e-6 * features.square().mean().sqrt()
+        )  # float32's: equal images may differ by it
+        if not rounding < deviation < math.inf:
             raise FrenemyError(
                 f"classifier: its features have the deviation {deviation.item():g} over "
                 f"{len(features):,} images: it tells none from another; are they all the same?"

@@ -95,3 +95,19 @@ def tiles(count: int, tile: int = TILE) -> Iterator[slice]:
     """Slices of at most `tile` rows that cover `count` of them."""
     for start in range(0, count, tile):
         yield slice(start, min(start + tile, count))
+
+
+def row_sums(terms: Tensor) -> Tensor:
+    """The sums of rows (N, d), in an order that is the same for each of them: (N,).
+
+    A product's or a reduction's kernels add some rows in another order than others, so that equal
+    rows can differ in the last bit. Here halves are added to each other until one column is left.
+
+    >>> row_sums(torch.tensor([[1.0, 2.0, 3.0]]))
+    tensor([6.])
+    """
+    while (d := terms.shape[1]) > 1:
+        half = d // 2
+        folded = terms[:, :half] + terms[:, d - half :]
+        terms = torch.cat([folded, terms[:, half : d - half]], 1)  # the middle one, if d is odd
+    return terms.sum(1)

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from rich.table import Table
 from torch import Tensor
 
-from frenemy.judge.estimate import tiles
+from frenemy.judge.estimate import row_sums, tiles
 from frenemy.judge.sets import Drawn
 
 TILE = 500  # queries in a tile and images in a block, at most: fewer where they are large
 BLOCK = 10_000
 BYTES = 2**26  # of a tile, and of a block, in float64
+EPS = torch.finfo(torch.float64).eps
 
 
 def nearest(
@@ -41,20 +42,41 @@ def nearest(
     (tensor([0.1000]), tensor([1]))
     """
     device = queries.device if isinstance(queries, Tensor) else torch.device("cpu")
-    best = torch.full((len(queries),), torch.inf, device=device)
+    best = torch.full((len(queries),), torch.inf, dtype=torch.float64, device=device)  # squares
     index = torch.zeros(len(queries), dtype=torch.int64, device=device)
     most = max(1, BYTES // (8 * max(1, math.prod(images.shape[1:]))))  # rows of float64
     for part in tiles(len(images), min(BLOCK, most)):
         block = _rows(images[part], device)
         norms = block.square().sum(1)
         for here in tiles(len(queries), min(TILE, most)):
-            q = _rows(queries[here], device)
-            where = torch.addmm(norms, q, block.T, alpha=-2).argmin(1)  # short of |q|^2
-            distance = (q - block[where]).norm(dim=1).float()  # exact: no cancellation
-            closer = distance < best[here]
-            best[here] = torch.where(closer, distance, best[here])
+            square, where = _nearest(_rows(queries[here], device), block, norms, most)
+            closer = square < best[here]
+            best[here] = torch.where(closer, square, best[here])
             index[here] = torch.where(closer, where + part.start, index[here])
-    return best, index
+    return best.sqrt().float(), index
+
+
+def _nearest(q: Tensor, block: Tensor, norms: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Squares of the distances to the nearest row of a block, and which it is, the first of equals.
+
+    Products tell the candidates, but for their rounding; among these the differences decide.
+
+    Args:
+        q, block: float64 (Q, d), (B, d).
+        norms: |x|^2 of the block's rows.
+        most: rows whose differences are taken at once.
+    """
+    short = torch.addmm(norms, q, block.T, alpha=-2)  # of |q|^2
+    rounding = 2 * (q.shape[1] + 2) * EPS * (q.square().sum(1) + norms.max())  # of two of them
+    candidates = short <= (short.amin(1) + rounding)[:, None]
+    row, column = candidates.nonzero().unbind(1)
+    squares = torch.cat(
+        [row_sums((q[row[i]] - block[column[i]]).square()) for i in tiles(len(row), most)]
+    )
+    least = q.new_full((len(q),), torch.inf).scatter_reduce_(0, row, squares, "amin")
+    first = squares == least[row]
+    where = row.new_full((len(q),), len(block))
+    return least, where.scatter_reduce_(0, row[first], column[first], "amin")
 
 
 def _rows(images: Tensor | NDArray[np.uint8], device: torch.device) -> Tensor:
