@@ -460,3 +460,12 @@ def test_the_terminal_is_not_overfilled(lines, rows, monkeypatch):
     shown = terminal(images(1, 1, 100, 100)[0], width=100).plain.splitlines()
     assert len(shown) == rows  # a pixel is as high as half a character
     assert {len(line) for line in shown} == {2 * rows}
+
+
+def test_frames_of_a_game_that_grew_are_brought_to_one_size():
+    small = np.arange(4, dtype=np.uint8).reshape(1, 2, 2)
+    large = np.zeros((1, 4, 6), np.uint8)
+    frames = of_one_size([small, large])
+    assert [frame.shape for frame in frames] == [(1, 4, 6)] * 2
+    assert np.array_equal(frames[0], small.repeat(2, 1).repeat(3, 2))
+    assert frames[1] is large

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from frenemy.game import Round, Term, slopes
+from frenemy.game import Round, Scheduled, Term, Turn, slopes, value_at
 
 
 def r1(r: Round) -> Tensor:
@@ -18,6 +18,25 @@ def r1(r: Round) -> Tensor:
 def r2(r: Round) -> Tensor:
     """|grad_x D(x)|^2 / 2 at samples x = G(z). Mescheder et al. (2018), eq. 10 without gamma."""
     return _squared_norm(r.grad_DGz) / 2
+
+
+def lazily(D: Term, G: Term, gamma: Scheduled, every: int = 4) -> tuple[Turn, ...]:
+    """The turns of a game whose D is held flat by R1 and R2, but not in every round.
+
+    D and G move on their objectives in each; in rounds 0, `every`, ... D moves on `every` gamma
+    (R1 + R2) alone as well. Karras et al. (2020), Analyzing and Improving the Image Quality of
+    StyleGAN, section 3.1: lazy regularisation.
+    """
+
+    def weight(t: int) -> float:
+        return every * value_at(t, gamma)
+
+    of_each = weight if callable(gamma) else weight(0)
+    return (
+        Turn({"D": {D: 1.0}}, joint=True),
+        Turn({"D": {r1: of_each, r2: of_each}}, every=every),
+        Turn({"G": {G: 1.0}}),
+    )
 
 
 def wgan_gp(r: Round) -> Tensor:

@@ -249,6 +249,19 @@ def save_images(images: NDArray[Any], path: Path | str) -> Path:
     return path
 
 
+def of_one_size(frames: Sequence[Images]) -> list[Images]:
+    """Frames (C, H, W) brought to the largest of their sizes, as those of a game that grew."""
+    height, width = (max(sides) for sides in zip(*(f.shape[1:] for f in frames), strict=True))
+
+    def enlarged(frame: Images) -> Images:
+        rows, columns = (
+            np.arange(n) * m // n for n, m in zip((height, width), frame.shape[1:], strict=True)
+        )
+        return frame[:, rows[:, None], columns]
+
+    return [frame if frame.shape[1:] == (height, width) else enlarged(frame) for frame in frames]
+
+
 def save_film(frames: Sequence[Images], path: Path, *, fps: float = 12, hold: float = 1.0) -> Path:
     """Writes frames (C, H, W) as a film: .gif and .webp by Pillow, .mp4 by PyAV.
 

@@ -115,7 +115,7 @@ def film(run: RunPath, out: Out = None, fps: float = 8.0) -> None:
         out: the film: .gif, .webp or .mp4; RUN/film.gif.
         fps: frames a second: at most 50, in an .mp4 240.
     """
-    from frenemy.pictures import load_picture, save_film
+    from frenemy.pictures import load_picture, of_one_size, save_film
     from frenemy.run import Run
 
     at_least(0.1, fps=fps)
@@ -126,4 +126,4 @@ def film(run: RunPath, out: Out = None, fps: float = 8.0) -> None:
     frames = [load_picture(path) for path in Run.open(run).samples()]
     if not frames:
         raise FrenemyError(f"{run} has no samples yet")
-    print(save_film(frames, out, fps=fps, hold=2.0))
+    print(save_film(of_one_size(frames), out, fps=fps, hold=2.0))

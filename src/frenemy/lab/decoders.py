@@ -19,13 +19,12 @@ from frenemy.lab import codes
 from frenemy.nets.layers import FromUnit, ToUnit
 from frenemy.nets.mlp import critic, perceptron
 from frenemy.objectives import pairing_d, pairing_g
-from frenemy.penalties import r1, r2
+from frenemy.penalties import lazily
 from frenemy.rivals.autoencoders import Autoencoder, squared_error
 from frenemy.rivals.vae import VAE, negative_elbo
 
 PRIOR = Prior("gaussian", 2)  # two numbers, so that they can be drawn
 MINIBATCH = 100
-LAZY = 4  # rounds from one penalty to the next
 SLOPE = 0.2  # below 0, of the rectifiers of encoders and D: they train more surely than without
 
 
@@ -79,15 +78,10 @@ def train(
         return images(source.batch((seed, stream), i, MINIBATCH)[0]), None
 
     adversary = player(G, 0.0, averaging=0.99)
-    pairing = [
-        Turn({"D": {pairing_d: 1.0}}, joint=True),
-        Turn({"D": {r1: LAZY * gamma, r2: LAZY * gamma}}, every=LAZY),
-        Turn({"G": {pairing_g: 1.0}}),
-    ]
     for players, turns in (
         ({"G": player(autoencoder, 0.9)}, [Turn({"G": {squared_error: 1.0}})]),
         ({"G": player(vae, 0.9)}, [Turn({"G": {negative_elbo: 1.0}})]),
-        ({"D": player(D, 0.0), "G": adversary}, pairing),
+        ({"D": player(D, 0.0), "G": adversary}, lazily(pairing_d, pairing_g, gamma)),
     ):
         game = Game(players, turns, PRIOR, MINIBATCH)
         for step in range(rounds):

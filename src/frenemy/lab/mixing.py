@@ -14,14 +14,14 @@ from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from frenemy.figures import BLUE, GREY, INK, VERMILION, Canvas, Figure, rasterised
-from frenemy.game import Game, Player, Prior, Turn, mix
+from frenemy.game import Game, Player, Prior, mix
 from frenemy.judge.estimate import Estimate
 from frenemy.lab import chains
 from frenemy.lab.densities import Mixture, line, minibatches, mixture
 from frenemy.lab.lesson import Check
 from frenemy.nets.mlp import critic, perceptron
 from frenemy.objectives import pairing_d, pairing_g
-from frenemy.penalties import r1, r2
+from frenemy.penalties import lazily
 
 SD = 0.8
 TARGET = Mixture(
@@ -166,11 +166,7 @@ def train(rounds: int, seed: int) -> nn.Module:
             "D": Player(D, adam(D), schedule=schedule),
             "G": Player(G, adam(G), schedule=schedule, averaging=0.995),
         }
-        turns = [
-            Turn({"D": {pairing_d: 1.0}}, joint=True),
-            Turn({"D": {r1: 0.2, r2: 0.2}}, every=4),
-            Turn({"G": {pairing_g: 1.0}}),
-        ]
+        turns = lazily(pairing_d, pairing_g, gamma=0.05)
         game = Game(players, turns, Prior("gaussian", 2), 256)
         data = minibatches(TARGET.sample, 256, seed)
         for step in range(rounds):

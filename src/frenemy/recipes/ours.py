@@ -11,11 +11,11 @@ from torch import nn
 from frenemy.data import Facts
 from frenemy.errors import at_least, at_most
 from frenemy.experiment import MNIST_HINT, Stage, require_shape
-from frenemy.game import Game, Player, Prior, Turn
+from frenemy.game import Game, Player, Prior
 from frenemy.nets.layers import ToUnit
 from frenemy.nets.mlp import maxout_discriminator, rectifier_generator
 from frenemy.objectives import ObjectiveName, objective_named
-from frenemy.penalties import r1, r2
+from frenemy.penalties import lazily
 from frenemy.recipes.start import from_the_mean
 
 
@@ -68,15 +68,6 @@ def digits(facts: Facts, arguments: Ours = Ours()) -> list[Stage]:
         "D": Player(D, adam(D), schedule=schedule),
         "G": Player(G, adam(G), schedule=schedule, averaging=arguments.averaging),
     }
-    lazy = 4  # rounds from one penalty to the next
-
-    def weight(t: int) -> float:
-        return lazy * gamma * min(1.0, 1000 / max(t, 1))
-
-    turns = [
-        Turn({"D": {terms.d: 1.0}}, joint=True),
-        Turn({"D": {r1: weight, r2: weight}}, every=lazy),
-        Turn({"G": {terms.g: 1.0}}),
-    ]
+    turns = lazily(terms.d, terms.g, lambda t: gamma * min(1.0, 1000 / max(t, 1)))
     game = Game(players, turns, prior, arguments.minibatch)
     return [Stage(game, 200, begin=from_the_mean(G))]
