@@ -19,6 +19,7 @@ from frenemy.pictures import (
     grid,
     is_film,
     load_picture,
+    of_one_size,
     save_film,
     save_images,
     save_picture,
