@@ -16,7 +16,7 @@ from frenemy.pictures import load_picture
 from .new_games import GAMES
 
 EVERY = pytest.mark.parametrize("recipe", GAMES.values(), ids=GAMES)
-COUNT, STEPS = 120, 135  # an epoch is 30 rounds; the 100th of a stage is measured
+COUNT, STEPS = 120, 155  # an epoch is 30 rounds; the 100th of a stage is measured
 
 
 @pytest.fixture(scope="module")
