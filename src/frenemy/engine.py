@@ -43,7 +43,12 @@ def choose_device(name: DeviceName = "auto") -> torch.device:
     if name == "cuda":  # exact resume needs the same kernels every time
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
-        return torch.device(name, int(os.environ.get("LOCAL_RANK", "0")))
+        if (number := os.environ.get("LOCAL_RANK")) is not None:  # one of several processes
+            if int(number) >= (count := torch.cuda.device_count()):
+                raise FrenemyError(
+                    f"process {number} here finds {count} GPUs: begin no more than that"
+                )
+            torch.cuda.set_device(int(number))
     return torch.device(name)
 
 
@@ -264,8 +269,6 @@ def joined() -> Iterator[None]:
         yield
         return
     distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     try:
         yield
     finally:
