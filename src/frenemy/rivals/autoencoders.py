@@ -48,9 +48,10 @@ class Autoencoder(nn.Module):
 
 def squared_error(r: Round) -> Tensor:
     """|x - G(E(x))|^2 over pixels in [0, 1], (B,). Hinton & Salakhutdinov (2006)."""
-    assert isinstance(r.G, Autoencoder)
+    G = r.nets["G"]
+    assert isinstance(G, Autoencoder)
     x = r.x.detach()
-    return squared_distance(x, r.G.reconstruct(x))
+    return squared_distance(x, G.reconstruct(x))
 
 
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:

@@ -62,8 +62,9 @@ class VAE(Autoencoder):
 
 def negative_elbo(r: Round) -> Tensor:
     """-ELBO of each image, (B,), with the round's z as epsilon. Kingma & Welling (2014), eq. 10."""
-    assert isinstance(r.G, VAE)
-    return -elbo(r.G, r.x.detach(), r.z)
+    G = r.nets["G"]
+    assert isinstance(G, VAE)
+    return -elbo(G, r.x.detach(), r.z)
 
 
 def elbo(model: VAE, x: Tensor, epsilon: Tensor) -> Tensor:
