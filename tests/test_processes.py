@@ -78,8 +78,8 @@ def test_two_processes_play_as_one_does_or_as_one_in_two_parts(tmp_path):
     by_one(*own, "--steps", 20, "--out", tmp_path / "parts", "--parts", 2)
     by_one(*own, "--steps", 1, "--out", tmp_path / "begun")
     one, begun = tensors(tmp_path / "one"), tensors(tmp_path / "begun")
-    # Means of 20 float32 numbers in another order differ by some 6e-8 of the largest, a round; steps
-    # of SGD are proportional to them, and what 20 rounds add and pass on stays below a hundredfold.
+    # Means of 20 float32 numbers in another order differ by some 6e-8 of the largest, each round;
+    # steps of SGD are proportional to them, and 20 rounds make less than a hundredfold of it.
     # (Adam divides a gradient by its size: where it vanishes, rounding alone makes its sign.)
     close = {"rtol": 0, "atol": 6e-6}
     for name in ("two", "parts"):
