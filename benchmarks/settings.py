@@ -11,7 +11,6 @@ again.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import tempfile
@@ -53,7 +52,7 @@ def play(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The scores of one run after these numbers of rounds."""
     valid = unit_pixels(data.valid.images)
-    recipe = functools.partial(recipes.mnist, **arguments)
+    recipe = recipes.vary(recipes.mnist, **arguments)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run"
         for step in sorted(steps):

@@ -1,11 +1,11 @@
 """Training in this process: every kind of game, stopped after every round, ends bit for bit."""
 
 import dataclasses
-import functools
 import itertools
 import re
 import signal
 import warnings
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,7 +19,7 @@ from frenemy.begin import plan
 from frenemy.data import open_dataset
 from frenemy.diagnosis import Finding, diagnose, measurements_of
 from frenemy.errors import FrenemyError
-from frenemy.experiment import Experiment, Stage
+from frenemy.experiment import Stage, vary
 from frenemy.game import Game, Player, Prior, Turn, alternating, simultaneous
 from frenemy.interrupts import Interrupted
 from frenemy.nets.layers import Dropout
@@ -63,49 +63,59 @@ def adam(net):
     return torch.optim.Adam(net.parameters(), lr=0.01, betas=(0.0, 0.9), fused=True)
 
 
-def plain(data, *, rate: float = 0.1):
-    return one_stage(data, players(data.shape, sgd), [*ALTERNATING])
+@dataclass(frozen=True)
+class Plain:
+    """Arguments that run.json has to keep."""
+
+    rate: float = 0.1
 
 
-def lazy(data):
+PLAIN = Plain()
+
+
+def plain(facts, arguments: Plain = PLAIN):
+    return one_stage(players(facts.shape, sgd), [*ALTERNATING])
+
+
+def lazy(facts):
     turns = [
         Turn({"D": {pairing_d: 1.0}}, steps=2, joint=True),
         Turn({"D": {r1: lambda t: 1 / (1 + t), r2: 0.5}}, every=4),
         Turn({"G": {pairing_g: 1.0}}),
     ]
     schedule = lambda t: {"lr": 0.01 / (1 + t)}  # noqa: E731
-    return one_stage(data, players(data.shape, adam, 0.99, schedule), turns)
+    return one_stage(players(facts.shape, adam, 0.99, schedule), turns)
 
 
-def at_once(data):
+def at_once(facts):
     turns = simultaneous({minimax_d: 0.5}, {nonsaturating_g: 1.0})
-    return one_stage(data, players(data.shape, adam, 0.9), turns)
+    return one_stage(players(facts.shape, adam, 0.9), turns)
 
 
-def stages(data, *players, rounds):
+def stages(facts, *players, rounds):
     games = [Game(p, ALTERNATING, Prior("gaussian", 3), 100) for p in players]
-    epochs = rounds * 100 / len(data.train)
-    return Experiment([Stage(game, epochs) for game in games], data.train)
+    epochs = rounds * 100 / facts.count
+    return [Stage(game, epochs) for game in games]
 
 
-def two_stages(data):
-    first = players(data.shape, sgd)
-    second = players(data.shape, adam, 0.9)
+def two_stages(facts):
+    first = players(facts.shape, sgd)
+    second = players(facts.shape, adam, 0.9)
     both = nn.Sequential(nn.Linear(3, 3), first["G"].net)  # the first stage prepares its G
     second["G"] = Player(both, adam(both), averaging=0.9)
-    return stages(data, first, second, rounds=4)
+    return stages(facts, first, second, rounds=4)
 
 
-def a_stage_between(data):
-    first, between, last = (players(data.shape, adam) for _ in range(3))
+def a_stage_between(facts):
+    first, between, last = (players(facts.shape, adam) for _ in range(3))
     both = nn.Sequential(nn.Linear(3, 3), first["G"].net)  # which the second stage leaves alone
     last["G"] = Player(both, adam(both))
     last["D"] = first["D"]
-    return stages(data, first, between, last, rounds=2)
+    return stages(facts, first, between, last, rounds=2)
 
 
-def a_judge_of_before(data):
-    first, last = players(data.shape, adam), players(data.shape, adam)
+def a_judge_of_before(facts):
+    first, last = players(facts.shape, adam), players(facts.shape, adam)
     judge = first["D"].net
 
     def pleases_the_judge(r):
@@ -114,11 +124,11 @@ def a_judge_of_before(data):
     turns = alternating({minimax_d: 1.0}, {pleases_the_judge: 1.0})
     prior = Prior("gaussian", 3)
     games = [Game(first, ALTERNATING, prior, 100), Game(last, turns, prior, 100)]
-    return Experiment([Stage(game, 300 / len(data.train)) for game in games], data.train)
+    return [Stage(game, 300 / facts.count) for game in games]
 
 
-def a_shared_trunk(data):
-    both = players(data.shape, adam)
+def a_shared_trunk(facts):
+    both = players(facts.shape, adam)
     *trunk, _, _ = both["D"].net
     guess = nn.Sequential(*trunk, nn.Linear(8, 3))
     both["Q"] = Player(guess, adam(guess))
@@ -126,9 +136,7 @@ def a_shared_trunk(data):
     def recovers_z(r):
         return (r.nets["Q"](r.Gz) - r.z).square().sum(1)
 
-    return one_stage(
-        data, both, [*ALTERNATING, Turn({"G": {recovers_z: 1.0}, "Q": {recovers_z: 1.0}})]
-    )
+    return one_stage(both, [*ALTERNATING, Turn({"G": {recovers_z: 1.0}, "Q": {recovers_z: 1.0}})])
 
 
 ALTERNATING = alternating({minimax_d: 1.0}, {nonsaturating_g: 1.0})
@@ -136,9 +144,9 @@ RECIPES = [plain, lazy, at_once, two_stages, a_stage_between, a_judge_of_before,
 ROUNDS = 7
 
 
-def one_stage(data, players, turns):
+def one_stage(players, turns):
     game = Game(players, turns, Prior("uniform", 3), 20)
-    return Experiment([Stage(game, 1)], data.train)
+    return [Stage(game, 1)]
 
 
 class Counts(torch.optim.SGD):
@@ -189,10 +197,10 @@ def test_a_run_stopped_after_every_round_ends_bit_identical(recipe, digits, tmp_
 
 @pytest.mark.parametrize("before", [0, 1])
 def test_what_a_checkpoint_cannot_hold_is_refused_in_the_first_round(digits, tmp_path, before):
-    def counted(data):
-        plain = [players(data.shape, sgd)] * before
-        counting = players(data.shape, lambda net: Counts(net.parameters(), 0.1))
-        return stages(data, *plain, counting, rounds=4)
+    def counted(facts):
+        plain = [players(facts.shape, sgd)] * before
+        counting = players(facts.shape, lambda net: Counts(net.parameters(), 0.1))
+        return stages(facts, *plain, counting, rounds=4)
 
     rounds = []
     with pytest.raises(FrenemyError, match="Counts keeps step as int: a checkpoint holds only"):
@@ -208,11 +216,11 @@ def test_shared_weights_are_saved_once(digits, tmp_path):
 
 
 def test_views_of_weights_are_saved_too(digits, tmp_path):
-    def with_a_view(data):
-        both = players(data.shape, sgd)
+    def with_a_view(facts):
+        both = players(facts.shape, sgd)
         D = both["D"].net
         D.register_buffer("few", D[2].weight.data[0, :3])
-        return one_stage(data, both, ALTERNATING)
+        return one_stage(both, ALTERNATING)
 
     whole = train(with_a_view, digits, steps=4, out=tmp_path / "whole")
     train(with_a_view, digits, steps=2, out=tmp_path / "run")
@@ -261,7 +269,7 @@ def test_images_from_memory_are_asked_for_again(digits, tmp_path):
 
 
 def test_arguments_that_no_description_can_keep_leave_no_folder(digits, tmp_path):
-    recipe = functools.partial(plain, rate=np.float32)
+    recipe = vary(plain, rate=np.float32)
     with pytest.raises(FrenemyError, match="cannot keep the recipe's arguments"):
         train(recipe, digits, steps=1, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -288,7 +296,7 @@ def test_no_samples_and_negative_seeds_are_refused(digits, tmp_path):
 )
 def test_our_games_refuse_settings_without_sense(digits, argument):
     with pytest.raises(FrenemyError, match=next(iter(argument))):
-        recipes.digits(digits, **argument)
+        vary(recipes.digits, **argument)(digits.facts)
 
 
 def test_where_there_is_no_terminal_progress_is_told_in_lines(
@@ -512,7 +520,7 @@ def test_a_missing_device_leaves_no_directory(digits, tmp_path):
 
 
 def test_own_recipes_are_recorded_with_defaults_and_load_with_the_recipe(digits, tmp_path):
-    run = train(functools.partial(plain), digits, out=tmp_path / "run", steps=1)
+    run = train(plain, digits, out=tmp_path / "run", steps=1)
     assert (run.header["recipe"], run.header["arguments"]) == (f"{__name__}:plain", {"rate": 0.1})
     with pytest.raises(FrenemyError, match="not frenemy's own"):
         Model.load(run.path)
@@ -521,10 +529,10 @@ def test_own_recipes_are_recorded_with_defaults_and_load_with_the_recipe(digits,
 
 def test_arguments_are_the_runs_and_others_are_refused_until_they_are_meant(digits, tmp_path):
     path = tmp_path / "run"
-    train(functools.partial(plain, rate=0.5), digits, out=path, steps=1)
+    train(vary(plain, rate=0.5), digits, out=path, steps=1)
     resume(path, recipe=plain, steps=2)
     assert Run.open(path).header["arguments"] == {"rate": 0.5}
-    other = functools.partial(plain, rate=0.25)
+    other = vary(plain, rate=0.25)
     for use in (Model.load, resume):
         with pytest.raises(FrenemyError, match=r"arguments \{'rate': 0.5\}, not \{'rate': 0.25\}"):
             use(path, recipe=other)
@@ -535,8 +543,8 @@ def test_arguments_are_the_runs_and_others_are_refused_until_they_are_meant(digi
 
 
 def test_an_own_recipe_is_never_taken_for_ours_of_the_same_name(digits, tmp_path):
-    def digits2014(data):
-        return plain(data)
+    def digits2014(facts):
+        return plain(facts)
 
     run = train(digits2014, digits, out=tmp_path / "run", steps=1)
     with pytest.raises(FrenemyError, match="not frenemy's own"):
@@ -545,8 +553,8 @@ def test_an_own_recipe_is_never_taken_for_ours_of_the_same_name(digits, tmp_path
 
 def test_a_recipe_is_a_function(digits, tmp_path):
     class Recipe:
-        def __call__(self, data):
-            return plain(data)
+        def __call__(self, facts):
+            return plain(facts)
 
     with pytest.raises(FrenemyError, match="is no recipe: give a function"):
         train(Recipe(), digits, out=tmp_path / "run", steps=1)
@@ -555,9 +563,9 @@ def test_a_recipe_is_a_function(digits, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        ({"recipe": lambda data: None}, "a recipe returns an Experiment, but this one None"),
-        ({"recipe": functools.partial(recipes.digits, objective="hinges")}, "did you mean hinge"),
-        ({"recipe": functools.partial(recipes.digits2014, rate="x")}, r"TypeError: .* line \d+\)$"),
+        ({"recipe": lambda facts: None}, "a recipe returns a list of stages, but this one None"),
+        ({"recipe": vary(recipes.digits, objective="hinges")}, "did you mean hinge"),
+        ({"recipe": vary(recipes.digits2014, rate="x")}, r"TypeError: .* line \d+\)$"),
         ({"device": "gpu"}, "no device 'gpu'"),
         ({"seed": 1.5}, "seed is 1.5: give a whole number"),
         ({"steps": 50.5}, "steps is 50.5: give a whole number"),

@@ -226,7 +226,7 @@ def test_vary_changes_what_it_names_and_leaves_the_recipes_own_defaults():
 
 
 def test_vary_names_the_argument_that_there_is_not():
-    with pytest.raises(FrenemyError, match="no argument 'rat': did you mean rate"):
+    with pytest.raises(FrenemyError, match="no recipe argument 'rat': did you mean rate"):
         vary(of_some, rat=1)
     with pytest.raises(FrenemyError, match="takes no arguments: leave out rate"):
         vary(lambda facts: [], rate=1)

@@ -241,3 +241,28 @@ def test_load_refuses_a_state_with_an_average_too_few_or_too_many(mine, theirs):
     game, other = (game_of(alternating(D_TERMS, G_TERMS), averaging=a) for a in (mine, theirs))
     with pytest.raises(ValueError):
         game.players["G"].load(other.players["G"].state())
+
+
+@pytest.mark.parametrize("optimiser", [torch.optim.Adam, torch.optim.AdamW])
+def test_the_order_of_weights_in_memory_changes_no_step(optimiser):
+    """Fused kernels go through weights, gradients and state at once, in the order of memory."""
+
+    def player():
+        torch.manual_seed(0)
+        net = nn.Conv2d(3, 4, 3)
+        return Player(net, optimiser(net.parameters(), lr=0.1, fused=True))
+
+    straight, last = player(), player()
+    gradients = [[torch.randn_like(p) for p in straight.theta] for _ in range(4)]
+    for step, gradient in enumerate(gradients):
+        if step == 2:  # as a run goes on: the state comes from a file, then weights are laid out
+            loaded = {k: v.clone().contiguous() for k, v in last.state().items()}
+            last = player()
+            last.load(loaded)
+        if step in (0, 2):
+            last.net.to(memory_format=torch.channels_last)
+            last.arrange()
+        straight.move(gradient, step, COUNT)
+        last.move(gradient, step, COUNT)
+    for p, q in zip(straight.theta, last.theta, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-12, atol=1e-12)  # float64 roundings

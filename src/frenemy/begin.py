@@ -45,7 +45,7 @@ def _spelled(fields: Callable[P, Settings]):
         `frenemy.engine.prepare_processor`.
 
         Args:
-            recipe: such as `recipes.mnist2014`, or a `functools.partial` of it with arguments.
+            recipe: such as `recipes.mnist2014`, or what `vary` makes of it.
             data: from `open_dataset`, or what that takes; the embedded digits if None.
             watcher: is called after every round.
             settings: the fields of `frenemy.settings.Settings`: steps, out, seed ...

@@ -144,7 +144,7 @@ def vary(recipe: Recipe, **changes: Any) -> Recipe:
     if arguments is None:
         raise FrenemyError(f"the recipe takes no arguments: leave out {', '.join(changes)}")
     for name in changes:
-        known(name, [field.name for field in fields(arguments)], "argument")
+        known(name, [field.name for field in fields(arguments)], "recipe argument")
     _, parameter = inspect.signature(recipe).parameters
     return functools.partial(recipe, **{parameter: replace(arguments, **changes)})
 

@@ -140,7 +140,7 @@ def _run(file: str) -> ModuleType:
 def failure(error: Exception, module: str) -> str:
     """What went wrong in a recipe, in one line, and where in its module."""
     frames = traceback.walk_tb(error.__traceback__)
-    lines = [(f.f_code.co_filename, n) for f, n in frames if f.f_globals["__name__"] == module]
+    lines = [(f.f_code.co_filename, n) for f, n in frames if f.f_globals.get("__name__") == module]
     said = str(error)
     if isinstance(error, SyntaxError):
         said, lines = error.msg, [(error.filename or "", error.lineno)]

@@ -90,7 +90,7 @@ class Player:
             for group in self.optimiser.param_groups:
                 group.update(settings)
         for p, g in zip(self.theta, gradient, strict=True):
-            p.grad = g
+            p.grad = None if g is None else _arranged(g, p)
         self.optimiser.step()
         for p in self.theta:
             p.grad = None
@@ -120,6 +120,11 @@ class Player:
         if self.average is not None:
             self.average.to(device)
         self.optimiser.load_state_dict(self.optimiser.state_dict())  # follows the parameters
+
+    def arrange(self) -> None:
+        """Puts the optimiser's state in the order in memory of the weights, which has changed."""
+        for p, entries in self.optimiser.state.items():
+            entries.update({k: _arranged(v, p) for k, v in entries.items() if torch.is_tensor(v)})
 
     def state(self) -> dict[str, Tensor]:
         """Weights, optimiser state and average as named tensors, which share memory.
@@ -172,6 +177,13 @@ class Player:
             entries.setdefault(int(i), {})[name] = value.clone()
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": entries, "param_groups": groups})
+
+
+def _arranged(value: Tensor, theta: Tensor) -> Tensor:
+    """The value in the order in memory of its weights: fused optimisers go through both at once."""
+    if value.shape != theta.shape or value.stride() == theta.stride():
+        return value
+    return torch.empty_like(theta, dtype=value.dtype).copy_(value)
 
 
 def _fits(value: Tensor, theta: Tensor) -> bool:

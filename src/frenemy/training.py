@@ -119,8 +119,7 @@ class Training:
                 self._measurements, self.findings = [], []
             stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
             if progress.stage != before or progress.step == played_before:
-                for player in self.experiment.to(self.device, progress.stage).players.values():
-                    self.engine.lay_out(player.net)
+                self._set_up()
             if progress.step == first:
                 self.experiment.begin(progress.stage, self.seed)
             if progress.step == 0:
@@ -144,6 +143,15 @@ class Training:
                 save_cost = saved_at - progress.seconds
         if progress.step > played_before:
             self.save()
+
+    def _set_up(self) -> None:
+        """Makes the stage's game ready, and those before it, whose networks it may use."""
+        now = self.progress.stage
+        self.experiment.to(self.device, now)
+        for stage in self.experiment.stages[: now + 1]:
+            for player in stage.game.players.values():
+                self.engine.lay_out(player.net)
+                player.arrange()
 
     def _goes_on(self, caught: list[int]) -> bool:
         """As the first process says: clocks differ. A signal to any of them stops all."""

@@ -18,29 +18,31 @@ FILE = '''"""A small game."""
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import torch
 from torch import nn
 
-from frenemy.experiment import Experiment, Stage
+from frenemy.experiment import Stage
 from frenemy.game import Game, Player, Prior, alternating
 from frenemy.objectives import minimax_d, nonsaturating_g
 
 
-@dataclasses.dataclass
-class Sizes:
-    z: int = 3
+@dataclasses.dataclass(frozen=True)
+class Small:
+    rate: float = 0.1
+    hidden: int = 8
 
 
-def small(data, *, rate: float = 0.1, hidden=8):
+def small(facts, arguments: Small = Small()):
     """A small game."""
-    pixels = data.train.images[0].size
-    G = nn.Sequential(nn.Linear(Sizes().z, hidden), nn.Linear(hidden, pixels), nn.Tanh())
-    G.append(nn.Unflatten(1, data.shape))
+    pixels, rate, hidden = math.prod(facts.shape), arguments.rate, arguments.hidden
+    G = nn.Sequential(nn.Linear(3, hidden), nn.Linear(hidden, pixels), nn.Tanh())
+    G.append(nn.Unflatten(1, facts.shape))
     D = nn.Sequential(nn.Flatten(), nn.Linear(pixels, 1), nn.Flatten(0))
     players = {n: Player(m, torch.optim.SGD(m.parameters(), rate)) for n, m in [("D", D), ("G", G)]}
     turns = alternating({minimax_d: 1.0}, {nonsaturating_g: 1.0})
-    return Experiment([Stage(Game(players, turns, Prior("uniform", 3), 20), 1)], data.train)
+    return [Stage(Game(players, turns, Prior("uniform", 3), 20), 1)]
 '''
 
 
@@ -162,23 +164,27 @@ def test_a_dry_run_shows_the_game(file, capsys):
         (
             "import torch\n",
             "import torch, nowhere\n",
-            r"No module named 'nowhere' \(game.py, line 7",
+            r"No module named 'nowhere' \(game.py, line 8",
         ),
-        ("def small(", "def small((", r"SyntaxError: .* \(game.py, line 20\)$"),
-        ("pixels = ", "pixels = 1 / 0  # ", r"fails: ZeroDivisionError: .* \(game.py, line 22\)$"),
-        ("pixels = ", "1 / 0  # ", r"fails: ZeroDivisionError: .* \(game.py, line 22\)$"),
+        ("def small(", "def small((", r"SyntaxError: .* \(game.py, line 22\)$"),
+        (
+            "pixels, rate",
+            "pixels = 1 / 0  # ",
+            r"fails: ZeroDivisionError: .* \(game.py, line 24\)$",
+        ),
+        ("pixels, rate", "1 / 0  # ", r"fails: ZeroDivisionError: .* \(game.py, line 24\)$"),
         (
             "nonsaturating_g: 1",
             "lambda r: r.nothing: 1",
-            r"fails: .*'nothing' \(game.py, line 27\)$",
+            r"fails: .*'nothing' \(game.py, line 29\)$",
         ),
         ("nn.Linear(pixels, 1)", "nn.Linear(7, 1)", r"fails: RuntimeError: .* shapes"),
-        ("hidden=8", "hidden: Int = 8", r"fails: NameError: name 'Int' is not defined"),
-        ("hidden=8", "seed=8", r"its --seed is train's own: rename it"),
+        ("hidden: int", "hidden: Int", r"fails: NameError: name 'Int' is not defined"),
+        ("hidden: int", "seed: int", r"its --seed is train's own: rename it"),
         (
-            "return Experiment",
-            "return [] and Experiment",
-            r"a recipe returns an Experiment, but this one \[",
+            "return [Stage",
+            "return [] and [Stage",
+            r"a recipe returns a list of stages, but this one \[",
         ),
     ],
 )

@@ -9,7 +9,7 @@ from torch.autograd import gradcheck
 from torch.func import functional_call
 
 from frenemy.begin import resume, train
-from frenemy.experiment import Experiment, Stage
+from frenemy.experiment import Stage
 from frenemy.game import Game, Player, Prior, Round, Turn
 from frenemy.judging import target_of
 from frenemy.model import Model
@@ -136,25 +136,25 @@ def test_gradients_agree_with_finite_differences_and_reach_every_weight(term):
     assert all(g.abs().max() > 0 for g in gradients)
 
 
-def alone(data, net, term):
-    """A recipe's experiment: one player, who is called G, and one turn."""
+def alone(net, term):
+    """A recipe's stage: one player, who is called G, and one turn."""
     player = Player(net, torch.optim.Adam(net.parameters(), lr=1e-2), averaging=0.9)
     game = Game({"G": player}, [Turn({"G": {term: 1.0}})], Prior("gaussian", 2), minibatch=10)
-    return Experiment([Stage(game, 1)], data.train)
+    return [Stage(game, 1)]
 
 
 def digits_decoder():
     return nn.Sequential(*perceptron(2, 8, 64), nn.Sigmoid(), FromUnit((1, 8, 8)))
 
 
-def autoencoder_recipe(data):
+def autoencoder_recipe(facts):
     net = Autoencoder(nn.Sequential(ToUnit(), *perceptron(64, 8, 2)), digits_decoder())
-    return alone(data, net, squared_error)
+    return alone(net, squared_error)
 
 
-def vae_recipe(data):
+def vae_recipe(facts):
     net = VAE(nn.Sequential(ToUnit(), *perceptron(64, 8, 4)), digits_decoder())
-    return alone(data, net, negative_elbo)
+    return alone(net, negative_elbo)
 
 
 RECIPES = pytest.mark.parametrize("recipe", [autoencoder_recipe, vae_recipe])
