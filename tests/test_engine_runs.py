@@ -36,7 +36,9 @@ def test_a_setting_of_the_engine_stays_the_runs_and_it_ends_bit_identical(
     tmp_path, monkeypatch, recipe, setting, value
 ):
     monkeypatch.setattr("frenemy.training.LOG_EVERY", 3)  # so that rows straddle the stops
-    monkeypatch.setattr("frenemy.training.TICK", 2)  # and so do the looks at the game's health
+    monkeypatch.setattr(
+        "frenemy.training.MEASURE_EVERY", 2
+    )  # and so do the looks at the game's health
     words = ("train", recipe, f"--{setting}", value, "--out")
     frenemy(*words, tmp_path / "whole", "--steps", 6)
     frenemy(*words, tmp_path / "parts", "--steps", 2)
@@ -107,7 +109,7 @@ def test_convolutions_in_low_precision_end_bit_identical_wherever_they_stop(
     tmp_path, monkeypatch, recipe
 ):
     monkeypatch.setattr("frenemy.training.LOG_EVERY", 3)
-    monkeypatch.setattr("frenemy.training.TICK", 2)
+    monkeypatch.setattr("frenemy.training.MEASURE_EVERY", 2)
     steps = 6
 
     def stop(training):
