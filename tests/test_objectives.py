@@ -161,9 +161,13 @@ def test_where_D_wins_minimax_saturates_and_nonsaturating_does_not():
     assert strong.item() == pytest.approx(-1)
 
 
+AT: dict[str, float] = {}
+"""The logit at which players of an objective disagree, where that is not 0."""
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_each_objective_sets_its_players_against_each_other(name):
-    Dx, DGz = torch.zeros(2, 1, requires_grad=True).unbind()
+    Dx, DGz = torch.full((2, 1), AT.get(name, 0.0), requires_grad=True).unbind()
     terms = OBJECTIVES[name]
     r = SimpleNamespace(Dx=Dx, DGz=DGz)
     up_x, up_fake = torch.autograd.grad(terms.d(r).sum(), (Dx, DGz), retain_graph=True)

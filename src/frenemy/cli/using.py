@@ -20,7 +20,7 @@ def sample(
 
     Args:
         drawing: which run draws.
-        n: how many.
+        n: how many; where the players are told classes, each class in turn.
         seed: of the noise.
         out: FILE.png, FILE.npz (`images`: uint8, (N, H, W[, 3]); of points in the plane `points`,
             (N, 2)) or DIR/; RUN/sample.png.
