@@ -18,7 +18,7 @@ import tyro
 from tyro.conf import Positional
 
 from frenemy.judge.neighbours import compare_with_training
-from frenemy.judge.parzen import GRIDS, parzen_on_grids, unit_pixels
+from frenemy.judge.parzen import parzen, unit_pixels
 from frenemy.model import Model
 
 
@@ -27,11 +27,10 @@ def look(run: Path) -> dict[str, object]:
     model = Model.load(run)
     parts = model.data()
     fake, test = model.sample(10_000), model.as_seen(parts.test.images[:10_000])
-    results = parzen_on_grids(
+    results = parzen(
         real=unit_pixels(test),
         valid=unit_pixels(model.as_seen(parts.valid.images[:1000])),
         fake=unit_pixels(fake),
-        grids=GRIDS,
     )
     train = model.as_seen(parts.train.images)
     near = compare_with_training(fake=fake[:1000], train=train, test=test[:1000])

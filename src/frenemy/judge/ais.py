@@ -15,6 +15,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -157,27 +158,12 @@ def ais(
     checked(effort.name, effort.images, real=real)
     real, m = real[: effort.images], effort.simulated
     n, whole = len(real), len(real) + 2 * m  # images to be annealed, real and simulated
-    lower = functools.partial(
-        log_likelihood,
-        decoder,
-        size_of_z=size_of_z,
-        variance=variance,
-        chains=effort.chains,
-        temperatures=effort.temperatures,
-        seed=seed,
-    )
+    work: dict[str, Any] = {"chains": effort.chains, "temperatures": effort.temperatures}
+    work |= {"variance": variance, "seed": seed}
+    lower = functools.partial(log_likelihood, decoder, size_of_z=size_of_z, **work)
     log_p = lower(real, progress=_part(progress, 0, n / whole))
     x, z = simulate(decoder, m, size_of_z=size_of_z, variance=variance, seed=seed, like=real)
-    upper = upper_bound(
-        decoder,
-        x,
-        z,
-        variance=variance,
-        chains=effort.chains,
-        temperatures=effort.temperatures,
-        seed=seed,
-        progress=_part(progress, n / whole, m / whole),
-    )
+    upper = upper_bound(decoder, x, z, progress=_part(progress, n / whole, m / whole), **work)
     gap = Estimate.of(upper - lower(x, progress=_part(progress, (n + m) / whole, m / whole)))
     note = f"a lower bound: gap {gap} nats on {m} simulated images; variance {variance:g}"
     return AIS(Estimate.of(log_p, note), gap, variance)

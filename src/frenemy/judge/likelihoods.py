@@ -12,7 +12,7 @@ from frenemy.errors import FrenemyError
 from frenemy.judge import ais
 from frenemy.judge.estimate import Estimate, checked
 from frenemy.judge.metrics import of_each, protocol_name
-from frenemy.judge.parzen import GRIDS, parzen_on_grids, unit_pixels
+from frenemy.judge.parzen import GRIDS, parzen, unit_pixels
 from frenemy.judge.sets import HELD_OUT, SAMPLES, Images, Sets
 from frenemy.judge.verdict import PUBLISHED, Line
 
@@ -56,7 +56,7 @@ def parzen_lines(sets: Sets, warnings: list[str], say: Callable[[str], None]) ->
     likelihoods = of_each(
         "parzen",
         {**sets.judged, **stand_in},
-        lambda fake: parzen_on_grids(real=real, valid=valid, fake=unit_pixels(fake), grids=GRIDS),
+        lambda fake: parzen(real=real, valid=valid, fake=unit_pixels(fake)),
         warnings,
         say,
     )

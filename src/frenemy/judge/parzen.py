@@ -85,28 +85,21 @@ def log_likelihood(*, real: Tensor, fake: Tensor, sigmas: Sequence[float]) -> Te
     return result
 
 
-def parzen(*, real: Tensor, valid: Tensor, fake: Tensor, sigmas: Sequence[float]) -> Parzen:
+def parzen(
+    *, real: Tensor, valid: Tensor, fake: Tensor, grids: Mapping[str, Sequence[float]] = GRIDS
+) -> dict[str, Parzen]:
     """The paper's protocol: choose sigma on the validation images, report on the real ones.
 
     The paper takes 10,000 samples as `fake`, the first 1,000 validation images as `valid` and all
-    10,000 test images as `real`; the error is std / sqrt N over these.
+    10,000 test images as `real`; the error is std / sqrt N over these. The distances are computed
+    once for all grids.
 
     Args:
         real, valid, fake: (N, ...), (V, ...), (M, ...), pixels in [0, 1].
-        sigmas: widths to choose from, such as `GRIDS["default"]`.
+        grids: of widths to choose from, by their names.
 
     Raises:
         FrenemyError: as `log_likelihood`, and for fewer than two real images.
-    """
-    return parzen_on_grids(real=real, valid=valid, fake=fake, grids={"": sigmas})[""]
-
-
-def parzen_on_grids(
-    *, real: Tensor, valid: Tensor, fake: Tensor, grids: Mapping[str, Sequence[float]]
-) -> dict[str, Parzen]:
-    """`parzen` for several grids of sigma at once: the distances are computed once for all.
-
-    Args and errors are those of `parzen`, but for `grids`: names and widths to choose from.
     """
     if len(real) < 2:
         raise FrenemyError(f"parzen: {len(real)} test images: an error bar needs two at least")

@@ -182,20 +182,18 @@ def excess(D: nn.Module, p_data: Mixture, p_g: Mixture, x: Tensor, Gz: Tensor) -
 
 
 def peak(a: Tensor, b: Tensor) -> Tensor:
-    """Where a log y + b log(1 - y) is largest between 0 and 1, (N,), by values alone."""
-    zeros, ones = torch.zeros_like(a), torch.ones_like(a)
-    return golden_section(lambda y: torch.xlogy(a, y) + torch.special.xlog1py(b, -y), zeros, ones)
+    """Where a log y + b log(1 - y) is largest between 0 and 1, (N,): by values alone.
 
-
-def golden_section(f: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
-    """Where unimodal functions have their maxima between low and high, (N,), by values alone.
-
-    Kiefer (1953), Sequential Minimax Search for a Maximum.
+    By golden sections: Kiefer (1953), Sequential Minimax Search for a Maximum.
     """
-    ratio = (math.sqrt(5) - 1) / 2
+    low, high, ratio = torch.zeros_like(a), torch.ones_like(a), (math.sqrt(5) - 1) / 2
+
+    def value(y: Tensor) -> Tensor:
+        return torch.xlogy(a, y) + torch.special.xlog1py(b, -y)
+
     for _ in range(60):  # .618^60 = 3e-13
         left, right = high - ratio * (high - low), low + ratio * (high - low)
-        rises = f(left) < f(right)
+        rises = value(left) < value(right)
         low, high = torch.where(rises, left, low), torch.where(rises, high, right)
     return (low + high) / 2
 
