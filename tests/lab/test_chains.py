@@ -196,16 +196,3 @@ def test_the_distance_of_independent_samples_is_its_asymptotic_mean():
     assert found.mean().item() == pytest.approx(
         expected, abs=4 * found.std().item() / math.sqrt(200) + expected / n
     )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [({"steps": 0}, "steps is 0"), ({"width": -1.0}, "width is -1"), ({"rho": 1.0}, "rho is 1")],
-)
-def test_bad_arguments_are_named(arguments, message):
-    with pytest.raises(FrenemyError, match=message):
-        if "rho" in arguments:
-            gibbs(torch.zeros(1, 2), steps=5, generator=generator(), **arguments)
-        else:
-            known = {"steps": 5, "width": 1.0, "generator": generator()} | arguments
-            metropolis(TWO_MODES.log_pdf, torch.zeros(1, 1), **known)

@@ -146,7 +146,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
     kept: list[int] = []
     unreadable = dict(contents.unreadable)
     size = max(1, min(256, _PIECE // math.prod(shape)))
-    with _replacing(_images(stem)) as file:
+    with _replacing(_file(stem, ".npy")) as file:
         file.write(_header(np.uint8, (0, *shape)))
         images = origin.decode_each(contents.try_decode, order, size)
         for i, image in zip(order, images, strict=True):
@@ -162,21 +162,18 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
         file.seek(0)
         file.write(_header(np.uint8, (len(kept), *shape)))
     if contents.labels is not None:
-        with _replacing(_labels(stem)) as file:
+        with _replacing(_file(stem, ".labels.npy")) as file:
             file.write(_header(np.int64, (len(kept),)))
             file.write(contents.labels[kept].data)
     about = {
-        "kind": origin.kind,
         "digest": digest,
         "shape": [len(kept), *shape],
         "labels": contents.labels is not None,
         "classes": contents.classes,
         "parts": contents.part_sizes(kept),
-        "sizes": contents.sizes,
-        "modes": contents.modes,
         "unreadable": unreadable,
     }
-    with _replacing(_about(stem)) as file:
+    with _replacing(_file(stem, ".json")) as file:
         file.write(json.dumps(about, indent=1).encode())
 
 
@@ -205,11 +202,11 @@ def none_readable(origin: Origin, unreadable: Mapping[str, str]) -> FrenemyError
 def _open(stem: Path) -> Stored | None:
     """The entry, or None if it is missing or damaged."""
     try:
-        about = json.loads(_about(stem).read_bytes())
-        shape = tuple(about["shape"])
+        about = json.loads(_file(stem, ".json").read_bytes())
+        shape, labels = tuple(about["shape"]), _file(stem, ".labels.npy")
         return Stored(
-            images=_mapped(_images(stem), np.uint8, shape),
-            labels=_mapped(_labels(stem), np.int64, shape[:1]) if about["labels"] else None,
+            images=_mapped(_file(stem, ".npy"), np.uint8, shape),
+            labels=_mapped(labels, np.int64, shape[:1]) if about["labels"] else None,
             classes=tuple(about["classes"]),
             parts=about["parts"] and tuple(about["parts"]),
             unreadable=about["unreadable"],
@@ -237,16 +234,8 @@ def _header(dtype: DTypeLike, shape: tuple[int, ...]) -> bytes:
     return header.getvalue()
 
 
-def _images(stem: Path) -> Path:
-    return stem.with_name(f"{stem.name}.npy")
-
-
-def _labels(stem: Path) -> Path:
-    return stem.with_name(f"{stem.name}.labels.npy")
-
-
-def _about(stem: Path) -> Path:
-    return stem.with_name(f"{stem.name}.json")
+def _file(stem: Path, ending: str) -> Path:
+    return stem.with_name(stem.name + ending)
 
 
 @contextlib.contextmanager

@@ -38,13 +38,12 @@ class Extractor:
     def outputs_of(self, images: Images | Drawn) -> Outputs:
         """Features and logits of these images, on the processor."""
         if id(images) not in self._known:  # they are kept, so that no other array gets their id
-            self._known[id(images)] = images, self._compute(images)
+            if any(images is real for real in self._real):
+                seen = extract(self.features, images, self.device)
+            else:
+                seen = in_batches(self.features.network, images, self.device, self.features.batch)
+            self._known[id(images)] = images, seen
         return self._known[id(images)][1]
-
-    def _compute(self, images: Images | Drawn) -> Outputs:
-        if any(images is real for real in self._real):
-            return extract(self.features, images, self.device)
-        return in_batches(self.features.network, images, self.device, self.features.batch)
 
     def features_of(self, images: Images | Drawn) -> Tensor:
         """Their features, where metrics compute."""

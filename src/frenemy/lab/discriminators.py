@@ -122,6 +122,17 @@ def smooth_critic(d: int, hidden: int = 32) -> nn.Sequential:
     )
 
 
+def adam(
+    net: nn.Module,
+    rate: Callable[[int], float],
+    betas: tuple[float, float] = (0.5, 0.99),
+    averaging: float | None = None,
+) -> Player:
+    """A player that moves by Adam, at a rate that is a function of the round."""
+    optimiser = torch.optim.Adam(net.parameters(), betas=betas, fused=True)
+    return Player(net, optimiser, schedule=lambda t: {"lr": rate(t)}, averaging=averaging)
+
+
 def train_discriminator(
     sample: Callable[[int, torch.Generator], Tensor],
     p_g: Mixture,
@@ -149,11 +160,8 @@ def train_discriminator(
     with torch.random.fork_rng():
         torch.manual_seed(mix(seed, 0))
         D, G = smooth_critic(d, hidden), KnownGenerator(p_g)
-        adam = torch.optim.Adam(D.parameters(), betas=(0.9, 0.99), fused=True)
         players = {
-            "D": Player(
-                D, adam, schedule=lambda t: {"lr": rate * (1 - t / rounds)}, averaging=0.9999
-            ),
+            "D": adam(D, lambda t: rate * (1 - t / rounds), (0.9, 0.99), averaging=0.9999),
             "G": Player(G, torch.optim.SGD(G.parameters())),  # it never moves
         }
         turn = Turn({"D": {minimax_d: 1.0}}, joint=True)
