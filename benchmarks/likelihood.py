@@ -17,7 +17,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from frenemy.judge.neighbours import compare_with_training
+from frenemy.judge.neighbours import QUANTILES, compare_with_training
 from frenemy.judge.parzen import parzen, unit_pixels
 from frenemy.model import Model
 
@@ -38,7 +38,7 @@ def look(run: Path) -> dict[str, object]:
         "step": model.progress.step,
         "seconds": round(model.progress.seconds),
         **{grid: [round(p.value, 1), round(p.error, 1), p.sigma] for grid, p in results.items()},
-        "distance quantiles": list(near.quantiles),
+        "distance quantiles": list(QUANTILES),
         "samples": [round(d, 2) for d in near.fake],
         "test images": [round(d, 2) for d in near.test],
     }

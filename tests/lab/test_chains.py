@@ -1,6 +1,5 @@
 """Chains against double loops, closed forms, scipy, and what they are to reach."""
 
-import itertools
 import math
 
 import numpy as np
@@ -18,7 +17,6 @@ from frenemy.lab.chains import (
     metropolis,
     metropolis_matrix,
     spectrum,
-    total_variation,
     wasserstein,
 )
 from frenemy.lab.densities import line, mixture, normal
@@ -126,13 +124,6 @@ def test_the_spectrum_is_that_of_the_matrix_itself():
     P = metropolis_matrix(p)
     expected = np.sort(np.linalg.eigvals(P.numpy()).real)[::-1]
     np.testing.assert_allclose(spectrum(P, p).numpy(), expected, rtol=0, atol=1e-13)
-
-
-def test_total_variation_is_the_most_that_an_event_can_tell():
-    p, q = sites(7), sites(7, uniform=True)
-    events = itertools.product([0, 1], repeat=7)
-    most = max(float((torch.tensor(e) * (p - q)).sum()) for e in events)
-    assert total_variation(p, q).item() == pytest.approx(most, abs=1e-15)
 
 
 def test_chains_approach_their_target_by_the_powers_of_their_matrix():

@@ -67,7 +67,7 @@ def open_dataset(
             raise FrenemyError(f"{path}: points in the plane have no size and no colours")
         return toy.points(how.removeprefix(toy.TOY))
     origin, stored = _fetch(path, size, fit, grey)
-    whole = _whole(origin, stored)
+    whole = stored.source
     train, valid, test = part_sizes(len(whole), stored.parts)
     if not (train and valid and test):
         raise FrenemyError(
@@ -101,7 +101,7 @@ def open_images(
     Raises:
         FrenemyError: as `open_dataset`, but any number of images will do.
     """
-    return _whole(*_fetch(path, size, fit, grey))
+    return _fetch(path, size, fit, grey)[1].source
 
 
 def _fetch(
@@ -111,10 +111,6 @@ def _fetch(
     stored = store.fetch(origin, resize_to(size, fit), grey)
     _warn({**origin.skipped, **stored.unreadable}, origin.name)
     return origin, stored
-
-
-def _whole(origin: Origin, stored: store.Stored) -> Source:
-    return Source(stored.images, stored.labels, origin.name, stored.digest, stored.classes)
 
 
 def resize_to(size: int | None, fit: Fit) -> Resize | None:

@@ -45,8 +45,7 @@ def embedding(*, real: Tensor, fake: Tensor, method: Literal["pca", "umap"] = "p
         x, y = plane
         how = "UMAP of both sets together (distances between far groups mean little)"
     else:
-        x, y, shares = _principal_plane(real, fake)
-        labels = _component_labels(shares)
+        x, y, labels = _principal_plane(real, fake)
         how = "The plane of the first two principal components of the real features"
         if method == "umap":
             how += " (for UMAP: pip install 'frenemy[umap]')"
@@ -87,8 +86,7 @@ def precision_recall(*, real: Tensor, fake: Tensor) -> tuple[Figure, Figure]:
     real, fake = checked("precision and recall picture", K + 1, real=real, fake=fake)
     count = min(len(real), len(fake), DRAWN)  # the radii depend on how many points there are
     real, fake = _drawn(real, count), _drawn(fake, count)
-    x, y, shares = _principal_plane(real, fake)
-    labels = _component_labels(shares)
+    x, y, labels = _principal_plane(real, fake)
 
     def panel(
         name: str, others: Tensor, points: Tensor, inside: Tensor, names: tuple[str, str], told: str
@@ -198,11 +196,6 @@ def _label(axes: Axes, labels: tuple[str, str]) -> None:
     axes.figure.legend(loc="outside lower center", ncols=3, markerscale=1.5, columnspacing=1)
 
 
-def _component_labels(shares: Tensor) -> tuple[str, str]:
-    first, second = (f"{share:.0%}" for share in shares.tolist())
-    return f"1st component ({first} of real variance)", f"2nd component ({second})"
-
-
 def _overlap(x: Tensor, y: Tensor) -> str:
     """How far apart the centres lie, in words for those who cannot see the plot."""
     spread = x.var(0).sum().sqrt().item()
@@ -223,15 +216,15 @@ def _drawn(rows: Tensor, count: int = DRAWN) -> Tensor:
     return rows.cpu().double()
 
 
-def _principal_plane(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Both sets on the first two principal components of `real`, and the shares of its variance.
+def _principal_plane(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, tuple[str, str]]:
+    """Both sets on the first two principal components of `real`, and what these are called.
 
     With X the centred real rows, X X' = U S^2 U' gives the components V = X' U / S: there are at
     most 1,000 rows, but there may be many more features. The sign of a component is that which
     makes its largest entry positive; one without variance is 0.
 
     Returns:
-        (N, 2), (M, 2) and (2,).
+        (N, 2), (M, 2), and with the shares of the variance, labels of two axes.
     """
     centre = real.mean(0)
     x = real - centre
@@ -242,8 +235,9 @@ def _principal_plane(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor
     components = x.T @ u / squares.clamp_min(1e-300).sqrt() * exists  # (d, 2)
     largest = components.gather(0, components.abs().argmax(0, keepdim=True))
     components = components * torch.where(largest < 0, -1.0, 1.0)
-    shares = squares * exists / total.clamp_min(1e-300)
-    return x @ components, (fake - centre) @ components, shares
+    first, second = (squares * exists / total.clamp_min(1e-300)).tolist()
+    labels = f"1st component ({first:.0%} of real variance)", f"2nd component ({second:.0%})"
+    return x @ components, (fake - centre) @ components, labels
 
 
 def _umap(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor] | None:

@@ -93,7 +93,9 @@ def autoencoder_is_not_a_gan(
 
 
 def _compared(nets: Decoders, data: Dataset, seed: int, checks: list[Check]) -> Result:
-    train, x = decoders.images(data.train.images), _held_out(data)
+    train, held_out = decoders.images(data.train.images), (data.valid, data.test)
+    x = decoders.images(np.concatenate([part.images for part in held_out]))  # in no game
+    digits = [y for part in held_out if part.labels is not None for y in part.labels.tolist()]
     fit, new = ([squared_distance(u, n.reconstruct(u)) for n in nets[:2]] for u in (train, x))
     of_q = nets.vae.posterior(train)
     price = vae.kl_to_prior(*of_q).mean().item()
@@ -159,19 +161,8 @@ misses other places of the plane that explain an image as well.
 The GAN's samples are sharper. Its loss never compares a sample with one image, so nothing makes it
 serve all of them: the coverage of held-out images is {covered[2]}, the VAE's {covered[1]}. And it
 gives neither a code for an image nor a likelihood."""
-    figures = decoders.figures(nets, x=x, digits=_digits(data), samples=samples)
+    figures = decoders.figures(nets, x=x, digits=digits, samples=samples)
     return Result(told, FORMULAS, checks, figures)
-
-
-def _held_out(data: Dataset) -> Tensor:
-    """Images that are in no game, (N, 1, 8, 8)."""
-    return decoders.images(np.concatenate([data.valid.images, data.test.images]))
-
-
-def _digits(data: Dataset) -> list[int]:
-    """Those that the held-out images show."""
-    assert data.valid.labels is not None and data.test.labels is not None
-    return [*data.valid.labels.tolist(), *data.test.labels.tolist()]
 
 
 def linear_checks(x: Tensor) -> list[Check]:

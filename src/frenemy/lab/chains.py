@@ -119,19 +119,16 @@ def spectrum(matrix: Tensor, p: Tensor) -> Tensor:
     return torch.linalg.eigvalsh(matrix * root[:, None] / root).flip(0)
 
 
-def total_variation(p: Tensor, q: Tensor) -> Tensor:
-    """Half of sum |p - q| over the last dimension: the most that two probabilities can differ."""
-    return (p - q).abs().sum(-1) / 2
-
-
 def approach(matrix: Tensor, p: Tensor, site: int, steps: int) -> Tensor:
-    """Total variation between p and a chain that began at `site`, after 0 to `steps` steps."""
-    here = torch.zeros_like(p)
+    """Total variation between p and a chain that began at `site`, after 0 to `steps` steps.
+
+    It is sum |p - q| / 2, the most that two probabilities can differ.
+    """
+    here, distances = torch.zeros_like(p), list[Tensor]()
     here[site] = 1
-    distances = [total_variation(here, p)]
-    for _ in range(steps):
+    for _ in range(steps + 1):
+        distances.append((here - p).abs().sum(-1) / 2)
         here = here @ matrix
-        distances.append(total_variation(here, p))
     return torch.stack(distances)
 
 

@@ -13,7 +13,7 @@ from frenemy.errors import FrenemyError, at_least, at_most
 from frenemy.figures import BLUE, GREEN, INK, VERMILION, Canvas, Figure
 from frenemy.game import mix
 from frenemy.lab import chains, mixing
-from frenemy.lab.lesson import Check, Formula, Result, sampled
+from frenemy.lab.lesson import Check, Formula, Result, no_more, sampled
 
 SPREAD = math.sqrt(math.pi * (4 - math.pi))  # of 4 for a hit and 0 for a miss
 LAGS = 40
@@ -75,7 +75,7 @@ def monte_carlo(
     checks += [
         sampled("Metropolis: share in the right mode", right.value, mixing.RIGHT, right.error),
         # a twentieth of the target's sd along x1, which is 2
-        Check("G: Wasserstein-1 distance along x₁", race.off, 0.1, 0.0, relation="at most"),
+        no_more("G: Wasserstein-1 distance along x₁", race.off, 0.1),
     ]
     step, training, each = race.seconds
     told = f"""\
