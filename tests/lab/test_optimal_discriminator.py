@@ -27,7 +27,7 @@ P_DATA, P_G = mixture((0.3, -1.0, 0.5), (0.7, 1.5, 0.8)), normal(0.5, 1.2)
 
 @pytest.fixture(scope="module")
 def on_line():
-    return pair("", P_DATA, P_G, reach=12.0, count=2001)
+    return pair(P_DATA, P_G, reach=12.0, count=2001)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_a_trained_d_is_a_function_of_its_seed_and_leaves_the_generator_alone():
 
 
 def test_training_brings_d_near_the_best_one():
-    p = pair("", normal(-0.5), normal(0.5), reach=9.0, count=1001)
+    p = pair(normal(-0.5), normal(0.5), reach=9.0, count=1001)
     D = train_discriminator(p.p_data.sample, p.p_g, rounds=150, minibatch=500, rate=0.02, seed=0)
     with torch.no_grad():
         assert p.distance(D(p.x.float()).double()) < 0.02

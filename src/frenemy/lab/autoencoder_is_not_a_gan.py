@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from typing_extensions import Doc
 
 from frenemy.data import Dataset, open_dataset
 from frenemy.errors import at_least
+from frenemy.experiment import from_pixels
 from frenemy.game import Game, Player, Turn, mix
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.kernel import kid
@@ -83,7 +83,7 @@ def autoencoder_is_not_a_gan(
     data = open_dataset(None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(seed, 0, 2))  # no round's seed
-        checks = linear_checks(decoders.images(data.train.images).double())
+        checks = linear_checks(from_pixels(torch.tensor(data.train.images)).double())
         nets = decoders.train(
             data.train, seed=seed, rounds=rounds, width=width, rate=rate, gamma=gamma
         )
@@ -93,8 +93,8 @@ def autoencoder_is_not_a_gan(
 
 
 def _compared(nets: Decoders, data: Dataset, seed: int, checks: list[Check]) -> Result:
-    train, held_out = decoders.images(data.train.images), (data.valid, data.test)
-    x = decoders.images(np.concatenate([part.images for part in held_out]))  # in no game
+    train, held_out = from_pixels(torch.tensor(data.train.images)), (data.valid, data.test)
+    x = from_pixels(torch.cat([torch.tensor(part.images) for part in held_out]))  # in no game
     digits = [y for part in held_out if part.labels is not None for y in part.labels.tolist()]
     fit, new = ([squared_distance(u, n.reconstruct(u)) for n in nets[:2]] for u in (train, x))
     of_q = nets.vae.posterior(train)

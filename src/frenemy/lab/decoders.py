@@ -7,12 +7,11 @@ import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frenemy.data import Source
+from frenemy.experiment import from_pixels
 from frenemy.figures import Figure
 from frenemy.game import Game, Prior, Turn
 from frenemy.lab import codes
@@ -35,11 +34,6 @@ class Decoders(NamedTuple):
     autoencoder: Autoencoder
     vae: VAE
     gan: nn.Module
-
-
-def images(pixels: NDArray[np.uint8]) -> Tensor:
-    """uint8 (N, C, H, W) as a game sees them, in [-1, 1]."""
-    return torch.from_numpy(pixels.copy()).float().div_(127.5).sub_(1)
 
 
 def train(
@@ -72,7 +66,7 @@ def train(
         return rate * min(1.0, 2 * (1 - t / rounds))
 
     def minibatch(stream: int, i: int) -> tuple[Tensor, None]:
-        return images(source.batch((seed, stream), i, MINIBATCH)[0]), None
+        return from_pixels(torch.tensor(source.batch((seed, stream), i, MINIBATCH)[0])), None
 
     rivals = [adam(net, falling, (0.9, 0.99)) for net in (autoencoder, vae)]
     adversary = adam(G, falling, (0.0, 0.99), averaging=0.99)

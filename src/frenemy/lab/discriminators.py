@@ -36,7 +36,6 @@ class Pair:
     Sums over the points times `cell` are integrals by the trapezoidal rule.
 
     Attributes:
-        name: in a few words.
         p_data, p_g: mixtures in d dimensions, which vanish outside [-reach, reach]^d.
         x: the points, (count^d, d), the last coordinate changing fastest.
         cell: the volume.
@@ -44,7 +43,6 @@ class Pair:
         best: the logit of D*(x), (count^d,).
     """
 
-    name: str
     p_data: Mixture
     p_g: Mixture
     x: Tensor
@@ -68,17 +66,17 @@ class Pair:
         return jensen_shannon_integrand(*logs).sum().item() * self.cell
 
 
-def pair(name: str, p_data: Mixture, p_g: Mixture, *, reach: float, count: int) -> Pair:
+def pair(p_data: Mixture, p_g: Mixture, *, reach: float, count: int) -> Pair:
     """Two densities at count^d points of the cube [-reach, reach]^d.
 
     >>> from frenemy.lab.densities import normal
-    >>> f"{pair('apart', normal(-9), normal(9), reach=18, count=301).jensen_shannon():.6f}"  # log 2
+    >>> f"{pair(normal(-9), normal(9), reach=18, count=301).jensen_shannon():.6f}"  # log 2
     '0.693147'
     """
     x = cube(p_data.means.shape[1], reach, count)
     cell = (2 * reach / (count - 1)) ** x.shape[1]
     best = optimal_logit(p_data, p_g, x)
-    return Pair(name, p_data, p_g, x, cell, p_data.pdf(x), p_g.pdf(x), best)
+    return Pair(p_data, p_g, x, cell, p_data.pdf(x), p_g.pdf(x), best)
 
 
 def cube(d: int, reach: float, count: int) -> Tensor:

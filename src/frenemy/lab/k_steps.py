@@ -140,7 +140,7 @@ def _play(
 
 def two_modes() -> Pair:
     """Two modes of p_data on one of p_g."""
-    return pair("", blobs(0.7, (-1, 0), (1, 0)), blobs(1.0, (0, 0)), reach=7.0, count=201)
+    return pair(blobs(0.7, (-1, 0), (1, 0)), blobs(1.0, (0, 0)), reach=7.0, count=201)
 
 
 def fit(p: Pair, n: int, *, steps: int, seed: int) -> Fit:

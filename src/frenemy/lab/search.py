@@ -251,12 +251,10 @@ def draw_tree(root: Node, full: Search, cut: Search, canvas: Canvas) -> None:
                 name, side = f" {child.move[:8]} ", "right" if x[child] < x[node] else "left"
                 axis.text(across, down, name, ha=side, va="bottom", parse_math=False)
     for node, level in levels.items():
-        colour = VERMILION if level % 2 else BLUE
-        if node in opened:
-            axis.plot(x[node], -level, color=colour, marker="v" if level % 2 else "^", ms=14)
-        elif node.children:
-            axis.plot(x[node], -level, color=colour, marker="s", ms=10)
-        inside = node in opened
+        inside, (colour, mover) = node in opened, (VERMILION, "v") if level % 2 else (BLUE, "^")
+        if node.children:
+            marker, size = (mover, 14) if inside else ("s", 10)
+            axis.plot(x[node], -level, color=colour, marker=marker, ms=size)
         axis.annotate(
             labels[node],
             (x[node], -level),
