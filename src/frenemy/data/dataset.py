@@ -77,6 +77,7 @@ def open_dataset(
     if stored.parts and not stored.parts[1]:
         names = (f"train[0:{train}]", f"train[{train}:{train + valid}]", "test")
     ends = (0, train, train + valid, len(whole))
+    where = None if path is None else resolved(path)
     parts = [
         whole.take(slice(start, end), f"{origin.name} {name}")
         for start, end, name in zip(ends, ends[1:], names, strict=False)
@@ -84,12 +85,7 @@ def open_dataset(
     return Dataset(
         *parts,
         description=_description(origin, whole, stored.parts),
-        arguments={
-            "path": None if path is None else resolved(path),
-            "size": size,
-            "fit": fit,
-            "grey": grey,
-        },
+        arguments={"path": where, "size": size, "fit": fit, "grey": grey},
     )
 
 

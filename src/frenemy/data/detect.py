@@ -82,7 +82,8 @@ def _hint(path: Path) -> str:
 def _in_folder(path: Path) -> Origin:
     if path.name in ("", ".."):  # "." is a folder like any other, but has no name for messages
         path = path.resolve()
-    arrays = sorted(x for x in path.glob("[!.]*") if _is_array(x))
+    named = (x for x in path.glob("[!.]*") if x.name.lower().endswith(ARRAYS))
+    arrays = sorted(x for x in named if x.is_file())
     for find_set in (idx.find_set, cifar.find_set, folder.find_folder):
         with contextlib.suppress(*([folder.NoPicture] if arrays else [])):
             if origin := find_set(path):
@@ -95,10 +96,6 @@ def _in_folder(path: Path) -> Origin:
         files = " or ".join(map(str, arrays[:3]))
         raise FrenemyError(f"{path}: holds no pictures; give the file {files}")
     raise FrenemyError(f"{path}: holds nothing that is read; {_hint(path)}")
-
-
-def _is_array(path: Path) -> bool:
-    return path.name.lower().endswith(ARRAYS) and path.is_file()
 
 
 def _in_file(path: Path) -> Origin:

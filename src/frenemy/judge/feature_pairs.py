@@ -102,17 +102,12 @@ class FeaturePair:
     @cached_property
     def modes(self) -> Modes:
         """Of the classes: equal by construction, or of the shares among the reference images."""
-        logits = self.fake_logits
-        count = logits.shape[1]
+        classes, count = self.fake_logits.argmax(1), self.fake_logits.shape[1]
         if self.extractor.features.balanced:
-            return class_modes(fake_classes=logits.argmax(1), count=count)
+            return class_modes(fake_classes=classes, count=count)
+        real = len(self.sets.reference)
         shares = self.real_classes.bincount(minlength=count).clamp(min=0.5)  # none is impossible
-        return class_modes(
-            fake_classes=logits.argmax(1),
-            count=count,
-            real_weights=shares,
-            real_count=len(self.sets.reference),
-        )
+        return class_modes(fake_classes=classes, count=count, real_weights=shares, real_count=real)
 
 
 def pairs_of(
