@@ -57,28 +57,14 @@ def main(
     print("size_of_z pixels variance steps   |    exact  forward - exact  reverse - exact  gap   s")
     for size_of_z, pixels, variance in SIZES:
         decoder = Linear(size_of_z, pixels, place)
-        x, z = annealing.simulate(
-            decoder,
-            images,
-            size_of_z=size_of_z,
-            variance=variance,
-            seed=seed,
-            like=torch.empty(0, device=place),
+        model = annealing.Annealing(
+            decoder, size_of_z, variance, temperatures=temperatures, seed=seed
         )
+        x, z = model.simulate(images, like=torch.empty(0, device=place))
         exact = decoder.log_p(x, variance)
         for steps, (annealing.STEP, annealing.JITTER) in STEPS.items():
             begun = time.perf_counter()
-            lower = annealing.log_likelihood(
-                decoder,
-                x,
-                size_of_z=size_of_z,
-                variance=variance,
-                temperatures=temperatures,
-                seed=seed,
-            ).cpu()
-            upper = annealing.upper_bound(
-                decoder, x, z, variance=variance, temperatures=temperatures, seed=seed
-            ).cpu()
+            lower, upper = model.lower(x).cpu(), model.upper(x, z).cpu()
             seconds = time.perf_counter() - begun
             misses = (lower - exact, upper - exact)
             said = "  ".join(

@@ -44,7 +44,7 @@ def play(case: Case, seed: int, rounds: int) -> tuple[list[Measurement], list[Sn
         if step % MEASURE_EVERY:
             game.play(minibatch, seed=seed, step=step - 1)
             continue
-        record = game.play(minibatch, seed=seed, step=step - 1, observe=monitor.observer(step - 1))
+        record = game.play(minibatch, seed=seed, step=step - 1, observe=monitor.observer())
         numbers = {key: value.item() for key, value in {**record, **monitor.compare()}.items()}
         if not all(map(math.isfinite, numbers.values())):
             rows.append({"step": step, HEALTH + FINITE: 0.0})

@@ -17,8 +17,8 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from frenemy.judge.neighbours import compare_with_training
-from frenemy.judge.parzen import GRIDS, parzen_on_grids, unit_pixels
+from frenemy.judge.neighbours import QUANTILES, compare_with_training
+from frenemy.judge.parzen import parzen, unit_pixels
 from frenemy.model import Model
 
 
@@ -27,11 +27,10 @@ def look(run: Path) -> dict[str, object]:
     model = Model.load(run)
     parts = model.data()
     fake, test = model.sample(10_000), model.as_seen(parts.test.images[:10_000])
-    results = parzen_on_grids(
+    results = parzen(
         real=unit_pixels(test),
         valid=unit_pixels(model.as_seen(parts.valid.images[:1000])),
         fake=unit_pixels(fake),
-        grids=GRIDS,
     )
     train = model.as_seen(parts.train.images)
     near = compare_with_training(fake=fake[:1000], train=train, test=test[:1000])
@@ -39,7 +38,7 @@ def look(run: Path) -> dict[str, object]:
         "step": model.progress.step,
         "seconds": round(model.progress.seconds),
         **{grid: [round(p.value, 1), round(p.error, 1), p.sigma] for grid, p in results.items()},
-        "distance quantiles": list(near.quantiles),
+        "distance quantiles": list(QUANTILES),
         "samples": [round(d, 2) for d in near.fake],
         "test images": [round(d, 2) for d in near.test],
     }

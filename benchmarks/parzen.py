@@ -21,6 +21,8 @@ from frenemy.data import open_dataset
 from frenemy.engine import choose_device
 from frenemy.judge.parzen import GRIDS, parzen
 
+GRID = {"default": GRIDS["default"]}
+
 
 def images(count: int, seed: int) -> Tensor:
     """Smooth random blobs, (count, 784), pixels in [0, 1]."""
@@ -47,12 +49,11 @@ def main(data: Path | None = None, repetitions: int = 5) -> None:
     seconds, single = [], None
     for _ in range(repetitions):
         begun = time.perf_counter()
-        single = parzen(real=real, valid=valid, fake=fake, sigmas=GRIDS["default"])
+        single = parzen(real=real, valid=valid, fake=fake, grids=GRID)["default"]
         seconds.append(time.perf_counter() - begun)
     assert single is not None
-    double = parzen(
-        real=real.double(), valid=valid.double(), fake=fake.double(), sigmas=GRIDS["default"]
-    )
+    double = parzen(real=real.double(), valid=valid.double(), fake=fake.double(), grids=GRID)
+    double = double["default"]
     print(f"float32: {single}")
     print(f"float64: {double}")
     print(f"{statistics.median(seconds):.2f} s (median of {repetitions})")

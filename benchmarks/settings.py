@@ -27,6 +27,7 @@ from frenemy.data import Dataset, open_dataset
 from frenemy.judge.parzen import GRIDS, parzen, unit_pixels
 from frenemy.model import Model
 
+GRID = {"default": GRIDS["default"]}
 START: dict[str, float] = {"gamma": 0.3, "rate": 1e-3, "steady": 10_000, "averaging": 0.9999}
 VARIATIONS: dict[str, tuple[float, ...]] = {
     "gamma": (0.1, 1.0, 3.0),
@@ -61,9 +62,7 @@ def play(
             else:
                 train(recipe, data, out=path, steps=step, seed=seed)
             fake = unit_pixels(Model.load(path).sample(10_000))
-            score = parzen(
-                real=valid[1000:], valid=valid[:1000], fake=fake, sigmas=GRIDS["default"]
-            )
+            score = parzen(real=valid[1000:], valid=valid[:1000], fake=fake, grids=GRID)["default"]
             yield step, asdict(score)
 
 

@@ -18,7 +18,7 @@ from frenemy.data import Source, open_dataset
 from frenemy.data.toy import ring, square_grid, stack
 from frenemy.diagnosis import FailureMode
 from frenemy.game import Game, Minibatch, Player, Prior, Turn, mix
-from frenemy.lab.mixtures import sample_mixture
+from frenemy.lab.mixtures import Target
 from frenemy.nets.layers import FromUnit, ToUnit
 from frenemy.nets.mlp import critic, perceptron
 from frenemy.objectives import OBJECTIVES, ObjectiveName
@@ -43,8 +43,7 @@ class Points:
         return lambda stream, i: (self._draw(MINIBATCH, mix(seed, stream, i)), None)
 
     def _draw(self, count: int, seed: int) -> Tensor:
-        centres = torch.as_tensor(self.centres)
-        return sample_mixture(centres=centres, sd=self.sd, count=count, seed=seed)
+        return Target(torch.as_tensor(self.centres), self.sd).sample(count, seed)
 
     def parts(self, count: int) -> tuple[Tensor, Tensor]:
         """So many points, and as many others."""

@@ -148,7 +148,7 @@ def main(repetitions: int = 11, rounds: int = 10, samples: int = 10_000) -> None
 
     def measure() -> None:
         step = next(steps)
-        game.play(minibatch, seed=0, step=step, observe=monitor.observer(step))
+        game.play(minibatch, seed=0, step=step, observe=monitor.observer())
         monitor.compare()
 
     measured: dict[str, Callable[[], float]] = {

@@ -56,7 +56,7 @@ def game(G=None, D=None, objective="nonsaturating", rate=0.0, extra=()):
 
 def measured(g, step=0, monitor=None):
     monitor = monitor or Monitor(g, normal, seed=0)
-    record = g.play(normal, seed=0, step=step, observe=monitor.observer(step))
+    record = g.play(normal, seed=0, step=step, observe=monitor.observer())
     found = {**record, **monitor.compare()}
     return {k.removeprefix(HEALTH): v.item() for k, v in found.items() if k.startswith(HEALTH)}
 
@@ -104,7 +104,7 @@ def test_the_signal_is_the_slope_of_the_generators_loss(objective, expected):
     def observe(r, turn, gradients):
         if "G" in turn.moves:
             seen.append(r.DGz.detach())
-        return monitor.observer(0)(r, turn, gradients)
+        return monitor.observer()(r, turn, gradients)
 
     record = g.play(normal, seed=0, step=0, observe=observe)
     (logits,) = seen
@@ -150,7 +150,7 @@ def test_a_gradient_that_is_zero_has_no_ratio():
     def nothing(stream, i):
         return torch.zeros(B, 2), None
 
-    record = g.play(nothing, seed=0, step=0, observe=monitor.observer(0))
+    record = g.play(nothing, seed=0, step=0, observe=monitor.observer())
     assert record["health/D gradient"] == 0
     assert "health/gradient ratio" not in record
 

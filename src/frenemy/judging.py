@@ -115,18 +115,21 @@ class Judgement:
         shown = images[:25]
         _, index = nearest(queries=shown, images=train)
         near, order = train[index.numpy()], np.arange(len(shown))
-        samples = _if_possible(lambda: [samples_figure(images)])
-        beside = _if_possible(lambda: [neighbours_figure(fake=shown, train=near, index=order)])
-        if pair is None:
-            return page(self.report, samples=samples, neighbours=beside)
-        real, fake = pair.real[:1000].cpu(), pair.fake[:1000].cpu()
-        return page(
-            self.report,
-            samples=samples,
-            neighbours=beside,
-            precision_recall=_if_possible(lambda: precision_recall(real=real, fake=fake)),
-            embedding=_if_possible(lambda: [embedding(real=real, fake=fake, method=method)]),
-        )
+        figures: dict[str, Callable[[], Sequence[Figure]]] = {
+            "Samples": lambda: [samples_figure(images)],
+            "Nearest training images": lambda: [
+                neighbours_figure(fake=shown, train=near, index=order)
+            ],
+        }
+        if pair is not None:
+            real, fake = pair.real[:1000].cpu(), pair.fake[:1000].cpu()
+            figures |= {
+                "Precision and recall": lambda: precision_recall(real=real, fake=fake),
+                "Real and generated images in a plane": lambda: [
+                    embedding(real=real, fake=fake, method=method)
+                ],
+            }
+        return page(self.report, {title: _if_possible(draw) for title, draw in figures.items()})
 
 
 def _if_possible(draw: Callable[[], Sequence[Figure]]) -> Sequence[Figure]:

@@ -90,13 +90,12 @@ class Monitor:
         seen = self._net(x.to(self._where)).features if images else x.flatten(1)
         return seen.float().cpu()
 
-    def observer(self, step: int) -> Observer:
-        """To be given to `Game.play` in round `step`: sees its gradients and D's logits."""
-        return functools.partial(self._observe, step, {})
+    def observer(self) -> Observer:
+        """To be given to `Game.play` in a round: sees its gradients and D's logits."""
+        return functools.partial(self._observe, {})
 
     def _observe(
         self,
-        step: int,
         norms: dict[str, Tensor],
         r: Round,
         turn: Turn,

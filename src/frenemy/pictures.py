@@ -132,15 +132,15 @@ def save_picture(image: Images, path: Path) -> Path:
     return write_atomically(path, lambda part: part.write_bytes(encoded))
 
 
-def require_picture(path: Path) -> str:
+def require_picture(path: Path, others: str = "") -> str:
     """What Pillow calls the format that the ending names.
 
     Raises:
-        FrenemyError: it names none that Pillow writes.
+        FrenemyError: it names none that Pillow writes; the message tells these, and the others.
     """
     format = _format(path)
     if format is None:
-        raise FrenemyError(f"{path}: unknown picture format: use {', '.join(PICTURES)}")
+        raise FrenemyError(f"{path}: unknown picture format: use {', '.join(PICTURES)}{others}")
     return format
 
 
@@ -210,9 +210,7 @@ def kind_of_place(path: Path | str) -> Literal["arrays", "picture", "folder"]:
         return "folder"
     if path.suffix.lower() == ".npz":
         return "arrays"
-    if _format(path) is None:
-        known = ", ".join(PICTURES)
-        raise FrenemyError(f"{path}: unknown picture format: use {known}; or .npz, or a folder/")
+    require_picture(path, others="; or .npz, or a folder/")
     return "picture"
 
 

@@ -132,9 +132,8 @@ class Run:
                 f"{self.path} already holds a run: go on with it by `frenemy train --resume "
                 f"{shlex.quote(str(self.path))}`, or give another --out"
             )
-        if any(
-            name != ".lock" and not name.endswith(".part") for name in names
-        ):  # a killed start's
+        # .part is what a killed start leaves
+        if any(name != ".lock" and not name.endswith(".part") for name in names):
             raise FrenemyError(f"{self.path} is not an empty directory: give another --out")
 
     @classmethod

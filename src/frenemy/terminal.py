@@ -12,9 +12,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
-    ProgressColumn,
     SpinnerColumn,
-    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -39,11 +37,6 @@ def show(picture: Images) -> None:
     """Draws an image (C, H, W) in the terminal, if that has colours to draw it with."""
     if console.color_system is not None and not console.no_color:
         console.print(terminal(picture, width=min(console.width, WIDEST_PICTURE)))
-
-
-class _Round(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"round {task.fields['step']:,}")
 
 
 def tell(what: Text | str) -> None:
@@ -74,7 +67,7 @@ class TrainingDisplay:
 
     def __init__(self) -> None:
         self._bar = Progress(
-            _Round(Column(no_wrap=True)),
+            TextColumn("round {task.fields[step]:,}", table_column=Column(no_wrap=True)),
             BarColumn(bar_width=8),
             TextColumn("{task.fields[rate]:.1f}/s"),
             TextColumn("{task.fields[values]}", table_column=Column()),  # wraps where it is narrow

@@ -168,7 +168,7 @@ class Training:
             if step < MEASURE_EVERY:  # a stage begins: what was known of another is no use
                 self.progress.memory = {}
             self._monitor = Monitor(game, streams, seed, self.progress.memory)
-        observe = self._monitor.observer(step)
+        observe = self._monitor.observer()
         record = game.play(streams, seed=seed, step=step, observe=observe, engine=self.engine)
         found = self._monitor.compare()
         self.progress.memory = self._monitor.memory

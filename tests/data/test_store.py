@@ -158,7 +158,6 @@ def test_what_lies_in_the_store(pictures, cache):
     images = np.load(path)
     np.testing.assert_array_equal(images, all_of(dataset)[0])
     about = json.loads(next((cache / "images").glob("*.json")).read_text())
-    assert about["kind"] == "image folder"
     assert about["shape"] == [20, 1, 8, 8]
     assert about["digest"] == dataset.train.digest
 

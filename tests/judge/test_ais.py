@@ -19,7 +19,7 @@ from frenemy.judge.ais import (
     dequantised,
     uniform_from_normal,
 )
-from frenemy.judge.annealing import log_likelihood, simulate, upper_bound
+from frenemy.judge.annealing import Annealing
 
 from .test_annealing import F64, Linear, X, fit, tanh_net
 
@@ -38,12 +38,12 @@ def test_the_measure_is_the_mean_of_the_bound_with_its_gap():
     net = tanh_net()
     x = torch.rand(7, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     found = ais(net, real=x, size_of_z=3, variance=0.1, effort=TINY, seed=2)
-    sizes = {"variance": 0.1, "chains": 3, "temperatures": 20, "seed": 2}
-    lower = log_likelihood(net, x[:4], size_of_z=3, **sizes)
+    model = Annealing(net, 3, 0.1, chains=3, temperatures=20, seed=2)
+    lower = model.lower(x[:4])
     assert found.log_p.value == lower.mean()
     assert found.log_p.error == pytest.approx(lower.std().item() / 2)
-    made, z = simulate(net, 2, size_of_z=3, variance=0.1, seed=2, like=F64)
-    gap = upper_bound(net, made, z, **sizes) - log_likelihood(net, made, size_of_z=3, **sizes)
+    made, z = model.simulate(2, like=F64)
+    gap = model.upper(made, z) - model.lower(made)
     assert found.gap.value == gap.mean()
     assert found.gap.error == pytest.approx(gap.std().item() / math.sqrt(2))
     assert found.variance == 0.1
@@ -71,7 +71,7 @@ def test_the_variance_of_the_model_is_chosen():
     decoder = Linear(4, 40)
     told = []
     for variance in (0.005, 0.025, 0.1):
-        x = simulate(decoder, 20, size_of_z=4, variance=variance)[0]
+        x = Annealing(decoder, size_of_z=4, variance=variance).simulate(20)[0]
         found = choose_variance(
             decoder,
             valid=x,

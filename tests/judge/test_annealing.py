@@ -14,13 +14,10 @@ from torch.distributions import MultivariateNormal
 from frenemy.errors import FrenemyError
 from frenemy.judge import annealing
 from frenemy.judge.annealing import (
+    Annealing,
     Chains,
     hmc,
-    likelihood_of,
-    log_likelihood,
     schedule,
-    simulate,
-    upper_bound,
 )
 
 F64 = torch.empty(0, dtype=torch.float64)
@@ -71,11 +68,11 @@ def standard_error(values):
 
 def test_on_a_linear_decoder_the_bounds_bracket_the_exact_likelihood_within_a_twentieth():
     decoder, variance = Linear(10, 50), 0.1
-    x, z = simulate(decoder, 16, size_of_z=10, variance=variance, seed=1)
+    x, z = Annealing(decoder, size_of_z=10, variance=variance, seed=1).simulate(16)
     exact = decoder.log_p(x, variance)
     work = {"variance": variance, "chains": 64, "temperatures": 250}
-    lower = log_likelihood(decoder, x, size_of_z=10, **work)
-    upper = upper_bound(decoder, x, z, **work)
+    model = Annealing(decoder, size_of_z=10, **work)
+    lower, upper = model.lower(x), model.upper(x, z)
     assert lower.dtype == torch.float64
     below, above = (lower - exact), (upper - exact)
     # an image's bounds are good to .1 nat, their means to .025: as those of 16 chains and 1,000
@@ -88,14 +85,12 @@ def test_on_a_linear_decoder_the_bounds_bracket_the_exact_likelihood_within_a_tw
 
 def test_few_temperatures_leave_a_wide_gap_around_the_exact_likelihood():
     decoder, variance = Linear(10, 50), 0.02
-    x, z = simulate(decoder, 60, size_of_z=10, variance=variance)
+    x, z = Annealing(decoder, size_of_z=10, variance=variance).simulate(60)
     exact = decoder.log_p(x, variance)
     gaps = []
     for temperatures in (5, 20, 80):
-        lower = log_likelihood(
-            decoder, x, size_of_z=10, variance=variance, temperatures=temperatures
-        )
-        upper = upper_bound(decoder, x, z, variance=variance, temperatures=temperatures)
+        model = Annealing(decoder, 10, variance, temperatures=temperatures)
+        lower, upper = model.lower(x), model.upper(x, z)
         assert (lower - exact).mean() < -2 * standard_error(lower - exact)
         assert (upper - exact).mean() > 2 * standard_error(upper - exact)
         gaps.append((upper - lower).mean().item())
@@ -114,7 +109,7 @@ def test_on_decoders_of_one_dimension_it_is_quadrature(curve, decoder):
     x = torch.tensor([[0.7, 0.4], [-0.2, 0.1], [0.9, -0.5]], dtype=torch.float64)
     x = x[:, : len(curve(0.0))]
     expected = [by_quadrature(curve, row, 0.05) for row in x.tolist()]
-    found = log_likelihood(decoder, x, size_of_z=1, variance=0.05, chains=200, temperatures=200)
+    found = Annealing(decoder, size_of_z=1, variance=0.05, chains=200, temperatures=200).lower(x)
     # 200 chains: log weights differ by .3 or so, .02 in the mean
     assert found.tolist() == pytest.approx(expected, abs=0.08)
 
@@ -122,7 +117,7 @@ def test_on_decoders_of_one_dimension_it_is_quadrature(curve, decoder):
 def test_weights_are_unbiased_in_spite_of_the_adaptation():
     decoder, variance, count = Linear(1, 2, spread=0.4), 0.05, 3000
     x = torch.tensor([[0.9, 0.3]], dtype=torch.float64).expand(count, 2)
-    bounds = log_likelihood(decoder, x, size_of_z=1, variance=variance, chains=4, temperatures=12)
+    bounds = Annealing(decoder, size_of_z=1, variance=variance, chains=4, temperatures=12).lower(x)
     ratio = (bounds - decoder.log_p(x, variance)).exp()  # mean of w / p(x): 1
     assert ratio.std() > 0.1  # or there would be nothing to see
     assert abs(ratio.mean() - 1) < 4 * standard_error(ratio)
@@ -130,19 +125,15 @@ def test_weights_are_unbiased_in_spite_of_the_adaptation():
 
 def test_two_temperatures_are_importance_sampling_from_the_prior():
     decoder, variance = Linear(2, 3), 0.5
-    x = simulate(decoder, 1, size_of_z=2, variance=variance, like=F64)[0]
-    found = log_likelihood(
-        decoder, x, size_of_z=2, variance=variance, chains=100_000, temperatures=2
-    )
+    x = Annealing(decoder, size_of_z=2, variance=variance).simulate(1, like=F64)[0]
+    found = Annealing(decoder, 2, variance, chains=100_000, temperatures=2).lower(x)
     # weights deviate by no more than their mean: 1 / sqrt(100,000) = .003
     assert found.item() == pytest.approx(decoder.log_p(x, variance).item(), abs=0.012)
 
 
 def test_a_decoder_that_ignores_z_is_one_gaussian():
     x = torch.tensor([[0.0, 1.0], [0.5, 0.5]])
-    found = log_likelihood(
-        lambda z: 0 * z + 0.5, x, size_of_z=2, variance=0.25, chains=2, temperatures=9
-    )
+    found = Annealing(lambda z: 0 * z + 0.5, 2, 0.25, chains=2, temperatures=9).lower(x)
     squares = (x - 0.5).square().sum(1)
     expected = -squares / 0.5 - math.log(2 * math.pi * 0.25)
     assert found.tolist() == pytest.approx(expected.tolist(), rel=1e-6)  # float32
@@ -150,10 +141,10 @@ def test_a_decoder_that_ignores_z_is_one_gaussian():
 
 def test_a_model_that_fits_is_likelier_than_one_that_does_not():
     decoder = Linear(4, 20)
-    x = simulate(decoder, 10, size_of_z=4, variance=0.05)[0]
+    x = Annealing(decoder, size_of_z=4, variance=0.05).simulate(10)[0]
 
     def score(by, variance=0.05):
-        return log_likelihood(by, x, size_of_z=4, variance=variance, temperatures=100).mean()
+        return Annealing(by, size_of_z=4, variance=variance, temperatures=100).lower(x).mean()
 
     best = score(decoder)
     assert score(lambda z: decoder(z) + 0.5) < best - 5
@@ -181,7 +172,7 @@ def test_the_likelihood_and_its_gradient_are_right_in_pieces_of_any_size(pieces,
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(5, 2, 3, generator=generator, dtype=torch.float64)
     z = torch.randn(5, 4, 3, generator=generator, dtype=torch.float64)
-    likelihood = likelihood_of(decoder, x, 3, variance)
+    likelihood = Annealing(decoder, 3, variance).likelihood(x)
     log_p, gradient = likelihood(z)
     for n, c in itertools.product(range(5), range(4)):
         normal = torch.distributions.Normal(decoder(z[n, c][None])[0], math.sqrt(variance))
@@ -264,8 +255,8 @@ def test_the_step_adapts_to_the_wanted_acceptance(monkeypatch):
 
     monkeypatch.setattr(annealing, "hmc", spy)
     decoder = Linear(10, 50)
-    x, z = simulate(decoder, 1, size_of_z=10, variance=0.01)
-    upper_bound(decoder, x, z, variance=0.01, chains=50, temperatures=600)
+    x, z = Annealing(decoder, size_of_z=10, variance=0.01).simulate(1)
+    Annealing(decoder, size_of_z=10, variance=0.01, chains=50, temperatures=600).upper(x, z)
     steps, acceptances = map(np.array, zip(*seen, strict=True))
     assert len(steps) == 598  # none at beta = 1, where the weights are not yet, nor at 0
     factors = (steps[1:] / steps[:-1])[:300]  # later they come to the upper limit, .5
@@ -279,9 +270,9 @@ def test_the_step_adapts_to_the_wanted_acceptance(monkeypatch):
 
 def bounds(count=5, *, net=None, **changes):
     net = net or tanh_net()
-    x = simulate(net, 5, size_of_z=3, variance=0.1, like=F64)[0][:count]
+    x = Annealing(net, size_of_z=3, variance=0.1).simulate(5, like=F64)[0][:count]
     arguments = {"size_of_z": 3, "variance": 0.1, "chains": 4, "temperatures": 40, **changes}
-    return log_likelihood(net, x, **arguments)
+    return Annealing(net, **arguments).lower(x)
 
 
 def test_how_many_pixels_are_decoded_at_once_does_not_matter(monkeypatch):
@@ -307,14 +298,14 @@ def test_the_seed_decides_and_nothing_else_does():
 
 def test_forward_chains_do_not_start_where_the_images_were_made():
     decoder = Linear(2, 3)
-    x, z = simulate(decoder, 3, size_of_z=2, variance=0.1, seed=5)
+    x, z = Annealing(decoder, size_of_z=2, variance=0.1, seed=5).simulate(3)
     starts = []
 
     def spy(z):
         starts.append(z)
         return decoder(z)
 
-    log_likelihood(spy, x, size_of_z=2, variance=0.1, chains=8, temperatures=2, seed=5)
+    Annealing(spy, size_of_z=2, variance=0.1, chains=8, temperatures=2, seed=5).lower(x)
     distances = (starts[-1].detach().view(3, 8, 2) - z[:, None]).norm(dim=-1)
     assert distances.min() > 1e-3
 
@@ -341,7 +332,7 @@ def refused(decoder=fit, x=X, **changes):
     """The message."""
     arguments = {"size_of_z": 2, "variance": 0.1, "chains": 2, "temperatures": 4, **changes}
     with pytest.raises(FrenemyError) as error:
-        log_likelihood(decoder, x, **arguments)
+        Annealing(decoder, **arguments).lower(x)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -350,7 +341,7 @@ def refused(decoder=fit, x=X, **changes):
 def test_a_variance_that_is_none_is_refused(variance):
     assert "variance" in refused(variance=variance)
     with pytest.raises(FrenemyError, match=r"^ais: variance"):
-        simulate(fit, 3, size_of_z=2, variance=variance)
+        Annealing(fit, size_of_z=2, variance=variance).simulate(3)
 
 
 @pytest.mark.parametrize(
@@ -391,9 +382,9 @@ def test_a_decoder_in_training_mode_is_refused():
     assert "evaluation mode" in refused(lambda z: norm(fit(z)))
     assert "evaluation mode" in refused(lambda z: nn.functional.dropout(fit(z)))
     norm.eval()
-    log_likelihood(lambda z: norm(fit(z)), X, size_of_z=2, variance=0.1, temperatures=4)
+    Annealing(lambda z: norm(fit(z)), size_of_z=2, variance=0.1, temperatures=4).lower(X)
 
 
 def test_the_z_of_an_upper_bound_have_to_be_those_of_its_images():
     with pytest.raises(FrenemyError, match=r"^ais: 3 images but z of \(2, 2\)"):
-        upper_bound(fit, X, torch.zeros(2, 2), variance=0.1, temperatures=4)
+        Annealing(fit, 2, variance=0.1, temperatures=4).upper(X, torch.zeros(2, 2))

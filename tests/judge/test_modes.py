@@ -10,7 +10,7 @@ from scipy.stats import chi2, entropy, kstest
 from frenemy.errors import FrenemyError
 from frenemy.judge import modes as module
 from frenemy.judge.modes import class_modes, kl_floor, mixture_modes, quality_ceiling
-from frenemy.lab.mixtures import TARGETS, sample_mixture
+from frenemy.lab.mixtures import TARGETS, Target
 
 RING, GRID = (
     {"centres": TARGETS[name].centres, "sd": TARGETS[name].sd} for name in ("ring", "grid")
@@ -18,7 +18,7 @@ RING, GRID = (
 
 
 def samples(count=2500, seed=0, **mixture):
-    return sample_mixture(**(mixture or GRID), count=count, seed=seed)
+    return Target(**(mixture or GRID)).sample(count, seed)
 
 
 def double_loop(centres, sd, fake):
@@ -77,7 +77,7 @@ def test_the_ceiling_is_chi_squareds(d):
 
 def test_the_sampler_draws_the_mixture():
     centres = torch.tensor([[0.0], [100.0]])
-    x = sample_mixture(centres=centres, sd=2.0, count=8000, seed=0)[:, 0]
+    x = Target(centres, 2.0).sample(8000, seed=0)[:, 0]
     second = x > 50
     assert abs(second.float().mean() - 0.5) < 4 * math.sqrt(0.25 / 8000)
     assert kstest(((x - 100 * second) / 2).numpy(), "norm").pvalue > 1e-3

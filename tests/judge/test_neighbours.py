@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from frenemy.judge import neighbours as module
-from frenemy.judge.neighbours import BLOCK, TILE, compare_with_training, nearest
+from frenemy.judge.neighbours import BLOCK, QUANTILES, TILE, compare_with_training, nearest
 from frenemy.judge.sets import Drawn
 
 
@@ -148,7 +148,7 @@ def test_copies_of_training_images_are_flagged():
     train, test = pixels(300, (3, 4, 4)), pixels(80, (3, 4, 4), seed=1)
     found = compare_with_training(fake=train[50:90], train=train, test=test)
     assert found.index.tolist() == list(range(50, 90))
-    assert list(found.fake) == [0] * len(found.quantiles)
+    assert list(found.fake) == [0] * len(QUANTILES)
     assert all(distance > 0.5 for distance in found.test)
 
 
@@ -157,7 +157,7 @@ def test_even_a_few_copies_show_in_the_low_quantiles():
     fake = pixels(100, (3, 4, 4), seed=2)
     fake[::20] = train[:5]  # 5 of 100
     found = compare_with_training(fake=fake, train=train, test=test)
-    low, median = found.quantiles.index(0.01), found.quantiles.index(0.5)
+    low, median = QUANTILES.index(0.01), QUANTILES.index(0.5)
     assert found.fake[low] == 0 < found.test[low]
     assert found.fake[median] > 0.9 * found.test[median]
 
@@ -167,7 +167,7 @@ def test_honest_samples_are_as_far_as_held_out_images():
     found = compare_with_training(fake=fake, train=train, test=test)
     assert list(found.fake) == sorted(found.fake)
     assert list(found.test) == sorted(found.test)
-    for quantile, of_fake, of_test in zip(found.quantiles, found.fake, found.test, strict=True):
+    for quantile, of_fake, of_test in zip(QUANTILES, found.fake, found.test, strict=True):
         if 0.1 <= quantile <= 0.9:  # 400 distances of deviation 6 % give quantiles to about 1 %
             assert of_fake == pytest.approx(of_test, rel=0.03)
 
@@ -177,7 +177,7 @@ def test_quantiles_are_those_of_the_distances():
     found = compare_with_training(fake=fake, train=train, test=test)
     for images, quantiles in ((fake, found.fake), (test, found.test)):
         distances, _ = brute_force(unit(images), unit(train))
-        expected = np.quantile(distances.numpy(), found.quantiles)
+        expected = np.quantile(distances.numpy(), QUANTILES)
         np.testing.assert_allclose(quantiles, expected, rtol=1e-5)  # float32
 
 

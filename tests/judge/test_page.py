@@ -61,16 +61,16 @@ def figures():
     features = {"real": cloud(40, 4), "fake": cloud(40, 4, seed=1)}
     fake, train = images(20, 1, 8, 8), images(30, 1, 8, 8, seed=1)
     return {
-        "samples": [samples_figure(fake)],
-        "neighbours": [neighbours_figure(fake=fake, train=train, index=np.arange(20))],
-        "precision_recall": precision_recall(**features),
-        "embedding": [embedding(**features)],
+        "Samples": [samples_figure(fake)],
+        "Nearest training images": [neighbours_figure(fake=fake, train=train, index=np.arange(20))],
+        "Precision and recall": precision_recall(**features),
+        "Real and generated images in a plane": [embedding(**features)],
     }
 
 
 @pytest.fixture(scope="module")
 def whole():
-    return page(report(), **figures())
+    return page(report(), figures())
 
 
 # What it says
@@ -127,13 +127,15 @@ def test_everything_is_there_and_in_order(whole):
 
 
 def test_what_there_is_not_has_no_section():
-    bare = page(report(protocol={}, lines=[], warnings=[], curves={}))
+    bare = page(report(protocol={}, lines=[], warnings=[], curves={}), {})
     assert re.findall(r"<h2[^>]*>([^<]*)</h2>", bare) == ["Verdict"]
     Read(bare)
 
 
 def test_curves_without_a_value_are_left_out_and_those_without_a_line_drawn():
-    found = page(report(curves={"kid10k_random": [(1, math.nan, 0.0)], "vendi": [(1, 2.0, 0.1)]}))
+    found = page(
+        report(curves={"kid10k_random": [(1, math.nan, 0.0)], "vendi": [(1, 2.0, 0.1)]}), {}
+    )
     assert [a["aria-label"] for a in Read(found).of("svg")] == [
         "vendi over 1 checkpoints: 2 at round 1, 2 at round 1"
     ]
@@ -153,7 +155,7 @@ def test_curves_without_a_value_are_left_out_and_those_without_a_line_drawn():
     ],
 )
 def test_each_metric_is_explained(metric, name):
-    text = page(report(lines=[Line(metric, "", {})], curves={}))
+    text = page(report(lines=[Line(metric, "", {})], curves={}), {})
     told = re.findall(r"<dt>([^<]*)</dt>\n<dd>[^<]*<cite>[^<]+ \d{4}, ", text)
     assert [html.unescape(found) for found in told] == ([name] if name else [])
 
@@ -172,7 +174,7 @@ def test_what_users_write_is_text_and_nothing_else():
             warnings=[HOSTILE],
             curves={"fid" + HOSTILE: [(1, 1.0, 0.1)]},
         ),
-        samples=[Figure(lambda canvas: None, HOSTILE, HOSTILE)],
+        {"Samples": [Figure(lambda canvas: None, HOSTILE, HOSTILE)]},
     )
     assert "<script" not in found
     assert "<b>" not in found
@@ -180,12 +182,14 @@ def test_what_users_write_is_text_and_nothing_else():
     for tag in ("title", "h1", "p", "dt", "dd", "th", "ol", "ul", "figcaption"):
         assert HOSTILE in read.words[tag]
     assert HOSTILE in read.of("svg")[0]["aria-label"]
-    assert {tag for tag, _ in read.elements} <= {tag for tag, _ in Read(page(report())).elements}
+    assert {tag for tag, _ in read.elements} <= {
+        tag for tag, _ in Read(page(report(), {})).elements
+    }
 
 
 def test_a_path_that_is_no_text_is_shown_as_far_as_it_is():
     name = b"runs/\xff1".decode("utf-8", "surrogateescape")
-    assert "<title>frenemy judge: runs/?1</title>" in page(report(target=name))
+    assert "<title>frenemy judge: runs/?1</title>" in page(report(target=name), {})
 
 
 # What it needs
@@ -231,7 +235,7 @@ def test_identifiers_differ_and_what_is_referred_to_exists(whole):
 
 
 def test_the_same_report_is_the_same_page(whole):
-    assert page(report(), **figures()) == whole
+    assert page(report(), figures()) == whole
 
 
 def test_a_page_of_64_large_noisy_samples_and_full_plots_is_below_2_megabytes():
@@ -240,10 +244,12 @@ def test_a_page_of_64_large_noisy_samples_and_full_plots_is_below_2_megabytes():
     curves = {f"fid{i}": [(t, 1.0, 0.1) for t in range(1, 30)] for i in range(15)}
     text = page(
         report(curves=curves),
-        samples=[samples_figure(fake)],
-        neighbours=[neighbours_figure(fake=fake, train=fake, index=np.arange(64))],
-        precision_recall=precision_recall(**features),
-        embedding=[embedding(**features)],
+        {
+            "Samples": [samples_figure(fake)],
+            "Neighbours": [neighbours_figure(fake=fake, train=fake, index=np.arange(64))],
+            "Precision and recall": precision_recall(**features),
+            "Embedding": [embedding(**features)],
+        },
     )
     assert len(text.encode()) < 2e6
 

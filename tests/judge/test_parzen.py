@@ -188,7 +188,7 @@ def test_the_width_is_the_best_one_for_the_validation_images_not_for_the_reporte
     sigmas = [0.02, 0.1, 0.5, 2.0]
     best = max(sigmas, key=lambda s: by_scikit_learn(valid, fake, s).mean())
     assert best != max(sigmas, key=lambda s: by_scikit_learn(real, fake, s).mean())
-    found = parzen(real=real, valid=valid, fake=fake, sigmas=sigmas)
+    found = parzen(real=real, valid=valid, fake=fake, grids={"": sigmas})[""]
     expected = by_scikit_learn(real, fake, best)
     assert found.sigma == best
     assert found.value == pytest.approx(expected.mean().item(), rel=1e-9)  # as log_likelihood's
@@ -197,12 +197,12 @@ def test_the_width_is_the_best_one_for_the_validation_images_not_for_the_reporte
 
 def test_images_of_any_shape_are_vectors_of_pixels():
     real, valid, fake = (images(n, 12, seed=n) for n in (5, 6, 7))
-    flat = parzen(real=real, valid=valid, fake=fake, sigmas=[0.2, 0.3])
+    flat = parzen(real=real, valid=valid, fake=fake, grids={"": [0.2, 0.3]})
     deep = parzen(
         real=real.view(-1, 3, 2, 2),
         valid=valid.view(-1, 3, 2, 2),
         fake=fake.view(-1, 3, 2, 2),
-        sigmas=[0.2, 0.3],
+        grids={"": [0.2, 0.3]},
     )
     assert flat == deep
 
@@ -220,8 +220,7 @@ def test_images_of_any_shape_are_vectors_of_pixels():
 def test_collapse_and_noise_cost_likelihood(spoil):
     real, valid, fake = (sparse_images(n, seed=n) for n in (200, 100, 1000))
     good, bad = (
-        parzen(real=real, valid=valid, fake=samples, sigmas=GRIDS["default"])
-        for samples in (fake, spoil(fake))
+        parzen(real=real, valid=valid, fake=samples)["default"] for samples in (fake, spoil(fake))
     )
     assert bad.value < good.value - 3 * (good.error + bad.error)  # far beyond the standard errors
 

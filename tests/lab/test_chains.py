@@ -1,6 +1,5 @@
 """Chains against double loops, closed forms, scipy, and what they are to reach."""
 
-import itertools
 import math
 
 import numpy as np
@@ -18,7 +17,6 @@ from frenemy.lab.chains import (
     metropolis,
     metropolis_matrix,
     spectrum,
-    total_variation,
     wasserstein,
 )
 from frenemy.lab.densities import line, mixture, normal
@@ -128,13 +126,6 @@ def test_the_spectrum_is_that_of_the_matrix_itself():
     np.testing.assert_allclose(spectrum(P, p).numpy(), expected, rtol=0, atol=1e-13)
 
 
-def test_total_variation_is_the_most_that_an_event_can_tell():
-    p, q = sites(7), sites(7, uniform=True)
-    events = itertools.product([0, 1], repeat=7)
-    most = max(float((torch.tensor(e) * (p - q)).sum()) for e in events)
-    assert total_variation(p, q).item() == pytest.approx(most, abs=1e-15)
-
-
 def test_chains_approach_their_target_by_the_powers_of_their_matrix():
     p = sites(9)
     P = metropolis_matrix(p)
@@ -196,16 +187,3 @@ def test_the_distance_of_independent_samples_is_its_asymptotic_mean():
     assert found.mean().item() == pytest.approx(
         expected, abs=4 * found.std().item() / math.sqrt(200) + expected / n
     )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [({"steps": 0}, "steps is 0"), ({"width": -1.0}, "width is -1"), ({"rho": 1.0}, "rho is 1")],
-)
-def test_bad_arguments_are_named(arguments, message):
-    with pytest.raises(FrenemyError, match=message):
-        if "rho" in arguments:
-            gibbs(torch.zeros(1, 2), steps=5, generator=generator(), **arguments)
-        else:
-            known = {"steps": 5, "width": 1.0, "generator": generator()} | arguments
-            metropolis(TWO_MODES.log_pdf, torch.zeros(1, 1), **known)

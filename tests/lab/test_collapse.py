@@ -7,7 +7,6 @@ import torch
 from scipy.stats import chi2
 from torch import nn
 
-from frenemy.errors import FrenemyError
 from frenemy.judge.modes import kl_floor, quality_ceiling
 from frenemy.lab.cures import CURES, game
 from frenemy.lab.mixtures import MINIBATCH, POINTS, TARGETS
@@ -113,8 +112,3 @@ def test_exact_samples_are_judged_perfect(name):
     assert found.quality is not None
     assert abs(found.quality.value - quality_ceiling(2)) < 4 * found.quality.error
     assert found.reverse_kl.value < 4 * kl_floor(found.total, 100_000)
-
-
-def test_a_cure_that_is_not_there_is_refused():
-    with pytest.raises(FrenemyError, match="no game is called"):
-        game("packing 5", seed=0, rounds=1)  # pyright: ignore[reportArgumentType]

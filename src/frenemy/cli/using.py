@@ -120,9 +120,8 @@ def film(run: RunPath, out: Out = None, fps: float = 8.0) -> None:
 
     at_least(0.1, fps=fps)
     out = out or run / "film.gif"
-    at_most(
-        240 if out.suffix.lower() == ".mp4" else 50, fps=fps
-    )  # GIF and WebP players want 20 ms a frame
+    # GIF and WebP players want 20 ms a frame
+    at_most(240 if out.suffix.lower() == ".mp4" else 50, fps=fps)
     frames = [load_picture(path) for path in Run.open(run).samples()]
     if not frames:
         raise FrenemyError(f"{run} has no samples yet")

@@ -5,7 +5,6 @@ Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C being 1 or 3; uint8, or fl
 
 from __future__ import annotations
 
-import functools
 import io
 import math
 import zipfile
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from frenemy.data.contents import Contents, File, Origin, from_arrays, numbered
+from frenemy.data.contents import Contents, from_arrays, numbered
 from frenemy.data.layout import channels_first, pixel_scale
 from frenemy.data.pixels import Resize
 from frenemy.data.streams import check_claim, in_one_line, read_exactly, shown
@@ -28,16 +27,6 @@ ZIP_MAGIC = b"PK\x03\x04"
 
 _HEAD = 1 << 14
 """Bytes that hold any header of a plain array; structured arrays may have longer ones."""
-
-
-def find_npy(path: Path) -> Origin:
-    """The images in one .npy file."""
-    return Origin("NPY file", path.stem, (File.at(path),), functools.partial(_read_npy, path))
-
-
-def find_npz(path: Path) -> Origin:
-    """The images in one .npz file: its array `images`, or else the only one that can be images."""
-    return Origin("NPZ file", path.stem, (File.at(path),), functools.partial(_read_npz, path))
 
 
 class _Header(NamedTuple):
@@ -72,7 +61,8 @@ def _read_header(read: Callable[[int], bytes], path: Path) -> _Header:
     return _Header(shape, fortran, dtype, head.tell())
 
 
-def _read_npy(path: Path, resize: Resize | None) -> Contents:
+def read_npy(path: Path, resize: Resize | None) -> Contents:
+    """The images in one .npy file."""
     with path.open("rb") as file:
         header = _read_header(file.read, path)
     present = path.stat().st_size - header.length
@@ -89,7 +79,8 @@ def _read_npy(path: Path, resize: Resize | None) -> Contents:
     )
 
 
-def _read_npz(path: Path, resize: Resize | None) -> Contents:
+def read_npz(path: Path, resize: Resize | None) -> Contents:
+    """The images in one .npz file: its array `images`, or else the only one that can be images."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = {

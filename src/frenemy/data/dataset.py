@@ -67,7 +67,7 @@ def open_dataset(
             raise FrenemyError(f"{path}: points in the plane have no size and no colours")
         return toy.points(how.removeprefix(toy.TOY))
     origin, stored = _fetch(path, size, fit, grey)
-    whole = _whole(origin, stored)
+    whole = stored.source
     train, valid, test = part_sizes(len(whole), stored.parts)
     if not (train and valid and test):
         raise FrenemyError(
@@ -77,6 +77,7 @@ def open_dataset(
     if stored.parts and not stored.parts[1]:
         names = (f"train[0:{train}]", f"train[{train}:{train + valid}]", "test")
     ends = (0, train, train + valid, len(whole))
+    where = None if path is None else resolved(path)
     parts = [
         whole.take(slice(start, end), f"{origin.name} {name}")
         for start, end, name in zip(ends, ends[1:], names, strict=False)
@@ -84,12 +85,7 @@ def open_dataset(
     return Dataset(
         *parts,
         description=_description(origin, whole, stored.parts),
-        arguments={
-            "path": None if path is None else resolved(path),
-            "size": size,
-            "fit": fit,
-            "grey": grey,
-        },
+        arguments={"path": where, "size": size, "fit": fit, "grey": grey},
     )
 
 
@@ -101,7 +97,7 @@ def open_images(
     Raises:
         FrenemyError: as `open_dataset`, but any number of images will do.
     """
-    return _whole(*_fetch(path, size, fit, grey))
+    return _fetch(path, size, fit, grey)[1].source
 
 
 def _fetch(
@@ -111,10 +107,6 @@ def _fetch(
     stored = store.fetch(origin, resize_to(size, fit), grey)
     _warn({**origin.skipped, **stored.unreadable}, origin.name)
     return origin, stored
-
-
-def _whole(origin: Origin, stored: store.Stored) -> Source:
-    return Source(stored.images, stored.labels, origin.name, stored.digest, stored.classes)
 
 
 def resize_to(size: int | None, fit: Fit) -> Resize | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from pathlib import Path
 
 from frenemy.data import arrays, cifar, digits, folder, idx, matfile, matlab
-from frenemy.data.contents import Origin
+from frenemy.data.contents import File, Origin
 from frenemy.data.toy import STACKED, TOY
 from frenemy.errors import FrenemyError
 
@@ -81,7 +82,8 @@ def _hint(path: Path) -> str:
 def _in_folder(path: Path) -> Origin:
     if path.name in ("", ".."):  # "." is a folder like any other, but has no name for messages
         path = path.resolve()
-    arrays = sorted(x for x in path.glob("[!.]*") if _is_array(x))
+    named = (x for x in path.glob("[!.]*") if x.name.lower().endswith(ARRAYS))
+    arrays = sorted(x for x in named if x.is_file())
     for find_set in (idx.find_set, cifar.find_set, folder.find_folder):
         with contextlib.suppress(*([folder.NoPicture] if arrays else [])):
             if origin := find_set(path):
@@ -96,21 +98,18 @@ def _in_folder(path: Path) -> Origin:
     raise FrenemyError(f"{path}: holds nothing that is read; {_hint(path)}")
 
 
-def _is_array(path: Path) -> bool:
-    return path.name.lower().endswith(ARRAYS) and path.is_file()
-
-
 def _in_file(path: Path) -> Origin:
     with path.open("rb") as file:
         start = file.read(128)
-    if matfile.is_matfile(start):
-        return matlab.find_file(path)
-    if start.startswith(arrays.NPY_MAGIC):
-        return arrays.find_npy(path)
-    if start.startswith(arrays.ZIP_MAGIC):
-        return arrays.find_npz(path)
-    if idx.is_idx(start, path.name):
-        return idx.find_file(path)
+    for kind, fits, read in (
+        ("MATLAB file", matfile.is_matfile(start), matlab.read_file),
+        ("NPY file", start.startswith(arrays.NPY_MAGIC), arrays.read_npy),
+        ("NPZ file", start.startswith(arrays.ZIP_MAGIC), arrays.read_npz),
+        ("IDX file", idx.is_idx(start, path.name), idx.read_file),
+    ):
+        if fits:
+            name = path.name.removesuffix(".gz") if read is idx.read_file else path.stem
+            return Origin(kind, name, (File.at(path),), functools.partial(read, path))
     if start.startswith((b"\x89HDF", b"MATLAB 7.3")):
         raise FrenemyError(f"{path}: HDF5 (MATLAB 7.3) is not read; save it with -v7, or as .npy")
     if path.suffix.lower() in folder.SUFFIXES:

@@ -68,12 +68,6 @@ def find_set(folder: Path) -> Origin | None:
     return Origin("MNIST-style IDX set", folder.name, files, read)
 
 
-def find_file(path: Path) -> Origin:
-    """The images in one IDX file, plain or gzipped."""
-    name = path.name.removesuffix(".gz")
-    return Origin("IDX file", name, (File.at(path),), functools.partial(_read_file, path))
-
-
 def read_idx(path: Path) -> NDArray[np.uint8]:
     """The array in an IDX file of unsigned bytes; from a plain file, as a memory map.
 
@@ -126,7 +120,8 @@ def _read_images(path: Path) -> NDArray[np.uint8]:
     return images
 
 
-def _read_file(path: Path, resize: Resize | None) -> Contents:
+def read_file(path: Path, resize: Resize | None) -> Contents:
+    """The images in one IDX file, plain or gzipped."""
     return from_arrays([_read_images(path)], resize)
 
 

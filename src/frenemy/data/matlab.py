@@ -16,7 +16,6 @@ of the Toronto Face Database tell the parts: the first of them is taken.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from frenemy.data.contents import PARTS, Contents, File, Origin, from_arrays, numbered
+from frenemy.data.contents import PARTS, Contents, from_arrays, numbered
 from frenemy.data.layout import extremes, pixel_scale
 from frenemy.data.matfile import Variable, variables
 from frenemy.data.pixels import Resize
@@ -36,12 +35,8 @@ FOLD_CODES = np.array([PARTS.index(part) for part in ("train", "train", "valid",
 LABEL_NAMES = ("labels", "label", "labs", "labs_ex", "y", "targets", "target", "gnd")
 
 
-def find_file(path: Path) -> Origin:
+def read_file(path: Path, resize: Resize | None) -> Contents:
     """The images in one .mat file."""
-    return Origin("MATLAB file", path.stem, (File.at(path),), functools.partial(_read, path))
-
-
-def _read(path: Path, resize: Resize | None) -> Contents:
     found = variables(path)
     vectors = [
         x for x in found if x.name.lower() in LABEL_NAMES and max(x.shape) == math.prod(x.shape)

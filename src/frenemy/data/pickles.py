@@ -24,6 +24,13 @@ from frenemy.errors import FrenemyError
 MAX_INSTRUCTIONS = 200_000
 """An official batch takes 40,000. Each makes at most an empty container or a copy of its bytes."""
 
+_LITERALS = frozenset(
+    opcode.name
+    for opcode in pickletools.opcodes
+    if opcode.arg and opcode.stack_after and opcode.stack_after[0] is not pickletools.anyobject
+)
+"""The instructions that carry what they push: numbers, text and bytes."""
+
 _RECONSTRUCT = ("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct")
 _FROMBUFFER = ("numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer")
 _ENCODE = "_codecs encode"  # how protocols 0 to 2 write bytes
@@ -108,28 +115,7 @@ class _Machine:
     def _step(self, name: str, argument: Any) -> None:
         stack = self._stack
         match name:
-            case (
-                "INT"
-                | "BININT"
-                | "BININT1"
-                | "BININT2"
-                | "LONG"
-                | "LONG1"
-                | "LONG4"
-                | "FLOAT"
-                | "BINFLOAT"
-                | "STRING"
-                | "BINSTRING"
-                | "SHORT_BINSTRING"
-                | "UNICODE"
-                | "BINUNICODE"
-                | "SHORT_BINUNICODE"
-                | "BINUNICODE8"
-                | "BINBYTES"
-                | "SHORT_BINBYTES"
-                | "BINBYTES8"
-                | "BYTEARRAY8"
-            ):
+            case _ if name in _LITERALS:
                 stack.append(argument)
             case "PROTO" | "FRAME" | "STOP":
                 pass

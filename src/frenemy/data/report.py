@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -90,32 +90,43 @@ def describe(
     """
     origin = find(path)
     contents = origin.read(resize_to(size, fit), grey)
-    tally = _Tally()
+    seen: list[int] = []
+    unreadable = dict(contents.unreadable)
+    values = np.zeros((1, 256), np.int64)
+    equal: dict[bytes, list[int]] = {}  # the digest of an image -> all such images
     # 64 of the facts a thread returns are small, whatever the size of the images.
     facts = origin.decode_each(functools.partial(_facts, contents), range(contents.count), 64)
     for i, fact in enumerate(facts):
         if isinstance(fact, str):
-            tally.unreadable[contents.name_of(i)] = fact
+            unreadable[contents.name_of(i)] = fact
         else:
-            tally.add(i, fact)
-    if not tally.seen:
-        raise none_readable(origin, {**contents.unreadable, **tally.unreadable})
-    mean, std = tally.moments()
-    parts = part_sizes(len(tally.seen), contents.part_sizes(tally.seen))
+            seen.append(i)
+            values = values + fact.values
+            equal.setdefault(fact.digest, []).append(i)
+    if not seen:
+        raise none_readable(origin, unreadable)
+    groups = [group for group in equal.values() if len(group) > 1][:MAX_GROUPS]
+    labels = np.zeros(0, np.int64) if contents.labels is None else contents.labels[seen]
+    counts = np.bincount(labels, minlength=len(contents.classes)).tolist()
+    pixels = np.arange(256) / 255
+    weights = values / values.sum(axis=1, keepdims=True)
+    mean = weights @ pixels
+    std = np.sqrt((weights * (pixels - mean[:, None]) ** 2).sum(axis=1))
+    parts = part_sizes(len(seen), contents.part_sizes(seen))
     return Report(
         kind=origin.kind,
-        count=len(tally.seen),
+        count=len(seen),
         sizes=dict(contents.sizes.most_common()),
         modes=dict(contents.modes.most_common()),
-        classes=tally.classes(contents),
-        duplicates=tally.duplicates(),
-        duplicate_groups=tally.groups(contents.name_of),
-        unreadable={**origin.skipped, **contents.unreadable, **tally.unreadable},
-        pixel_mean=mean,
-        pixel_std=std,
+        classes=dict(zip(contents.classes, counts, strict=True)),
+        duplicates=len(seen) - len(equal),
+        duplicate_groups=tuple(tuple(map(contents.name_of, group)) for group in groups),
+        unreadable={**origin.skipped, **unreadable},
+        pixel_mean=tuple(mean.tolist()),
+        pixel_std=tuple(std.tolist()),
         digest=content_digest(origin.files),
         parts=dict(zip(PARTS, parts, strict=True)),
-        thumbnails=_thumbnails(contents, tally.seen),
+        thumbnails=_thumbnails(contents, seen),
     )
 
 
@@ -151,46 +162,6 @@ def _occurrences(channel: NDArray[np.uint8]) -> NDArray[np.int64]:
     for start in range(0, len(channel), rows):
         values += np.bincount(channel[start : start + rows].ravel(), minlength=256)
     return values
-
-
-class _Tally:
-    """Sums of facts over images."""
-
-    def __init__(self) -> None:
-        self.seen: list[int] = []
-        self.unreadable: dict[str, str] = {}
-        self._values = np.zeros((1, 256), np.int64)
-        self._first: dict[bytes, int] = {}  # the digest of an image -> the first such image
-        self._later: dict[int, list[int]] = {}  # the first such image -> those that equal it
-
-    def add(self, i: int, facts: _Facts) -> None:
-        """Count image i."""
-        self.seen.append(i)
-        self._values = self._values + facts.values
-        first = self._first.setdefault(facts.digest, i)
-        if first != i:
-            self._later.setdefault(first, []).append(i)
-
-    def duplicates(self) -> int:
-        return sum(map(len, self._later.values()))
-
-    def groups(self, name_of: Callable[[int], str]) -> tuple[tuple[str, ...], ...]:
-        groups = list(self._later.items())[:MAX_GROUPS]
-        return tuple(tuple(name_of(i) for i in (first, *later)) for first, later in groups)
-
-    def classes(self, contents: Contents) -> dict[str, int]:
-        if contents.labels is None:
-            return {}
-        counts = np.bincount(contents.labels[self.seen], minlength=len(contents.classes))
-        return dict(zip(contents.classes, counts.tolist(), strict=True))
-
-    def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each channel, pixels in [0, 1]."""
-        pixels = np.arange(256) / 255
-        weights = self._values / self._values.sum(axis=1, keepdims=True)
-        mean = weights @ pixels
-        std = np.sqrt((weights * (pixels - mean[:, None]) ** 2).sum(axis=1))
-        return tuple(mean.tolist()), tuple(std.tolist())
 
 
 def report_table(report: Report) -> Table:

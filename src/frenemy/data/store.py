@@ -23,9 +23,8 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import platformdirs
@@ -34,6 +33,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from frenemy.data.contents import Contents, File, Origin, PartSizes
 from frenemy.data.pixels import Resize
+from frenemy.data.source import Source
 from frenemy.data.streams import shown
 from frenemy.data.threads import each_in_order
 from frenemy.errors import FrenemyError
@@ -49,26 +49,19 @@ _PIECE = 1 << 23
 """Bytes of decoded images that one thread makes at a time."""
 
 
-@dataclass(frozen=True, eq=False)
-class Stored:
+class Stored(NamedTuple):
     """An entry of the store.
 
     Attributes:
-        images: uint8 (N, C, H, W), a read-only memory map, in the order of `Contents.order`.
-        labels: int64 (N,), 0 .. len(classes) - 1, a read-only memory map, or None.
-        classes: the names of the labels.
+        source: its images, in the order of `Contents.order`, and labels: read-only memory maps.
         parts: how many images, one part after the other, are train, valid and test by the set's
             own word; None if it has no parts of its own.
         unreadable: the names of images that were left out, and why.
-        digest: sha256 of the names and bytes of the files, as hexadecimal digits.
     """
 
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64] | None
-    classes: tuple[str, ...]
+    source: Source
     parts: PartSizes | None
     unreadable: dict[str, str]
-    digest: str
 
 
 def cache_folder() -> Path:
@@ -90,10 +83,10 @@ def fetch(origin: Origin, resize: Resize | None, grey: bool = False) -> Stored:
         options += " grey"
     key = hashlib.sha256(f"{VERSION}|{origin.kind}|{digest}|{options}".encode()).hexdigest()
     stem = folder / "images" / key
-    stored = _open(stem)
+    stored = _open(stem, origin.name)
     if stored is None:
         _build(stem, origin.read(resize, grey), origin, digest)
-        stored = _open(stem)
+        stored = _open(stem, origin.name)
     if stored is None:
         raise FrenemyError(f"{folder}: what was just written to it reads differently")
     return stored
@@ -146,7 +139,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
     kept: list[int] = []
     unreadable = dict(contents.unreadable)
     size = max(1, min(256, _PIECE // math.prod(shape)))
-    with _replacing(_images(stem)) as file:
+    with _replacing(_file(stem, ".npy")) as file:
         file.write(_header(np.uint8, (0, *shape)))
         images = origin.decode_each(contents.try_decode, order, size)
         for i, image in zip(order, images, strict=True):
@@ -162,21 +155,18 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
         file.seek(0)
         file.write(_header(np.uint8, (len(kept), *shape)))
     if contents.labels is not None:
-        with _replacing(_labels(stem)) as file:
+        with _replacing(_file(stem, ".labels.npy")) as file:
             file.write(_header(np.int64, (len(kept),)))
             file.write(contents.labels[kept].data)
     about = {
-        "kind": origin.kind,
         "digest": digest,
         "shape": [len(kept), *shape],
         "labels": contents.labels is not None,
         "classes": contents.classes,
         "parts": contents.part_sizes(kept),
-        "sizes": contents.sizes,
-        "modes": contents.modes,
         "unreadable": unreadable,
     }
-    with _replacing(_about(stem)) as file:
+    with _replacing(_file(stem, ".json")) as file:
         file.write(json.dumps(about, indent=1).encode())
 
 
@@ -202,20 +192,17 @@ def none_readable(origin: Origin, unreadable: Mapping[str, str]) -> FrenemyError
     )
 
 
-def _open(stem: Path) -> Stored | None:
-    """The entry, or None if it is missing or damaged."""
+def _open(stem: Path, name: str) -> Stored | None:
+    """The entry of the set of this name, or None if it is missing or damaged."""
     try:
-        about = json.loads(_about(stem).read_bytes())
-        shape = tuple(about["shape"])
-        return Stored(
-            images=_mapped(_images(stem), np.uint8, shape),
-            labels=_mapped(_labels(stem), np.int64, shape[:1]) if about["labels"] else None,
-            classes=tuple(about["classes"]),
-            parts=about["parts"] and tuple(about["parts"]),
-            unreadable=about["unreadable"],
-            digest=about["digest"],
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        about = json.loads(_file(stem, ".json").read_bytes())
+        shape, labels = tuple(about["shape"]), None
+        images = _mapped(_file(stem, ".npy"), np.uint8, shape)
+        if about["labels"]:
+            labels = _mapped(_file(stem, ".labels.npy"), np.int64, shape[:1])
+        source = Source(images, labels, name, about["digest"], tuple(about["classes"]))
+        return Stored(source, about["parts"] and tuple(about["parts"]), about["unreadable"])
+    except (OSError, ValueError, KeyError, TypeError, FrenemyError):
         return None
 
 
@@ -237,16 +224,8 @@ def _header(dtype: DTypeLike, shape: tuple[int, ...]) -> bytes:
     return header.getvalue()
 
 
-def _images(stem: Path) -> Path:
-    return stem.with_name(f"{stem.name}.npy")
-
-
-def _labels(stem: Path) -> Path:
-    return stem.with_name(f"{stem.name}.labels.npy")
-
-
-def _about(stem: Path) -> Path:
-    return stem.with_name(f"{stem.name}.json")
+def _file(stem: Path, ending: str) -> Path:
+    return stem.with_name(stem.name + ending)
 
 
 @contextlib.contextmanager

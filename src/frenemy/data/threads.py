@@ -29,11 +29,6 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
             yield pending.popleft().result()
 
 
-def chunks(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
-    """The items in pieces of `size`: one image is too little work for a task of its own."""
-    return [items[start : start + size] for start in range(0, len(items), size)]
-
-
 def each_in_order(
     work: Callable[[Item], Result], items: Sequence[Item], size: int, doing: str
 ) -> Iterator[Result]:
@@ -42,12 +37,13 @@ def each_in_order(
     Args:
         work: is called from several threads at once.
         items: what it is called on.
-        size: how many items a thread takes at a time.
+        size: how many items a thread takes at a time: one is too little work for a task of its own.
         doing: what is being done, for the line of progress: "decoding".
     """
     done = 0
+    pieces = (items[start : start + size] for start in range(0, len(items), size))
     with telling(doing, len(items)) as tell:
-        for results in in_order(lambda piece: [work(item) for item in piece], chunks(items, size)):
+        for results in in_order(lambda piece: [work(item) for item in piece], pieces):
             yield from results
             done += len(results)
             tell(done)

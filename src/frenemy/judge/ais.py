@@ -11,7 +11,6 @@ Models.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frenemy.errors import FrenemyError, at_least
-from frenemy.judge.annealing import Decoder, Progress, log_likelihood, simulate, upper_bound
+from frenemy.judge.annealing import Annealing, Decoder, Progress
 from frenemy.judge.estimate import Estimate, checked
 
 
@@ -150,35 +149,18 @@ def ais(
         seed: of all chains and simulated images.
 
     Raises:
-        FrenemyError: as `log_likelihood`, and for fewer images than the effort's.
+        FrenemyError: as `Annealing.lower`, and for fewer images than the effort's.
     """
     effort = effort or default_effort(real.device)
     at_least(2, images=effort.images, simulated=effort.simulated)
     checked(effort.name, effort.images, real=real)
     real, m = real[: effort.images], effort.simulated
     n, whole = len(real), len(real) + 2 * m  # images to be annealed, real and simulated
-    lower = functools.partial(
-        log_likelihood,
-        decoder,
-        size_of_z=size_of_z,
-        variance=variance,
-        chains=effort.chains,
-        temperatures=effort.temperatures,
-        seed=seed,
-    )
-    log_p = lower(real, progress=_part(progress, 0, n / whole))
-    x, z = simulate(decoder, m, size_of_z=size_of_z, variance=variance, seed=seed, like=real)
-    upper = upper_bound(
-        decoder,
-        x,
-        z,
-        variance=variance,
-        chains=effort.chains,
-        temperatures=effort.temperatures,
-        seed=seed,
-        progress=_part(progress, n / whole, m / whole),
-    )
-    gap = Estimate.of(upper - lower(x, progress=_part(progress, (n + m) / whole, m / whole)))
+    model = Annealing(decoder, size_of_z, variance, effort.chains, effort.temperatures, seed)
+    log_p = model.lower(real, _part(progress, 0, n / whole))
+    x, z = model.simulate(m, like=real)
+    upper = model.upper(x, z, _part(progress, n / whole, m / whole))
+    gap = Estimate.of(upper - model.lower(x, _part(progress, (n + m) / whole, m / whole)))
     note = f"a lower bound: gap {gap} nats on {m} simulated images; variance {variance:g}"
     return AIS(Estimate.of(log_p, note), gap, variance)
 
@@ -199,22 +181,14 @@ def choose_variance(
     Small variances are harder to anneal to: a shorter schedule leans to larger ones. Twenty images
     tell variances a factor of 1.5 apart, which for 784 pixels are tens of nats from one another.
 
-    Args and errors are those of `ais` and `log_likelihood`, but for `candidates`.
+    Args and errors are those of `ais`, but for `candidates`.
     """
     at_least(1, candidates=len(candidates))
     means = []
     for i, variance in enumerate(candidates):
-        log_p = log_likelihood(
-            decoder,
-            valid,
-            size_of_z=size_of_z,
-            variance=variance,
-            chains=chains,
-            temperatures=temperatures,
-            seed=seed,
-            progress=_part(progress, i / len(candidates), 1 / len(candidates)),
-        )
-        means.append(log_p.mean().item())
+        model = Annealing(decoder, size_of_z, variance, chains, temperatures, seed)
+        part = _part(progress, i / len(candidates), 1 / len(candidates))
+        means.append(model.lower(valid, part).mean().item())
     return candidates[means.index(max(means))]
 
 

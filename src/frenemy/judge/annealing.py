@@ -57,122 +57,139 @@ def schedule(temperatures: int) -> list[float]:
     >>> [round(beta, 3) for beta in schedule(5)]
     [0.0, 0.105, 0.5, 0.895, 1.0]
     """
-    at_least(2, temperatures=temperatures)
     s = torch.linspace(-RAD, RAD, temperatures, dtype=torch.float64).sigmoid()
     return ((s - s[0]) / (s[-1] - s[0])).tolist()
 
 
-def log_likelihood(
-    decoder: Decoder,
-    x: Tensor,
-    *,
-    size_of_z: int,
-    variance: float,
-    chains: int = 16,
-    temperatures: int = 1000,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Tensor:
-    """A stochastic lower bound on log p(x) of each image: in expectation it is below.
+@dataclass(frozen=True)
+class Annealing:
+    """A decoder with noise on its pixels, and the chains by which its likelihood is bounded.
 
-    For each of an image's chains: z_1 ~ p(z), log w = 0, and for t = 2 ... T
-        log w += (beta_t - beta_{t-1}) log p(x | z_{t-1}),
-        z_t ~ one transition of `hmc`, which leaves p(z) p(x | z)^beta_t as it is.
-    log p(x) ~ log mean_chains w; w itself is unbiased (Neal 2001), but for what the adaptation of
-    the step size to the chains' own past adds, which the tests find too small to measure.
-
-    Args:
-        decoder: z (B, size_of_z), standard normal -> means (B, ...) shaped as x. Batch
+    Attributes:
+        decoder: z (B, size_of_z), standard normal -> means (B, ...) shaped as images. Batch
             normalisation has to be in evaluation mode.
-        x: (N, ...), float32 or float64, which is the precision of the work; the weights are summed
-            in float64.
         size_of_z: of the decoder's argument.
         variance: of the noise on each pixel.
         chains: for each image.
         temperatures: T, 2 or more; with 2 it is importance sampling from the prior.
         seed: image i's random numbers are a function of (seed, i) alone, on whatever device.
-        progress: told the share that is done.
-
-    Returns:
-        float64 (N,), nats, on the device of x. Memory beyond (N, chains, size_of_z) is bounded.
 
     Raises:
-        FrenemyError: numbers out of range, images that are not finite or not of floating point, or
-            a decoder whose output is not finite, has another shape, no gradient, or depends on
-            what else is in the batch.
+        FrenemyError: numbers out of range.
 
-    >>> def decoder(z):
-    ...     return 0.5 * z
-    >>> x = torch.zeros(1, 1)
-    >>> found = log_likelihood(decoder, x, size_of_z=1, variance=0.75, temperatures=100)
+    >>> model = Annealing(lambda z: 0.5 * z, size_of_z=1, variance=0.75, temperatures=100)
+    >>> found = model.lower(torch.zeros(1, 1))
     >>> bool((found - -0.5 * math.log(2 * math.pi)).abs() < 0.05)  # x ~ N(0, .5^2 + .75)
     True
     """
-    likelihood = likelihood_of(decoder, x, size_of_z, variance)
-    at_least(1, chains=chains)
-    streams = _streams(seed, FORWARD, len(x))
-    z = _normal(streams, (chains, size_of_z), x)
-    log_w = _anneal(likelihood, z, schedule(temperatures), streams, progress)
-    return log_w.logsumexp(1) - math.log(chains)
 
+    decoder: Decoder
+    size_of_z: int
+    variance: float
+    chains: int = 16
+    temperatures: int = 1000
+    seed: int = 0
 
-def upper_bound(
-    decoder: Decoder,
-    x: Tensor,
-    z: Tensor,
-    *,
-    variance: float,
-    chains: int = 16,
-    temperatures: int = 1000,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Tensor:
-    """A stochastic upper bound on log p(x) of images whose z is known, as `simulate` makes them.
+    def __post_init__(self) -> None:
+        at_least(0, seed=self.seed)
+        at_least(1, size_of_z=self.size_of_z, chains=self.chains)
+        at_least(2, temperatures=self.temperatures)
+        if not 0 < self.variance < math.inf:
+            raise FrenemyError(f"ais: variance is {self.variance}: it has to be above 0")
 
-    All chains of an image start at its z, which is an exact sample of p(z | x), and walk through
-    the schedule of `log_likelihood` from 1 to 0; the mean of their 1 / w estimates 1 / p(x).
+    def lower(self, x: Tensor, progress: Progress | None = None) -> Tensor:
+        """A stochastic lower bound on log p(x) of each image: in expectation it is below.
 
-    Args:
-        z: (N, size_of_z), those of the images x.
+        For each of an image's chains: z_1 ~ p(z), log w = 0, and for t = 2 ... T
+            log w += (beta_t - beta_{t-1}) log p(x | z_{t-1}),
+            z_t ~ one transition of `hmc`, which leaves p(z) p(x | z)^beta_t as it is.
+        log p(x) ~ log mean_chains w; w itself is unbiased (Neal 2001), but for what the adaptation
+        of the step size to the chains' own past adds, which the tests find too small to measure.
 
-    The other arguments, result and errors are those of `log_likelihood`.
-    """
-    if z.ndim != 2 or len(z) != len(x):
-        raise FrenemyError(f"ais: {len(x)} images but z of {tuple(z.shape)}: one (N, size) a row")
-    likelihood = likelihood_of(decoder, x, z.shape[1], variance)
-    at_least(1, chains=chains)
-    streams = _streams(seed, REVERSE, len(x))
-    start = z[:, None].repeat(1, chains, 1)
-    log_w = _anneal(likelihood, start, schedule(temperatures)[::-1], streams, progress)
-    return math.log(chains) - log_w.logsumexp(1)
+        Args:
+            x: (N, ...), float32 or float64, which is the precision of the work; the weights are
+                summed in float64.
+            progress: told the share that is done.
 
+        Returns:
+            float64 (N,), nats, on the device of x. Memory beyond (N, chains, size_of_z) is bounded.
 
-@torch.no_grad()
-def simulate(
-    decoder: Decoder,
-    count: int,
-    *,
-    size_of_z: int,
-    variance: float,
-    seed: int = 0,
-    like: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Exact samples of the model, noise included: x = decoder(z) + N(0, variance I).
+        Raises:
+            FrenemyError: images that are not finite or not of floating point, or a decoder whose
+                output is not finite, has another shape, no gradient, or depends on what else is in
+                the batch.
+        """
+        likelihood, streams = self.likelihood(x), _streams(self.seed, FORWARD, len(x))
+        z = _normal(streams, (self.chains, self.size_of_z), x)
+        log_w = _anneal(likelihood, z, schedule(self.temperatures), streams, progress)
+        return log_w.logsumexp(1) - math.log(self.chains)
 
-    Args:
-        decoder, size_of_z, variance: see `log_likelihood`.
-        count: how many.
-        seed: see below.
-        like: a tensor whose precision and device they have; by default float32 on the processor.
+    def upper(self, x: Tensor, z: Tensor, progress: Progress | None = None) -> Tensor:
+        """A stochastic upper bound on log p(x) of images of known z, as `simulate` makes them.
 
-    Returns:
-        x (count, ...) and its z (count, size_of_z). Pair i is a function of (seed, i).
-    """
-    _refuse_variance(variance)
-    streams, like = _streams(seed, SIMULATION, count), torch.empty(0) if like is None else like
-    z = _normal(streams, (size_of_z,), like)
-    means = decoder(z)
-    return means + math.sqrt(variance) * _normal(streams, means.shape[1:], like), z
+        All chains of an image start at its z, which is an exact sample of p(z | x), and walk
+        through the schedule of `lower` from 1 to 0; the mean of their 1 / w estimates 1 / p(x).
+
+        Args:
+            x, progress: as of `lower`, whose are result and errors, too.
+            z: (N, size_of_z), those of the images.
+        """
+        if z.shape != (len(x), self.size_of_z):
+            raise FrenemyError(f"ais: {len(x)} images but z of {tuple(z.shape)}: give one a row")
+        likelihood, streams = self.likelihood(x), _streams(self.seed, REVERSE, len(x))
+        start = z[:, None].repeat(1, self.chains, 1)
+        log_w = _anneal(likelihood, start, schedule(self.temperatures)[::-1], streams, progress)
+        return math.log(self.chains) - log_w.logsumexp(1)
+
+    @torch.no_grad()
+    def simulate(self, count: int, like: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Exact samples of the model, noise included: x = decoder(z) + N(0, variance I).
+
+        Args:
+            count: how many.
+            like: a tensor whose precision and device they have; by default float32 on the
+                processor.
+
+        Returns:
+            x (count, ...) and its z (count, size_of_z). Pair i is a function of (seed, i).
+        """
+        streams = _streams(self.seed, SIMULATION, count)
+        like = torch.empty(0) if like is None else like
+        z = _normal(streams, (self.size_of_z,), like)
+        means = self.decoder(z)
+        return means + math.sqrt(self.variance) * _normal(streams, means.shape[1:], like), z
+
+    def likelihood(self, x: Tensor) -> Likelihood:
+        """Log p(x | z) = -|x - decoder(z)|^2 / (2 variance) - d / 2 log(2 pi variance), by z.
+
+        Of z (N, chains, size_of_z); errors are those of `lower`.
+        """
+        if x.dtype not in (torch.float32, torch.float64):
+            raise FrenemyError(f"ais: images of {x.dtype}: make them float32 with `dequantised`")
+        checked("ais", 1, images=x)
+        _check(self.decoder, x, self.size_of_z)
+        d = x[0].numel()
+        constant = d / 2 * math.log(2 * math.pi * self.variance)
+        images = x.detach().flatten(1)  # (N, d)
+
+        def piece(x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+            # also where the caller has switched gradients off
+            with torch.inference_mode(False), torch.enable_grad():
+                z = z.clone().requires_grad_()
+                means = self.decoder(z.flatten(0, 1)).reshape(*z.shape[:2], d)
+                if not means.requires_grad:
+                    raise FrenemyError("ais: the decoder gives no gradient: is it under no_grad?")
+                log_p = (x[:, None] - means).square().sum(-1) / (-2 * self.variance) - constant
+                (gradient,) = torch.autograd.grad(log_p.sum(), z)
+            return log_p.detach(), gradient
+
+        def likelihood(z: Tensor) -> tuple[Tensor, Tensor]:
+            at_once = max(1, ENTRIES // (z.shape[1] * d))
+            pieces = [piece(images[here], z[here]) for here in tiles(len(z), at_once)]
+            log_p, gradient = zip(*pieces, strict=True)
+            return torch.cat(log_p), torch.cat(gradient)
+
+        return likelihood
 
 
 @dataclass(frozen=True)
@@ -258,48 +275,6 @@ def _anneal(
     return log_w
 
 
-def likelihood_of(decoder: Decoder, x: Tensor, size_of_z: int, variance: float) -> Likelihood:
-    """Log p(x | z) = -|x - decoder(z)|^2 / (2 variance) - d / 2 log(2 pi variance), by z.
-
-    Arguments and errors are those of `log_likelihood`; z are (N, chains, size_of_z).
-    """
-    if x.dtype not in (torch.float32, torch.float64):
-        raise FrenemyError(f"ais: images of {x.dtype}: make them float32 with `dequantised`")
-    checked("ais", 1, images=x)
-    at_least(1, size_of_z=size_of_z)
-    _refuse_variance(variance)
-    _check(decoder, x, size_of_z)
-    d = x[0].numel()
-    constant = d / 2 * math.log(2 * math.pi * variance)
-    images = x.detach().flatten(1)  # (N, d)
-
-    def piece(x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        # also where the caller has switched gradients off
-        with torch.inference_mode(False), torch.enable_grad():
-            z = z.clone().requires_grad_()
-            means = decoder(z.flatten(0, 1)).reshape(*z.shape[:2], d)
-            if not means.requires_grad:
-                raise FrenemyError("ais: the decoder gives no gradient: is it under no_grad?")
-            log_p = (x[:, None] - means).square().sum(-1) / (-2 * variance) - constant
-            (gradient,) = torch.autograd.grad(log_p.sum(), z)
-        return log_p.detach(), gradient
-
-    def likelihood(z: Tensor) -> tuple[Tensor, Tensor]:
-        at_once = max(1, ENTRIES // (z.shape[1] * d))
-        pieces = [piece(images[here], z[here]) for here in tiles(len(z), at_once)]
-        if len(pieces) == 1:
-            return pieces[0]
-        log_p, gradient = zip(*pieces, strict=True)
-        return torch.cat(log_p), torch.cat(gradient)
-
-    return likelihood
-
-
-def _refuse_variance(variance: float) -> None:
-    if not 0 < variance < math.inf:
-        raise FrenemyError(f"ais: variance is {variance}: it has to be above 0")
-
-
 @torch.no_grad()
 def _check(decoder: Decoder, x: Tensor, size_of_z: int) -> None:
     """Refuses a decoder whose output does not fit the images, or depends on the batch."""
@@ -322,7 +297,6 @@ def _streams(seed: int, use: int, count: int) -> list[torch.Generator]:
 
     They are the processor's, so that the numbers do not depend on the device.
     """
-    at_least(0, seed=seed)
     sequences = (np.random.SeedSequence((seed, use, i)) for i in range(count))
     seeds = (int(sequence.generate_state(1)[0]) for sequence in sequences)
     return [torch.Generator().manual_seed(seed) for seed in seeds]

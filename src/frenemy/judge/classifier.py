@@ -111,9 +111,7 @@ class Classifier(nn.Module):
         """
         (features,) = checked("classifier", 2, features=features)
         deviation = features.var(0).mean().sqrt()
-        rounding = (
-            1e-6 * features.square().mean().sqrt()
-        )  # float32's: equal images may differ by it
+        rounding = 1e-6 * features.square().mean().sqrt()  # by which equal images may differ
         if not rounding < deviation < math.inf:
             raise FrenemyError(
                 f"classifier: its features have the deviation {deviation.item():g} over "

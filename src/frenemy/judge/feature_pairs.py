@@ -38,13 +38,12 @@ class Extractor:
     def outputs_of(self, images: Images | Drawn) -> Outputs:
         """Features and logits of these images, on the processor."""
         if id(images) not in self._known:  # they are kept, so that no other array gets their id
-            self._known[id(images)] = images, self._compute(images)
+            if any(images is real for real in self._real):
+                seen = extract(self.features, images, self.device)
+            else:
+                seen = in_batches(self.features.network, images, self.device, self.features.batch)
+            self._known[id(images)] = images, seen
         return self._known[id(images)][1]
-
-    def _compute(self, images: Images | Drawn) -> Outputs:
-        if any(images is real for real in self._real):
-            return extract(self.features, images, self.device)
-        return in_batches(self.features.network, images, self.device, self.features.batch)
 
     def features_of(self, images: Images | Drawn) -> Tensor:
         """Their features, where metrics compute."""
@@ -103,17 +102,12 @@ class FeaturePair:
     @cached_property
     def modes(self) -> Modes:
         """Of the classes: equal by construction, or of the shares among the reference images."""
-        logits = self.fake_logits
-        count = logits.shape[1]
+        classes, count = self.fake_logits.argmax(1), self.fake_logits.shape[1]
         if self.extractor.features.balanced:
-            return class_modes(fake_classes=logits.argmax(1), count=count)
+            return class_modes(fake_classes=classes, count=count)
+        real = len(self.sets.reference)
         shares = self.real_classes.bincount(minlength=count).clamp(min=0.5)  # none is impossible
-        return class_modes(
-            fake_classes=logits.argmax(1),
-            count=count,
-            real_weights=shares,
-            real_count=len(self.sets.reference),
-        )
+        return class_modes(fake_classes=classes, count=count, real_weights=shares, real_count=real)
 
 
 def pairs_of(

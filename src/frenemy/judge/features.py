@@ -257,13 +257,9 @@ def features_named(name: str, device: torch.device | None = None) -> Features:
         return classifier(name.removeprefix("classifier-"), device)
     if name.startswith("stacked-"):
         return stacked(name.removeprefix("stacked-"), device)
-    if name == "inception":
-        return inception("original", device)
-    if name == "inception-clean":
-        return inception("clean", device)
-    if name == "pixels":
-        return pixels()
-    return random(device)
+    if name.startswith("inception"):
+        return inception("clean" if name.endswith("clean") else "original", device)
+    return pixels() if name == "pixels" else random(device)
 
 
 def classifier_path(name: str) -> Path:

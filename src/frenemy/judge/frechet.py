@@ -60,11 +60,6 @@ class Gaussian:
         return cls(count, mean, _root(covariance) if factor is None else factor)
 
     @property
-    def covariance(self) -> Tensor:
-        """float64 (d, d)."""
-        return self.factor.T @ self.factor
-
-    @property
     def variance(self) -> float:
         """The trace of the covariance."""
         return self.factor.square().sum().item()

@@ -18,10 +18,10 @@ import hashlib
 import io
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,8 @@ FILE = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
 BYTES = 95_628_359
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+
+HALVED = ("Conv2d_2b_3x3", "Conv2d_4a_3x3")  # whose maps a pool brings to half the side
 
 TIMEOUT = 30
 """Seconds without a byte after which a download is given up."""
@@ -68,141 +70,107 @@ _maximum = partial(F.max_pool2d, kernel_size=3, stride=1, padding=1)
 _halving = partial(F.max_pool2d, kernel_size=3, stride=2)
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A `Convolution` in a block, by its name in the file; those of stride 2 are not padded."""
+class Layer(NamedTuple):
+    """A `Convolution` in a block; those of stride 2 are not padded."""
 
-    name: str
     outputs: int
     kernel: tuple[int, int] = (1, 1)
     stride: int = 1
 
 
-@dataclass(frozen=True)
 class Branch:
-    """One way through a block: a pool if it has one, its layers, and layers abreast at its end."""
+    """One way through a block: a pool if it has one, its layers, and layers abreast at its end.
 
-    layers: tuple[Layer, ...] = ()
-    ends: tuple[Layer, ...] = ()
-    pool: Pool | None = None
+    In the file its layers have its name, and numbers if they are several: "branch3x3_1"; those
+    abreast share a number: "branch3x3_2a", "branch3x3_2b".
+    """
+
+    def __init__(
+        self, name: str, *layers: Layer, ends: tuple[Layer, ...] = (), pool: Pool | None = None
+    ) -> None:
+        numbers = (
+            [f"_{i}" for i in range(1, len(layers) + 2)] if len(layers) + len(ends) > 1 else [""]
+        )
+        self.layers = {name + n: layer for n, layer in zip(numbers, layers, strict=False)}
+        self.ends = {name + numbers[-1] + x: layer for x, layer in zip("ab", ends, strict=False)}
+        self.pool = pool
 
 
 class Mixed(nn.Module):
     """A block: its branches read the same maps, and their outputs are joined in order."""
 
-    def __init__(self, inputs: int, branches: tuple[Branch, ...]) -> None:
+    def __init__(self, inputs: int, *branches: Branch) -> None:
         super().__init__()
         self.branches = branches
         for branch in branches:
             width = inputs
-            for layer in branch.layers:
-                self._add(width, layer)
-                width = layer.outputs
-            for layer in branch.ends:
-                self._add(width, layer)
-
-    def _add(self, inputs: int, layer: Layer) -> None:
-        convolution = Convolution(
-            inputs, layer.outputs, layer.kernel, layer.stride, padded=layer.stride == 1
-        )
-        self.add_module(layer.name, convolution)
+            for name, layer in (branch.layers | branch.ends).items():
+                self.add_module(name, Convolution(width, *layer, padded=layer.stride == 1))
+                width = width if name in branch.ends else layer.outputs
 
     def forward(self, x: Tensor) -> Tensor:
         outputs: list[Tensor] = []
         for branch in self.branches:
             y = x if branch.pool is None else branch.pool(x)
-            for layer in branch.layers:
-                y = self.get_submodule(layer.name)(y)
-            outputs += [self.get_submodule(layer.name)(y) for layer in branch.ends] or [y]
+            for name in branch.layers:
+                y = self.get_submodule(name)(y)
+            outputs += [self.get_submodule(name)(y) for name in branch.ends] or [y]
         return torch.cat(outputs, 1)
 
 
-def _figure5(pool: int) -> tuple[Branch, ...]:
+def _figure5(inputs: int, pool: int) -> Mixed:
     """35x35: two 3x3 convolutions stand for a 5x5, beside a true 5x5."""
-    return (
-        Branch((Layer("branch1x1", 64),)),
-        Branch((Layer("branch5x5_1", 48), Layer("branch5x5_2", 64, (5, 5)))),
-        Branch(
-            (
-                Layer("branch3x3dbl_1", 64),
-                Layer("branch3x3dbl_2", 96, (3, 3)),
-                Layer("branch3x3dbl_3", 96, (3, 3)),
-            )
-        ),
-        Branch((Layer("branch_pool", pool),), pool=_average),
+    return Mixed(
+        inputs,
+        Branch("branch1x1", Layer(64)),
+        Branch("branch5x5", Layer(48), Layer(64, (5, 5))),
+        Branch("branch3x3dbl", Layer(64), Layer(96, (3, 3)), Layer(96, (3, 3))),
+        Branch("branch_pool", Layer(pool), pool=_average),
     )
 
 
-def _to_17() -> tuple[Branch, ...]:
+def _to_17() -> Mixed:
     """35x35 to 17x17: convolutions of stride 2 beside a pool (figure 10)."""
-    return (
-        Branch((Layer("branch3x3", 384, (3, 3), 2),)),
-        Branch(
-            (
-                Layer("branch3x3dbl_1", 64),
-                Layer("branch3x3dbl_2", 96, (3, 3)),
-                Layer("branch3x3dbl_3", 96, (3, 3), 2),
-            )
-        ),
-        Branch(pool=_halving),
+    return Mixed(
+        288,
+        Branch("branch3x3", Layer(384, (3, 3), 2)),
+        Branch("branch3x3dbl", Layer(64), Layer(96, (3, 3)), Layer(96, (3, 3), 2)),
+        Branch("pool", pool=_halving),
     )
 
 
-def _figure6(width: int) -> tuple[Branch, ...]:
+def _figure6(width: int) -> Mixed:
     """17x17: a 7x7 convolution as a row and a column, once and twice."""
-    row, column = (1, 7), (7, 1)
-    return (
-        Branch((Layer("branch1x1", 192),)),
-        Branch(
-            (
-                Layer("branch7x7_1", width),
-                Layer("branch7x7_2", width, row),
-                Layer("branch7x7_3", 192, column),
-            )
-        ),
-        Branch(
-            (
-                Layer("branch7x7dbl_1", width),
-                Layer("branch7x7dbl_2", width, column),
-                Layer("branch7x7dbl_3", width, row),
-                Layer("branch7x7dbl_4", width, column),
-                Layer("branch7x7dbl_5", 192, row),
-            )
-        ),
-        Branch((Layer("branch_pool", 192),), pool=_average),
+    first, row, column = Layer(width), Layer(width, (1, 7)), Layer(width, (7, 1))
+    return Mixed(
+        768,
+        Branch("branch1x1", Layer(192)),
+        Branch("branch7x7", first, row, Layer(192, (7, 1))),
+        Branch("branch7x7dbl", first, column, row, column, Layer(192, (1, 7))),
+        Branch("branch_pool", Layer(192), pool=_average),
     )
 
 
-def _to_8() -> tuple[Branch, ...]:
+def _to_8() -> Mixed:
     """17x17 to 8x8."""
-    return (
-        Branch((Layer("branch3x3_1", 192), Layer("branch3x3_2", 320, (3, 3), 2))),
-        Branch(
-            (
-                Layer("branch7x7x3_1", 192),
-                Layer("branch7x7x3_2", 192, (1, 7)),
-                Layer("branch7x7x3_3", 192, (7, 1)),
-                Layer("branch7x7x3_4", 192, (3, 3), 2),
-            )
-        ),
-        Branch(pool=_halving),
+    row, column, shrinking = Layer(192, (1, 7)), Layer(192, (7, 1)), Layer(192, (3, 3), 2)
+    return Mixed(
+        768,
+        Branch("branch3x3", Layer(192), Layer(320, (3, 3), 2)),
+        Branch("branch7x7x3", Layer(192), row, column, shrinking),
+        Branch("pool", pool=_halving),
     )
 
 
-def _figure7(pool: Pool) -> tuple[Branch, ...]:
+def _figure7(inputs: int, pool: Pool) -> Mixed:
     """8x8: rows and columns abreast."""
-    row, column = (1, 3), (3, 1)
-    return (
-        Branch((Layer("branch1x1", 320),)),
-        Branch(
-            (Layer("branch3x3_1", 384),),
-            ends=(Layer("branch3x3_2a", 384, row), Layer("branch3x3_2b", 384, column)),
-        ),
-        Branch(
-            (Layer("branch3x3dbl_1", 448), Layer("branch3x3dbl_2", 384, (3, 3))),
-            ends=(Layer("branch3x3dbl_3a", 384, row), Layer("branch3x3dbl_3b", 384, column)),
-        ),
-        Branch((Layer("branch_pool", 192),), pool=pool),
+    abreast = Layer(384, (1, 3)), Layer(384, (3, 1))
+    return Mixed(
+        inputs,
+        Branch("branch1x1", Layer(320)),
+        Branch("branch3x3", Layer(384), ends=abreast),
+        Branch("branch3x3dbl", Layer(448), Layer(384, (3, 3)), ends=abreast),
+        Branch("branch_pool", Layer(192), pool=pool),
     )
 
 
@@ -229,22 +197,24 @@ class Inception(nn.Module):
     def __init__(self, resize: Resizing = "original") -> None:
         super().__init__()
         self.resize: Resizing = resize
-        self.Conv2d_1a_3x3 = Convolution(3, 32, (3, 3), 2, padded=False)
-        self.Conv2d_2a_3x3 = Convolution(32, 32, (3, 3), 1, padded=False)
-        self.Conv2d_2b_3x3 = Convolution(32, 64, (3, 3), 1, padded=True)
-        self.Conv2d_3b_1x1 = Convolution(64, 80, (1, 1), 1, padded=False)
-        self.Conv2d_4a_3x3 = Convolution(80, 192, (3, 3), 1, padded=False)
-        self.Mixed_5b = Mixed(192, _figure5(pool=32))
-        self.Mixed_5c = Mixed(256, _figure5(pool=64))
-        self.Mixed_5d = Mixed(288, _figure5(pool=64))
-        self.Mixed_6a = Mixed(288, _to_17())
-        self.Mixed_6b = Mixed(768, _figure6(width=128))
-        self.Mixed_6c = Mixed(768, _figure6(width=160))
-        self.Mixed_6d = Mixed(768, _figure6(width=160))
-        self.Mixed_6e = Mixed(768, _figure6(width=192))
-        self.Mixed_7a = Mixed(768, _to_8())
-        self.Mixed_7b = Mixed(1280, _figure7(pool=_average))
-        self.Mixed_7c = Mixed(2048, _figure7(pool=_maximum))
+        self.Conv2d_1a_3x3 = Convolution(3, 32, (3, 3), 2, padded=False)  # (N, 32, 149, 149)
+        self.Conv2d_2a_3x3 = Convolution(32, 32, (3, 3), 1, padded=False)  # (N, 32, 147, 147)
+        self.Conv2d_2b_3x3 = Convolution(32, 64, (3, 3), 1, padded=True)  # halved: (N, 64, 73, 73)
+        self.Conv2d_3b_1x1 = Convolution(64, 80, (1, 1), 1, padded=False)  # (N, 80, 73, 73)
+        self.Conv2d_4a_3x3 = Convolution(
+            80, 192, (3, 3), 1, padded=False
+        )  # halved: (N, 192, 35, 35)
+        self.Mixed_5b = _figure5(192, pool=32)  # (N, 256, 35, 35)
+        self.Mixed_5c = _figure5(256, pool=64)  # (N, 288, 35, 35)
+        self.Mixed_5d = _figure5(288, pool=64)
+        self.Mixed_6a = _to_17()  # (N, 768, 17, 17)
+        self.Mixed_6b = _figure6(width=128)
+        self.Mixed_6c = _figure6(width=160)
+        self.Mixed_6d = _figure6(width=160)
+        self.Mixed_6e = _figure6(width=192)
+        self.Mixed_7a = _to_8()  # (N, 1280, 8, 8)
+        self.Mixed_7b = _figure7(1280, pool=_average)  # (N, 2048, 8, 8)
+        self.Mixed_7c = _figure7(2048, pool=_maximum)
         self.fc = nn.Linear(2048, 1008)
         self.requires_grad_(False)
         self.eval()
@@ -255,29 +225,11 @@ class Inception(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         x = resized(images, self.resize).to(self.fc.weight.dtype)  # (N, 3, 299, 299)
         x = (x - 128) / 128
-        x = self.Conv2d_1a_3x3(x)  # (N, 32, 149, 149)
-        x = self.Conv2d_2a_3x3(x)  # (N, 32, 147, 147)
-        x = self.Conv2d_2b_3x3(x)  # (N, 64, 147, 147)
-        x = _halving(x)  # (N, 64, 73, 73)
-        x = self.Conv2d_3b_1x1(x)  # (N, 80, 73, 73)
-        x = self.Conv2d_4a_3x3(x)  # (N, 192, 71, 71)
-        x = _halving(x)  # (N, 192, 35, 35)
-        x = self.Mixed_5b(x)  # (N, 256, 35, 35)
-        x = self.Mixed_5c(x)  # (N, 288, 35, 35)
-        x = self.Mixed_5d(x)  # (N, 288, 35, 35)
-        x = self.Mixed_6a(x)  # (N, 768, 17, 17)
-        x = self.Mixed_6b(x)
-        x = self.Mixed_6c(x)
-        x = self.Mixed_6d(x)
-        x = self.Mixed_6e(x)
-        x = self.Mixed_7a(x)  # (N, 1280, 8, 8)
-        x = self.Mixed_7b(x)  # (N, 2048, 8, 8)
-        x = self.Mixed_7c(x)  # (N, 2048, 8, 8)
+        for name, part in self.named_children():
+            if part is not self.fc:
+                x = _halving(part(x)) if name in HALVED else part(x)
         features = x.mean((2, 3))  # (N, 2048)
         return features, features @ self.fc.weight.T  # (N, 1008)
-
-    def extra_repr(self) -> str:
-        return f"resize={self.resize}"
 
 
 def load_inception(path: Path | None = None, *, resize: Resizing = "original") -> Inception:

@@ -12,12 +12,15 @@ from frenemy.errors import FrenemyError
 from frenemy.judge import ais
 from frenemy.judge.estimate import Estimate, checked
 from frenemy.judge.metrics import of_each, protocol_name
-from frenemy.judge.parzen import GRIDS, parzen_on_grids, unit_pixels
+from frenemy.judge.parzen import GRIDS, parzen, unit_pixels
 from frenemy.judge.sets import HELD_OUT, SAMPLES, Images, Sets
 from frenemy.judge.verdict import PUBLISHED, Line
 
 MNIST_TEST = "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161"
 """sha256 of the pixels of MNIST's 10,000 test images; sets of the same shape and size abound."""
+
+TABLE_1 = Estimate(225, 2, "adversarial nets on MNIST (Goodfellow et al. 2014)")
+"""Its other row is of the Toronto Face Database, whose images nobody can know by a digest."""
 
 PAPERS = 10_000
 """Samples of which the paper takes the likelihood: of fewer it is lower by tens of nats."""
@@ -28,17 +31,6 @@ def is_mnist_test(images: Images) -> bool:
     if images.shape[1:] != (1, 28, 28):
         return False
     return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest() == MNIST_TEST
-
-
-def published_parzen(test: Images) -> Estimate | None:
-    """What Table 1 of Goodfellow et al. (2014) gives for these test images, if it is their set.
-
-    Its other row is of the Toronto Face Database, which may not be passed on: nobody can know its
-    digest, and its shape, 48 x 48 in grey, is that of other faces too. So it is never given.
-    """
-    if is_mnist_test(test):
-        return Estimate(225, 2, "adversarial nets on MNIST (Goodfellow et al. 2014)")
-    return None
 
 
 def parzen_lines(sets: Sets, warnings: list[str], say: Callable[[str], None]) -> list[Line]:
@@ -56,7 +48,7 @@ def parzen_lines(sets: Sets, warnings: list[str], say: Callable[[str], None]) ->
     likelihoods = of_each(
         "parzen",
         {**sets.judged, **stand_in},
-        lambda fake: parzen_on_grids(real=real, valid=valid, fake=unit_pixels(fake), grids=GRIDS),
+        lambda fake: parzen(real=real, valid=valid, fake=unit_pixels(fake), grids=GRIDS),
         warnings,
         say,
     )
@@ -68,8 +60,8 @@ def parzen_lines(sets: Sets, warnings: list[str], say: Callable[[str], None]) ->
             note = f"{whose}nats, sigma {found.sigma:.3f}{', at the end of the grid' * at_end}"
             results[grid][column] = Estimate(found.value, found.error, note)
     count = len(sets.judged[SAMPLES])
-    if count == PAPERS and (published := published_parzen(sets.test)):
-        results["authors"][PUBLISHED] = published
+    if count == PAPERS and is_mnist_test(sets.test):
+        results["authors"][PUBLISHED] = TABLE_1
     return [
         Line(protocol_name("parzen", count, f"{grid}-grid"), "higher", found)
         for grid, found in results.items()

@@ -17,6 +17,7 @@ from frenemy.judge.sets import Drawn
 
 TILE = 500  # queries in a tile and images in a block, at most: fewer where they are large
 BLOCK = 10_000
+QUANTILES = (0.0, 0.01, 0.1, 0.5, 0.9)  # of the distances, that are told
 BYTES = 2**26  # of a tile, and of a block, in float64
 EPS = torch.finfo(torch.float64).eps
 
@@ -92,14 +93,12 @@ class Comparison:
     Attributes:
         index: of the training image nearest to each sample, (M,).
         tested: how many test images there are; few of them have no low quantiles to speak of.
-        quantiles: which quantiles of the distances follow.
-        fake, test: those of the samples' and of the held-out test images' distances. Copies show
-            as samples much closer to the training images than test images are.
+        fake, test: `QUANTILES` of the samples' and of the held-out test images' distances. Copies
+            show as samples much closer to the training images than test images are.
     """
 
     index: NDArray[np.int64]
     tested: int
-    quantiles: Sequence[float]
     fake: Sequence[float]
     test: Sequence[float]
 
@@ -112,15 +111,12 @@ def compare_with_training(
     Args:
         fake, train, test: uint8 (M, C, H, W), (N, C, H, W), (T, C, H, W).
     """
-    quantiles = (0.0, 0.01, 0.1, 0.5, 0.9)
-
     of_fake, index = nearest(queries=fake, images=train)
     of_test, _ = nearest(queries=test, images=train)
-    at = torch.tensor(quantiles)
+    at = torch.tensor(QUANTILES)
     return Comparison(
         index=index.numpy(),
         tested=len(test),
-        quantiles=quantiles,
         fake=of_fake.quantile(at).tolist(),
         test=of_test.quantile(at).tolist(),
     )
@@ -128,7 +124,7 @@ def compare_with_training(
 
 def distance_table(found: Comparison) -> Table:
     """Distances to the nearest training image, of samples and of test images."""
-    table = Table("to the nearest training image", *(f"{q:.0%}" for q in found.quantiles))
+    table = Table("to the nearest training image", *(f"{q:.0%}" for q in QUANTILES))
     rows = (
         (f"{len(found.index):,} samples", found.fake),
         (f"{found.tested:,} held-out test images", found.test),

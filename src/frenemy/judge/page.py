@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,23 +18,10 @@ from frenemy.pictures import enlarge, grid, nearest_grid
 SHOWN = 64  # samples in the grid
 
 
-def page(
-    report: Report,
-    *,
-    samples: Sequence[Figure] = (),
-    neighbours: Sequence[Figure] = (),
-    precision_recall: Sequence[Figure] = (),
-    embedding: Sequence[Figure] = (),
-) -> str:
-    """The report as HTML with its curves, and with the figures that there are.
+def page(report: Report, figures: Mapping[str, Sequence[Figure]]) -> str:
+    """The report as HTML with its curves, and with figures under their titles, where there are any.
 
     Everything is in the text: pictures as data: URIs, plots as SVG. All words are escaped.
-
-    Args:
-        report: table, warnings, protocol and curves.
-        samples: as of `samples_figure`; neighbours: as of `neighbours_figure`.
-        precision_recall: as of `plots.precision_recall`.
-        embedding: as of `plots.embedding`.
     """
     better = {line.metric: _direction(line.better) for line in report.lines}
     rows = [
@@ -47,12 +34,6 @@ def page(
         for metric, points in report.curves.items()
         if any(math.isfinite(value) for _, value, _ in points)
     ]
-    figures = {
-        "Samples": samples,
-        "Nearest training images": neighbours,
-        "Precision and recall": precision_recall,
-        "Real and generated images in a plane": embedding,
-    }
     names = [*better, *report.curves]
     return render(
         "judge.html",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frenemy.errors import FrenemyError
+from frenemy.judge.estimate import checked
 
 GRIDS: dict[str, tuple[float, ...]] = {
     "default": tuple(round(0.10 + 0.01 * i, 2) for i in range(20)),
@@ -54,15 +55,7 @@ def log_likelihood(*, real: Tensor, fake: Tensor, sigmas: Sequence[float]) -> Te
     >>> log_likelihood(real=x, fake=x, sigmas=[1.0]).exp()  # 1 / (2 pi)
     tensor([[0.1592]], dtype=torch.float64)
     """
-    if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
-        raise FrenemyError(
-            f"parzen: images of {tuple(real.shape[1:])} and samples of {tuple(fake.shape[1:])} "
-            "pixels: both must be (count, pixels) with equal pixels"
-        )
-    if not len(real) or not len(fake):
-        raise FrenemyError(f"parzen: {len(real)} images and {len(fake)} samples: needs both")
-    if not (torch.isfinite(real).all() and torch.isfinite(fake).all()):
-        raise FrenemyError("parzen: an image or a sample holds values that are not finite")
+    real, fake = checked("parzen", 1, real=real, fake=fake)
     count, d = fake.shape
     centre = fake.mean(0)  # smaller norms cancel less in |x|^2 + |y|^2 - 2 x.y
     fake = fake - centre
@@ -85,28 +78,21 @@ def log_likelihood(*, real: Tensor, fake: Tensor, sigmas: Sequence[float]) -> Te
     return result
 
 
-def parzen(*, real: Tensor, valid: Tensor, fake: Tensor, sigmas: Sequence[float]) -> Parzen:
+def parzen(
+    *, real: Tensor, valid: Tensor, fake: Tensor, grids: Mapping[str, Sequence[float]] = GRIDS
+) -> dict[str, Parzen]:
     """The paper's protocol: choose sigma on the validation images, report on the real ones.
 
     The paper takes 10,000 samples as `fake`, the first 1,000 validation images as `valid` and all
-    10,000 test images as `real`; the error is std / sqrt N over these.
+    10,000 test images as `real`; the error is std / sqrt N over these. The distances are computed
+    once for all grids.
 
     Args:
         real, valid, fake: (N, ...), (V, ...), (M, ...), pixels in [0, 1].
-        sigmas: widths to choose from, such as `GRIDS["default"]`.
+        grids: of widths to choose from, by their names.
 
     Raises:
         FrenemyError: as `log_likelihood`, and for fewer than two real images.
-    """
-    return parzen_on_grids(real=real, valid=valid, fake=fake, grids={"": sigmas})[""]
-
-
-def parzen_on_grids(
-    *, real: Tensor, valid: Tensor, fake: Tensor, grids: Mapping[str, Sequence[float]]
-) -> dict[str, Parzen]:
-    """`parzen` for several grids of sigma at once: the distances are computed once for all.
-
-    Args and errors are those of `parzen`, but for `grids`: names and widths to choose from.
     """
     if len(real) < 2:
         raise FrenemyError(f"parzen: {len(real)} test images: an error bar needs two at least")

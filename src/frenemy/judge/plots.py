@@ -19,6 +19,7 @@ from frenemy.judge.distances import kth_nearest, squared_distances
 from frenemy.judge.estimate import checked
 
 DRAWN = 1000  # points of each set: more of them hide one another, and make a heavy page
+K = 5  # neighbours, as of the metric
 ALPHA = 0.85  # of points
 
 
@@ -44,8 +45,7 @@ def embedding(*, real: Tensor, fake: Tensor, method: Literal["pca", "umap"] = "p
         x, y = plane
         how = "UMAP of both sets together (distances between far groups mean little)"
     else:
-        x, y, shares = _principal_plane(real, fake)
-        labels = _component_labels(shares)
+        x, y, labels = _principal_plane(real, fake)
         how = "The plane of the first two principal components of the real features"
         if method == "umap":
             how += " (for UMAP: pip install 'frenemy[umap]')"
@@ -67,11 +67,11 @@ def embedding(*, real: Tensor, fake: Tensor, method: Literal["pca", "umap"] = "p
     return _plot(draw, alt, caption)
 
 
-def precision_recall(*, real: Tensor, fake: Tensor, k: int = 5) -> tuple[Figure, Figure]:
+def precision_recall(*, real: Tensor, fake: Tensor) -> tuple[Figure, Figure]:
     """Which samples lie among the real images, and which real images the samples reach.
 
     A point x lies in the manifold of a set P if |x - p| < r(p) for some p of P, where r(p) is the
-    distance from p to its k-th nearest neighbour in P: precision is the share of samples in the
+    distance from p to its fifth nearest neighbour in P: precision is the share of samples in the
     real manifold, recall that of real images in the samples', as of
     `precision_recall_density_coverage` (Kynkäänniemi et al. 2019, Improved Precision and Recall
     Metric for Assessing Generative Models). Membership is decided among all features, on at most
@@ -79,18 +79,14 @@ def precision_recall(*, real: Tensor, fake: Tensor, k: int = 5) -> tuple[Figure,
 
     Args:
         real: features (N, d); fake: (M, d).
-        k: which neighbour's distance is the radius, 1 to 999.
 
     Raises:
-        FrenemyError: as `checked`, for fewer than k + 1 rows, or three.
+        FrenemyError: as `checked`, for fewer than six rows.
     """
-    if not 1 <= k < DRAWN:
-        raise FrenemyError(f"precision and recall picture: k is {k}: give 1 to {DRAWN - 1}")
-    real, fake = checked("precision and recall picture", max(k + 1, 3), real=real, fake=fake)
+    real, fake = checked("precision and recall picture", K + 1, real=real, fake=fake)
     count = min(len(real), len(fake), DRAWN)  # the radii depend on how many points there are
     real, fake = _drawn(real, count), _drawn(fake, count)
-    x, y, shares = _principal_plane(real, fake)
-    labels = _component_labels(shares)
+    x, y, labels = _principal_plane(real, fake)
 
     def panel(
         name: str, others: Tensor, points: Tensor, inside: Tensor, names: tuple[str, str], told: str
@@ -112,7 +108,7 @@ def precision_recall(*, real: Tensor, fake: Tensor, k: int = 5) -> tuple[Figure,
 
     told_of_precision = (
         f"On {count:,} images of each set; the table may take more. A generated image is inside if "
-        f"it is nearer to some real image than that image's real neighbour number {k} is. Many "
+        f"it is nearer to some real image than that image's real neighbour number {K} is. Many "
         "outside are bad samples."
     )
     told_of_recall = (
@@ -121,8 +117,8 @@ def precision_recall(*, real: Tensor, fake: Tensor, k: int = 5) -> tuple[Figure,
         "inside and not be."
     )
     return (
-        panel("Precision", x, y, _within(fake, real, k), ("real", "generated"), told_of_precision),
-        panel("Recall", y, x, _within(real, fake, k), ("generated", "real"), told_of_recall),
+        panel("Precision", x, y, _within(fake, real), ("real", "generated"), told_of_precision),
+        panel("Recall", y, x, _within(real, fake), ("generated", "real"), told_of_recall),
     )
 
 
@@ -200,11 +196,6 @@ def _label(axes: Axes, labels: tuple[str, str]) -> None:
     axes.figure.legend(loc="outside lower center", ncols=3, markerscale=1.5, columnspacing=1)
 
 
-def _component_labels(shares: Tensor) -> tuple[str, str]:
-    first, second = (f"{share:.0%}" for share in shares.tolist())
-    return f"1st component ({first} of real variance)", f"2nd component ({second})"
-
-
 def _overlap(x: Tensor, y: Tensor) -> str:
     """How far apart the centres lie, in words for those who cannot see the plot."""
     spread = x.var(0).sum().sqrt().item()
@@ -225,15 +216,15 @@ def _drawn(rows: Tensor, count: int = DRAWN) -> Tensor:
     return rows.cpu().double()
 
 
-def _principal_plane(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Both sets on the first two principal components of `real`, and the shares of its variance.
+def _principal_plane(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, tuple[str, str]]:
+    """Both sets on the first two principal components of `real`, and what these are called.
 
     With X the centred real rows, X X' = U S^2 U' gives the components V = X' U / S: there are at
     most 1,000 rows, but there may be many more features. The sign of a component is that which
     makes its largest entry positive; one without variance is 0.
 
     Returns:
-        (N, 2), (M, 2) and (2,).
+        (N, 2), (M, 2), and with the shares of the variance, labels of two axes.
     """
     centre = real.mean(0)
     x = real - centre
@@ -244,8 +235,9 @@ def _principal_plane(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor
     components = x.T @ u / squares.clamp_min(1e-300).sqrt() * exists  # (d, 2)
     largest = components.gather(0, components.abs().argmax(0, keepdim=True))
     components = components * torch.where(largest < 0, -1.0, 1.0)
-    shares = squares * exists / total.clamp_min(1e-300)
-    return x @ components, (fake - centre) @ components, shares
+    first, second = (squares * exists / total.clamp_min(1e-300)).tolist()
+    labels = f"1st component ({first:.0%} of real variance)", f"2nd component ({second:.0%})"
+    return x @ components, (fake - centre) @ components, labels
 
 
 def _umap(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -262,9 +254,9 @@ def _umap(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor] | None:
     return plane[: len(real)], plane[len(real) :]
 
 
-def _within(queries: Tensor, points: Tensor, k: int) -> Tensor:
-    """Which queries lie in the k-nearest-neighbour manifold of the points, (Q,) bool."""
-    limits = kth_nearest(points, k).square() * TIE
+def _within(queries: Tensor, points: Tensor) -> Tensor:
+    """Which queries lie in the manifold of the points, (Q,) bool."""
+    limits = kth_nearest(points, K).square() * TIE
     inside = torch.zeros(len(queries), dtype=torch.bool)
     for here, there, squares in squared_distances(queries, points):
         inside[here] |= (squares < limits[there]).any(1)

@@ -46,13 +46,9 @@ def resized(images: Tensor, how: Resizing) -> Tensor:
         )
     if not images.shape[2] or not images.shape[3]:
         raise FrenemyError(f"inception: images without pixels: {tuple(images.shape)}")
-    if how == "original":
-        result = original(images)
-    elif how == "clean":
-        result = clean(images)
-    else:
+    if how not in ("original", "clean"):
         raise FrenemyError(f'inception: no resizing {how!r}: choose "original" or "clean"')
-    return result.expand(-1, 3, -1, -1)
+    return (original if how == "original" else clean)(images).expand(-1, 3, -1, -1)
 
 
 def original(images: Tensor) -> Tensor:

@@ -210,10 +210,13 @@ def comparison_table(reports: Sequence[Report]) -> Group:
         cells: list[str] = []
         for report in others:
             reason = not_comparable(first, report, line.metric)
-            found = None if reason else _samples_of(report, line.metric)
-            cells.append("" if found is None else f"{found}{_mark(mine, found)}")
             if reason:
                 left_out.setdefault(f"{report.target}: {reason}", []).append(line.metric)
+                cells.append("")
+                continue
+            found = next(x for x in report.lines if x.metric == line.metric).results["samples"]
+            noise = CERTAIN * math.hypot(mine.error, found.error)
+            cells.append(f"{found} *" if abs(found.value - mine.value) > noise else str(found))
         if any(cells):
             table.add_row(escape(line.metric), ARROWS[line.better], str(mine), *map(escape, cells))
     if not table.row_count:
@@ -227,18 +230,6 @@ def comparison_table(reports: Sequence[Report]) -> Group:
                 left_out.setdefault(reason, []).append(line.metric)
     told = [f"not compared with {reason}: {', '.join(lines)}" for reason, lines in left_out.items()]
     return Group(table, *(Text(text, style="yellow") for text in told))
-
-
-def _samples_of(report: Report, metric: str) -> Estimate | None:
-    return next((x.results.get("samples") for x in report.lines if x.metric == metric), None)
-
-
-def _mark(first: Estimate, other: Estimate) -> str:
-    return (
-        " *"
-        if abs(other.value - first.value) > CERTAIN * math.hypot(first.error, other.error)
-        else ""
-    )
 
 
 def _estimate(found: Mapping[str, Any]) -> Estimate:

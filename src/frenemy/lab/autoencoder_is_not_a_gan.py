@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from typing_extensions import Doc
 
 from frenemy.data import Dataset, open_dataset
 from frenemy.errors import at_least
+from frenemy.experiment import from_pixels
 from frenemy.game import Game, Player, Turn, mix
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.kernel import kid
@@ -83,7 +83,7 @@ def autoencoder_is_not_a_gan(
     data = open_dataset(None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(seed, 0, 2))  # no round's seed
-        checks = linear_checks(decoders.images(data.train.images).double())
+        checks = linear_checks(from_pixels(torch.tensor(data.train.images)).double())
         nets = decoders.train(
             data.train, seed=seed, rounds=rounds, width=width, rate=rate, gamma=gamma
         )
@@ -93,7 +93,9 @@ def autoencoder_is_not_a_gan(
 
 
 def _compared(nets: Decoders, data: Dataset, seed: int, checks: list[Check]) -> Result:
-    train, x = decoders.images(data.train.images), _held_out(data)
+    train, held_out = from_pixels(torch.tensor(data.train.images)), (data.valid, data.test)
+    x = from_pixels(torch.cat([torch.tensor(part.images) for part in held_out]))  # in no game
+    digits = [y for part in held_out if part.labels is not None for y in part.labels.tolist()]
     fit, new = ([squared_distance(u, n.reconstruct(u)) for n in nets[:2]] for u in (train, x))
     of_q = nets.vae.posterior(train)
     price = vae.kl_to_prior(*of_q).mean().item()
@@ -159,19 +161,8 @@ misses other places of the plane that explain an image as well.
 The GAN's samples are sharper. Its loss never compares a sample with one image, so nothing makes it
 serve all of them: the coverage of held-out images is {covered[2]}, the VAE's {covered[1]}. And it
 gives neither a code for an image nor a likelihood."""
-    figures = decoders.figures(nets, x=x, digits=_digits(data), samples=samples)
+    figures = decoders.figures(nets, x=x, digits=digits, samples=samples)
     return Result(told, FORMULAS, checks, figures)
-
-
-def _held_out(data: Dataset) -> Tensor:
-    """Images that are in no game, (N, 1, 8, 8)."""
-    return decoders.images(np.concatenate([data.valid.images, data.test.images]))
-
-
-def _digits(data: Dataset) -> list[int]:
-    """Those that the held-out images show."""
-    assert data.valid.labels is not None and data.test.labels is not None
-    return [*data.valid.labels.tolist(), *data.test.labels.tolist()]
 
 
 def linear_checks(x: Tensor) -> list[Check]:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from frenemy.errors import FrenemyError, at_least
+from frenemy.errors import FrenemyError
 from frenemy.judge.estimate import Estimate
 from frenemy.lab import densities
 
@@ -42,12 +42,7 @@ def metropolis(
 
     Returns:
         The states after each step, float64 (steps, C, d), and the share of proposals taken.
-
-    Raises:
-        FrenemyError: no steps, or a negative width.
     """
-    at_least(1, steps=steps)
-    at_least(0, width=width)
     x = start.double()
     states = torch.randn(steps, *x.shape, generator=generator, dtype=x.dtype).mul_(width)
     patience = torch.rand(steps, len(x), generator=generator, dtype=x.dtype).log_()
@@ -88,13 +83,7 @@ def gibbs(start: Tensor, *, rho: float, steps: int, generator: torch.Generator) 
         rho: the correlation of x1 and x2, whose means are 0 and variances 1.
         steps: how many sweeps.
         generator: of all that is drawn.
-
-    Raises:
-        FrenemyError: no steps, or a correlation that is not between -1 and 1.
     """
-    at_least(1, steps=steps)
-    if not -1 < rho < 1:
-        raise FrenemyError(f"rho is {rho}: give a correlation between -1 and 1")
     x = start.double()
     states = torch.randn(steps, *x.shape, generator=generator, dtype=x.dtype)
     for k in range(steps):
@@ -130,19 +119,16 @@ def spectrum(matrix: Tensor, p: Tensor) -> Tensor:
     return torch.linalg.eigvalsh(matrix * root[:, None] / root).flip(0)
 
 
-def total_variation(p: Tensor, q: Tensor) -> Tensor:
-    """Half of sum |p - q| over the last dimension: the most that two probabilities can differ."""
-    return (p - q).abs().sum(-1) / 2
-
-
 def approach(matrix: Tensor, p: Tensor, site: int, steps: int) -> Tensor:
-    """Total variation between p and a chain that began at `site`, after 0 to `steps` steps."""
-    here = torch.zeros_like(p)
+    """Total variation between p and a chain that began at `site`, after 0 to `steps` steps.
+
+    It is sum |p - q| / 2, the most that two probabilities can differ.
+    """
+    here, distances = torch.zeros_like(p), list[Tensor]()
     here[site] = 1
-    distances = [total_variation(here, p)]
-    for _ in range(steps):
+    for _ in range(steps + 1):
+        distances.append((here - p).abs().sum(-1) / 2)
         here = here @ matrix
-        distances.append(total_variation(here, p))
     return torch.stack(distances)
 
 

@@ -15,7 +15,7 @@ from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Canvas, Figure, r
 from frenemy.game import mix
 from frenemy.judge.modes import Modes, kl_floor, quality_ceiling
 from frenemy.lab.cures import CURES, FORMULAS, Cure, game
-from frenemy.lab.lesson import Check, Result, sampled
+from frenemy.lab.lesson import Check, Result, no_more, sampled
 from frenemy.lab.mixtures import PUBLISHED, SAMPLES, TARGETS, Target, Watched, watch
 
 FRAMES = 30
@@ -52,6 +52,7 @@ def collapse(
     caught = {name: p.modes[-1].caught.value for name, p in played.items()}
     best, best_error = _quality(played["ours"].modes[-1])
     standard, standard_error = _quality(played["standard"].modes[-1])
+    either = math.hypot(best_error, standard_error)
     checks = [
         Check("exact samples: high-quality share", share, ceiling, 4 * error, error),
         # KL / its mean is chi-squared of K - 1 degrees of freedom over their number: its cube root
@@ -63,13 +64,7 @@ def collapse(
             math.sqrt(2 / (9 * (total - 1))),
         ),
         Check("ours: modes caught", caught["ours"], total, 0.0),
-        Check(
-            "standard: modes caught, against ours",
-            caught["standard"],
-            caught["ours"],
-            0.0,
-            relation="at most",
-        ),
+        no_more("standard: modes caught, against ours", caught["standard"], caught["ours"]),
         Check(
             "standard: reverse KL, against ours",
             played["standard"].modes[-1].reverse_kl.value,
@@ -77,14 +72,7 @@ def collapse(
             0.0,
             relation="at least",
         ),
-        Check(
-            "standard: high-quality share, against ours",
-            standard,
-            best,
-            0.0,
-            math.hypot(best_error, standard_error),
-            relation="at most",
-        ),
+        no_more("standard: high-quality share, against ours", standard, best, either),
     ]
     lines = [f"{name} {_summary(p.modes[-1])}" for name, p in played.items()]
     told = f"""\

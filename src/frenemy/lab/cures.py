@@ -8,8 +8,8 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
-from frenemy.errors import FrenemyError, at_least
 from frenemy.game import Game, Player, Prior, alternating, mix
+from frenemy.lab.discriminators import adam
 from frenemy.lab.lesson import Formula
 from frenemy.lab.mixtures import MINIBATCH
 from frenemy.nets.layers import Scale
@@ -91,13 +91,7 @@ def game(cure: Cure, *, seed: int, rounds: int) -> Game:
     - Ours has networks of the same size, but such as can be steep; a rate that falls, an average of
       G's weights, and the pairing objective with R1 and R2, whose weight falls too.
     - "ours, standard objective" has all of that but the objective and the penalties.
-
-    Raises:
-        FrenemyError: an unknown name, or fewer than one round.
     """
-    at_least(1, rounds=rounds)
-    if cure not in CURES:
-        raise FrenemyError(f"no game is called {cure!r}: choose from {', '.join(CURES)}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(seed, 4))
         return _ours(cure, rounds) if cure.startswith("ours") else _standard(cure)
@@ -138,19 +132,15 @@ def _ours(cure: Cure, rounds: int) -> Game:
     prior = Prior("uniform", 2)
     G, D = _steep_generator(prior.size), _steep_discriminator()
 
-    def rate(t: int) -> dict[str, float]:
-        return {"lr": 2e-3 * (0.01 + 0.99 * (1 + math.cos(math.pi * t / rounds)) / 2)}
+    def rate(t: int) -> float:
+        return 2e-3 * (0.01 + 0.99 * (1 + math.cos(math.pi * t / rounds)) / 2)
 
     def gamma(t: int) -> float:
         return 2e-3 * (1 / 20) ** min(1.0, t / rounds / 0.7)
 
-    def adam(net: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.Adam(net.parameters(), betas=(0.0, 0.99), fused=True)
-
-    averaging = max(0.0, 1 - 20 / rounds)
     players = {
-        "D": Player(D, adam(D), schedule=rate),
-        "G": Player(G, adam(G), schedule=rate, averaging=averaging),
+        "D": adam(D, rate, (0.0, 0.99)),
+        "G": adam(G, rate, (0.0, 0.99), averaging=max(0.0, 1 - 20 / rounds)),
     }
     if cure == "ours":
         turns = alternating({pairing_d: 1.0, r1: gamma, r2: gamma}, {pairing_g: 1.0})

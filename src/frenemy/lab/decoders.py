@@ -7,15 +7,15 @@ import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frenemy.data import Source
+from frenemy.experiment import from_pixels
 from frenemy.figures import Figure
-from frenemy.game import Game, Player, Prior, Turn
+from frenemy.game import Game, Prior, Turn
 from frenemy.lab import codes
+from frenemy.lab.discriminators import adam
 from frenemy.nets.layers import FromUnit, ToUnit
 from frenemy.nets.mlp import critic, perceptron
 from frenemy.objectives import pairing_d, pairing_g
@@ -34,11 +34,6 @@ class Decoders(NamedTuple):
     autoencoder: Autoencoder
     vae: VAE
     gan: nn.Module
-
-
-def images(pixels: NDArray[np.uint8]) -> Tensor:
-    """uint8 (N, C, H, W) as a game sees them, in [-1, 1]."""
-    return torch.from_numpy(pixels.copy()).float().div_(127.5).sub_(1)
 
 
 def train(
@@ -67,21 +62,19 @@ def train(
     )
     autoencoder, vae = Autoencoder(E, copy.deepcopy(G)), VAE(q, copy.deepcopy(G))
 
-    def falling(t: int) -> dict[str, float]:
-        return {"lr": rate * min(1.0, 2 * (1 - t / rounds))}
-
-    def player(net: nn.Module, momentum: float, averaging: float | None = None) -> Player:
-        adam = torch.optim.Adam(net.parameters(), lr=rate, betas=(momentum, 0.99), fused=True)
-        return Player(net, adam, schedule=falling, averaging=averaging)
+    def falling(t: int) -> float:
+        return rate * min(1.0, 2 * (1 - t / rounds))
 
     def minibatch(stream: int, i: int) -> tuple[Tensor, None]:
-        return images(source.batch((seed, stream), i, MINIBATCH)[0]), None
+        return from_pixels(torch.tensor(source.batch((seed, stream), i, MINIBATCH)[0])), None
 
-    adversary = player(G, 0.0, averaging=0.99)
+    rivals = [adam(net, falling, (0.9, 0.99)) for net in (autoencoder, vae)]
+    adversary = adam(G, falling, (0.0, 0.99), averaging=0.99)
+    against = {"D": adam(D, falling, (0.0, 0.99)), "G": adversary}
     for players, turns in (
-        ({"G": player(autoencoder, 0.9)}, [Turn({"G": {squared_error: 1.0}})]),
-        ({"G": player(vae, 0.9)}, [Turn({"G": {negative_elbo: 1.0}})]),
-        ({"D": player(D, 0.0), "G": adversary}, lazily(pairing_d, pairing_g, gamma)),
+        ({"G": rivals[0]}, [Turn({"G": {squared_error: 1.0}})]),
+        ({"G": rivals[1]}, [Turn({"G": {negative_elbo: 1.0}})]),
+        (against, lazily(pairing_d, pairing_g, gamma)),
     ):
         game = Game(players, turns, PRIOR, MINIBATCH)
         for step in range(rounds):

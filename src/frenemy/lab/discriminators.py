@@ -36,7 +36,6 @@ class Pair:
     Sums over the points times `cell` are integrals by the trapezoidal rule.
 
     Attributes:
-        name: in a few words.
         p_data, p_g: mixtures in d dimensions, which vanish outside [-reach, reach]^d.
         x: the points, (count^d, d), the last coordinate changing fastest.
         cell: the volume.
@@ -44,7 +43,6 @@ class Pair:
         best: the logit of D*(x), (count^d,).
     """
 
-    name: str
     p_data: Mixture
     p_g: Mixture
     x: Tensor
@@ -68,17 +66,17 @@ class Pair:
         return jensen_shannon_integrand(*logs).sum().item() * self.cell
 
 
-def pair(name: str, p_data: Mixture, p_g: Mixture, *, reach: float, count: int) -> Pair:
+def pair(p_data: Mixture, p_g: Mixture, *, reach: float, count: int) -> Pair:
     """Two densities at count^d points of the cube [-reach, reach]^d.
 
     >>> from frenemy.lab.densities import normal
-    >>> f"{pair('apart', normal(-9), normal(9), reach=18, count=301).jensen_shannon():.6f}"  # log 2
+    >>> f"{pair(normal(-9), normal(9), reach=18, count=301).jensen_shannon():.6f}"  # log 2
     '0.693147'
     """
     x = cube(p_data.means.shape[1], reach, count)
     cell = (2 * reach / (count - 1)) ** x.shape[1]
     best = optimal_logit(p_data, p_g, x)
-    return Pair(name, p_data, p_g, x, cell, p_data.pdf(x), p_g.pdf(x), best)
+    return Pair(p_data, p_g, x, cell, p_data.pdf(x), p_g.pdf(x), best)
 
 
 def cube(d: int, reach: float, count: int) -> Tensor:
@@ -122,6 +120,17 @@ def smooth_critic(d: int, hidden: int = 32) -> nn.Sequential:
     )
 
 
+def adam(
+    net: nn.Module,
+    rate: Callable[[int], float],
+    betas: tuple[float, float] = (0.5, 0.99),
+    averaging: float | None = None,
+) -> Player:
+    """A player that moves by Adam, at a rate that is a function of the round."""
+    optimiser = torch.optim.Adam(net.parameters(), betas=betas, fused=True)
+    return Player(net, optimiser, schedule=lambda t: {"lr": rate(t)}, averaging=averaging)
+
+
 def train_discriminator(
     sample: Callable[[int, torch.Generator], Tensor],
     p_g: Mixture,
@@ -149,11 +158,8 @@ def train_discriminator(
     with torch.random.fork_rng():
         torch.manual_seed(mix(seed, 0))
         D, G = smooth_critic(d, hidden), KnownGenerator(p_g)
-        adam = torch.optim.Adam(D.parameters(), betas=(0.9, 0.99), fused=True)
         players = {
-            "D": Player(
-                D, adam, schedule=lambda t: {"lr": rate * (1 - t / rounds)}, averaging=0.9999
-            ),
+            "D": adam(D, lambda t: rate * (1 - t / rounds), (0.9, 0.99), averaging=0.9999),
             "G": Player(G, torch.optim.SGD(G.parameters())),  # it never moves
         }
         turn = Turn({"D": {minimax_d: 1.0}}, joint=True)
@@ -182,20 +188,18 @@ def excess(D: nn.Module, p_data: Mixture, p_g: Mixture, x: Tensor, Gz: Tensor) -
 
 
 def peak(a: Tensor, b: Tensor) -> Tensor:
-    """Where a log y + b log(1 - y) is largest between 0 and 1, (N,), by values alone."""
-    zeros, ones = torch.zeros_like(a), torch.ones_like(a)
-    return golden_section(lambda y: torch.xlogy(a, y) + torch.special.xlog1py(b, -y), zeros, ones)
+    """Where a log y + b log(1 - y) is largest between 0 and 1, (N,): by values alone.
 
-
-def golden_section(f: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
-    """Where unimodal functions have their maxima between low and high, (N,), by values alone.
-
-    Kiefer (1953), Sequential Minimax Search for a Maximum.
+    By golden sections: Kiefer (1953), Sequential Minimax Search for a Maximum.
     """
-    ratio = (math.sqrt(5) - 1) / 2
+    low, high, ratio = torch.zeros_like(a), torch.ones_like(a), (math.sqrt(5) - 1) / 2
+
+    def value(y: Tensor) -> Tensor:
+        return torch.xlogy(a, y) + torch.special.xlog1py(b, -y)
+
     for _ in range(60):  # .618^60 = 3e-13
         left, right = high - ratio * (high - low), low + ratio * (high - low)
-        rises = f(left) < f(right)
+        rises = value(left) < value(right)
         low, high = torch.where(rises, left, low), torch.where(rises, high, right)
     return (low + high) / 2
 

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import softplus
 
-from frenemy.game import Game, Player, Prior, Round, alternating, mix
+from frenemy.game import Game, Prior, Round, alternating, mix
 from frenemy.judge.estimate import Estimate
 from frenemy.lab.densities import (
     Mixture,
@@ -32,7 +32,7 @@ from frenemy.lab.densities import (
     optimal_logit,
     sample_mean,
 )
-from frenemy.lab.discriminators import KnownGenerator, logits, smooth_critic
+from frenemy.lab.discriminators import KnownGenerator, adam, logits, smooth_critic
 from frenemy.objectives import Objective
 
 LOG_2 = math.log(2)
@@ -169,13 +169,9 @@ def play(
         bounds.append(integral(log_p.exp() * f.reward(v) - log_q.exp() * f.cost(v), x))
         exact.append(integral(f.integrand(log_p, log_q), x))
 
-    def player(net: nn.Module, rate: Callable[[int], float]) -> Player:
-        adam = torch.optim.Adam(net.parameters(), betas=(0.5, 0.99), fused=True)
-        return Player(net, adam, schedule=lambda t: {"lr": rate(t)})
-
     players = {
-        "D": player(D, lambda t: 0.01 * min(1, 2 - t / rounds)),
-        "G": player(G, lambda t: 0.03 * (1 - t / rounds) if t >= rounds / 6 else 0.0),
+        "D": adam(D, lambda t: 0.01 * min(1, 2 - t / rounds)),
+        "G": adam(G, lambda t: 0.03 * (1 - t / rounds) if t >= rounds / 6 else 0.0),
     }
     terms, prior = f.terms(), Prior("gaussian", 2)
     turns = alternating({terms.d: 1.0}, {terms.g: 1.0})

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from frenemy.game import Game, Gradient, Player, Prior, Round, Term, Turn, alternating, mix
 from frenemy.lab.densities import Mixture, integral, line, minibatches, normal, optimal_logit
-from frenemy.lab.discriminators import KnownGenerator, smooth_critic
+from frenemy.lab.discriminators import KnownGenerator, adam, smooth_critic
 from frenemy.objectives import minimax_d
 
 MINIBATCH = 512  # points of p_data, and of p_g
@@ -164,9 +164,8 @@ def _players(G: KnownGenerator, steps: int, seed: int) -> dict[str, Player]:
     with torch.random.fork_rng():
         torch.manual_seed(mix(seed))
         D = smooth_critic(1)
-    adam = torch.optim.Adam(D.parameters(), betas=(0.5, 0.99), fused=True)
     return {
-        "D": Player(D, adam, schedule=lambda t: {"lr": 0.01 * max(0.1, 1 - t / steps)}),
+        "D": adam(D, lambda t: 0.01 * max(0.1, 1 - t / steps)),
         # under a force of 1, 50 rounds take G's mean one unit along; its sd stays
         "G": Player(G, torch.optim.SGD([G.means], lr=0.02)),
     }

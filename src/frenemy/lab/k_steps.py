@@ -27,7 +27,7 @@ from frenemy.lab.discriminators import (
     pair,
     train_discriminator,
 )
-from frenemy.lab.lesson import Check, Formula, Result
+from frenemy.lab.lesson import Check, Formula, Result, no_more
 from frenemy.lab.line_games import Moment, line_game, line_nets, moment
 
 KS = (1, 2, 5, 20)
@@ -140,7 +140,7 @@ def _play(
 
 def two_modes() -> Pair:
     """Two modes of p_data on one of p_g."""
-    return pair("", blobs(0.7, (-1, 0), (1, 0)), blobs(1.0, (0, 0)), reach=7.0, count=201)
+    return pair(blobs(0.7, (-1, 0), (1, 0)), blobs(1.0, (0, 0)), reach=7.0, count=201)
 
 
 def fit(p: Pair, n: int, *, steps: int, seed: int) -> Fit:
@@ -169,21 +169,21 @@ def fit(p: Pair, n: int, *, steps: int, seed: int) -> Fit:
 def _checks(
     plays: list[Play], slow: Play, fitted: list[Fit], common: int, best: float
 ) -> list[Check]:
-    def less(what: str, measured: float, bound: float) -> Check:
-        return Check(what, measured, bound, 0.0, relation="at most")  # an order, hence exact
-
     lags = {play.k: play.lag(common) for play in plays}
     pairs, (few, *_, many) = itertools.pairwise(KS), fitted
     return [
-        *(less(f"mean |D - D*|: k = {b} below k = {a}", lags[b], lags[a]) for a, b in pairs),
-        less("mean |D - D*|: k = 1, G 4 times slower", slow.lag(common), lags[1]),
+        *(no_more(f"mean |D - D*|: k = {b} below k = {a}", lags[b], lags[a]) for a, b in pairs),
+        no_more("mean |D - D*|: k = 1, G 4 times slower", slow.lag(common), lags[1]),
         # in every game p_g comes nine tenths of its way
-        *(less(f"W1 at the end, k = {p.k}", p.moments[-1].w1, p.moments[0].w1 / 10) for p in plays),
+        *(
+            no_more(f"W1 at the end, k = {p.k}", p.moments[-1].w1, p.moments[0].w1 / 10)
+            for p in plays
+        ),
         Check(f"V on {SIZES[0]} points, above V(D*)", few.trained, best, 0, relation="at least"),
         # -log 4 is won by D = 1/2, that is, by knowing nothing
-        less("V on fresh points instead, below -log 4", few.fresh, -math.log(4)),
+        no_more("V on fresh points instead, below -log 4", few.fresh, -math.log(4)),
         *(
-            less(f"gap: n = {len(b.points):,} below n = {len(a.points):,}", b.gap, a.gap)
+            no_more(f"gap: n = {len(b.points):,} below n = {len(a.points):,}", b.gap, a.gap)
             for a, b in itertools.pairwise(fitted)
         ),
         # what this project asks of every trained D; one standard error of the points is .002

@@ -60,6 +60,11 @@ def sampled(
     return Check(what, measured, exact, tolerance=4 * error, error=error, relation=relation)
 
 
+def no_more(what: str, measured: float, bound: float, error: float = math.nan) -> Check:
+    """A check of an order: `measured` is at most the bound, without a tolerance."""
+    return Check(what, measured, bound, 0.0, error, "at most")
+
+
 @dataclass(frozen=True)
 class Formula:
     """An equation as LaTeX without dollar signs, what it says, and its source."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from frenemy.game import Game, Player, Prior, alternating, mix
 from frenemy.lab.densities import Mixture, jensen_shannon_integrand, wasserstein
-from frenemy.lab.discriminators import logits, smooth_critic
+from frenemy.lab.discriminators import adam, logits, smooth_critic
 from frenemy.objectives import minimax_d, nonsaturating_g
 
 TINY = torch.finfo(torch.float64).tiny  # in place of masses of 0, whose logarithm is infinite
@@ -68,9 +68,8 @@ def line_game(
         minibatch: points of x, and of G(z).
         d_rate, g_rate: round -> rate.
     """
-    adam = torch.optim.Adam(D.parameters(), betas=(0.5, 0.99), fused=True)
     players = {
-        "D": Player(D, adam, schedule=lambda t: {"lr": d_rate(t)}),
+        "D": adam(D, d_rate),
         "G": Player(G, torch.optim.SGD(G.parameters()), schedule=lambda t: {"lr": g_rate(t)}),
     }
     turns = alternating({minimax_d: 1.0}, {nonsaturating_g: 1.0}, k)

@@ -14,10 +14,11 @@ from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from frenemy.figures import BLUE, GREY, INK, VERMILION, Canvas, Figure, rasterised
-from frenemy.game import Game, Player, Prior, mix
+from frenemy.game import Game, Prior, mix
 from frenemy.judge.estimate import Estimate
 from frenemy.lab import chains
 from frenemy.lab.densities import Mixture, line, minibatches, mixture
+from frenemy.lab.discriminators import adam
 from frenemy.lab.lesson import Check
 from frenemy.nets.mlp import critic, perceptron
 from frenemy.objectives import pairing_d, pairing_g
@@ -153,18 +154,15 @@ def race(steps: int, rounds: int, seed: int) -> Race:
 def train(rounds: int, seed: int) -> nn.Module:
     """The average of G's weights in a game on samples of `TARGET`, with two Gaussian z."""
 
-    def adam(net: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.Adam(net.parameters(), lr=2e-3, betas=(0.0, 0.99), fused=True)
-
-    def schedule(t: int) -> dict[str, float]:
-        return {"lr": 2e-3 * min(1.0, (1 - t / rounds) / 0.7)}
+    def rate(t: int) -> float:
+        return 2e-3 * min(1.0, (1 - t / rounds) / 0.7)
 
     with torch.random.fork_rng():
         torch.manual_seed(mix(seed, 1))
         D, G = critic(2, 64, 64, slope=0.2), perceptron(2, 64, 64, 2)
         players = {
-            "D": Player(D, adam(D), schedule=schedule),
-            "G": Player(G, adam(G), schedule=schedule, averaging=0.995),
+            "D": adam(D, rate, (0.0, 0.99)),
+            "G": adam(G, rate, (0.0, 0.99), averaging=0.995),
         }
         turns = lazily(pairing_d, pairing_g, gamma=0.05)
         game = Game(players, turns, Prior("gaussian", 2), 256)

@@ -19,17 +19,9 @@ MINIBATCH = 256
 SAMPLES = 2_500  # that are judged
 
 
-def sample_mixture(*, centres: Tensor, sd: float, count: int, seed: int) -> Tensor:
-    """Exact samples of the mixture of `mixture_modes`, (count, d), a function of the seed."""
-    generator = torch.Generator().manual_seed(seed)
-    shares = torch.full((len(centres),), 1 / len(centres), dtype=torch.float64)
-    index = torch.multinomial(shares, count, replacement=True, generator=generator)
-    return centres[index] + sd * torch.randn(count, *centres.shape[1:], generator=generator)
-
-
 @dataclass(frozen=True)
 class Target:
-    """A mixture of Gaussians in the plane, which the games see divided by `unit`.
+    """A mixture of equal Gaussians, which the games see divided by `unit`.
 
     Attributes:
         centres: (K, 2).
@@ -39,11 +31,14 @@ class Target:
 
     centres: Tensor
     sd: float
-    unit: float
+    unit: float = 1.0
 
     def sample(self, count: int, seed: int) -> Tensor:
-        """Exact samples, (count, 2)."""
-        return sample_mixture(centres=self.centres, sd=self.sd, count=count, seed=seed)
+        """Exact samples, (count, 2), a function of the seed."""
+        generator, (K, d) = torch.Generator().manual_seed(seed), self.centres.shape
+        shares = torch.full((K,), 1 / K, dtype=torch.float64)
+        index = torch.multinomial(shares, count, replacement=True, generator=generator)
+        return self.centres[index] + self.sd * torch.randn(count, d, generator=generator)
 
     def minibatches(self, seed: int, size: int = MINIBATCH) -> Minibatch:
         """Of 100,000 points, each of which a stream passes over once an epoch."""

@@ -81,7 +81,7 @@ def optimal_discriminator(
     checks: list[Check] = []
     distances, identities, shortfalls, excesses = [], [], [], []
     for i, (p, fine, D) in enumerate(zip(pairs, finer, trained, strict=True)):
-        generator = torch.Generator().manual_seed(mix(seed, i, 0))
+        name, generator = PAIRS[i][0], torch.Generator().manual_seed(mix(seed, i, 0))
         x, Gz = (density.sample(FRESH, generator) for density in (p.p_data, p.p_g))
         excesses.append(excess(D, p.p_data, p.p_g, x, Gz))
         logit, jsd = logits(D, p.x), fine.jensen_shannon()
@@ -91,8 +91,8 @@ def optimal_discriminator(
         shortfalls.append(best - won)
         estimate = (won + math.log(4)) / 2
         # what this project asks of every trained D: .02 in the mean, and 2 % of the JSD
-        checks.append(Check(f"mean |D - D*|: {p.name}", distances[-1], 0.0, 0.02))
-        checks.append(Check(f"JSD from the trained D: {p.name}", estimate, jsd, 0.02 * jsd))
+        checks.append(Check(f"mean |D - D*|: {name}", distances[-1], 0.0, 0.02))
+        checks.append(Check(f"JSD from the trained D: {name}", estimate, jsd, 0.02 * jsd))
     most = max(excesses, key=lambda e: e.value / e.error)
     checks += [
         # golden section sees values only, so it cannot do better than sqrt(2^-52) = 1.5e-8
@@ -108,8 +108,8 @@ def optimal_discriminator(
 def _pairs(on_line: int, in_plane: int) -> list[Pair]:
     """The pairs at so many points along each axis."""
     return [
-        pair(name, p, q, reach=reach, count=on_line if p.means.shape[1] == 1 else in_plane)
-        for name, p, q, reach in PAIRS
+        pair(p, q, reach=reach, count=on_line if p.means.shape[1] == 1 else in_plane)
+        for _, p, q, reach in PAIRS
     ]
 
 
@@ -163,7 +163,7 @@ def _figures(trained: Sequence[nn.Module]) -> list[Figure]:
 def _draw_line(canvas: Canvas, trained: Sequence[nn.Module]) -> None:
     panels: list[Axes] = list(canvas.subplots(2, 2, sharex=True, sharey=True).flat)
     for ax, (name, p_data, p_g, _), D in zip(panels, PAIRS[:4], trained, strict=True):
-        p = pair(name, p_data, p_g, reach=5.0, count=501)
+        p = pair(p_data, p_g, reach=5.0, count=501)
         x = p.x[:, 0]
         ax.plot(x, p.best.sigmoid(), color=GREY, alpha=0.45, lw=6, label="D*")
         ax.plot(x, p.data, ":", color=BLUE, lw=2, label="p_data")
@@ -176,7 +176,7 @@ def _draw_line(canvas: Canvas, trained: Sequence[nn.Module]) -> None:
 def _draw_plane(canvas: Canvas, trained: Sequence[nn.Module]) -> None:
     rows = canvas.subplots(2, 2, sharex=True, sharey=True)
     for (left, right), (name, p_data, p_g, _), D in zip(rows, PAIRS[4:], trained, strict=True):
-        p = pair(name, p_data, p_g, reach=3.5, count=141)
+        p = pair(p_data, p_g, reach=3.5, count=141)
         mass = ((p.data + p.generated) * 400).clamp(0, 1)
         for ax, logit, what in ((left, p.best, "D*"), (right, logits(D, p.x), "D, trained")):
             draw_map(ax, logit.sigmoid(), reach=3.5, alpha=mass, levels=(0.1, 0.5, 0.9))

@@ -132,7 +132,7 @@ def _at_best(distance: float, seed: int) -> list[Check]:
 
 
 def _in_games(over: Overtrained, distance: float) -> list[Check]:
-    both = pair("far", DATA, normal(distance), reach=distance + 12, count=4001)
+    both = pair(DATA, normal(distance), reach=distance + 12, count=4001)
     off = both.distance(logits(over.D, both.x))
     exact = {name: push(term, over.D, distance) for name, term in TERMS.items()}
     found = [over.gradients[-1][term.__name__] for term in TERMS.values()]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -29,21 +30,15 @@ class Node:
         value: of a leaf.
         children: none of a leaf.
         depth: moves from here to the farthest leaf.
-
-    Raises:
-        FrenemyError: the tree is deeper than 100 moves.
     """
 
     move: str = ""
     value: float = math.nan
     children: tuple[Node, ...] = ()
-    depth: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        depth = 1 + max((child.depth for child in self.children), default=-1)
-        if depth > DEPTH:
-            raise FrenemyError(f"the tree is too deep: give at most {DEPTH} moves in a row")
-        object.__setattr__(self, "depth", depth)
+    @cached_property
+    def depth(self) -> int:
+        return 1 + max((child.depth for child in self.children), default=-1)
 
 
 @dataclass(frozen=True)
@@ -176,15 +171,12 @@ def read_tree(path: Path) -> Node:
             raise ValueError("two moves of a position have one name")
         return moves
 
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is not a finite number")
-
     try:
         with path.open("rb") as file:
             content = file.read(BYTES + 1)
         if len(content) > BYTES:
             raise ValueError(f"larger than {BYTES:,} bytes")
-        return tree_of(json.loads(content, object_pairs_hook=once, parse_constant=refuse))
+        return tree_of(json.loads(content, object_pairs_hook=once))
     except OSError as error:
         raise FrenemyError(f"{path}: {error.strerror or error}") from None
     except RecursionError:
@@ -259,12 +251,10 @@ def draw_tree(root: Node, full: Search, cut: Search, canvas: Canvas) -> None:
                 name, side = f" {child.move[:8]} ", "right" if x[child] < x[node] else "left"
                 axis.text(across, down, name, ha=side, va="bottom", parse_math=False)
     for node, level in levels.items():
-        colour = VERMILION if level % 2 else BLUE
-        if node in opened:
-            axis.plot(x[node], -level, color=colour, marker="v" if level % 2 else "^", ms=14)
-        elif node.children:
-            axis.plot(x[node], -level, color=colour, marker="s", ms=10)
-        inside = node in opened
+        inside, (colour, mover) = node in opened, (VERMILION, "v") if level % 2 else (BLUE, "^")
+        if node.children:
+            marker, size = (mover, 14) if inside else ("s", 10)
+            axis.plot(x[node], -level, color=colour, marker=marker, ms=size)
         axis.annotate(
             labels[node],
             (x[node], -level),

@@ -32,17 +32,11 @@ class VAE(Autoencoder):
     Args:
         encoder: images (B, C, H, W) in [-1, 1] -> (B, 2 size): means, then log variances of q.
         decoder: z (B, size) -> images (B, C, H, W) in [-1, 1].
-        variance: of a pixel in [0, 1] about the decoder's, at first.
-
-    Raises:
-        FrenemyError: the variance is not above 0.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, variance: float = 0.1) -> None:
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__(encoder, decoder)
-        if not 0 < variance < math.inf:
-            raise FrenemyError(f"variance is {variance}: it has to be above 0")
-        self.log_variance = nn.Parameter(torch.tensor(math.log(variance)))
+        self.log_variance = nn.Parameter(torch.tensor(math.log(0.1)))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and log variance of q(z | x), (B, size) each."""
