@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
+WORKERS := -n auto --maxprocesses 4 --dist loadfile
 DEMO := demo/$(shell date +%Y%m%d-%H%M%S)
 
 .PHONY: demo test test-slow test-hard lint clean
@@ -22,7 +23,7 @@ demo: .venv/ready
 	$(BIN)/frenemy judge $(DEMO)
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest $(WORKERS)
 
 test-slow: .venv/ready
 	$(BIN)/pytest -m slow

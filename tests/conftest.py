@@ -8,6 +8,7 @@ import pytest
 # Before torch is loaded, and for child processes too: no test waits for a second thread beside
 # other work, and none measures how many are fastest.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("COLUMNS", None)  # nor does any count on the terminal's width
 
 import torch
 

@@ -12,7 +12,7 @@ under() { # what is told of the setting, then the command under which the suite 
   shift
   echo "== $name"
   SECONDS=0
-  said=$("$@" .venv/bin/pytest -p no:cacheprovider "${tests[@]}" | tee >(cat >&2) | tail -n 1)
+  said=$("$@" .venv/bin/pytest -p no:cacheprovider -n auto --maxprocesses 4 --dist loadfile "${tests[@]}" | tee >(cat >&2) | tail -n 1)
   [ $? -eq 0 ] || failures=1
   table+=("$(printf '%5d s  %-60s %s' $SECONDS "$name" "$said")")
 }
