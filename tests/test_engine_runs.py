@@ -55,6 +55,7 @@ def test_a_minibatch_that_cannot_be_cut_is_told_in_one_line(tmp_path, capsys):
     assert main([str(word) for word in words]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("frenemy: ") and "cannot be cut into 3 equal parts" in line
+    assert not (tmp_path / "run").exists()
 
 
 # Convolutions, whose weights lie channels last in low precision

@@ -16,7 +16,7 @@ import torch
 from frenemy.choices import DeviceName
 from frenemy.data import Dataset, open_dataset
 from frenemy.data.detect import made_of, resolved
-from frenemy.engine import choose_device, joined, rank_here
+from frenemy.engine import Share, choose_device, joined, rank_here, world_here
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Recipe
 from frenemy.interrupts import Interrupted, caught_signals
@@ -125,6 +125,7 @@ def plan(
     writer = _event_writer() if settings.tensorboard else None
     data = data if isinstance(data, Dataset) else open_dataset(data)
     experiment = set_up(recipe, data, header["seed"])
+    _require_share(experiment, header["parts"])
     header |= {
         **describe(recipe),
         "target": _target(limit, experiment),
@@ -188,6 +189,7 @@ def resume(
     writer = _event_writer() if run.header["tensorboard"] else None
     recipe = recipe_of(run, recipe, changed=recipe_changed)
     experiment = set_up(recipe, _reopen(run, data), run.header["seed"])
+    _require_share(experiment, run.header.get("parts", 1))
     if limit:
         run.header["target"] = _target(limit, experiment)
     return Plan(run, experiment, where, writer, new=False).play(watcher)
@@ -196,6 +198,16 @@ def resume(
 def _kind_of_run() -> type[Run]:
     """One that is written, in the first of several processes; in the others one that follows."""
     return Followed if rank_here() else Run
+
+
+def _require_share(experiment: Experiment, parts: int) -> None:
+    """Refuses a minibatch that cannot be cut for as many processes and parts.
+
+    Raises:
+        FrenemyError: as `Share.slices`.
+    """
+    for stage in experiment.stages:
+        Share(rank_here(), world_here(), parts).slices(stage.game.minibatch)
 
 
 def _versions() -> dict[str, str]:

@@ -262,10 +262,15 @@ def rank_here() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
+def world_here() -> int:
+    """How many processes torchrun began; 1 where it began none."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @contextmanager
 def joined() -> Iterator[None]:
     """Joins the other processes, where torchrun began several, while the context lasts."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
+    if world_here() == 1 or distributed.is_initialized():
         yield
         return
     distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")

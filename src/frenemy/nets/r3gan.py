@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
@@ -140,12 +141,12 @@ class Discriminator(nn.Module):
         return logits, pull
 
 
-class Layer(nn.Module):
+class Layer(nn.Module, ABC):
     """A piecewise linear map of maps."""
 
+    @abstractmethod
     def linearised(self, x: Tensor) -> tuple[Tensor, Pull]:
-        """What it makes of x, and its transpose there."""
-        raise NotImplementedError
+        """What it makes of x, (B, C, H, W), and its transpose there."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linearised(x)[0]
