@@ -233,7 +233,8 @@ def comparison_table(reports: Sequence[Report]) -> Group:
 
 
 def _estimate(found: Mapping[str, Any]) -> Estimate:
-    return Estimate(_number(found["value"]), _number(found["error"]), str(found["note"]))
+    shared = tuple(float(x) for x in found.get("shared", ()))
+    return Estimate(_number(found["value"]), _number(found["error"]), str(found["note"]), shared)
 
 
 def _better(found: str) -> Better:
