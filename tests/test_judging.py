@@ -19,8 +19,8 @@ from frenemy.judge.estimate import Estimate
 from frenemy.judge.features import Features, extract, features_named, of_module
 from frenemy.judge.metrics import METRICS
 from frenemy.judge.modes import kl_floor
+from frenemy.judge.report import PUBLISHED, Line, Report
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES
-from frenemy.judge.verdict import PUBLISHED, Line, Report
 from frenemy.judging import Protocol, Target, curves, default_features, judge, target_of
 from frenemy.model import Model
 from frenemy.supervised import train_classifier

@@ -35,8 +35,8 @@ from frenemy.judge.metrics import METRICS, on_features
 from frenemy.judge.neighbours import nearest
 from frenemy.judge.page import neighbours_figure, page, samples_figure
 from frenemy.judge.plots import embedding, precision_recall
+from frenemy.judge.report import Line, Report
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Images, Sets, check_sets, noise_like
-from frenemy.judge.verdict import Line, Report
 from frenemy.model import Model
 from frenemy.names import known
 from frenemy.run import step_of

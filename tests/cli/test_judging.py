@@ -10,7 +10,7 @@ from frenemy.cli import main
 from frenemy.data import open_dataset
 from frenemy.diagnosis import health_table
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.verdict import Line, Report
+from frenemy.judge.report import Line, Report
 from frenemy.terminal import console
 
 from .command_line import errors

@@ -12,7 +12,7 @@ from frenemy.figures import Figure
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.page import neighbours_figure, page, samples_figure
 from frenemy.judge.plots import embedding, precision_recall
-from frenemy.judge.verdict import Line, Report
+from frenemy.judge.report import Line, Report
 from frenemy.pictures import enlarge, grid
 
 from ..reading import Read

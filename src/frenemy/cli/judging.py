@@ -91,7 +91,7 @@ def judge(
         )
     from frenemy.engine import choose_device
     from frenemy.files import require_place, write_atomically
-    from frenemy.judge.verdict import report_table
+    from frenemy.judge.report import report_table
     from frenemy.judging import Protocol
     from frenemy.sampling import LARGEST_SEED
     from frenemy.terminal import console, working
@@ -216,7 +216,8 @@ def compare(
     Args:
         runs: judged runs, or their judge.json: two or more.
     """
-    from frenemy.judge.verdict import Report, comparison_table
+    from frenemy.judge.comparison import comparison_table
+    from frenemy.judge.report import Report
     from frenemy.terminal import console
 
     if len(runs) < 2:

@@ -15,10 +15,10 @@ from frenemy.judge.estimate import Estimate
 from frenemy.judge.feature_pairs import FeaturePair
 from frenemy.judge.frechet import frechet, frechet_infinity
 from frenemy.judge.kernel import kid
+from frenemy.judge.report import Better, Line
 from frenemy.judge.sets import SAMPLES
 from frenemy.judge.slices import sliced_wasserstein
 from frenemy.judge.two_sample import two_sample_test
-from frenemy.judge.verdict import Better, Line
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from frenemy.figures import Figure
 from frenemy.judge.metrics import metric_of
 from frenemy.judge.plots import curve
-from frenemy.judge.verdict import ARROWS, Better, Report
+from frenemy.judge.report import ARROWS, Better, Report
 from frenemy.pages import render
 from frenemy.pictures import enlarge, grid, nearest_grid
 

@@ -7,7 +7,7 @@ import pytest
 
 from frenemy.errors import FrenemyError
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.verdict import Line, Report
+from frenemy.judge.report import Line, Report
 
 REPORT = Report(
     target="runs/größe 1",
