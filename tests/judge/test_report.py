@@ -8,6 +8,7 @@ import pytest
 from frenemy.errors import FrenemyError
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.report import Line, Report
+from frenemy.judge.verdict import Verdict
 
 REPORT = Report(
     target="runs/größe 1",
@@ -19,7 +20,7 @@ REPORT = Report(
             "fid10k_random",
             "lower",
             {
-                "runs/größe 1": Estimate(12.5, 0.25, "few samples"),
+                "runs/größe 1": Estimate(12.5, 0.25, "few samples", (0.125, -0.5)),
                 "noise": Estimate(1e5, 1e-17),
             },
         ),
@@ -27,6 +28,7 @@ REPORT = Report(
     ],
     warnings=["only 200 images"],
     curves={"fid10k_random": [(100, 40.5, 0.5), (2000, 12.5, 0.25)]},
+    verdict=Verdict("blurred", ["They have 40% of the detail."]),
 )
 
 

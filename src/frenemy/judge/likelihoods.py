@@ -11,7 +11,7 @@ import torch
 from frenemy.errors import FrenemyError
 from frenemy.judge import ais
 from frenemy.judge.estimate import Estimate, checked
-from frenemy.judge.metrics import of_each, protocol_name
+from frenemy.judge.lines import of_each, protocol_name
 from frenemy.judge.parzen import GRIDS, parzen, unit_pixels
 from frenemy.judge.report import PUBLISHED, Line
 from frenemy.judge.sets import HELD_OUT, SAMPLES, Images, Sets

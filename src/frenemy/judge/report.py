@@ -19,6 +19,7 @@ from frenemy.errors import FrenemyError
 from frenemy.files import write_atomically
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.sets import HELD_OUT, SAMPLES
+from frenemy.judge.verdict import Verdict
 
 Better = Literal["lower", "higher", ""]
 ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "": ""}
@@ -54,6 +55,7 @@ class Report:
         lines: the metrics.
         warnings: what the numbers are worth where that is in doubt.
         curves: for each metric of a run's checkpoints, (round, value, error) in order.
+        verdict: what it comes to; None where nothing was measured to compare with.
     """
 
     target: str
@@ -63,6 +65,7 @@ class Report:
     lines: Sequence[Line]
     warnings: Sequence[str] = ()
     curves: Mapping[str, Sequence[tuple[int, float, float]]] = field(default_factory=dict)
+    verdict: Verdict | None = None
 
     def save(self, path: Path) -> Path:
         """Writes it as JSON; numbers that are not finite become null."""
@@ -90,6 +93,7 @@ class Report:
                 str(k): [(int(t), _number(v), _number(e)) for t, v, e in points]
                 for k, points in found["curves"].items()
             }
+            verdict = found.get("verdict")
             return cls(
                 str(found["target"]),
                 str(found["against"]),
@@ -98,6 +102,7 @@ class Report:
                 lines,
                 [str(text) for text in found["warnings"]],
                 curves,
+                verdict and Verdict(str(verdict["word"]), [str(x) for x in verdict["said"]]),
             )
         except FileNotFoundError:
             raise FrenemyError(f"{path} is not there: make it with `frenemy judge`") from None
@@ -108,7 +113,7 @@ class Report:
 
 
 def report_table(report: Report) -> Group:
-    """The judge's table, and what the numbers are worth."""
+    """The verdict, the judge's table, and what the numbers are worth."""
     columns = [Column(name, justify="right", overflow="fold") for name in report.columns]
     title = f"{report.target}, against {report.against}"
     table = Table(
@@ -124,11 +129,16 @@ def report_table(report: Report) -> Group:
                 notes.setdefault(f"{name}: {note}", []).append(line.metric)
     said = [Text(f"{', '.join(of)}, {note}") for note, of in notes.items()]
     warnings = [Text(f"warning: {text}", style="yellow") for text in report.warnings]
-    return Group(table, *said, *warnings)
+    told: list[Text] = []
+    if report.verdict:
+        colour = "bold green" if report.verdict.word == "good" else "bold yellow"
+        word = (f"{report.verdict.word.capitalize()}. ", colour)
+        told = [Text.assemble(word, " ".join(report.verdict.said))]
+    return Group(*told, table, *said, *warnings)
 
 
 def _estimate(found: Mapping[str, Any]) -> Estimate:
-    shared = tuple(float(x) for x in found.get("shared", ()))
+    shared = tuple(float(x) for x in found.get("shared", "").split())
     return Estimate(_number(found["value"]), _number(found["error"]), str(found["note"]), shared)
 
 
@@ -143,7 +153,11 @@ def _number(found: float | None) -> float:
 
 
 def _plain(thing: Any) -> Any:
-    """Dataclasses as dictionaries, NaN as None."""
+    """Dataclasses as dictionaries, NaN as None, an estimate's many deviations as one text."""
+    if isinstance(thing, Estimate):
+        shared = " ".join(f"{x:.4g}" for x in thing.shared)
+        told = {"value": _plain(thing.value), "error": _plain(thing.error), "note": thing.note}
+        return {**told, "shared": shared} if shared else told
     if hasattr(thing, "__dataclass_fields__"):
         return {name: _plain(getattr(thing, name)) for name in thing.__dataclass_fields__}
     if isinstance(thing, Mapping):
