@@ -21,9 +21,9 @@ from frenemy.judge.classifier import (
     save_classifier,
 )
 from frenemy.judge.features import classifier, classifier_path, extract
-from frenemy.supervised import accuracy, train_classifier
+from frenemy.supervised import confusion, train_classifier
 
-CARD = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, "1" * 64, 0.5, 10)
+CARD = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, "1" * 64, ((3, 2), (1, 4)))
 CARD_OF_COLOURS = replace(CARD, shape=(3, 8, 8))
 CARD_OF_FEW_SIZES = json.dumps({"kind": KIND, **asdict(CARD), "shape": [1, 8]})
 
@@ -48,7 +48,10 @@ def test_it_learns_the_embedded_digits(trained, digits):
     net, _ = load_classifier(path)
     # scikit-learn's own example reaches .97 on half of these digits with a support vector machine
     assert card.accuracy > 0.96 and card.tested == len(digits.test)
-    assert accuracy(net, digits.test) == card.accuracy
+    table = confusion(net, digits.test)
+    assert [list(row) for row in load_classifier(path)[1].confusion] == table.tolist()
+    assert table.sum(1).tolist() == np.bincount(digits.test.labels).tolist()
+    assert card.accuracy == pytest.approx((table.trace() / table.sum()).item(), rel=1e-6)  # float32
     assert card.classes == tuple("0123456789") and card.data == digits.train.digest
 
 
