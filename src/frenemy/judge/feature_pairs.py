@@ -103,11 +103,8 @@ class FeaturePair:
     def modes(self) -> Modes:
         """Of the classes: equal by construction, or of the shares among the reference images."""
         classes, count = self.fake_logits.argmax(1), self.fake_logits.shape[1]
-        if self.extractor.features.balanced:
-            return class_modes(fake_classes=classes, count=count)
-        real = len(self.sets.reference)
-        shares = self.real_classes.bincount(minlength=count).clamp(min=0.5)  # none is impossible
-        return class_modes(fake_classes=classes, count=count, real_weights=shares, real_count=real)
+        real = None if self.extractor.features.balanced else self.real_classes
+        return class_modes(fake_classes=classes, count=count, real_classes=real)
 
 
 def pairs_of(
