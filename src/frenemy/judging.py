@@ -279,9 +279,12 @@ def _sets(fake: Images, against: Dataset, seed: int, references: bool) -> Sets:
     train, valid = (
         permutation(seed, 0, len(part))[:TRAINING_IMAGES] for part in (against.train, against.valid)
     )
+    reference, labels = against.train.batch(seed, 0, min(len(fake), len(against.train)))
     return Sets(
         judged,
-        reference=against.train.random(len(fake), seed=seed),
+        reference=reference,
+        labels=labels,
+        digest=against.train.digest,
         train=Drawn(against.train.images, train),
         valid=Drawn(against.valid.images, np.sort(valid)),  # in order: Parzen takes the first
         test=against.test.images,

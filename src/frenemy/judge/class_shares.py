@@ -151,21 +151,21 @@ def class_shares(
     n, r = (x.cpu().long().bincount(minlength=count).double() for x in (fake_classes, real_classes))
     table = None if confusion is None else _table(confusion, count)
     samples, images = len(fake_classes), len(real_classes)
-    eye = torch.eye(count, dtype=torch.float64)
-    likely, tested = (eye, torch.full((count,), math.inf)) if table is None else _smoothed(table)
-    q, variance = r / images, _multinomial(r / images, images)
-    if true:
-        doubt = _doubt(r / images, likely, tested)
-        q, variance = likely.T @ q, likely.T @ variance @ likely + doubt
-    due = r / images if true else _shares_behind(r, likely)
+    q = due = r / images
+    variance, pi, needed = _multinomial(q, images), n / samples, torch.ones(count)
+    v, slope = pi * (1 - pi) / samples, needed.double() / samples
+    if table is not None:
+        likely, tested = _smoothed(table)
+        if true:
+            q = likely.T @ due
+            variance = likely.T @ variance @ likely + _doubt(due, likely, tested)
+        else:
+            due = _shares_behind(r, likely)
+        pi = _shares_behind(n, likely)
+        v, slope = _spread(pi, likely, tested, samples)
+        needed = _needed(pi, table, samples).maximum(LOST * samples * due)
+    low, high = _interval(pi, v, slope)
     p_class = (count * _exact(n, q, variance.diagonal(), images)).clamp(max=1)
-    pi = _shares_behind(n, likely)
-    low, high = _interval(pi, likely, tested, samples)
-    needed = (
-        torch.ones(count)
-        if table is None
-        else _needed(pi, table, samples).maximum(LOST * samples * due)
-    )
     caught = _caught(n, needed)
     rows = zip(due.tolist(), pi.tolist(), low.tolist(), high.tolist(), strict=True)
     classes = [
@@ -252,20 +252,22 @@ def _shares_behind(n: Tensor, likely: Tensor) -> Tensor:
     return pi
 
 
-def _interval(pi: Tensor, likely: Tensor, images: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-    """Ends of a 95 % interval for each share, (K,): |x - pi| = 1.96 sqrt(v + (x - pi) b).
-
-    v is the variance of the estimate C'^-1 n / M at pi, and b how it grows with the share itself,
-    so that none found in M leaves up to 3.8 / M.
-    """
-    q = likely.T @ pi
+def _spread(pi: Tensor, likely: Tensor, images: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+    """The variances of the estimates C'^-1 n / M, (K,), and how they grow with the shares."""
     inverse = torch.linalg.pinv(likely)
-    covariance = _multinomial(q, samples) + _doubt(pi, likely, images)
-    v = (inverse.T @ covariance @ inverse).diagonal().clamp(min=0)
-    b = (likely * inverse.T.square()).sum(1) / samples
-    root = (WIDTH**2 * b.square() / 4 + v).sqrt() * WIDTH
-    half = WIDTH**2 * b / 2
-    return (pi + half - root).clamp(min=0), (pi + half + root).clamp(max=1)
+    covariance = _multinomial(likely.T @ pi, samples) + _doubt(pi, likely, images)
+    growth = (likely * inverse.T.square()).sum(1) / samples
+    return (inverse.T @ covariance @ inverse).diagonal().clamp(min=0), growth
+
+
+def _interval(pi: Tensor, v: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    """Ends of the 95 % intervals, (K,): |x - pi| = 1.96 sqrt(v + (x - pi) slope).
+
+    The variance at x decides, as in Wilson's, so that none found in M leaves up to 3.8 / M.
+    """
+    root = (WIDTH**2 * slope.square() / 4 + v).sqrt() * WIDTH
+    middle = pi + WIDTH**2 * slope / 2
+    return (middle - root).clamp(min=0), (middle + root).clamp(max=1)
 
 
 # Tests

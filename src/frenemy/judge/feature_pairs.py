@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from frenemy.judge.class_shares import ClassShares, class_shares
 from frenemy.judge.classifier import Outputs
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.estimate import Estimate
@@ -105,6 +106,26 @@ class FeaturePair:
         classes, count = self.fake_logits.argmax(1), self.fake_logits.shape[1]
         real = None if self.extractor.features.balanced else self.real_classes
         return class_modes(fake_classes=classes, count=count, real_classes=real)
+
+    @cached_property
+    def class_shares(self) -> ClassShares:
+        """Of the classes, through the classifier's confusions if it is one of frenemy's.
+
+        Real images that it was trained on it knows too well: of these the true classes are taken.
+        """
+        card, labels = self.extractor.features.card, self.sets.labels
+        classes, count = self.fake_logits.argmax(1), self.fake_logits.shape[1]
+        if card is None:
+            names = [str(i) for i in range(count)]
+            return class_shares(fake_classes=classes, real_classes=self.real_classes, names=names)
+        trained_on = labels is not None and card.data == self.sets.digest
+        return class_shares(
+            fake_classes=classes,
+            real_classes=torch.from_numpy(labels) if trained_on else self.real_classes,
+            names=card.classes,
+            confusion=torch.tensor(card.confusion),
+            true=trained_on,
+        )
 
 
 def pairs_of(

@@ -165,10 +165,11 @@ _ALL = (
     Metric(
         name="classes",
         better="higher",
-        told="How many of the classes are ever made.",
+        told="How many of the classes are made, more often than the classifier's own mistakes "
+        "explain; with how often a class is lost or rare by chance.",
         source="Lin et al. 2018, PacGAN: The Power of Two Samples in Generative Adversarial "
         "Networks",
-        measure=lambda p: p.modes.caught,
+        measure=lambda p: p.class_shares.caught,
         classes=True,
     ),
     Metric(
@@ -179,6 +180,15 @@ _ALL = (
         source="Srivastava et al. 2017, VEEGAN: Reducing Mode Collapse in GANs using Implicit "
         "Variational Learning",
         measure=lambda p: p.modes.reverse_kl,
+        classes=True,
+    ),
+    Metric(
+        name="class-kl-forward",
+        better="lower",
+        told="The same divergence from the other side, of the real images' shares from the "
+        "samples': a class that is lost costs much more.",
+        source="Kullback and Leibler 1951, On Information and Sufficiency",
+        measure=lambda p: p.modes.forward_kl,
         classes=True,
     ),
     Metric(
