@@ -25,7 +25,16 @@ from frenemy.supervised import confusion, train_classifier
 
 CARD = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, "1" * 64, ((3, 2), (1, 4)))
 CARD_OF_COLOURS = replace(CARD, shape=(3, 8, 8))
-CARD_OF_FEW_SIZES = json.dumps({"kind": KIND, **asdict(CARD), "shape": [1, 8]})
+CARD_OF_FEW_SIZES, *CARDS_OF_NO_CONFUSION = (
+    json.dumps({"kind": KIND, **asdict(CARD), **change})
+    for change in (
+        {"shape": [1, 8]},
+        {"confusion": [[1, 2]]},
+        {"confusion": [[1, 2], [3]]},
+        {"confusion": [[0, 0], [0, 0]]},
+        {"confusion": 3},
+    )
+)
 
 
 def contiguous(net):
@@ -205,6 +214,7 @@ def test_save_and_load(tmp_path):
     path = save_classifier(net, CARD, tmp_path / "new" / "few.safetensors")
     again, card = load_classifier(path)
     assert card == CARD == read_card(path) and not again.training
+    assert (card.tested, card.accuracy) == (10, 0.7)
     x = torch.rand(3, 1, 8, 8)
     assert torch.equal(again(x).features, net(x).features)
 
@@ -231,7 +241,11 @@ def test_other_files_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "about", ["[]", "3", json.dumps({"kind": KIND}), CARD_OF_FEW_SIZES, '"classifier"', "no json"]
+    "about",
+    [
+        *("[]", "3", json.dumps({"kind": KIND}), '"classifier"', "no json"),
+        *(CARD_OF_FEW_SIZES, *CARDS_OF_NO_CONFUSION),
+    ],
 )
 def test_files_with_another_card_are_refused(about, tmp_path):
     path = tmp_path / "x.safetensors"

@@ -240,9 +240,14 @@ def _doubt(pi: Tensor, likely: Tensor, images: Tensor) -> Tensor:
 
 
 def _shares_behind(n: Tensor, likely: Tensor) -> Tensor:
-    """The shares pi of the maximum likelihood of what was found, (K,) counts."""
-    start = torch.linalg.lstsq(likely.T, (n / n.sum())[:, None]).solution[:, 0]
-    pi = start.clamp(min=1e-3 / len(n))
+    """The shares pi of the maximum likelihood of what was found, (K,) counts.
+
+    That is C'^-1 n / M, wherever this has no share below 0.
+    """
+    pi = torch.linalg.lstsq(likely.T, (n / n.sum())[:, None]).solution[:, 0]
+    if pi.min() >= 0:
+        return pi
+    pi = pi.clamp(min=1e-3 / len(n))
     pi = pi / pi.sum()
     for _ in range(STEPS):
         before, q = pi, (likely.T @ pi).clamp(min=1e-300)
@@ -286,8 +291,7 @@ def _overall(n: Tensor, q: Tensor, variance: Tensor) -> float:
     degrees = int((q > 0).sum()) - 1
     trace = (variance.diagonal() / share).sum().item()
     images = degrees / trace if trace > 0 else math.inf  # as many as would have this covariance
-    weight = 1 / (1 + samples.item() / images)
-    pooled = (1 - weight) * q + weight * n / samples if images < math.inf else q
+    pooled = q + (n / samples - q) / (1 + images / samples.item())
     smaller = pooled * min(samples.item(), images)
     order = smaller.argsort()
     few = int((smaller < EXPECTED).sum())
