@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from frenemy import judging, recipes, resume, train
 from frenemy.data import open_dataset
@@ -17,10 +18,11 @@ from frenemy.judge import ais, likelihoods
 from frenemy.judge.classifier import Outputs
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.features import Features, extract, features_named, of_module
+from frenemy.judge.frechet import frechet
 from frenemy.judge.metrics import METRICS
 from frenemy.judge.modes import kl_floor
+from frenemy.judge.report import PUBLISHED, Line, Report
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES
-from frenemy.judge.verdict import PUBLISHED, Line, Report
 from frenemy.judging import Protocol, Target, curves, default_features, judge, target_of
 from frenemy.model import Model
 from frenemy.supervised import train_classifier
@@ -42,7 +44,7 @@ def run(tmp_path_factory):
 def judgement(digits):
     """Real validation digits, judged by everything."""
     target = Target("valid", np.asarray(digits.valid.images))
-    return judge(target, digits, Protocol(features=["random"]))
+    return judge(target, digits, Protocol(metrics=["all"], features=["random"]))
 
 
 def value(judgement, metric, column):
@@ -50,23 +52,27 @@ def value(judgement, metric, column):
     return line.results[column].value
 
 
-def test_every_metric_that_is_not_slow_is_measured_for_every_subject(judgement):
+def test_all_metrics_but_slow_ones_are_measured_for_every_column(judgement):
     names = [line.metric for line in judgement.report.lines]
     assert names == [
+        "fid-infinity179_random",
         "fid179_random",
         "kid179_random",
-        "precision179_random",
-        "recall179_random",
-        "density179_random",
-        "coverage179_random",
+        "precision179-k5_random",
+        "recall179-k5_random",
+        "density179-k5_random",
+        "coverage179-k5_random",
         "two-sample179_random",
+        "sharpness179_pixels",
+        "sliced-wasserstein179_random",
         "vendi179_random",
         "copying179_random",
         "parzen179_default-grid",
         "parzen179_authors-grid",
     ]
     for line in judgement.report.lines:
-        assert set(line.results) == {SAMPLES, HELD_OUT, NOISE}
+        noise = [] if line.metric.startswith("copying") else [NOISE]
+        assert list(line.results) == [SAMPLES, HELD_OUT, *noise]
         for estimate in line.results.values():
             assert math.isfinite(estimate.value) and estimate.error >= 0
 
@@ -76,7 +82,7 @@ def test_every_metric_that_is_not_slow_is_measured_for_every_subject(judgement):
     [
         name
         for name, metric in METRICS.items()
-        if metric.measure and not metric.classes and name not in ("vendi", "copying")
+        if metric.measure and metric.better and not metric.classes and name != "vendi"
     ],
 )
 def test_real_images_are_better_than_noise_by_every_metric(metric, digits):
@@ -105,9 +111,9 @@ def test_a_model_is_judged_and_its_report_kept(run, digits, tmp_path):
     found = judge(target, digits, protocol)
     assert [line.metric for line in found.report.lines] == [
         "fid200_random",
-        "recall200_random",
+        "recall200-k5_random",
         "fid200_pixels",
-        "recall200_pixels",
+        "recall200-k5_pixels",
     ]
     assert target.name == f"{run.path} (round 20)"
     path = found.report.save(tmp_path / "judge.json")
@@ -230,8 +236,8 @@ def test_one_image_over_and_over_is_doubted(digits):
 
 def test_few_images_are_doubted_and_what_cannot_be_measured_is_said(digits):
     report = warned(np.asarray(digits.valid.images[:3]), digits)
-    few = "only 3 reference, 3 samples, 3 held-out images, 3 noise: distances"
-    assert any(text.startswith(few) for text in report.warnings)
+    assert any(text.startswith("fid: 3 images for 384 features") for text in report.warnings)
+    assert report.verdict.word == "too few images to say"
     assert "kid: kid: 3 in real: needs 20 or more" in report.warnings
     assert [line.metric for line in report.lines] == ["fid3_random"]
 
@@ -242,13 +248,63 @@ def test_images_of_which_nothing_can_be_measured_are_refused_with_the_reasons(di
         warned(np.asarray(digits.valid.images[:1]), digits)
 
 
-def test_fewer_held_out_images_are_said(run, digits):
-    target = target_of(Model.load(run.path), 300, seed=0)
-    report = judge(target, digits, Protocol(metrics=["fid"], features=["random"])).report
-    (line,) = report.lines
-    assert line.metric == "fid300_random"
-    assert line.results[HELD_OUT].note.startswith("of 179 images")
-    assert not line.results[SAMPLES].note.startswith("of")
+def test_samples_are_measured_as_many_at_a_time_as_there_are_held_out_images(digits):
+    images = digits.train.random(400, seed=0)
+    how = Protocol(metrics=["fid", "kid", "parzen"], features=["random"])
+    report = judge(Target("train", images), digits, how).report
+    equal = "samples, 179 at a time"
+    assert report.columns == [SAMPLES, equal, HELD_OUT, NOISE]
+    fid, kid, *parzen = report.lines
+    assert fid.metric == "fid400_random"
+    assert fid.results[HELD_OUT].note.startswith("of 179 images")
+    assert not fid.results[SAMPLES].note.startswith("of")
+    reference = features_named("random").network
+    real, *parts = (
+        reference(torch.from_numpy(x).float() / 127.5 - 1).features
+        for x in (digits.train.random(400, seed=0), images[:179], images[179:358])
+    )
+    values = [frechet(real=real, fake=part).value for part in parts]
+    assert fid.results[equal].value == pytest.approx(np.mean(values), rel=1e-3)
+    assert all(equal not in line.results for line in (kid, *parzen))  # of any count, and of test
+
+
+def test_parzen_windows_are_measured_by_default_where_they_are_the_papers(digits, monkeypatch):
+    target = Target("valid", np.asarray(digits.valid.images))
+    assert "parzen" not in str(judge(target, digits, Protocol(features=["random"])).report.lines)
+    monkeypatch.setattr(judging, "is_mnist_test", lambda images: True)
+    found = judge(target, digits, Protocol(features=["random"])).report
+    assert [line.metric for line in found.lines][-1] == "parzen179_authors-grid"
+
+
+def test_the_reference_may_be_the_whole_training_part(digits):
+    target = Target("valid", np.asarray(digits.valid.images))
+    found = judge(target, digits, Protocol(["fid"], ["random"], reference="all"))
+    assert np.array_equal(found.sets.reference, digits.train.images)
+    assert found.report.protocol["reference"].startswith("all 1,439 images of digits train")
+
+
+def test_real_images_are_found_good(judgement):
+    assert judgement.report.verdict.word == "good"
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda x: gaussian_filter(x.astype(float), (0, 0, 1, 1)).astype(np.uint8), "blurred"),
+        (lambda x: np.random.default_rng(0).integers(0, 256, x.shape, np.uint8), "unlike"),
+        (lambda x: x[:50], "too few"),
+    ],
+)
+def test_the_verdict_has_the_word_for_what_is_wrong(make, word, digits):
+    target = Target("x", make(np.asarray(digits.valid.images)))
+    found = judge(target, digits, Protocol(features=["random"])).report
+    assert found.verdict.word.startswith(word)
+
+
+def test_what_health_found_stands_in_the_verdict(digits):
+    target = Target("valid", np.asarray(digits.valid.images), ails="mode collapse since round 9.")
+    found = judge(target, digits, Protocol(features=["random"])).report
+    assert found.verdict.said[-1] == "While it was trained: mode collapse since round 9."
 
 
 def test_own_features_judge_too(digits):

@@ -22,6 +22,7 @@ from frenemy.data.source import permutation, require_images
 from frenemy.errors import FrenemyError, at_least
 from frenemy.figures import Figure
 from frenemy.judge import ais
+from frenemy.judge.estimate import Estimate
 from frenemy.judge.feature_pairs import FeaturePair, pairs_of
 from frenemy.judge.features import (
     Features,
@@ -30,16 +31,20 @@ from frenemy.judge.features import (
     judging_device,
     require_features,
 )
-from frenemy.judge.likelihoods import PUBLISHED, ais_lines, parzen_lines
-from frenemy.judge.metrics import METRICS, on_features
+from frenemy.judge.likelihoods import PUBLISHED, ais_lines, is_mnist_test, parzen_lines
+from frenemy.judge.lines import at_a_time, lines_of
+from frenemy.judge.metrics import METRICS, metric_of
 from frenemy.judge.neighbours import nearest
 from frenemy.judge.page import neighbours_figure, page, samples_figure
 from frenemy.judge.plots import embedding, precision_recall
+from frenemy.judge.report import Line, Report
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Images, Sets, check_sets, noise_like
-from frenemy.judge.verdict import Line, Report
+from frenemy.judge.verdict import Evidence, Verdict, verdict_of
 from frenemy.model import Model
 from frenemy.names import known
 from frenemy.run import step_of
+
+Reference = Literal["samples", "all"]
 
 TRAINING_IMAGES = 50_000  # and validation images, at most, by which copies are looked for
 
@@ -52,11 +57,13 @@ class Target:
         name: of a run or a folder.
         images: uint8 (N, C, H, W).
         decoder: standard normal z -> pixels in [0, 1], and the size of z; where there is one.
+        ails: what health found while the game was played, in words.
     """
 
     name: str
     images: Images
     decoder: tuple[ais.Decoder, int] | None = None
+    ails: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,14 @@ class Protocol:
     """How images are judged.
 
     Attributes:
-        metrics: from `METRICS`; all but the slow ones if there are none.
+        metrics: names from `METRICS`, "all" for all but those that have to be named; if there are
+            none, the default ones, and Parzen windows where the test images are the paper's.
         features: `Features`, or names as `features_named` takes them; if there are none, a
             classifier that was trained on these images, or else "random". Loaded only if one of
             the metrics looks at features.
         samples: how many images of each at most.
+        reference: as many random training images as there are samples, or all of them, as
+            published protocols often have it.
         seed: of all that is drawn.
         device: where to compute; the processor if None.
 
@@ -79,13 +89,14 @@ class Protocol:
     metrics: Sequence[str] = ()
     features: Sequence[str | Features] = ()
     samples: int = 10_000
+    reference: Reference = "samples"
     seed: int = 0
     device: torch.device | None = None
 
     def __post_init__(self) -> None:
         at_least(1, samples=self.samples)
         for name in self.metrics:
-            known(name, tuple(METRICS), "metric")
+            known(name, ("all", *METRICS), "metric")
         for kind in self.features:
             if isinstance(kind, str):
                 require_features(kind)
@@ -116,7 +127,6 @@ class Judgement:
         _, index = nearest(queries=shown, images=train)
         near, order = train[index.numpy()], np.arange(len(shown))
         figures: dict[str, Callable[[], Sequence[Figure]]] = {
-            "Samples": lambda: [samples_figure(images)],
             "Nearest training images": lambda: [
                 neighbours_figure(fake=shown, train=near, index=order)
             ],
@@ -129,7 +139,8 @@ class Judgement:
                     embedding(real=real, fake=fake, method=method)
                 ],
             }
-        return page(self.report, {title: _if_possible(draw) for title, draw in figures.items()})
+        drawn = {title: _if_possible(draw) for title, draw in figures.items()}
+        return page(self.report, drawn, samples_figure(images))
 
 
 def _if_possible(draw: Callable[[], Sequence[Figure]]) -> Sequence[Figure]:
@@ -163,7 +174,7 @@ def judge(
         FrenemyError: features that cannot be loaded, images of another shape than the target's, or
             nothing that could be measured of them.
     """
-    metrics = protocol.metrics or [m.name for m in METRICS.values() if not m.slow]
+    metrics = _metrics(protocol.metrics, against)
     seed, device = protocol.seed, judging_device(protocol.device)
     require_shape(target.name, target.images.shape[1:], against)
     warnings: list[str] = []
@@ -172,12 +183,14 @@ def judge(
         features_named(kind, device) if isinstance(kind, str) else kind
         for kind in (protocol.features or default_features(against) if looks else ())
     ]
-    sets = _sets(target.images[: protocol.samples], against, seed, references)
+    sets = _sets(target.images[: protocol.samples], against, protocol, references)
     lines: list[Line] = []
     pairs: dict[str, FeaturePair] = {}
     for kind in reversed(kinds):  # the first is what the pictures show
         pairs = pairs_of(sets, kind, seed=seed, device=device)
-        lines = on_features(metrics, pairs, warnings, say, asked=bool(protocol.metrics)) + lines
+        asked = any(name != "all" for name in protocol.metrics)
+        first = kind is kinds[0]
+        lines = lines_of(metrics, pairs, warnings, say, asked=asked, pixels=first) + lines
     if "parzen" in metrics:
         lines += parzen_lines(sets, warnings, say)
     if "ais" in metrics and target.decoder:
@@ -186,11 +199,40 @@ def judge(
         warnings.append(f"ais: {target.name} is no model of ours: only its images are known")
     if not lines:
         raise FrenemyError(f"{target.name}: nothing could be measured: {'; '.join(warnings)}")
-    names = [name for name in (*sets.judged, PUBLISHED) if any(name in x.results for x in lines)]
-    said = _said(sets, against, kinds, seed)
+    equal = at_a_time(len(sets.judged[HELD_OUT])) if references else SAMPLES
+    columns = dict.fromkeys((SAMPLES, equal, *sets.judged, PUBLISHED))
+    names = [name for name in columns if any(name in x.results for x in lines)]
+    said = _said(sets, against, kinds, protocol)
     warnings = [*check_sets(sets), *warnings]
-    report = Report(target.name, against.description, said, names, lines, warnings)
+    verdict = _verdict(lines, sets, equal, target.ails) if references else None
+    report = Report(target.name, against.description, said, names, lines, warnings, verdict=verdict)
     return Judgement(report, sets, pairs.get(SAMPLES))
+
+
+def _metrics(names: Sequence[str], against: Dataset) -> list[str]:
+    """The metrics that are measured, in the order of `METRICS`, or as they were named."""
+    if names and "all" not in names:
+        return list(names)
+    if "all" in names:
+        return [m.name for m in METRICS.values() if m.when != "named" or m.name in names]
+    papers = ["parzen"] if is_mnist_test(against.test.images) else []
+    return [m.name for m in METRICS.values() if m.when == "default"] + papers
+
+
+def _verdict(lines: Sequence[Line], sets: Sets, equal: str, ails: str) -> Verdict:
+    """What the lines say in words."""
+    found: dict[str, Mapping[str, Estimate]] = {}
+    for line in lines:  # those of the first features come first
+        if metric := metric_of(line.metric):
+            found.setdefault(metric.name, line.results)
+    evidence = Evidence(
+        samples=len(sets.judged[SAMPLES]),
+        held_out=len(sets.judged[HELD_OUT]),
+        found=found,
+        equal=equal,
+        ails=ails,
+    )
+    return verdict_of(evidence)
 
 
 def curves(
@@ -271,27 +313,33 @@ def require_shape(name: str, found: tuple[int, ...], against: Dataset) -> None:
         )
 
 
-def _sets(fake: Images, against: Dataset, seed: int, references: bool) -> Sets:
-    judged = {SAMPLES: fake}
+def _sets(fake: Images, against: Dataset, protocol: Protocol, references: bool) -> Sets:
+    judged, seed = {SAMPLES: fake}, protocol.seed
     if references:
         judged[HELD_OUT] = against.test.random(len(fake), seed=seed)
         judged[NOISE] = noise_like(fake, seed)
     train, valid = (
         permutation(seed, 0, len(part))[:TRAINING_IMAGES] for part in (against.train, against.valid)
     )
-    reference, labels = against.train.batch(seed, 0, min(len(fake), len(against.train)))
+    whole, many = against.train, min(len(fake), len(against.train))
+    if protocol.reference == "all":
+        reference, labels = whole.images[:], whole.labels
+    else:
+        reference, labels = whole.batch(seed, 0, many)
     return Sets(
         judged,
         reference=reference,
         labels=labels,
-        digest=against.train.digest,
+        digest=whole.digest,
         train=Drawn(against.train.images, train),
         valid=Drawn(against.valid.images, np.sort(valid)),  # in order: Parzen takes the first
         test=against.test.images,
     )
 
 
-def _said(sets: Sets, against: Dataset, kinds: Sequence[Features], seed: int) -> Mapping[str, str]:
+def _said(
+    sets: Sets, against: Dataset, kinds: Sequence[Features], protocol: Protocol
+) -> Mapping[str, str]:
     """The protocol in words."""
     count, train, test = len(sets.judged[SAMPLES]), against.train, against.test
     size, fit = against.arguments.get("size"), against.arguments.get("fit")
@@ -304,7 +352,8 @@ def _said(sets: Sets, against: Dataset, kinds: Sequence[Features], seed: int) ->
     }
     return {
         "samples": f"{count:,}",
-        "reference": f"{len(sets.reference):,} random images of {train.name} "
+        "reference": f"{'all ' if protocol.reference == 'all' else ''}{len(sets.reference):,} "
+        f"{'' if protocol.reference == 'all' else 'random '}images of {train.name} "
         f"(digest {train.digest[:12]})",
         "reference digest": train.digest,  # whole, with how it was prepared: for comparisons
         "held-out images": f"{min(count, len(test)):,} of {test.name}",
@@ -312,6 +361,6 @@ def _said(sets: Sets, against: Dataset, kinds: Sequence[Features], seed: int) ->
         "noise": "pixels uniform on 0..255",
         **features,
         "size": "x".join(map(str, against.shape)) + resized + greyed,
-        "seed": str(seed),
+        "seed": str(protocol.seed),
         "versions": f"frenemy {version('frenemy')}, torch {torch.__version__}",
     }

@@ -7,8 +7,8 @@ import torch
 from frenemy.data import open_dataset
 from frenemy.judge import ais, likelihoods
 from frenemy.judge.likelihoods import TABLE_1, ais_lines, is_mnist_test, parzen_lines
+from frenemy.judge.report import PUBLISHED
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Sets, noise_like
-from frenemy.judge.verdict import PUBLISHED
 
 
 def noise(side=28, channels=1, count=30):

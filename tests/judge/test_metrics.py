@@ -1,95 +1,23 @@
 import re
 from pathlib import Path
 
-import numpy as np
-import pytest
-import torch
-
-from frenemy.errors import FrenemyError
-from frenemy.judge.estimate import Estimate
-from frenemy.judge.feature_pairs import pairs_of
-from frenemy.judge.features import Features, pixels
-from frenemy.judge.metrics import (
-    METRICS,
-    metric_of,
-    metrics_in_markdown,
-    of_each,
-    on_features,
-    protocol_name,
-)
-from frenemy.judge.sets import HELD_OUT, SAMPLES, Drawn, Sets, noise_like
+from frenemy.judge.lines import protocol_name
+from frenemy.judge.metrics import METRICS, metric_of, metrics_in_markdown
 
 
 def test_names_state_the_protocol():
     assert protocol_name("fid", 50_000, "inception") == "fid50k_inception"
     assert protocol_name("fid", 10_000, "classifier-mnist") == "fid10k_classifier-mnist"
-    for name in METRICS:
-        assert metric_of(protocol_name(name, 10_000, "classifier-mnist")) is METRICS[name]
+    for name, metric in METRICS.items():
+        line = protocol_name(name, 10_000, "classifier-mnist", metric.setting)
+        assert metric_of(line) is metric
 
 
 def test_the_documentation_tells_of_every_metric_what_the_code_does():
     told = (Path(__file__).parents[2] / "docs/judge.md").read_text("utf-8")
     assert f"\n\n{metrics_in_markdown()}\n\n" in told
-    errors = told.partition("What the standard errors are")[2]
-    assert all(f"\n| `{name}` | " in errors for name in METRICS)
 
 
 def test_metrics_are_told_in_whole_sentences():
     for metric in METRICS.values():
         assert metric.told.endswith(".") and re.search(r" \d{4}, ", metric.source)
-
-
-def test_who_cannot_be_judged_is_left_out_with_the_reason():
-    def double(x: int) -> int:
-        if x == 0:
-            raise FrenemyError("nothing there")
-        return 2 * x
-
-    warnings, said = [], []
-    found = of_each("twice", {"a": 3, "b": 0, "c": 4}, double, warnings, said.append)
-    assert found == {"a": 6, "c": 8}
-    assert warnings == ["twice of b: nothing there"]
-    assert said == ["twice of a", "twice of b", "twice of c"]
-    warnings.clear()
-    assert of_each("twice", {"a": 0, "b": 0}, double, warnings, said.append) == {}
-    assert warnings == ["twice: nothing there"]
-
-
-PIXELS = pixels()
-
-
-def lines(metrics, *, asked, features=PIXELS):
-    images = noise_like(np.zeros((40, 1, 4, 4), np.uint8), 0)
-    real, valid = images[:20], images[20:]
-    train = Drawn(real, np.arange(20))
-    sets = Sets({SAMPLES: valid, HELD_OUT: valid[:9]}, real, train, valid, valid)
-    pairs = pairs_of(sets, features, seed=0, device=torch.device("cpu"))
-    warnings, said = [], []
-    return on_features(metrics, pairs, warnings, said.append, asked=asked), warnings, said
-
-
-def test_a_line_for_each_metric_on_features():
-    (fid,), warnings, said = lines(["fid", "parzen"], asked=True)
-    assert (fid.metric, fid.better, warnings) == ("fid20_pixels", "lower", [])
-    assert fid.results[HELD_OUT].note.startswith("of 9 images")
-    assert isinstance(fid.results[SAMPLES], Estimate)
-    assert said[0] == "fid of samples, features pixels"
-
-
-def test_classes_that_nobody_knows_are_missed_only_if_asked_for():
-    assert lines(["is"], asked=False)[:2] == ([], [])
-    assert lines(["is"], asked=True)[:2] == ([], ["is: the features 'pixels' know no classes"])
-
-
-def test_what_can_be_measured_of_nobody_has_no_line():
-    found, warnings, _ = lines(["copying"], asked=True)
-    assert found == []
-    assert [text.partition(": ")[0] for text in warnings] == [
-        "copying of samples",
-        "copying of held-out images",
-    ]
-
-
-def test_nothing_is_looked_at_for_metrics_that_need_no_features():
-    unseen = Features("unseen", lambda x: pytest.fail("looked at"), "")
-    assert lines(["parzen", "ais"], asked=True, features=unseen) == ([], [], [])

@@ -12,7 +12,8 @@ from frenemy.figures import Figure
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.page import neighbours_figure, page, samples_figure
 from frenemy.judge.plots import embedding, precision_recall
-from frenemy.judge.verdict import Line, Report
+from frenemy.judge.report import Line, Report
+from frenemy.judge.verdict import Verdict
 from frenemy.pictures import enlarge, grid
 
 from ..reading import Read
@@ -53,6 +54,7 @@ def report(**fields):
         "lines": lines,
         "warnings": ["few held-out images"],
         "curves": curves,
+        "verdict": Verdict("copied", [f"3 of 9 are copies of {HOSTILE}."]),
     }
     return Report(**(whole | fields))
 
@@ -61,16 +63,25 @@ def figures():
     features = {"real": cloud(40, 4), "fake": cloud(40, 4, seed=1)}
     fake, train = images(20, 1, 8, 8), images(30, 1, 8, 8, seed=1)
     return {
-        "Samples": [samples_figure(fake)],
         "Nearest training images": [neighbours_figure(fake=fake, train=train, index=np.arange(20))],
         "Precision and recall": precision_recall(**features),
         "Real and generated images in a plane": [embedding(**features)],
     }
 
 
+def made():
+    return page(report(), figures(), samples_figure(images(20, 1, 8, 8)))
+
+
 @pytest.fixture(scope="module")
 def whole():
-    return page(report(), figures())
+    return made()
+
+
+def test_the_samples_and_the_verdict_come_first(whole):
+    top, _, rest = whole.partition("The numbers")
+    assert "A grid of 20 generated images" in top and "<img" in top
+    assert "3 of 9 are copies of " in top and "<table" not in top and "<table" in rest
 
 
 # What it says
@@ -112,10 +123,10 @@ def test_warnings_and_protocol_are_told(whole):
 
 def test_everything_is_there_and_in_order(whole):
     assert re.findall(r"<h2[^>]*>([^<]*)</h2>", whole) == [
-        "Verdict",
+        "Copied",
+        "The numbers",
         "Before you rely on these numbers",
         "How it was measured",
-        "Samples",
         "Nearest training images",
         "Precision and recall",
         "Real and generated images in a plane",
@@ -127,8 +138,8 @@ def test_everything_is_there_and_in_order(whole):
 
 
 def test_what_there_is_not_has_no_section():
-    bare = page(report(protocol={}, lines=[], warnings=[], curves={}), {})
-    assert re.findall(r"<h2[^>]*>([^<]*)</h2>", bare) == ["Verdict"]
+    bare = page(report(protocol={}, lines=[], warnings=[], curves={}, verdict=None), {})
+    assert re.findall(r"<h2[^>]*>([^<]*)</h2>", bare) == ["The numbers"]
     Read(bare)
 
 
@@ -235,7 +246,7 @@ def test_identifiers_differ_and_what_is_referred_to_exists(whole):
 
 
 def test_the_same_report_is_the_same_page(whole):
-    assert page(report(), figures()) == whole
+    assert made() == whole
 
 
 def test_a_page_of_64_large_noisy_samples_and_full_plots_is_below_2_megabytes():
@@ -245,7 +256,6 @@ def test_a_page_of_64_large_noisy_samples_and_full_plots_is_below_2_megabytes():
     text = page(
         report(curves=curves),
         {
-            "Samples": [samples_figure(fake)],
             "Neighbours": [neighbours_figure(fake=fake, train=fake, index=np.arange(64))],
             "Precision and recall": precision_recall(**features),
             "Embedding": [embedding(**features)],

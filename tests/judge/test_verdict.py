@@ -1,139 +1,77 @@
-"""Reports: what is saved is what is loaded; what is no report is refused."""
-
-import json
-import math
+"""Verdicts: the right word for what is known."""
 
 import pytest
 
-from frenemy.errors import FrenemyError
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.verdict import Line, Report
+from frenemy.judge.sets import HELD_OUT, SAMPLES
+from frenemy.judge.verdict import Evidence, verdict_of
 
-REPORT = Report(
-    target="runs/größe 1",
-    against="digits",
-    protocol={"samples": "10,000", "seed": "7"},
-    columns=["runs/größe 1", "held-out images", "noise"],
-    lines=[
-        Line(
-            "fid10k_random",
-            "lower",
-            {
-                "runs/größe 1": Estimate(12.5, 0.25, "few samples"),
-                "noise": Estimate(1e5, 1e-17),
-            },
-        ),
-        Line("copying10k_random", "", {}),
-    ],
-    warnings=["only 200 images"],
-    curves={"fid10k_random": [(100, 40.5, 0.5), (2000, 12.5, 0.25)]},
-)
+EQUAL = "samples, 200 at a time"
+GOOD = {
+    "precision": {SAMPLES: 0.9, HELD_OUT: 0.95},
+    "recall": {SAMPLES: 0.2, EQUAL: 0.8, HELD_OUT: 0.9},
+    "sharpness": {SAMPLES: 0.95},
+    "two-sample": {SAMPLES: 0.8},
+    "copying": {SAMPLES: 0.0},
+}
 
 
-def test_what_is_loaded_is_what_was_saved(tmp_path):
-    path = REPORT.save(tmp_path / "judge.json")
-    assert Report.load(path) == REPORT
-
-
-def test_a_report_without_warnings_and_curves_is_loaded(tmp_path):
-    bare = Report("a", "b", {}, [], [], [])
-    assert Report.load(bare.save(tmp_path / "judge.json")) == bare
-
-
-def test_what_is_not_finite_is_null_in_the_file_and_nan_when_loaded(tmp_path):
-    strange = Report(
-        "a",
-        "b",
-        {},
-        ["a"],
-        [Line("kid10k_random", "lower", {"a": Estimate(math.inf, math.nan)})],
-        curves={"kid10k_random": [(1, math.nan, math.nan), (2, 0.5, -math.inf)]},
-    )
-    path = strange.save(tmp_path / "judge.json")
-    text = path.read_text("utf-8")
-    assert "NaN" not in text  # which is no JSON
-    assert "Infinity" not in text
-    found = Report.load(path)
-    estimate = found.lines[0].results["a"]
-    assert math.isnan(estimate.value)
-    assert math.isnan(estimate.error)
-    (_, first, _), (_, second, error) = found.curves["kid10k_random"]
-    assert math.isnan(first)
-    assert second == 0.5
-    assert math.isnan(error)
-
-
-def test_a_report_that_is_not_there_says_how_to_make_it(tmp_path):
-    with pytest.raises(FrenemyError, match=r"judge\.json is not there: .*frenemy judge"):
-        Report.load(tmp_path / "judge.json")
-
-
-def changed(**fields):
-    return json.dumps(
-        {
-            "target": "a",
-            "against": "b",
-            "protocol": {},
-            "columns": ["a"],
-            "lines": [],
-            "warnings": [],
-            "curves": {},
-        }
-        | fields
-    ).encode()
-
-
-def line(**fields):
-    whole = {
-        "metric": "fid",
-        "better": "lower",
-        "results": {"a": {"value": 1, "error": 1, "note": ""}},
+def word(found=GOOD, **known):
+    results = {
+        name: {column: Estimate(x, 0.01) for column, x in row.items()}
+        for name, row in found.items()
     }
-    return changed(lines=[whole | fields])
+    counts = {"samples": 10_000, "held_out": 200, "equal": EQUAL}
+    return verdict_of(Evidence(**(counts | known), found=results))
 
 
-def test_the_file_that_the_next_test_damages_is_a_report(tmp_path):
-    (tmp_path / "judge.json").write_bytes(line())
-    assert Report.load(tmp_path / "judge.json").lines[0].results == {"a": Estimate(1, 1)}
+def test_samples_are_compared_with_as_many_held_out_images():
+    assert word().word == "good"
+    assert "80 of 100 things that real images show; as many held-out images show 90" in str(word())
+    assert word(equal=SAMPLES).word == "collapsed"  # as if 10,000 were compared with 200
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("changes", "known", "expected"),
     [
-        b"",
-        b"{",
-        b"\xff\xfe\x00",
-        b"[]",
-        b"null",
-        b'{"target": "a"}',
-        changed(protocol=[]),
-        changed(curves={"fid": [[1, 2]]}),
-        changed(curves={"fid": [["one", 2, 3]]}),
-        changed(lines=[{}]),
-        line(better="sideways"),
-        line(results={"a": {"value": "much", "error": 0, "note": ""}}),
-        line(results={"a": 3}),
-        line(results=3),
+        ({"recall": {SAMPLES: 0.5, HELD_OUT: 0.9}}, {}, "fair"),
+        ({"precision": {SAMPLES: 0.6, HELD_OUT: 0.9}}, {}, "fair"),
+        ({"two-sample": {SAMPLES: 0.97}}, {}, "fair"),
+        ({"recall": {SAMPLES: 0.1, HELD_OUT: 0.9}}, {}, "collapsed"),
+        ({"precision": {SAMPLES: 0.1, HELD_OUT: 0.9}}, {}, "unlike real images"),
+        (
+            {"precision": {SAMPLES: 0.1, HELD_OUT: 0.9}, "sharpness": {SAMPLES: 2.0}},
+            {},
+            "noisy",
+        ),
+        # blurred images can have more precision than real ones, or none in features that see blur
+        ({"precision": {SAMPLES: 1.0, HELD_OUT: 0.9}, "sharpness": {SAMPLES: 0.4}}, {}, "blurred"),
+        ({"precision": {SAMPLES: 0.1, HELD_OUT: 0.9}, "sharpness": {SAMPLES: 0.4}}, {}, "blurred"),
+        ({}, {"lost": ["7"]}, "kinds missing"),
+        ({}, {"copies": (0.04, "Copied.")}, "copied"),
+        # one test image over and over is no copy of a training image, and copies of few are
+        ({}, {"repeats": 0.9, "copies": (0.04, "Copied.")}, "collapsed"),
+        ({}, {"samples": 60}, "too few images to say"),
+        ({}, {"samples": 60, "repeats": 0.9}, "collapsed"),
+        ({}, {"held_out": 20}, "too few images to say"),
     ],
 )
-def test_what_is_no_report_is_refused_in_one_line(content, tmp_path):
-    path = tmp_path / "judge.json"
-    path.write_bytes(content)
-    with pytest.raises(
-        FrenemyError, match=r"judge\.json is no report of `frenemy judge`: "
-    ) as told:
-        Report.load(path)
-    assert "\n" not in str(told.value)
+def test_the_word_for_what_is_wrong(changes, known, expected):
+    assert word(GOOD | changes, **known).word == expected
 
 
-def test_a_folder_is_no_report(tmp_path):
-    with pytest.raises(FrenemyError, match="is no report"):
-        Report.load(tmp_path)
+def test_everything_that_is_wrong_is_told():
+    found = word(GOOD | {"sharpness": {SAMPLES: 0.42}}, lost=["7", "9"], ails="mode collapse.")
+    assert found.word == "blurred"
+    assert "42% of the fine detail" in str(found) and "far too rare: 7, 9." in str(found)
+    assert str(found).endswith("While it was trained: mode collapse.")
 
 
-def test_a_report_that_cannot_be_written_says_so(tmp_path):
-    path = REPORT.save(tmp_path / "judge.json")
-    before = path.read_bytes()
-    with pytest.raises(FrenemyError, match="cannot write here"):
-        REPORT.save(path / "judge.json")  # in a file
-    assert path.read_bytes() == before
+def test_without_the_metrics_that_it_needs_there_is_no_verdict():
+    found = word({"fid": {SAMPLES: 1.0, HELD_OUT: 1.0}})
+    assert found.word == "not judged as a whole"
+    assert "Not measured: precision, recall, sharpness, copying" in str(found)
+
+
+def test_what_is_certain_without_them_is_told():
+    assert word({"fid": {SAMPLES: 1.0}}, repeats=1.0).word == "collapsed"

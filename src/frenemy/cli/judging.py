@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 def _metrics(_: str) -> str:
     from frenemy.judge.metrics import METRICS
 
-    default, slow = (
-        ", ".join(m.name for m in METRICS.values() if m.slow is s) for s in (False, True)
+    default, more, slow = (
+        ", ".join(m.name for m in METRICS.values() if m.when == when)
+        for when in ("default", "all", "named")
     )
-    return f"(default: {default}; only when asked for, because they are slow: {slow})"
+    return f"(default: {default}; by all: {more}, too; only if named, because it is slow: {slow})"
 
 
 Names = Annotated[tuple[str, ...], optional("NAME [NAME ...]")]
@@ -39,11 +40,12 @@ class JudgeOptions:
 
     Attributes:
         against: the real images; those that the run was trained on, if it is one.
-        metrics: what is measured.
+        metrics: what is measured; "all" for everything but what is slow.
         features: what images are compared by: pixels, random, classifier-NAME, stacked-NAME,
             inception, inception-clean or FILE.onnx; a classifier that was trained on these images
             if there is one, else random.
         samples: how many images of each.
+        reference: as many random training images as samples, or all.
         seed: of all that is drawn.
         step: the round whose checkpoint of a run is judged, if it was kept; the last.
         images: what is done to them first.
@@ -59,6 +61,7 @@ class JudgeOptions:
     metrics: Metrics = ()
     features: Names = ()
     samples: int = 10_000
+    reference: Literal["samples", "all"] = "samples"
     seed: int = 0
     step: Round = None
     images: Prepared = AS_THEY_ARE
@@ -91,7 +94,7 @@ def judge(
         )
     from frenemy.engine import choose_device
     from frenemy.files import require_place, write_atomically
-    from frenemy.judge.verdict import report_table
+    from frenemy.judge.report import report_table
     from frenemy.judging import Protocol
     from frenemy.sampling import LARGEST_SEED
     from frenemy.terminal import console, working
@@ -114,6 +117,7 @@ def judge(
         metrics=options.metrics,
         features=[name for name in options.features if name not in trained],
         samples=options.samples,
+        reference=options.reference,
         seed=options.seed,
         device=choose_device(options.device),
     )
@@ -216,7 +220,8 @@ def compare(
     Args:
         runs: judged runs, or their judge.json: two or more.
     """
-    from frenemy.judge.verdict import Report, comparison_table
+    from frenemy.judge.comparison import comparison_table
+    from frenemy.judge.report import Report
     from frenemy.terminal import console
 
     if len(runs) < 2:

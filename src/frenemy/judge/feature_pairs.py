@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -16,6 +16,8 @@ from frenemy.judge.estimate import Estimate
 from frenemy.judge.features import Features, extract, in_batches
 from frenemy.judge.modes import Modes, class_modes
 from frenemy.judge.sets import Drawn, Images, Sets
+
+PARTS = 10  # of a set, at most, that are measured apart
 
 
 class Extractor:
@@ -68,12 +70,32 @@ class FeaturePair:
         images: that are judged.
         sets: what they are compared with.
         seed: of what metrics draw.
+        rows: which of the images are judged; None for all of them.
     """
 
     extractor: Extractor
     images: Images
     sets: Sets
     seed: int
+    rows: slice | None = None
+
+    def __len__(self) -> int:
+        return len(self.judged)
+
+    @property
+    def _rows(self) -> slice:
+        return slice(None) if self.rows is None else self.rows
+
+    @property
+    def judged(self) -> Images:
+        """The images that are judged, uint8 (M, C, H, W)."""
+        return self.images[self._rows]
+
+    def parts(self, size: int) -> list[FeaturePair]:
+        """At most `PARTS` parts of so many of the images, side by side."""
+        count = min(len(self.images) // size, PARTS)
+        rows = (slice(i * size, (i + 1) * size) for i in range(count))
+        return [replace(self, rows=part) for part in rows]
 
     @property
     def real(self) -> Tensor:
@@ -83,7 +105,7 @@ class FeaturePair:
     @property
     def fake(self) -> Tensor:
         """Features of the images that are judged, (M, d)."""
-        return self.extractor.features_of(self.images)
+        return self.extractor.features_of(self.images)[self._rows]
 
     @property
     def real_classes(self) -> Tensor:
@@ -93,7 +115,7 @@ class FeaturePair:
     @property
     def fake_logits(self) -> Tensor:
         """Logits of the images that are judged, (M, classes)."""
-        return self.extractor.logits_of(self.images)
+        return self.extractor.logits_of(self.images)[self._rows]
 
     @cached_property
     def manifolds(self) -> Mapping[str, Estimate]:

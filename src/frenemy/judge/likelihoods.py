@@ -11,10 +11,10 @@ import torch
 from frenemy.errors import FrenemyError
 from frenemy.judge import ais
 from frenemy.judge.estimate import Estimate, checked
-from frenemy.judge.metrics import of_each, protocol_name
+from frenemy.judge.lines import of_each, protocol_name
 from frenemy.judge.parzen import GRIDS, parzen, unit_pixels
+from frenemy.judge.report import PUBLISHED, Line
 from frenemy.judge.sets import HELD_OUT, SAMPLES, Images, Sets
-from frenemy.judge.verdict import PUBLISHED, Line
 
 MNIST_TEST = "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161"
 """sha256 of the pixels of MNIST's 10,000 test images; sets of the same shape and size abound."""

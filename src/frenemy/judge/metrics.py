@@ -1,13 +1,12 @@
-"""The metrics: what is known of each, and the lines that they make of a report."""
+"""The metrics, and what is known of each."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
-from frenemy.errors import FrenemyError
 from frenemy.judge.classes import diversity_within_classes, inception_score
 from frenemy.judge.copying import data_copying
 from frenemy.judge.diversity import vendi
@@ -15,10 +14,10 @@ from frenemy.judge.estimate import Estimate
 from frenemy.judge.feature_pairs import FeaturePair
 from frenemy.judge.frechet import frechet, frechet_infinity
 from frenemy.judge.kernel import kid
-from frenemy.judge.sets import SAMPLES
+from frenemy.judge.report import Better
+from frenemy.judge.sharpness import sharpness
 from frenemy.judge.slices import sliced_wasserstein
 from frenemy.judge.two_sample import two_sample_test
-from frenemy.judge.verdict import Better, Line
 
 
 @dataclass(frozen=True)
@@ -29,19 +28,29 @@ class Metric:
         name: that `--metrics` takes, and that the names of its lines begin with.
         better: which direction is.
         told: what it measures, in a sentence or two.
+        error: what its standard error is, and what is drawn anew in it.
         source: the paper.
-        measure: what does so on features; None where it needs other than these (`likelihoods`).
+        measure: what does so; None where it needs other than a pair of sets (`likelihoods`).
+        when: measured by default, by `--metrics all`, or only if named, because it is slow.
+        setting: what else its lines' names state, as the size of neighbourhoods does.
+        counted: whether its value depends on how many images there are.
         classes: whether the features have to know classes.
-        slow: measured only when asked for.
+        pixels: whether it looks at pixels alone, whatever the features.
+        noise: whether it is measured of noise, too.
     """
 
     name: str
     better: Better
     told: str
+    error: str
     source: str
     measure: Callable[[FeaturePair], Estimate] | None
+    when: Literal["default", "all", "named"] = "all"
+    setting: str = ""
+    counted: bool = False
     classes: bool = False
-    slow: bool = False
+    pixels: bool = False
+    noise: bool = True
 
 
 def _class_diversity(pair: FeaturePair) -> Estimate:
@@ -65,24 +74,28 @@ _NAEEM = "Naeem et al. 2020, Reliable Fidelity and Diversity Metrics for Generat
 
 _ALL = (
     Metric(
+        name="fid-infinity",
+        better="lower",
+        told="FID with the bias of few samples extrapolated away.",
+        error="of the fit, and that of `fid`: samples and reference images",
+        source="Chong and Forsyth 2020, Effectively Unbiased FID and Inception Score and Where to "
+        "Find Them",
+        measure=lambda p: frechet_infinity(real=p.real, fake=p.fake, seed=p.seed),
+        when="default",
+    ),
+    Metric(
         name="fid",
         better="lower",
         told="Fréchet distance: the features of both sets are taken to be Gaussian, and this is "
         "the distance between the two Gaussians: it grows with bad samples and with missing kinds "
         "alike. Few samples make it too large, so compare values of the same number of samples "
         "and the same features only.",
+        error="delta method on both Gaussians: samples and reference images",
         source="Heusel et al. 2017, GANs Trained by a Two Time-Scale Update Rule Converge to a "
         "Local Nash Equilibrium",
         measure=lambda p: frechet(real=p.real, fake=p.fake),
-    ),
-    Metric(
-        name="fid-infinity",
-        better="lower",
-        told="FID with the bias of few samples extrapolated away.",
-        source="Chong and Forsyth 2020, Effectively Unbiased FID and Inception Score and Where to "
-        "Find Them",
-        measure=lambda p: frechet_infinity(real=p.real, fake=p.fake, seed=p.seed),
-        slow=True,
+        when="default",
+        counted=True,
     ),
     Metric(
         name="kid",
@@ -90,8 +103,10 @@ _ALL = (
         told="Kernel distance: the squared maximum mean discrepancy between the features, with a "
         "cubic polynomial kernel. It is unbiased: between sets of one distribution it is zero on "
         "average, so a value slightly below zero is nothing odd.",
+        error="of the U-statistic: samples and reference images",
         source="Bińkowski et al. 2018, Demystifying MMD GANs",
         measure=lambda p: kid(real=p.real, fake=p.fake, seed=p.seed),
+        when="default",
     ),
     Metric(
         name="is",
@@ -99,40 +114,57 @@ _ALL = (
         told="Inception-style score: high if a classifier is sure of the class of each sample, "
         "and the classes are many. It never looks at the real images: samples that repeat one "
         "image a class still score well.",
+        error="delta method to second order, in 10 splits: samples; no real image has a part in "
+        "the value",
         source="Salimans et al. 2016, Improved Techniques for Training GANs",
         measure=lambda p: inception_score(logits=p.fake_logits, seed=p.seed),
         classes=True,
+        counted=True,
     ),
     Metric(
         name="precision",
         better="higher",
         told="The share of samples that lie among the real images: quality.",
+        error="random halves: samples and reference images",
         source=_KYNKAANNIEMI,
         measure=lambda p: p.manifolds["precision"],
+        when="default",
+        setting="k5",
+        counted=True,
     ),
     Metric(
         name="recall",
         better="higher",
         told="The share of real images that lie among the samples: variety; a generator that has "
         "collapsed has high precision and low recall.",
+        error="random halves: samples and reference images",
         source=_KYNKAANNIEMI,
         measure=lambda p: p.manifolds["recall"],
+        when="default",
+        setting="k5",
+        counted=True,
     ),
     Metric(
         name="density",
-        better="higher",
-        told="In how many real neighbourhoods a sample lies on average: precision in a form that "
-        "single outliers move less; 1 is normal, and it may be more.",
+        better="",
+        told="In how many real neighbourhoods a sample lies on average: 1 is normal. It has no "
+        "better end: samples that crowd where real images are dense, as blurred ones do, have "
+        "more.",
+        error="random halves: samples and reference images",
         source=_NAEEM,
         measure=lambda p: p.manifolds["density"],
+        setting="k5",
     ),
     Metric(
         name="coverage",
         better="higher",
         told="What share of the real neighbourhoods holds a sample: recall in a form that single "
         "outliers move less.",
+        error="random halves: samples and reference images",
         source=_NAEEM,
         measure=lambda p: p.manifolds["coverage"],
+        setting="k5",
+        counted=True,
     ),
     Metric(
         name="two-sample",
@@ -140,17 +172,34 @@ _ALL = (
         told="Classifier two-sample test: how often one trained to tell samples from real images "
         "is right on ones that it has not seen: one half, the best, means that it cannot, 1 that "
         "it always can.",
+        error="binomial: the halves that are tested on; the classifier that was trained on the "
+        "others is held fixed",
         source="Lopez-Paz and Oquab 2017, Revisiting Classifier Two-Sample Tests",
         measure=lambda p: two_sample_test(real=p.real, fake=p.fake, seed=p.seed),
+        when="default",
+        counted=True,
+    ),
+    Metric(
+        name="sharpness",
+        better="",
+        told="The fine detail of samples over that of real images: 1 is as sharp, less is blurred, "
+        "more is noise.",
+        error="delta method: samples and reference images",
+        source="after Pech-Pacheco et al. 2000, Diatom Autofocusing in Brightfield Microscopy",
+        measure=lambda p: sharpness(real=p.sets.reference, fake=p.judged),
+        when="default",
+        pixels=True,
     ),
     Metric(
         name="sliced-wasserstein",
         better="lower",
         told="Sliced Wasserstein distance: how far the one set has to be moved to become the "
         "other, seen along many random directions and averaged.",
+        error="delta method on potentials: samples and reference images; the random directions "
+        "are held fixed",
         source="Rabin et al. 2012, Wasserstein Barycenter and Its Application to Texture Mixing",
         measure=lambda p: sliced_wasserstein(real=p.real, fake=p.fake, seed=p.seed),
-        slow=True,
+        counted=True,
     ),
     Metric(
         name="vendi",
@@ -158,44 +207,55 @@ _ALL = (
         told="Vendi score: the effective number of different images in a set: 1 if all are the "
         "same, their number if all are wholly unlike. It says nothing of quality: noise is "
         "diverse.",
+        error="delta method: samples; no real image has a part in the value",
         source="Friedman and Dieng 2023, The Vendi Score: A Diversity Evaluation Metric for "
         "Machine Learning",
         measure=lambda p: vendi(fake=p.fake),
+        counted=True,
     ),
     Metric(
         name="classes",
         better="higher",
         told="How many of the classes are made, more often than the classifier's own mistakes "
         "explain; with how often a class is lost or rare by chance.",
+        error="of resampling: samples; the classifier, and what is known of its mistakes, held "
+        "fixed",
         source="Lin et al. 2018, PacGAN: The Power of Two Samples in Generative Adversarial "
         "Networks",
         measure=lambda p: p.class_shares.caught,
         classes=True,
+        counted=True,
     ),
     Metric(
         name="class-kl",
         better="lower",
         told="Reverse KL divergence of the classes' shares from those of the real images: 0 is "
         "equal.",
+        error="delta method on both shares, to second order: samples and reference images; samples "
+        "alone where the true shares are known (`stacked-NAME`)",
         source="Srivastava et al. 2017, VEEGAN: Reducing Mode Collapse in GANs using Implicit "
         "Variational Learning",
         measure=lambda p: p.modes.reverse_kl,
         classes=True,
+        counted=True,
     ),
     Metric(
         name="class-kl-forward",
         better="lower",
         told="The same divergence from the other side, of the real images' shares from the "
         "samples': a class that is lost costs much more.",
+        error="as `class-kl`",
         source="Kullback and Leibler 1951, On Information and Sufficiency",
         measure=lambda p: p.modes.forward_kl,
         classes=True,
+        counted=True,
     ),
     Metric(
         name="class-diversity",
         better="",
         told="How unlike one another the samples of one class are, as a share of what real images "
         "of that class are: 1 is as various as these, and near 0 each class has one picture only.",
+        error="delta method on mean distances: samples and reference images",
         source="Odena et al. 2017, Conditional Image Synthesis with Auxiliary Classifier GANs",
         measure=_class_diversity,
         classes=True,
@@ -206,9 +266,13 @@ _ALL = (
         told="Data-copying test: whether samples lie nearer to the training images than held-out "
         "real images do. Below -3: they are copies; near 0: as it should be; far above: they miss "
         "the data.",
+        error="that of the null hypothesis: samples and validation images; training images and "
+        "cells are held fixed",
         source="Meehan et al. 2020, A Non-Parametric Test to Detect Data-Copying in Generative "
         "Models",
         measure=_copying,
+        when="default",
+        noise=False,
     ),
     Metric(
         name="parzen",
@@ -216,8 +280,10 @@ _ALL = (
         told="Parzen windows: the log-likelihood of held-out images, in nats, if a Gaussian sits "
         "on every sample. It can be far from what a person would call good (Theis et al. 2016, A "
         "Note on the Evaluation of Generative Models).",
+        error="std / sqrt n: test images; samples and sigma are held fixed",
         source="Goodfellow et al. 2014, Generative Adversarial Networks",
         measure=None,
+        counted=True,
     ),
     Metric(
         name="ais",
@@ -225,9 +291,11 @@ _ALL = (
         told="Annealed importance sampling: the log-likelihood of held-out images, in nats, if "
         "the generator's output had Gaussian noise of a stated variance: a lower bound on "
         "average, and the gap tells how loose it is.",
+        error="std / sqrt n, and the gap of its bounds: test images and their chains; the "
+        "generator and the variance are held fixed",
         source="Wu et al. 2017, On the Quantitative Analysis of Decoder-Based Generative Models",
         measure=None,
-        slow=True,
+        when="named",
     ),
 )
 
@@ -248,103 +316,12 @@ def metric_of(line: str) -> Metric | None:
 def metrics_in_markdown() -> str:
     """The metrics as a table for the documentation."""
     rows = [
-        "| metric | better | what it measures | source |",
-        "| --- " * 4 + "|",
+        "| metric | measured | better | what it measures | standard error, and what is drawn anew "
+        "| source |",
+        "| --- " * 6 + "|",
     ]
-    for metric in METRICS.values():
-        name = f"`{metric.name}`" + (" (slow)" if metric.slow else "")
-        cells = (name, metric.better, metric.told, metric.source)
+    when = {"default": "by default", "all": "by `all`", "named": "if named"}
+    for m in METRICS.values():
+        cells = (f"`{m.name}`", when[m.when], m.better, m.told, m.error, m.source)
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
-
-
-def protocol_name(metric: str, count: int, features: str) -> str:
-    """A metric's name with the number of samples and the features.
-
-    >>> protocol_name("fid", 10_000, "classifier-mnist"), protocol_name("kid", 179, "random")
-    ('fid10k_classifier-mnist', 'kid179_random')
-    """
-    number = f"{count // 1000}k" if count % 1000 == 0 else str(count)
-    return f"{metric}{number}_{features}"
-
-
-Thing = TypeVar("Thing")
-Found = TypeVar("Found")
-
-
-def of_each(
-    metric: str,
-    columns: Mapping[str, Thing],
-    measure: Callable[[Thing], Found],
-    warnings: list[str],
-    say: Callable[[str], None],
-) -> dict[str, Found]:
-    """What is measured for each column; one that cannot be judged is left out, with a warning.
-
-    Args:
-        metric: its name, for messages.
-        columns: by their names; what is measured of them.
-        measure: the metric itself.
-        warnings: are added to.
-        say: is told what is being measured.
-    """
-    found: dict[str, Found] = {}
-    reasons: dict[str, list[str]] = {}
-    for column, thing in columns.items():
-        say(f"{metric} of {column}")
-        try:
-            found[column] = measure(thing)
-        except FrenemyError as error:
-            reasons.setdefault(str(error), []).append(column)
-    for reason, whose in reasons.items():
-        of = f" of {' and '.join(whose)}" if len(whose) < len(columns) else ""
-        warnings.append(f"{metric}{of}: {reason}")
-    return found
-
-
-def on_features(
-    metrics: Sequence[str],
-    pairs: Mapping[str, FeaturePair],
-    warnings: list[str],
-    say: Callable[[str], None],
-    *,
-    asked: bool,
-) -> list[Line]:
-    """A line for each metric that is one on features and could be measured.
-
-    Args:
-        metrics: names, others among them.
-        pairs: by column, all of the same features.
-        warnings: are added to.
-        say: is told what is being measured.
-        asked: somebody chose these metrics, and wants to know why one is left out.
-    """
-    samples = pairs[SAMPLES]
-    kind, count = samples.extractor.features.name, len(samples.images)
-    lines = []
-    for name in metrics:
-        metric = METRICS[name]
-        if metric.measure is None:
-            continue
-        if metric.classes and samples.extractor.outputs_of(samples.images).logits is None:
-            if asked:
-                warnings.append(f"{name}: the features {kind!r} know no classes")
-            continue
-        found = of_each(
-            name, pairs, metric.measure, warnings, lambda what: say(f"{what}, features {kind}")
-        )
-        results = {
-            column: _of_fewer(estimate, len(pairs[column].images), count)
-            for column, estimate in found.items()
-        }
-        if results:
-            lines.append(Line(protocol_name(name, count, kind), metric.better, results))
-    return lines
-
-
-def _of_fewer(estimate: Estimate, images: int, samples: int) -> Estimate:
-    """The estimate with a note if it is of fewer images than there are samples."""
-    if images >= samples:
-        return estimate
-    notes = (f"of {images:,} images", estimate.note)
-    return replace(estimate, note="; ".join(filter(None, notes)))

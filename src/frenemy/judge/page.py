@@ -11,15 +11,19 @@ from numpy.typing import NDArray
 from frenemy.figures import Figure
 from frenemy.judge.metrics import metric_of
 from frenemy.judge.plots import curve
-from frenemy.judge.verdict import ARROWS, Better, Report
+from frenemy.judge.report import ARROWS, Better, Report
 from frenemy.pages import render
 from frenemy.pictures import enlarge, grid, nearest_grid
 
 SHOWN = 64  # samples in the grid
 
 
-def page(report: Report, figures: Mapping[str, Sequence[Figure]]) -> str:
+def page(
+    report: Report, figures: Mapping[str, Sequence[Figure]], samples: Figure | None = None
+) -> str:
     """The report as HTML with its curves, and with figures under their titles, where there are any.
+
+    At the top the samples stand beside the verdict.
 
     Everything is in the text: pictures as data: URIs, plots as SVG. All words are escaped.
     """
@@ -38,6 +42,7 @@ def page(report: Report, figures: Mapping[str, Sequence[Figure]]) -> str:
     return render(
         "judge.html",
         report=report,
+        samples=samples,
         rows=rows,
         notes=list(dict.fromkeys(estimate.note for estimate in found if estimate.note)),
         figures={title: shown for title, shown in figures.items() if shown},

@@ -16,8 +16,6 @@ Images = NDArray[np.uint8]
 SAMPLES, HELD_OUT, NOISE = "samples", "held-out images", "noise"
 """Whose images are judged: the target's, real ones that nobody trained on, and noise."""
 
-FEWEST = 1000  # images of each: with fewer the report warns
-
 
 @dataclass(frozen=True, eq=False)
 class Sets:
@@ -69,9 +67,4 @@ def check_sets(sets: Sets) -> list[str]:
             )
         if len(set(these)) == 1:
             found.append(f"all {len(images):,} {name} are one and the same image")
-    counts = {"reference": sets.reference, **sets.judged}
-    if few := [f"{len(x):,} {name}" for name, x in counts.items() if len(x) < FEWEST]:
-        found.append(
-            f"only {', '.join(few)}: distances are biased upwards; compare equal counts only"
-        )
     return found

@@ -1,260 +1,168 @@
-"""What a judge found: every metric for the model and for the two reference columns."""
+"""What the numbers say, in words that need no knowledge of metrics."""
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
 
-from rich import box
-from rich.console import Group
-from rich.markup import escape
-from rich.table import Column, Table
-from rich.text import Text
-
-from frenemy.errors import FrenemyError
-from frenemy.files import write_atomically
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.sets import HELD_OUT, SAMPLES
 
-Better = Literal["lower", "higher", ""]
-ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "": ""}
+FEWEST = 100  # images of each set: with fewer, shares are known to a tenth at best
+REPEATED = 0.1  # of the samples repeat another one: collapsed
+COPIED = 0.01  # of the samples are training images: copied
+SHARP = 0.7  # of the real images' detail: with less, blurred (half a pixel's blur leaves that much)
+ROUGH = 1.5  # of it: with more, noisy
+LOST, GOOD = (
+    0.3,
+    0.75,
+)  # of the held-out images' precision or recall: below the one, above the other
+TOLD_APART = 0.9  # of pairs of sets' images a classifier tells apart: not good, whatever else
 
-PUBLISHED = "published"
-"""The column of figures that others measured on the same test images."""
-
-CERTAIN = 2.6
-"""Standard errors by which equal runs differ once in a hundred times."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One metric, by the name of its protocol, and what it gives each column.
-
-    Attributes:
-        metric: such as "fid10k_classifier-mnist".
-        better: which direction is.
-        results: by column; one that the metric cannot judge is left out.
-    """
-
-    metric: str
-    better: Better
-    results: Mapping[str, Estimate]
+NEEDED = ("precision", "recall", "sharpness", "copying")
+"""Metrics without which there is no verdict."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """The table of `frenemy judge`.
+class Verdict:
+    """The judge's verdict.
 
     Attributes:
-        target: what was judged; against: what by.
-        protocol: how, as words: samples, features, seed, versions ...
-        columns: the target, held-out real images, noise; and "published", where
-            others' figures of the same test images stand.
-        lines: the metrics.
-        warnings: what the numbers are worth where that is in doubt.
-        curves: for each metric of a run's checkpoints, (round, value, error) in order.
+        word: good, fair, blurred, noisy, collapsed, copied, kinds missing, unlike real images, too
+            few images to say, or not judged as a whole.
+        said: why, and what else there is to know: whole sentences, the most important first.
     """
 
-    target: str
-    against: str
-    protocol: Mapping[str, str]
-    columns: Sequence[str]
-    lines: Sequence[Line]
-    warnings: Sequence[str] = ()
-    curves: Mapping[str, Sequence[tuple[int, float, float]]] = field(default_factory=dict)
+    word: str
+    said: Sequence[str]
 
-    def save(self, path: Path) -> Path:
-        """Writes it as JSON; numbers that are not finite become null."""
-        text = json.dumps(_plain(self), indent=2, allow_nan=False) + "\n"
-        return write_atomically(path, lambda part: part.write_text(text, "utf-8"))
-
-    @classmethod
-    def load(cls, path: Path) -> Report:
-        """Reads what `save` wrote.
-
-        Raises:
-            FrenemyError: it is not there, or no such report.
-        """
-        try:
-            found = json.loads(path.read_text("utf-8"))
-            lines = [
-                Line(
-                    str(line["metric"]),
-                    _better(line["better"]),
-                    {str(k): _estimate(v) for k, v in line["results"].items()},
-                )
-                for line in found["lines"]
-            ]
-            curves = {
-                str(k): [(int(t), _number(v), _number(e)) for t, v, e in points]
-                for k, points in found["curves"].items()
-            }
-            return cls(
-                str(found["target"]),
-                str(found["against"]),
-                {str(k): str(v) for k, v in found["protocol"].items()},
-                [str(name) for name in found["columns" if "columns" in found else "subjects"]],
-                lines,
-                [str(text) for text in found["warnings"]],
-                curves,
-            )
-        except FileNotFoundError:
-            raise FrenemyError(f"{path} is not there: make it with `frenemy judge`") from None
-        except KeyError as error:
-            raise FrenemyError(f"{path} is no report of `frenemy judge`: no {error}") from None
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise FrenemyError(f"{path} is no report of `frenemy judge`: {error}") from None
+    def __str__(self) -> str:
+        return f"{self.word.capitalize()}. {' '.join(self.said)}"
 
 
-class Kind(NamedTuple):
-    """A line's metric, by what it sees, and of how many samples: "" where the name does not say."""
+@dataclass(frozen=True)
+class Evidence:
+    """What a verdict is made of.
 
-    metric: str
-    features: str
-    samples: str
-
-
-def kind_of(name: str) -> Kind:
-    """The name of a line, taken apart.
-
-    >>> kind_of("fid10k_classifier-mnist"), kind_of("ais100x16x1000-quick").metric
-    (Kind(metric='fid', features='classifier-mnist', samples='10k'), 'ais100x16x1000-quick')
+    Attributes:
+        samples, held_out: how many images.
+        found: results by the metric's name, then by column; those of the first features.
+        equal: the column of samples that is as large as that of held-out images.
+        repeats: share of the samples that repeat another, at the least.
+        copies: share of the samples that are training images, at the least; and that in words.
+        lost: kinds of images that are missing, by name.
+        ails: what health found while the game was played, in words; "" for nothing.
     """
-    found = re.fullmatch(r"([a-z-]+)(\d+k?)_(.+)", name)
-    return Kind(found[1], found[3], found[2]) if found else Kind(name, "", "")
+
+    samples: int
+    held_out: int
+    found: Mapping[str, Mapping[str, Estimate]]
+    equal: str = SAMPLES
+    repeats: float = 0.0
+    copies: tuple[float, str] = (0.0, "")
+    lost: Sequence[str] = ()
+    ails: str = ""
+
+    def value(self, metric: str, column: str) -> float | None:
+        """A value, or None where it was not measured."""
+        estimate = self.found.get(metric, {}).get(column)
+        return None if estimate is None else estimate.value
+
+    def of_samples(self, metric: str) -> float | None:
+        """The samples' value, of as many of them as there are held-out images."""
+        ours = self.value(metric, self.equal)
+        return self.value(metric, SAMPLES) if ours is None else ours
+
+    def relative(self, metric: str) -> float | None:
+        """That over the held-out images' value."""
+        ours, theirs = self.of_samples(metric), self.value(metric, HELD_OUT)
+        return None if ours is None or theirs is None else ours / max(theirs, 1e-9)
 
 
-def not_comparable(first: Report, other: Report, line: str) -> str:
-    """Why this line of the first report may not be compared with the other's, or "".
+def verdict_of(evidence: Evidence) -> Verdict:
+    """The verdict: the first of these that holds.
 
-    Lines are comparable if they are of one name, which states metric, sample count and features,
-    and if the features' weights, the reference images with what a run's preparation makes of them,
-    and the images' size and what was done to bring them to it are the same in both protocols.
+    - *collapsed*: more than a tenth of the samples repeat another;
+    - *copied*: more than one in a hundred is a training image;
+    - *too few images to say*: fewer than 100 samples or held-out images;
+    - *blurred*: less than .7 of the real images' fine detail; *noisy*: more than 1.5 of it and not
+      a third of the held-out images' precision;
+    - *unlike real images*: not a third of the held-out images' precision;
+    - *collapsed*: not a third of their recall, at equal counts;
+    - *kinds missing*: classes that are due are not there;
+    - *fair*: less than .75 of either, or a classifier tells 9 of 10 images rightly;
+    - *good*.
 
-    >>> a, b = (Report("", "", {"size": size}, [], []) for size in ("1x8x8", "1x16x16"))
-    >>> not_comparable(a, b, "fid10k_random")
-    'no such line there'
+    Args:
+        evidence: all that is known. Without precision, recall, sharpness and copying there is no
+            verdict but what is certain without them.
     """
-    wanted = kind_of(line)
-    there = [x.metric for x in other.lines if "samples" in x.results]
-    alike = [kind for kind in map(kind_of, there) if kind[:2] == wanted[:2]]
-    if not alike:
-        return "no such line there"
-    reasons = []
-    if line not in there:
-        counts = " or ".join(kind.samples for kind in alike)
-        reasons.append(f"other sample counts ({wanted.samples}; {counts})")
-    facts = {
-        "reference images": ("reference digest", "reference"),
-        "sizes or ways to them": ("size",),
-        "features": (f"features {wanted.features}",),
-    }
-    for name, keys in facts.items():
-        # the whole digest, or in reports without it, the text with a part of it
-        key = next((k for k in keys if k in first.protocol or k in other.protocol), keys[0])
-        mine, theirs = first.protocol.get(key), other.protocol.get(key)
-        if mine == theirs:
-            continue
-        if mine is None or theirs is None:
-            reasons.append(f"{name} that one report does not tell whole: judge it again")
-        else:
-            shown = f" ({mine}; {theirs})" if len(mine) + len(theirs) <= 120 else ""
-            reasons.append(f"other {name}{shown}")
-    return ", ".join(reasons)
+    precision, recall = evidence.relative("precision"), evidence.relative("recall")
+    detail = evidence.of_samples("sharpness")
+    told_apart = evidence.of_samples("two-sample")
+    share, copies = evidence.copies
+    told: list[tuple[str, str]] = []
+    if evidence.repeats > REPEATED:
+        told.append(("collapsed", f"{evidence.repeats:.0%} of the samples repeat another."))
+    if share > COPIED:
+        told.append(("copied", copies))
+    if (fewer := min(evidence.samples, evidence.held_out)) < FEWEST:
+        whose = "samples" if evidence.samples == fewer else "held-out real images"
+        told.append(("too few images to say", f"There are only {fewer:,} {whose}."))
+    if detail is not None and detail < SHARP:
+        told.append(("blurred", f"They have {detail:.0%} of the fine detail of real images."))
+    if precision is not None and precision < LOST:
+        rough = detail is not None and detail > ROUGH
+        said = (
+            f"They have {detail:.1f} times the fine detail of real images: noise." if rough else ""
+        )
+        told.append(("noisy" if rough else "unlike real images", said))
+    if recall is not None and recall < LOST:
+        told.append(("collapsed", "Most of what real images show, they never show."))
+    if evidence.lost:
+        listed = ", ".join(evidence.lost[:10]) + (", ..." if len(evidence.lost) > 10 else "")
+        told.append(("kinds missing", f"Missing or far too rare: {listed}."))
+    missing = [name for name in NEEDED if name not in evidence.found]
+    if missing:
+        said = f"Not measured: {', '.join(missing)}; leave out --metrics for a whole verdict."
+        told.append(("not judged as a whole", said))
+    if (
+        any(x is not None and x < GOOD for x in (precision, recall))
+        or (told_apart or 0) > TOLD_APART
+    ):
+        told.append(("fair", ""))
+    word = told[0][0] if told else "good"
+    said = [text for _, text in told if text]
+    said += _shares(evidence)
+    if told_apart is not None:
+        said.append(
+            f"A small classifier tells samples from real images in {told_apart:.0%} of all cases; "
+            "guessing is right in 50%."
+        )
+    if copies and share <= COPIED:
+        said.append(copies)
+    if evidence.ails:
+        said.append(f"While it was trained: {evidence.ails}")
+    return Verdict(word, said)
 
 
-def report_table(report: Report) -> Group:
-    """The judge's table, and what the numbers are worth."""
-    columns = [Column(name, justify="right", overflow="fold") for name in report.columns]
-    title = f"{report.target}, against {report.against}"
-    table = Table(
-        Column("metric", no_wrap=True), "", *columns, title=escape(title), title_justify="left"
-    )
-    table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
-    notes: dict[str, list[str]] = {}  # the page has those of noise too
-    for line in report.lines:
-        cells = [str(line.results.get(name, "")) for name in report.columns]
-        table.add_row(escape(line.metric), ARROWS[line.better], *cells)
-        for name in (SAMPLES, HELD_OUT, PUBLISHED):
-            if name in line.results and (note := line.results[name].note):
-                notes.setdefault(f"{name}: {note}", []).append(line.metric)
-    said = [Text(f"{', '.join(of)}, {note}") for note, of in notes.items()]
-    warnings = [Text(f"warning: {text}", style="yellow") for text in report.warnings]
-    return Group(table, *said, *warnings)
-
-
-def comparison_table(reports: Sequence[Report]) -> Group:
-    """Several reports side by side: what they have in common, and where it differs for certain.
-
-    A difference from the first is marked where it exceeds 2.6 of its standard errors, which
-    equal runs do once in a hundred. What is not comparable with the first (see `not_comparable`),
-    or is not in it, is left out of the table and told below it, with the reason.
-
-    Raises:
-        FrenemyError: nothing is comparable.
-    """
-    first, *others = reports
-    columns = [Column(escape(report.target), justify="right") for report in reports]
-    table = Table(Column("metric", no_wrap=True), "", *columns, box=box.SIMPLE_HEAD)
-    table.caption = f"* differs from the first by more than {CERTAIN} standard errors (p < .01)"
-    left_out: dict[str, list[str]] = {}  # lines by the reason
-    for line in first.lines:
-        mine = line.results.get("samples")
-        if mine is None:
-            continue
-        cells: list[str] = []
-        for report in others:
-            reason = not_comparable(first, report, line.metric)
-            if reason:
-                left_out.setdefault(f"{report.target}: {reason}", []).append(line.metric)
-                cells.append("")
-                continue
-            found = next(x for x in report.lines if x.metric == line.metric).results["samples"]
-            noise = CERTAIN * math.hypot(mine.error, found.error)
-            cells.append(f"{found} *" if abs(found.value - mine.value) > noise else str(found))
-        if any(cells):
-            table.add_row(escape(line.metric), ARROWS[line.better], str(mine), *map(escape, cells))
-    if not table.row_count:
-        said = "; ".join(left_out) or "it has no line of samples"
-        raise FrenemyError(f"nothing is comparable with {first.target}: {said}")
-    known = {kind_of(line.metric)[:2] for line in first.lines if "samples" in line.results}
-    for report in others:  # lines of other sample counts are told as those of the first
-        for line in report.lines:
-            if "samples" in line.results and kind_of(line.metric)[:2] not in known:
-                reason = f"{report.target}: no such line in {first.target}"
-                left_out.setdefault(reason, []).append(line.metric)
-    told = [f"not compared with {reason}: {', '.join(lines)}" for reason, lines in left_out.items()]
-    return Group(table, *(Text(text, style="yellow") for text in told))
-
-
-def _estimate(found: Mapping[str, Any]) -> Estimate:
-    shared = tuple(float(x) for x in found.get("shared", ()))
-    return Estimate(_number(found["value"]), _number(found["error"]), str(found["note"]), shared)
-
-
-def _better(found: str) -> Better:
-    if found not in ("lower", "higher", ""):
-        raise ValueError(f"{found!r} is not a direction")
-    return found
-
-
-def _number(found: float | None) -> float:
-    return math.nan if found is None else float(found)
-
-
-def _plain(thing: Any) -> Any:
-    """Dataclasses as dictionaries, NaN as None."""
-    if hasattr(thing, "__dataclass_fields__"):
-        return {name: _plain(getattr(thing, name)) for name in thing.__dataclass_fields__}
-    if isinstance(thing, Mapping):
-        return {str(key): _plain(value) for key, value in thing.items()}
-    if isinstance(thing, list | tuple):
-        return [_plain(value) for value in thing]
-    if isinstance(thing, float) and not math.isfinite(thing):
-        return None
-    return thing
+def _shares(evidence: Evidence) -> list[str]:
+    """Precision and recall without their names."""
+    said = []
+    for metric, ours, theirs in (
+        (
+            "precision",
+            "{:.0f} of 100 samples lie among the real images",
+            "of held-out real images {:.0f} do.",
+        ),
+        (
+            "recall",
+            "they show {:.0f} of 100 things that real images show",
+            "as many held-out images show {:.0f}.",
+        ),
+    ):
+        mine, best = evidence.of_samples(metric), evidence.value(metric, HELD_OUT)
+        if mine is not None and best is not None:
+            text = f"{ours.format(100 * mine)}; {theirs.format(100 * best)}"
+            said.append(text[0].upper() + text[1:])
+    return said

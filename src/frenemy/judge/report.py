@@ -1,0 +1,169 @@
+"""What a judge found: every metric for the model and for the two reference columns."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from rich import box
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Column, Table
+from rich.text import Text
+
+from frenemy.errors import FrenemyError
+from frenemy.files import write_atomically
+from frenemy.judge.estimate import Estimate
+from frenemy.judge.sets import HELD_OUT, SAMPLES
+from frenemy.judge.verdict import Verdict
+
+Better = Literal["lower", "higher", ""]
+ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "": ""}
+
+PUBLISHED = "published"
+"""The column of figures that others measured on the same test images."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric, by the name of its protocol, and what it gives each column.
+
+    Attributes:
+        metric: such as "fid10k_classifier-mnist".
+        better: which direction is.
+        results: by column; one that the metric cannot judge is left out.
+    """
+
+    metric: str
+    better: Better
+    results: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The table of `frenemy judge`.
+
+    Attributes:
+        target: what was judged; against: what by.
+        protocol: how, as words: samples, features, seed, versions ...
+        columns: the target, held-out real images, noise; and "published", where
+            others' figures of the same test images stand.
+        lines: the metrics.
+        warnings: what the numbers are worth where that is in doubt.
+        curves: for each metric of a run's checkpoints, (round, value, error) in order.
+        verdict: what it comes to; None where nothing was measured to compare with.
+    """
+
+    target: str
+    against: str
+    protocol: Mapping[str, str]
+    columns: Sequence[str]
+    lines: Sequence[Line]
+    warnings: Sequence[str] = ()
+    curves: Mapping[str, Sequence[tuple[int, float, float]]] = field(default_factory=dict)
+    verdict: Verdict | None = None
+
+    def save(self, path: Path) -> Path:
+        """Writes it as JSON; numbers that are not finite become null."""
+        text = json.dumps(_plain(self), indent=2, allow_nan=False) + "\n"
+        return write_atomically(path, lambda part: part.write_text(text, "utf-8"))
+
+    @classmethod
+    def load(cls, path: Path) -> Report:
+        """Reads what `save` wrote.
+
+        Raises:
+            FrenemyError: it is not there, or no such report.
+        """
+        try:
+            found = json.loads(path.read_text("utf-8"))
+            lines = [
+                Line(
+                    str(line["metric"]),
+                    _better(line["better"]),
+                    {str(k): _estimate(v) for k, v in line["results"].items()},
+                )
+                for line in found["lines"]
+            ]
+            curves = {
+                str(k): [(int(t), _number(v), _number(e)) for t, v, e in points]
+                for k, points in found["curves"].items()
+            }
+            verdict = found.get("verdict")
+            return cls(
+                str(found["target"]),
+                str(found["against"]),
+                {str(k): str(v) for k, v in found["protocol"].items()},
+                [str(name) for name in found["columns" if "columns" in found else "subjects"]],
+                lines,
+                [str(text) for text in found["warnings"]],
+                curves,
+                verdict and Verdict(str(verdict["word"]), [str(x) for x in verdict["said"]]),
+            )
+        except FileNotFoundError:
+            raise FrenemyError(f"{path} is not there: make it with `frenemy judge`") from None
+        except KeyError as error:
+            raise FrenemyError(f"{path} is no report of `frenemy judge`: no {error}") from None
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise FrenemyError(f"{path} is no report of `frenemy judge`: {error}") from None
+
+
+def report_table(report: Report) -> Group:
+    """The verdict, the judge's table, and what the numbers are worth."""
+    columns = [Column(name, justify="right", overflow="fold") for name in report.columns]
+    title = f"{report.target}, against {report.against}"
+    table = Table(
+        Column("metric", no_wrap=True), "", *columns, title=escape(title), title_justify="left"
+    )
+    table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
+    notes: dict[str, list[str]] = {}  # the page has those of noise too
+    for line in report.lines:
+        cells = [str(line.results.get(name, "")) for name in report.columns]
+        table.add_row(escape(line.metric), ARROWS[line.better], *cells)
+        for name in (SAMPLES, HELD_OUT, PUBLISHED):
+            if name in line.results and (note := line.results[name].note):
+                notes.setdefault(f"{name}: {note}", []).append(line.metric)
+    said = [Text(f"{', '.join(of)}, {note}") for note, of in notes.items()]
+    warnings = [Text(f"warning: {text}", style="yellow") for text in report.warnings]
+    told: list[Text] = []
+    if report.verdict:
+        colour = "bold green" if report.verdict.word == "good" else "bold yellow"
+        word = (f"{report.verdict.word.capitalize()}. ", colour)
+        told = [Text.assemble(word, " ".join(report.verdict.said))]
+    return Group(*told, table, *said, *warnings)
+
+
+def _estimate(found: Mapping[str, Any]) -> Estimate:
+    shared = tuple(float(x) for x in found.get("shared", "").split())
+    return Estimate(_number(found["value"]), _number(found["error"]), str(found["note"]), shared)
+
+
+def _better(found: str) -> Better:
+    if found not in ("lower", "higher", ""):
+        raise ValueError(f"{found!r} is not a direction")
+    return found
+
+
+def _number(found: float | None) -> float:
+    return math.nan if found is None else float(found)
+
+
+def _plain(thing: Any) -> Any:
+    """Dataclasses as dictionaries, NaN as None, an estimate's many deviations as one text."""
+    if isinstance(thing, Estimate):
+        shared = " ".join(f"{x:.4g}" for x in thing.shared)
+        told = {"value": _plain(thing.value), "error": _plain(thing.error), "note": thing.note}
+        return {**told, "shared": shared} if shared else told
+    if hasattr(thing, "__dataclass_fields__"):
+        return {name: _plain(getattr(thing, name)) for name in thing.__dataclass_fields__}
+    if isinstance(thing, Mapping):
+        return {str(key): _plain(value) for key, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [_plain(value) for value in thing]
+    if isinstance(thing, float) and not math.isfinite(thing):
+        return None
+    return thing
