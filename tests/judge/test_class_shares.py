@@ -136,6 +136,16 @@ def test_what_is_too_rare_to_say_is_told():
     assert "too few to say: 2 (" in found.caught.note and not found.named("lost")
 
 
+def test_strays_of_a_class_that_is_hardly_there_itself_have_a_value():
+    table = torch.tensor([[1000, 0, 0], [0, 990, 10], [0, 1, 999]])
+    for n in ([1000, 0, 0], [1000, 0, 1], [0, 0, 1000], [1, 1000, 0]):
+        found = class_shares(
+            fake_classes=as_classes(n), real_classes=as_classes([9, 9, 9]), names="abc",
+            confusion=table,
+        )  # fmt: skip
+        assert 1 <= found.caught.value <= sum(k > 0 for k in n) and found.caught.error < 1
+
+
 # Honest sets
 
 

@@ -24,6 +24,7 @@ THERE = 0.05  # a class is there if stray samples alone would be so many no more
 LOST = 0.1  # of what is due: a class that is found less often is not there
 SURELY = 0.5  # of what is due: a lost class has less, by its interval
 EXPECTED = 10.0  # images, at least, of each term of a chi squared: of 5, .01 came out as .025
+MANY = 1e7  # images: of more the logarithms of factorials lose the digits that matter
 STEPS = 2000  # of expectation maximisation, at most
 WIDTH = 1.96  # standard errors on either side: 95 %
 
@@ -360,7 +361,7 @@ def _needed(pi: Tensor, table: Tensor, samples: int) -> Tensor:
         strays = (others @ likely[:, k]).item()
         v = (others.square() * likely[:, k] * (1 - likely[:, k]) / images).sum().item()
         if v > 0:
-            of = strays * (1 - strays) / v
+            of = min(strays * (1 - strays) / v, MANY)
             needed[k] += (_tail(samples, samples, strays * of, of) < 1 - THERE).sum()
     return needed
 
