@@ -19,7 +19,7 @@ from torch import Tensor
 from typing_extensions import Doc
 
 from frenemy.data import open_dataset
-from frenemy.judge.class_shares import ClassShares, class_shares
+from frenemy.judge.class_shares import class_shares
 from frenemy.judge.features import extract, features_named
 
 
