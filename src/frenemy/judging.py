@@ -321,10 +321,16 @@ def _sets(fake: Images, against: Dataset, protocol: Protocol, references: bool) 
     train, valid = (
         permutation(seed, 0, len(part))[:TRAINING_IMAGES] for part in (against.train, against.valid)
     )
-    whole = protocol.reference == "all"
+    whole, many = against.train, min(len(fake), len(against.train))
+    if protocol.reference == "all":
+        reference, labels = whole.images[:], whole.labels
+    else:
+        reference, labels = whole.batch(seed, 0, many)
     return Sets(
         judged,
-        reference=against.train.images[:] if whole else against.train.random(len(fake), seed=seed),
+        reference=reference,
+        labels=labels,
+        digest=whole.digest,
         train=Drawn(against.train.images, train),
         valid=Drawn(against.valid.images, np.sort(valid)),  # in order: Parzen takes the first
         test=against.test.images,

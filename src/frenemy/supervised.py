@@ -62,7 +62,7 @@ def train_classifier(
         progress: is told the share done, in [0, 1].
 
     Returns:
-        Where it lies, and what is known of it, its accuracy on the test part included.
+        Where it lies, and what is known of it, its confusions on the test part included.
 
     Raises:
         FrenemyError: before training, if there are no labels, fewer than two classes or fewer than
@@ -113,16 +113,20 @@ def train_classifier(
                 progress((step + 1) / rounds)
     seen = in_batches(net.eval(), train.random(STANDARD, seed), game.device)
     net.standardise(seen.features)
-    share = accuracy(net, test)
+    found = confusion(net, test).tolist()
     pixels = pixels_digest(train.images)
-    card = Card(name, data.shape, train.classes, train.digest, pixels, share, len(test))
+    card = Card(name, data.shape, train.classes, train.digest, pixels, found)
     return save_classifier(net, card, path), card
 
 
-def accuracy(net: Classifier, source: Source) -> float:
-    """The share of the source's images that the network puts into their class."""
+def confusion(net: Classifier, source: Source) -> Tensor:
+    """How many images of the source are of each class and put into each, int64 (classes, classes).
+
+    A row for each true class, a column for each that the network finds.
+    """
     assert source.labels is not None
-    device = next(net.parameters()).device
-    logits = in_batches(net, source.images, device).logits
+    logits = in_batches(net, source.images, next(net.parameters()).device).logits
     assert logits is not None
-    return (logits.argmax(1) == torch.from_numpy(source.labels.copy())).double().mean().item()
+    classes = logits.shape[1]
+    pairs = torch.from_numpy(source.labels.copy()) * classes + logits.argmax(1)
+    return pairs.bincount(minlength=classes**2).reshape(classes, classes)

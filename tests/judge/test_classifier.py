@@ -21,11 +21,20 @@ from frenemy.judge.classifier import (
     save_classifier,
 )
 from frenemy.judge.features import classifier, classifier_path, extract
-from frenemy.supervised import accuracy, train_classifier
+from frenemy.supervised import confusion, train_classifier
 
-CARD = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, "1" * 64, 0.5, 10)
+CARD = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, "1" * 64, ((3, 2), (1, 4)))
 CARD_OF_COLOURS = replace(CARD, shape=(3, 8, 8))
-CARD_OF_FEW_SIZES = json.dumps({"kind": KIND, **asdict(CARD), "shape": [1, 8]})
+CARD_OF_FEW_SIZES, *CARDS_OF_NO_CONFUSION = (
+    json.dumps({"kind": KIND, **asdict(CARD), **change})
+    for change in (
+        {"shape": [1, 8]},
+        {"confusion": [[1, 2]]},
+        {"confusion": [[1, 2], [3]]},
+        {"confusion": [[0, 0], [0, 0]]},
+        {"confusion": 3},
+    )
+)
 
 
 def contiguous(net):
@@ -48,7 +57,10 @@ def test_it_learns_the_embedded_digits(trained, digits):
     net, _ = load_classifier(path)
     # scikit-learn's own example reaches .97 on half of these digits with a support vector machine
     assert card.accuracy > 0.96 and card.tested == len(digits.test)
-    assert accuracy(net, digits.test) == card.accuracy
+    table = confusion(net, digits.test)
+    assert [list(row) for row in load_classifier(path)[1].confusion] == table.tolist()
+    assert table.sum(1).tolist() == np.bincount(digits.test.labels).tolist()
+    assert card.accuracy == pytest.approx((table.trace() / table.sum()).item(), rel=1e-6)  # float32
     assert card.classes == tuple("0123456789") and card.data == digits.train.digest
 
 
@@ -202,6 +214,7 @@ def test_save_and_load(tmp_path):
     path = save_classifier(net, CARD, tmp_path / "new" / "few.safetensors")
     again, card = load_classifier(path)
     assert card == CARD == read_card(path) and not again.training
+    assert (card.tested, card.accuracy) == (10, 0.7)
     x = torch.rand(3, 1, 8, 8)
     assert torch.equal(again(x).features, net(x).features)
 
@@ -228,7 +241,11 @@ def test_other_files_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "about", ["[]", "3", json.dumps({"kind": KIND}), CARD_OF_FEW_SIZES, '"classifier"', "no json"]
+    "about",
+    [
+        *("[]", "3", json.dumps({"kind": KIND}), '"classifier"', "no json"),
+        *(CARD_OF_FEW_SIZES, *CARDS_OF_NO_CONFUSION),
+    ],
 )
 def test_files_with_another_card_are_refused(about, tmp_path):
     path = tmp_path / "x.safetensors"

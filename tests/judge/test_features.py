@@ -178,7 +178,7 @@ def test_known_names_are_known_before_anything_is_loaded(cache, monkeypatch):
 
 
 def test_a_classifier_refuses_images_with_other_channels(cache):
-    card = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, "1" * 64, 0.5, 10)
+    card = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, "1" * 64, ((1, 1), (1, 1)))
     save_classifier(Classifier(1, 2), card, classifier_path("few"))
     few = features_named("classifier-few")
     assert extract(few, images(2)).features.shape == (2, 128)
@@ -190,7 +190,7 @@ def test_a_classifier_refuses_images_with_other_channels(cache):
 
 def test_a_classifier_tells_what_it_does_to_images(cache):
     for name, size in (("small", 28), ("large", 48)):
-        card = Card(name, (1, size, size), ("a", "b"), "0" * 64, "1" * 64, 0.5, 10)
+        card = Card(name, (1, size, size), ("a", "b"), "0" * 64, "1" * 64, ((1, 1), (1, 1)))
         save_classifier(Classifier(1, 2), card, classifier_path(name))
     assert features_named("classifier-small").note == "trained on 28x28"
     large = "trained on 48x48, averaged down to 32x32 inside"
@@ -201,7 +201,7 @@ def test_a_classifier_tells_what_it_does_to_images(cache):
 def keep(name, train):
     """A classifier as if trained on these images."""
     digest = pixels_digest(train.images)
-    card = Card(name, train.shape, ("a", "b"), train.digest, digest, 0.5, 10)
+    card = Card(name, train.shape, ("a", "b"), train.digest, digest, ((1, 1), (1, 1)))
     save_classifier(Classifier(train.shape[0], 2), card, classifier_path(name))
 
 

@@ -14,9 +14,11 @@ from matplotlib.colors import to_rgb
 from sklearn.decomposition import PCA
 
 from frenemy.errors import FrenemyError
-from frenemy.figures import INK, Canvas, Figure
+from frenemy.figures import BLUE, INK, VERMILION, Canvas, Figure
 from frenemy.judge import plots as module
+from frenemy.judge.class_shares import class_shares
 from frenemy.judge.coverage import precision_recall_density_coverage
+from frenemy.judge.plots import class_shares as class_bars
 from frenemy.judge.plots import curve, embedding, precision_recall
 
 from .clouds import cloud, modes
@@ -56,6 +58,7 @@ def all_figures():
         *precision_recall(real=real, fake=fake),
         curve(POINTS, TITLE),
         curve([(0, 0.3, math.nan), (50_000, 0.4, 0.01)], "recall10k"),
+        class_bars(found_of([9, 0], [5, 5])),
     ]
 
 
@@ -354,6 +357,45 @@ def test_a_missing_error_has_no_band_and_a_missing_value_no_point(axes):
     line = axes[0].get_lines()[0]
     np.testing.assert_array_equal(np.stack(line.get_data(), 1), [(1, 3.0), (4, 2.0)])
     assert "nan" not in svg(figure)
+
+
+# Classes
+
+
+def found_of(fake, real, names=None, **confusion):
+    fake, real = (torch.from_numpy(np.repeat(np.arange(len(n)), n)) for n in (fake, real))
+    names = names or [f"kind {i}" for i in range(int(real.max()) + 1)]
+    return class_shares(fake_classes=fake, real_classes=real, names=names, **confusion)
+
+
+def test_bars_are_what_is_due_and_what_is_found(axes):
+    found = found_of([100, 40, 0], [50, 50, 50], ["$cat$", "dog", "bird"])
+    figure = class_bars(found)
+    figure.content(Canvas())
+    due, bars = ([bar.get_width() for bar in kind] for kind in axes[0].containers[:2])
+    assert due == pytest.approx([c.due for c in found.classes])
+    assert bars == pytest.approx([c.corrected for c in found.classes])
+    assert [bar.get_facecolor()[:3] for bar in axes[0].containers[1]] == [
+        to_rgb(BLUE), to_rgb(BLUE), to_rgb(VERMILION),
+    ]  # fmt: skip
+    assert "lost: bird (0 of 47 due)" in figure.alt and "Lost: bird (0 of 47 due)" in figure.caption
+    assert "$cat$" in svg(figure)  # no formula
+
+
+def test_honest_bars_are_told_as_such():
+    figure = class_bars(found_of([50, 50], [50, 50], confusion=torch.eye(2) * 100))
+    assert "no class differs from what is due by more than chance" in figure.alt
+    assert "mistakes, counted on images of known classes, are taken off" in figure.caption
+
+
+def test_of_many_classes_the_worst_are_shown_in_their_order(axes):
+    fake = np.full(200, 100)
+    fake[[10, 150]] = 0
+    figure = class_bars(found_of(fake, np.full(200, 100)))
+    names = [label.get_text() for label in axes[0].get_yticklabels()]
+    assert len(names) == 50 and {"kind 10", "kind 150"} <= set(names)
+    assert names == sorted(names, key=lambda name: int(name.split()[1]))
+    assert "the 50 of 200 classes that differ most" in figure.alt
 
 
 # Bad input

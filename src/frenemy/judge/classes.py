@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from frenemy.errors import FrenemyError, at_least
-from frenemy.judge.diversity import pairwise_distance
+from frenemy.judge.diversity import distances_to_others
 from frenemy.judge.estimate import Estimate, checked
 from frenemy.judge.slices import own_order
 
@@ -25,9 +25,12 @@ def inception_score(*, logits: Tensor, splits: int = 10, seed: int = 0) -> Estim
     of their scores. It does not look at real images: theirs is the score to compare with. The
     score rises with the size of a split.
 
-    The error is the standard deviation over splits divided by the root of their number, NaN for one
-    split. Publications give the standard deviation itself: 3.2 times as much for 10 splits. The
-    order is a function of the seed and of the rows, in whatever order these come.
+    The error is that of samples drawn anew, the classifier held fixed, by the delta method to
+    second order: the logarithm of a split's score has the variance of KL(p(y | x) || p(y)) / n,
+    in which p(y) as found adds noise of its own, and p(y) has the covariance S, which makes it
+    tr(H S H S) / 2 with H = diag(1 / p(y)): all that is left where the classifier is sure and the
+    classes are even. Publications give the standard deviation over splits: 3.2 times as much for
+    10 of them. The order is a function of the seed and of the rows, in whatever order these come.
 
     Source: Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen (2016), Improved Techniques for
     Training GANs.
@@ -40,22 +43,29 @@ def inception_score(*, logits: Tensor, splits: int = 10, seed: int = 0) -> Estim
         FrenemyError: fewer than 2 samples a split, numbers that are not finite.
 
     >>> print(inception_score(logits=100 * torch.eye(4).repeat(50, 1), splits=1))
-    4
+    4.000 ± 0.024
     """
     at_least(1, splits=splits)
     (logits,) = checked("inception_score", 2 * splits, logits=logits)
-    scores = []
+    scores, first, second = [], 0.0, 0.0
     for part in own_order(logits, seed=seed).tensor_split(splits):
         log_p = logits[part].double().log_softmax(1)  # (n, K)
         marginal = log_p.logsumexp(0) - math.log(len(part))
-        scores.append((log_p.exp() * (log_p - marginal)).sum(1).mean().exp())
+        informations = (log_p.exp() * (log_p - marginal)).sum(1)
+        scores.append(informations.mean().exp().item())
+        scaled = (log_p.exp() - marginal.exp()) * (-marginal / 2).exp()
+        weight = scores[-1] ** 2 / len(part) / splits**2
+        first += weight * informations.var().item()
+        covariance = scaled.T @ scaled / len(part)  # of p(y), in units of H
+        second += weight * covariance.square().sum().item() / len(part)
     size, classes = len(logits) // splits, logits.shape[1]
     note = ""
     if classes == 1:
         note = "a single class: the score of any samples is 1"
     elif size < classes:
         note = f"splits of {size:,} for {classes:,} classes: larger ones would score higher"
-    return Estimate.of(torch.stack(scores), note)
+    error = math.sqrt(max(0.0, first - second) + second / 2)
+    return Estimate(sum(scores) / splits, error, note)
 
 
 def diversity_within_classes(
@@ -71,8 +81,8 @@ def diversity_within_classes(
     is there. A class of which there are fewer than three fake samples counts 0. One of which there
     are fewer than three real ones, or no two different ones, has no say.
 
-    The error is that of the mean distances, by `pairwise_distance`'s jackknife, and does not
-    contain the classifier's mistakes.
+    The error is that of both sets drawn anew, by the delta method: a row of mean distance h to the
+    n others of its class moves their mean by 2 (h - mean) / n. The classifier is held fixed.
 
     Args:
         real, fake: features (N, d), (M, d), two or more of each.
@@ -97,21 +107,23 @@ def diversity_within_classes(
                 f"{name}: {which}_classes {tuple(classes.shape)} for {len(rows):,} {which} "
                 "samples: give one class a sample"
             )
-    ratios, squares, missing, silent = [], [], [], []
+    ratios, missing, silent = [], [], []
     real_classes, fake_classes = real_classes.to(real.device), fake_classes.to(fake.device)
+    of_real = torch.zeros(len(real), dtype=torch.float64, device=real.device)
+    of_fake = torch.zeros(len(fake), dtype=torch.float64, device=fake.device)
     for label in real_classes.unique().tolist():
-        ours, theirs = fake[fake_classes == label], real[real_classes == label]
-        base = pairwise_distance(fake=theirs) if len(theirs) >= FEWEST else None
-        if base is None or not base.value:
+        theirs, ours = real_classes == label, fake_classes == label
+        base = distances_to_others(real[theirs]) if theirs.sum() >= FEWEST else of_real[:1]
+        if not base.mean() > 0:
             silent.append(label)
-        elif len(ours) < FEWEST:
+        elif ours.sum() < FEWEST:
             missing.append(label)
             ratios.append(0.0)
         else:
-            found = pairwise_distance(fake=ours)
-            ratios.append(found.value / base.value)
-            squares.append(found.error**2 + (ratios[-1] * base.error) ** 2)
-            squares[-1] /= base.value**2
+            found = distances_to_others(fake[ours])
+            ratios.append((found.mean() / base.mean()).item())
+            of_fake[ours] = _influence(found, len(fake)) / base.mean()
+            of_real[theirs] = -ratios[-1] * _influence(base, len(real)) / base.mean()
     if not ratios:
         raise FrenemyError(
             f"{name}: no class has {FEWEST} real samples that differ: give more real samples"
@@ -123,8 +135,16 @@ def diversity_within_classes(
         notes.append(f"no {FEWEST} different real samples of class {_listed(silent)}: left out")
     if len(ratios) == 1:
         notes.append("a single class")
-    error = math.sqrt(sum(squares)) / len(ratios)
-    return Estimate(sum(ratios) / len(ratios), error, "; ".join(notes))
+    many = len(ratios)
+    return Estimate.of_influences(
+        sum(ratios) / many, fake=of_fake / many, real=of_real / many, note="; ".join(notes)
+    )
+
+
+def _influence(means: Tensor, count: int) -> Tensor:
+    """What rows of mean distances (n,) to their class have for influence among `count` of all."""
+    n = len(means)  # the jackknife's factor for pairs, so that few are not taken for more
+    return 2 * (means - means.mean()) * count / n * (n - 1) / (n - 2)
 
 
 def _listed(labels: list[int]) -> str:

@@ -27,7 +27,7 @@ from frenemy.judge.sets import Images
 SIDE = 32  # pixels: larger images are averaged down to this
 WIDTHS = (32, 64, 128)
 FEATURES = 128
-KIND = "classifier 3"  # in every file; raise it when weights would mean otherwise, or cards change
+KIND = "classifier 4"  # in every file; raise it when weights would mean otherwise, or cards change
 
 UNREADABLE = (
     *(OSError, SafetensorError, RuntimeError),  # no such file of tensors, or other tensors
@@ -52,8 +52,8 @@ class Card:
         classes: their names.
         data: digest of the set.
         pixels: digest of what was made of it, see `pixels_digest`.
-        accuracy: on the test part, in [0, 1], over `tested` images.
-        tested: how many those were.
+        confusion: how many images of the test part are of each class and put into each: a row for
+            each true class, a column for each that was found.
     """
 
     name: str
@@ -61,8 +61,17 @@ class Card:
     classes: Sequence[str]
     data: str
     pixels: str
-    accuracy: float
-    tested: int
+    confusion: Sequence[Sequence[int]]
+
+    @property
+    def tested(self) -> int:
+        """How many images the test part has."""
+        return sum(map(sum, self.confusion))
+
+    @property
+    def accuracy(self) -> float:
+        """The share of them that are put into their own class, in [0, 1]."""
+        return sum(row[i] for i, row in enumerate(self.confusion)) / self.tested
 
 
 class Classifier(nn.Module):
@@ -183,9 +192,13 @@ def _card(file: Any) -> Card:
     about = json.loads(file.metadata()["frenemy"])
     if about.pop("kind") != KIND:
         raise ValueError("it holds something else, or is of another version: train it again")
-    card = Card(**{**about, "shape": tuple(about["shape"]), "classes": tuple(about["classes"])})
+    confusion = tuple(map(tuple, about.pop("confusion")))
+    shape, classes = tuple(about.pop("shape")), tuple(about.pop("classes"))
+    card = Card(**about, shape=shape, classes=classes, confusion=confusion)
     if len(card.shape) != 3 or not all(isinstance(size, int) for size in card.shape):
         raise ValueError(f"images of shape {card.shape}")
+    if {len(confusion), *map(len, confusion)} != {len(classes)} or not card.tested:
+        raise ValueError(f"a table of confusions that is not one of its {len(classes)} classes")
     return card
 
 

@@ -85,13 +85,17 @@ def pairwise_distance(*, fake: Tensor) -> Estimate:
     2.0 ± 2.0
     """
     (fake,) = checked("pairwise_distance", 3, fake=fake)
-    n = len(fake)
-    sums = torch.zeros(n, dtype=torch.float64, device=fake.device)
-    for here, there, squares in squared_distances(fake):
+    n, means = len(fake), distances_to_others(fake)
+    error = 2 * means.std(correction=0).item() * math.sqrt(n - 1) / (n - 2)
+    return Estimate(means.mean().item(), error)
+
+
+def distances_to_others(rows: Tensor) -> Tensor:
+    """The mean distance of each row (n, d) to the others: float64 (n,)."""
+    sums = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
+    for here, there, squares in squared_distances(rows):
         distances = squares.sqrt_()
         sums[here] += distances.sum(1)
         if here != there:
             sums[there] += distances.sum(0)
-    means = sums / (n - 1)
-    error = 2 * means.std(correction=0).item() * math.sqrt(n - 1) / (n - 2)
-    return Estimate(means.mean().item(), error)
+    return sums / (len(rows) - 1)

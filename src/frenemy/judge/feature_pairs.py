@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from frenemy.judge.class_shares import ClassShares, class_shares
 from frenemy.judge.classifier import Outputs
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.estimate import Estimate
@@ -125,11 +126,28 @@ class FeaturePair:
     def modes(self) -> Modes:
         """Of the classes: equal by construction, or of the shares among the reference images."""
         classes, count = self.fake_logits.argmax(1), self.fake_logits.shape[1]
-        if self.extractor.features.balanced:
-            return class_modes(fake_classes=classes, count=count)
-        real = len(self.sets.reference)
-        shares = self.real_classes.bincount(minlength=count).clamp(min=0.5)  # none is impossible
-        return class_modes(fake_classes=classes, count=count, real_weights=shares, real_count=real)
+        real = None if self.extractor.features.balanced else self.real_classes
+        return class_modes(fake_classes=classes, count=count, real_classes=real)
+
+    @cached_property
+    def class_shares(self) -> ClassShares:
+        """Of the classes, through the classifier's confusions if it is one of frenemy's.
+
+        Real images that it was trained on it knows too well: of these the true classes are taken.
+        """
+        card, labels = self.extractor.features.card, self.sets.labels
+        classes, count = self.fake_logits.argmax(1), self.fake_logits.shape[1]
+        if card is None:
+            names = [str(i) for i in range(count)]
+            return class_shares(fake_classes=classes, real_classes=self.real_classes, names=names)
+        trained_on = labels is not None and card.data == self.sets.digest
+        return class_shares(
+            fake_classes=classes,
+            real_classes=torch.from_numpy(labels) if trained_on else self.real_classes,
+            names=card.classes,
+            confusion=torch.tensor(card.confusion),
+            true=trained_on,
+        )
 
 
 def pairs_of(

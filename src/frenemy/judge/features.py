@@ -21,7 +21,14 @@ from frenemy.data.source import Source
 from frenemy.data.store import cache_folder
 from frenemy.errors import FrenemyError
 from frenemy.files import write_atomically
-from frenemy.judge.classifier import SIDE, Outputs, load_classifier, pixels_digest, read_card
+from frenemy.judge.classifier import (
+    SIDE,
+    Card,
+    Outputs,
+    load_classifier,
+    pixels_digest,
+    read_card,
+)
 from frenemy.judge.inception import load_inception
 from frenemy.judge.resize import Resizing
 from frenemy.judge.sets import Drawn, Images
@@ -48,6 +55,7 @@ class Features:
         balanced: the classes are equally frequent by construction, as stacks of digits are.
         cached: worth keeping on the disk; not so what is as large as the images and soon computed.
         batch: images seen at once; fewer where the network blows them up.
+        card: of the classifier that it is, if it is one.
     """
 
     name: str
@@ -57,6 +65,7 @@ class Features:
     balanced: bool = False
     cached: bool = True
     batch: int = BATCH
+    card: Card | None = None
 
 
 def pixels() -> Features:
@@ -123,7 +132,7 @@ def classifier(name: str, device: torch.device | None = None) -> Features:
     note = f"trained on {height}x{width}"
     if max(height, width) > SIDE:
         note += f", averaged down to {SIDE}x{SIDE} inside"
-    return Features(f"classifier-{name}", network, weights_digest(net), note)
+    return Features(f"classifier-{name}", network, weights_digest(net), note, card=card)
 
 
 def stacked(name: str, device: torch.device | None = None) -> Features:

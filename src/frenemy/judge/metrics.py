@@ -114,7 +114,8 @@ _ALL = (
         told="Inception-style score: high if a classifier is sure of the class of each sample, "
         "and the classes are many. It never looks at the real images: samples that repeat one "
         "image a class still score well.",
-        error="deviation over 10 splits: samples; no real image has a part in the value",
+        error="delta method to second order, in 10 splits: samples; no real image has a part in "
+        "the value",
         source="Salimans et al. 2016, Improved Techniques for Training GANs",
         measure=lambda p: inception_score(logits=p.fake_logits, seed=p.seed),
         classes=True,
@@ -215,11 +216,13 @@ _ALL = (
     Metric(
         name="classes",
         better="higher",
-        told="How many of the classes are ever made.",
-        error="of resampling: samples",
+        told="How many of the classes are made, more often than the classifier's own mistakes "
+        "explain; with how often a class is lost or rare by chance.",
+        error="of resampling: samples; the classifier, and what is known of its mistakes, held "
+        "fixed",
         source="Lin et al. 2018, PacGAN: The Power of Two Samples in Generative Adversarial "
         "Networks",
-        measure=lambda p: p.modes.caught,
+        measure=lambda p: p.class_shares.caught,
         classes=True,
         counted=True,
     ),
@@ -228,11 +231,22 @@ _ALL = (
         better="lower",
         told="Reverse KL divergence of the classes' shares from those of the real images: 0 is "
         "equal.",
-        error="delta method on both shares: samples and reference images; samples alone where the"
-        " true shares are known (`stacked-NAME`)",
+        error="delta method on both shares, to second order: samples and reference images; samples "
+        "alone where the true shares are known (`stacked-NAME`)",
         source="Srivastava et al. 2017, VEEGAN: Reducing Mode Collapse in GANs using Implicit "
         "Variational Learning",
         measure=lambda p: p.modes.reverse_kl,
+        classes=True,
+        counted=True,
+    ),
+    Metric(
+        name="class-kl-forward",
+        better="lower",
+        told="The same divergence from the other side, of the real images' shares from the "
+        "samples': a class that is lost costs much more.",
+        error="as `class-kl`",
+        source="Kullback and Leibler 1951, On Information and Sufficiency",
+        measure=lambda p: p.modes.forward_kl,
         classes=True,
         counted=True,
     ),
@@ -241,7 +255,7 @@ _ALL = (
         better="",
         told="How unlike one another the samples of one class are, as a share of what real images "
         "of that class are: 1 is as various as these, and near 0 each class has one picture only.",
-        error="jackknife: samples and reference images",
+        error="delta method on mean distances: samples and reference images",
         source="Odena et al. 2017, Conditional Image Synthesis with Auxiliary Classifier GANs",
         measure=_class_diversity,
         classes=True,

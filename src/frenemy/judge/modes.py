@@ -10,14 +10,14 @@ Samples in Generative Adversarial Networks.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from frenemy.errors import FrenemyError, at_least
 from frenemy.judge.coverage import share
-from frenemy.judge.estimate import TILE, Estimate, checked, tiles
+from frenemy.judge.estimate import TILE, Estimate, checked, half_signs, shared_of, tiles
 
 RADIUS = 3.0  # standard deviations within which a sample of a mixture is of high quality
 
@@ -32,12 +32,16 @@ class Modes:
         reverse_kl: KL(the samples' shares of the modes || the true shares), nats; 0 is best, and
             the fewer the samples, and the real images if the true shares are theirs, the higher it
             is for exact ones: see `kl_floor`.
+        forward_kl: KL(the true shares || the samples'), nats: a lost mode costs the more the more
+            images are of it. A mode without a sample counts as half a sample; without that it would
+            be infinite, as its note then says.
         quality: the share of the samples near a mode; None where nearness has no meaning.
     """
 
     total: int
     caught: Estimate
     reverse_kl: Estimate
+    forward_kl: Estimate
     quality: Estimate | None = None
 
 
@@ -85,8 +89,8 @@ def mixture_modes(
         caught += nearest[near[-1]].bincount(minlength=total)
     return Modes(
         total,
-        _caught(caught, len(fake)),
-        _reverse_kl(everyone, _shares(total, real_weights)),
+        classes_caught(caught),
+        *_divergences(everyone, _shares(total, real_weights)),
         quality=share(torch.cat(near)),
     )
 
@@ -96,37 +100,42 @@ def class_modes(
     fake_classes: Tensor,
     count: int,
     real_weights: Tensor | None = None,
-    real_count: int | None = None,
+    real_classes: Tensor | None = None,
 ) -> Modes:
     """Modes of a set whose modes are classes, from the classes that a classifier gives samples.
 
-    A class is caught if at least one sample has it.
+    A class is caught if at least one sample has it: `class_shares` takes the classifier's mistakes
+    into account.
 
     Args:
         fake_classes: integers (M,), from 0 to count - 1; of stacked digits 100 a + 10 b + c.
         count: of the classes, 1,000 for stacked MNIST.
         real_weights: (count,), in proportion to the true shares; by default all equal.
-        real_count: of how many real images the weights are the shares, where the true ones are not
-            known: then the reverse KL is between two samples, and its error that of both.
+        real_classes: integers (N,), the classes of real images, where the true shares are not
+            known: then both KL are between two samples, with an error of both drawn anew, and a
+            class of which no real image is counts as half an image.
 
     Raises:
-        FrenemyError: no samples, classes out of range, or a weight or real_count not above 0.
+        FrenemyError: no samples or real images, classes out of range, or a weight not above 0.
 
     >>> found = class_modes(fake_classes=torch.tensor([0, 0, 1, 1]), count=4)
     >>> found.caught.value, round(found.reverse_kl.value, 3)  # half of the classes: log 2
     (2.0, 0.693)
     """
     at_least(1, count=count)
-    if real_count is not None:
-        at_least(1, real_count=real_count)
-    if fake_classes.ndim != 1 or not len(fake_classes):
-        raise FrenemyError(
-            f"modes: classes of shape {tuple(fake_classes.shape)}: needs (M,), one for each sample"
-        )
-    _refuse_classes(fake_classes, count)
+    for classes in (fake_classes, real_classes):
+        if classes is not None and (classes.ndim != 1 or not len(classes)):
+            raise FrenemyError(
+                f"modes: classes of shape {tuple(classes.shape)}: needs one or more, (M,), one for "
+                "each image"
+            )
+        if classes is not None:
+            refuse_classes(classes, count)
     histogram = fake_classes.long().bincount(minlength=count)
-    kl = _reverse_kl(histogram, _shares(count, real_weights), real_count)
-    return Modes(count, _caught(histogram, len(fake_classes)), kl)
+    if real_classes is not None:
+        real_weights = real_classes.long().bincount(minlength=count).clamp(min=0.5)
+    shares = _shares(count, real_weights)
+    return Modes(count, classes_caught(histogram), *_divergences(histogram, shares, real_classes))
 
 
 def quality_ceiling(d: int) -> float:
@@ -161,7 +170,7 @@ def kl_floor(modes: int, samples: int, real_count: int | None = None) -> float:
     return (modes - 1) / 2 * (1 / samples + 1 / real_count)
 
 
-def _refuse_classes(classes: Tensor, count: int) -> None:
+def refuse_classes(classes: Tensor, count: int) -> None:
     """Refuses what is no class from 0 to count - 1."""
     if classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool:
         raise FrenemyError(f"modes: classes of {classes.dtype}: they have to be integers")
@@ -185,7 +194,7 @@ def _shares(total: int, weights: Tensor | None) -> Tensor:
     return weights / weights.sum()
 
 
-def _caught(histogram: Tensor, samples: int) -> Estimate:
+def classes_caught(histogram: Tensor) -> Estimate:
     """How many modes have a sample, with the error that resampling the samples would give.
 
     With shares p of M samples, the indicators of modes i and j being missed have the covariance
@@ -193,32 +202,100 @@ def _caught(histogram: Tensor, samples: int) -> Estimate:
     Modes that were missed stay missed in it: 0 if all that are caught are caught many times. Modes
     with equally many samples have equal covariances, and different counts are at most sqrt(2 M).
     """
+    samples = int(histogram.sum())
     counts, modes = histogram[histogram > 0].cpu().unique(return_counts=True)
     p, modes = counts.double() / samples, modes.double()
     missed = (1 - p) ** samples
     covariance = (1 - p[:, None] - p).clamp(min=0) ** samples - missed[:, None] * missed
     own = missed * (1 - missed) - covariance.diagonal()  # what the variance of a mode has beyond it
     variance = (modes @ covariance @ modes + modes @ own).item()
-    return Estimate(modes.sum().item(), math.sqrt(max(variance, 0.0)))
+    return Estimate(modes.sum().item(), error_of_count(variance))
 
 
-def _reverse_kl(histogram: Tensor, shares: Tensor, real_count: int | None = None) -> Estimate:
-    """KL(p || q) of the samples' shares p from the true q, with its error by the delta method.
+def error_of_count(variance: float) -> float:
+    """The error of a count of modes: 0 if it is below a hundredth of one, which nobody can see."""
+    return math.sqrt(variance) if variance > 1e-4 else 0.0
 
-    Variance (sum p log^2(p / q) - KL^2) / M, and where q are the shares of N real images
-    (sum p^2 / q - 1) / N more, since dKL / dq = - p / q. Where p is close to q this is of second
-    order in 1 / M and 1 / N, and up to sqrt 2 too large.
+
+def _divergences(
+    histogram: Tensor, shares: Tensor, real_classes: Tensor | None = None
+) -> tuple[Estimate, Estimate]:
+    """Reverse and forward KL of samples' counts (K,) from true shares, or those of real images."""
+    n = histogram.cpu().double()
+    half = n.clamp(min=0.5)
+    fake = _Side(n, n / n.sum())
+    smoothed = _Side(n, half / half.sum())
+    if real_classes is None:
+        images, real, beside = None, _Side(None, shares), ""
+    else:
+        real_classes, images = real_classes.cpu().long(), len(real_classes)
+        real = _Side(real_classes.bincount(minlength=len(n)).double(), shares)
+        beside = f", beside {images:,} real images,"
+    floor = kl_floor(len(n), int(n.sum()), images)
+    about = f"exact samples of this many{beside} have about {floor:.2g}"
+    empty = int((n == 0).sum())
+    reverse, forward = (
+        _divergence(p, q, real, real_classes) for p, q in ((fake, real), (real, smoothed))
+    )
+    if reverse.value < 3 * floor:
+        reverse = replace(reverse, note=about)
+    if empty:
+        lost = f"classes without a sample: {empty:,}, counted as half a sample each: without that ∞"
+        forward = replace(forward, note=lost)
+    elif forward.value < 3 * floor:
+        forward = replace(forward, note=about)
+    return reverse, forward
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Shares of the modes (K,), and the counts that they were estimated from, if they were."""
+
+    counts: Tensor | None
+    shares: Tensor
+
+    @property
+    def drawn(self) -> tuple[Tensor, float]:
+        """Shares of which another draw would be, and 1 / the images of a draw."""
+        if self.counts is None:
+            return self.shares, 0.0
+        return self.counts / self.counts.sum(), 1 / self.counts.sum().item()
+
+
+def _divergence(p: _Side, q: _Side, real: _Side, real_classes: Tensor | None) -> Estimate:
+    """KL(p || q) with the error that it has when both are drawn anew, to second order.
+
+    With gradient g and Hessian H the variance is g' S g + tr(H S H S) / 2, where S is the
+    covariance of the shares; g as found contains noise of its own, which adds tr(H S H S) to
+    g' S g in the mean and is subtracted. Where p = q the first term vanishes, and the second is
+    (K - 1) (1 / M + 1 / N)^2 / 2, that of a chi squared.
     """
-    histogram = histogram.cpu()
-    samples = int(histogram.sum())
-    p = histogram.double() / samples
-    log_ratio = (p / shares).clamp(min=torch.finfo(torch.float64).tiny).log()  # 0 log 0 = 0
-    value = (p * log_ratio).sum().item()
-    variance = max((p * log_ratio.square()).sum().item() - value**2, 0.0) / samples
-    beside = ""
-    if real_count is not None:
-        variance += max((p.square() / shares).sum().item() - 1, 0.0) / real_count
-        beside = f", beside {real_count:,} real images,"
-    floor = kl_floor(len(p), samples, real_count)
-    note = f"exact samples of this many{beside} have about {floor:.2g}" if value < 3 * floor else ""
-    return Estimate(max(value, 0.0), math.sqrt(variance), note)
+    ratio = torch.where(p.shares > 0, p.shares / q.shares, 0)
+    log = ratio.clamp(min=torch.finfo(torch.float64).tiny).log()
+    value = (p.shares * log).sum().item()  # 0 log 0 = 0
+    (a, each_a), (b, each_b) = p.drawn, q.drawn
+    h = torch.where(p.shares > 0, 1 / p.shares.clamp(min=1e-300), 0)
+    own_p = _trace(h, a, a) * each_a**2
+    own_q = _trace(ratio / q.shares, b, b) * each_b**2
+    both = _trace(1 / q.shares, a, b) * each_a * each_b
+    first_p, first_q = _spread(log, a) * each_a, _spread(ratio, b) * each_b
+    second = own_p + 2 * both + own_q
+    error = math.sqrt(max(first_p + first_q - second, 0.0) + second / 2)
+    if real_classes is None:
+        return Estimate(max(value, 0.0), error)
+    first, own, influence = (first_p, own_p, log) if p is real else (first_q, own_q, -ratio)
+    part = min(error, math.sqrt(max(first - own - both, 0.0) + own / 2))
+    centred = (influence - influence @ real.drawn[0])[real_classes]
+    halves = half_signs(len(real_classes)).double() @ centred
+    return Estimate(max(value, 0.0), error, shared=shared_of(halves, part))
+
+
+def _spread(influence: Tensor, shares: Tensor) -> float:
+    """The variance of what a single image of these shares (K,) has for influence."""
+    return max((shares @ influence.square() - (shares @ influence) ** 2).item(), 0.0)
+
+
+def _trace(h: Tensor, a: Tensor, b: Tensor) -> float:
+    """tr(diag(h) S_a diag(h) S_b) with S_p = diag(p) - p p', all (K,)."""
+    square = (h.square() * a * b * (1 - a - b)).sum() + (h * a * b).sum() ** 2
+    return max(square.item(), 0.0)

@@ -13,7 +13,8 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from torch import Tensor
 
 from frenemy.errors import FrenemyError
-from frenemy.figures import BLUE, GREY, VERMILION, Figure
+from frenemy.figures import BLUE, GREY, INK, VERMILION, Figure
+from frenemy.judge.class_shares import ClassShares
 from frenemy.judge.coverage import TIE
 from frenemy.judge.distances import kth_nearest, squared_distances
 from frenemy.judge.estimate import checked
@@ -21,6 +22,7 @@ from frenemy.judge.estimate import checked
 DRAWN = 1000  # points of each set: more of them hide one another, and make a heavy page
 K = 5  # neighbours, as of the metric
 ALPHA = 0.85  # of points
+MOST_BARS = 50  # classes of a chart
 
 
 def embedding(*, real: Tensor, fake: Tensor, method: Literal["pca", "umap"] = "pca") -> Figure:
@@ -163,6 +165,62 @@ def curve(points: Sequence[tuple[int, float, float]], title: str) -> Figure:
         f"{values[-1]:.4g} at round {rounds[-1]:,}"
     )
     return _plot(draw, alt, title, height=3.0)
+
+
+def class_shares(found: ClassShares) -> Figure:
+    """How many samples there are of each class, over how many are due, with 95 % intervals.
+
+    Of more than 50 classes those that are least like chance, in their order.
+
+    Args:
+        found: by `frenemy.judge.class_shares.class_shares`.
+    """
+    worst = sorted(found.classes, key=lambda c: (c.p, -abs(c.corrected - c.due)))[:MOST_BARS]
+    shown = [c for c in found.classes if c in worst]
+    rows = range(len(shown))
+    colours = [VERMILION if c.finding in ("lost", "rare") else BLUE for c in shown]
+    values = [c.corrected for c in shown]
+    ends = [
+        [max(0.0, c.corrected - c.low) for c in shown],
+        [max(0.0, c.high - c.corrected) for c in shown],
+    ]
+
+    def draw(axes: Axes) -> None:
+        axes.barh(rows, [c.due for c in shown], 0.8, color=GREY, alpha=0.4, label="due")
+        axes.barh(rows, values, 0.4, color=colours)
+        axes.errorbar(values, rows, xerr=ends, fmt="none", ecolor=INK, capsize=2, elinewidth=1)
+        axes.bar(0, 0, color=BLUE, label="found")
+        if VERMILION in colours:
+            axes.bar(0, 0, color=VERMILION, label="lost or rare")
+        axes.set_yticks(rows, [c.name[:20].replace("$", r"\$") for c in shown])
+        axes.invert_yaxis()
+        axes.set(xlabel=f"of {found.samples:,} samples", xlim=(0, None))
+        axes.margins(y=0.01)
+        axes.figure.legend(loc="outside lower center", ncols=3, columnspacing=1)
+
+    told = []
+    for finding in ("lost", "rare", "frequent"):
+        if these := found.named(finding):
+            names = ", ".join(
+                f"{c.name} ({c.corrected:.0f} of {c.due:.0f} due)" for c in these[:10]
+            )
+            told.append(f"{finding}: {names}" + (", ..." if len(these) > 10 else ""))
+    said = "; ".join(told) or "no class differs from what is due by more than chance"
+    which = f"{len(found.classes):,} classes"
+    if len(shown) < len(found.classes):
+        which = f"the {len(shown)} of {which} that differ most"
+    alt = f"Bar chart of {which}: how many samples of each are due, and how many are found; {said}"
+    mistakes = (
+        "after the classifier's own mistakes, counted on images of known classes, are taken off"
+        if found.corrected
+        else "as the classifier says, whose mistakes are not taken off"
+    )
+    caption = (
+        f"Wide: how many of {found.samples:,} samples are due to each class, by its share of the "
+        f"real images. Narrow: how many are found, {mistakes}, with 95 % intervals. "
+        f"{said[0].upper()}{said[1:]}. All classes together: p = {found.p:.2g}."
+    )
+    return _plot(draw, alt, caption, height=1.6 + 0.27 * len(shown))
 
 
 # Drawing

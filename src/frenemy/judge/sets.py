@@ -24,6 +24,8 @@ class Sets:
     Attributes:
         judged: those that are judged, by the names above; `SAMPLES` are always among them.
         reference: real images to compare them with, drawn from the training images.
+        labels: their true classes, (N,), if these are known.
+        digest: of the training images, for those who want to know whether they have seen them.
         train: training images, for those who look for copies.
         valid: real images to choose settings on.
         test: real images to report on.
@@ -34,6 +36,8 @@ class Sets:
     train: Drawn
     valid: Drawn
     test: Images
+    labels: NDArray[np.int64] | None = None
+    digest: str = ""
 
     @property
     def real(self) -> tuple[Images | Drawn, ...]:
