@@ -36,6 +36,7 @@ from frenemy.judge.lines import at_a_time, lines_of
 from frenemy.judge.metrics import METRICS, metric_of
 from frenemy.judge.neighbours import nearest
 from frenemy.judge.page import neighbours_figure, page, samples_figure
+from frenemy.judge.plots import class_shares as class_bars
 from frenemy.judge.plots import embedding, precision_recall
 from frenemy.judge.report import Line, Report
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Images, Sets, check_sets, noise_like
@@ -139,6 +140,8 @@ class Judgement:
                     embedding(real=real, fake=fake, method=method)
                 ],
             }
+            if pair.extractor.features.card:
+                figures["Classes"] = lambda: [class_bars(pair.class_shares)]
         drawn = {title: _if_possible(draw) for title, draw in figures.items()}
         return page(self.report, drawn, samples_figure(images))
 
@@ -204,7 +207,7 @@ def judge(
     names = [name for name in columns if any(name in x.results for x in lines)]
     said = _said(sets, against, kinds, protocol)
     warnings = [*check_sets(sets), *warnings]
-    verdict = _verdict(lines, sets, equal, target.ails) if references else None
+    verdict = _verdict(lines, pairs.get(SAMPLES), sets, target.ails) if references else None
     report = Report(target.name, against.description, said, names, lines, warnings, verdict=verdict)
     return Judgement(report, sets, pairs.get(SAMPLES))
 
@@ -219,8 +222,8 @@ def _metrics(names: Sequence[str], against: Dataset) -> list[str]:
     return [m.name for m in METRICS.values() if m.when == "default"] + papers
 
 
-def _verdict(lines: Sequence[Line], sets: Sets, equal: str, ails: str) -> Verdict:
-    """What the lines say in words."""
+def _verdict(lines: Sequence[Line], pair: FeaturePair | None, sets: Sets, ails: str) -> Verdict:
+    """What the lines say in words, and the classes of which the first features know the names."""
     found: dict[str, Mapping[str, Estimate]] = {}
     for line in lines:  # those of the first features come first
         if metric := metric_of(line.metric):
@@ -229,7 +232,8 @@ def _verdict(lines: Sequence[Line], sets: Sets, equal: str, ails: str) -> Verdic
         samples=len(sets.judged[SAMPLES]),
         held_out=len(sets.judged[HELD_OUT]),
         found=found,
-        equal=equal,
+        equal=at_a_time(len(sets.judged[HELD_OUT])),
+        lost=pair.class_shares.missing if pair and pair.extractor.features.card else (),
         ails=ails,
     )
     return verdict_of(evidence)

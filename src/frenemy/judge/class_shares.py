@@ -83,6 +83,12 @@ class ClassShares:
     samples: int
     corrected: bool
 
+    @property
+    def missing(self) -> list[str]:
+        """Classes that are lost, or certainly rare and not half as frequent as is due, by name."""
+        rare = [c for c in self.named("rare") if c.corrected < c.due / 2]
+        return [c.name for c in (*self.named("lost"), *rare)]
+
     def named(self, finding: Finding) -> list[ClassShare]:
         """The classes of which this was found, the most of what was due first."""
         return sorted((c for c in self.classes if c.finding == finding), key=lambda c: -c.due)
