@@ -16,9 +16,10 @@ from frenemy.errors import FrenemyError
 from frenemy.judge import ais, likelihoods
 from frenemy.judge.classifier import Outputs
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.features import Features, extract, features_named, of_module
+from frenemy.judge.features import Features, extract, of_module
 from frenemy.judge.metrics import METRICS
 from frenemy.judge.modes import kl_floor
+from frenemy.judge.named_features import features_named
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES
 from frenemy.judge.verdict import PUBLISHED, Line, Report
 from frenemy.judging import Protocol, Target, curves, default_features, judge, target_of

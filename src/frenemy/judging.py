@@ -23,15 +23,11 @@ from frenemy.errors import FrenemyError, at_least
 from frenemy.figures import Figure
 from frenemy.judge import ais
 from frenemy.judge.feature_pairs import FeaturePair, pairs_of
-from frenemy.judge.features import (
-    Features,
-    classifiers_of,
-    features_named,
-    judging_device,
-    require_features,
-)
+from frenemy.judge.features import Features, judging_device
 from frenemy.judge.likelihoods import PUBLISHED, ais_lines, parzen_lines
+from frenemy.judge.lite0 import lite0_is_here
 from frenemy.judge.metrics import METRICS, on_features
+from frenemy.judge.named_features import classifiers_of, features_named, require_features
 from frenemy.judge.neighbours import nearest
 from frenemy.judge.page import neighbours_figure, page, samples_figure
 from frenemy.judge.plots import embedding, precision_recall
@@ -65,9 +61,8 @@ class Protocol:
 
     Attributes:
         metrics: from `METRICS`; all but the slow ones if there are none.
-        features: `Features`, or names as `features_named` takes them; if there are none, a
-            classifier that was trained on these images, or else "random". Loaded only if one of
-            the metrics looks at features.
+        features: `Features`, or names as `features_named` takes them; if there are none, see
+            `default_features`. Loaded only if one of the metrics looks at features.
         samples: how many images of each at most.
         seed: of all that is drawn.
         device: where to compute; the processor if None.
@@ -246,8 +241,15 @@ def target_of(model: Model, count: int, seed: int) -> Target:
 
 
 def default_features(data: Dataset) -> list[str]:
-    """A classifier that was trained on these very images, if there is one; else "random"."""
-    return classifiers_of(data.train)[:1] or ["random"]
+    """A classifier of these very images, if there is one; else "lite0" for pictures, or "random".
+
+    Pictures are in colour, or larger than the digits of 28 or 32 pixels, on which lite0 is no
+    better than random features; and its weights have to be installed.
+    """
+    if trained := classifiers_of(data.train):
+        return trained[:1]
+    channels, *sides = data.shape
+    return ["lite0" if (channels == 3 or max(sides) > 32) and lite0_is_here() else "random"]
 
 
 def require_shape(name: str, found: tuple[int, ...], against: Dataset) -> None:
