@@ -2,11 +2,13 @@
 
     FRENEMY_DATA=... OMP_NUM_THREADS=1 python benchmarks/features.py --set cifar10
 
-Half of some test images are the reference; the others, spoilt in one way each, are judged: as they
-are, as JPEG of quality 30 and 75, blurred, with noise, and those of the first half of the classes
-alone. For each the accuracy of a classifier (`two-sample`), the kernel distance in its own errors,
-and the Frechet distance in that of the held-out images. Then how often the five nearest neighbours
-name the class of a held-out image, and how long an image takes.
+Some test images are the reference; as many others, spoilt in one way each, are judged: as they
+are, as JPEG of quality 30 and 75, blurred, with noise, those of the first half of the classes
+alone, and with copies of the reference among them. For each the accuracy of a classifier
+(`two-sample`), the kernel distance in its own errors, the Frechet distance in that of the held-out
+images, and, where there are three times as many images, the likelihood divergence of the others.
+Then how often the five nearest neighbours name the class of a held-out image, and how long an
+image takes.
 """
 
 from __future__ import annotations
@@ -28,17 +30,19 @@ from torch.nn import functional as F
 
 from frenemy.data import open_dataset
 from frenemy.engine import choose_device
-from frenemy.judge.features import in_batches
+from frenemy.judge.features import Features, in_batches
+from frenemy.judge.fld import fld
 from frenemy.judge.frechet import frechet
 from frenemy.judge.kernel import kid
-from frenemy.judge.lite0 import fitted, load_lite0
+from frenemy.judge.lite0 import load_lite0
 from frenemy.judge.named_features import features_named
+from frenemy.judge.resize import fitted
 from frenemy.judge.sets import Images
 from frenemy.judge.two_sample import two_sample_test
 from frenemy.pictures import from_pillow, to_pillow
 
 NEIGHBOURS = 5
-# of ImageNet's classes in alphabetical order of their names there
+# the number of each of these classes among the thousand, which are in the order of their names
 IMAGENET = {"n02099601": 207, "n02123045": 281, "n02123394": 283, "n02124075": 285}
 
 
@@ -114,7 +118,8 @@ def main(
         first, five = top(images, wanted, side)
         print(f"{len(images):,} {set} at {side} px: top-1 {first:.3f}, top-5 {five:.3f}")
         return
-    real, held, truth = images[:count], images[count : 2 * count], labels[count : 2 * count]
+    real, held, others = images[:count], images[count : 2 * count], images[2 * count : 3 * count]
+    classes, truth = labels[:count], labels[count : 2 * count]
     ways: dict[str, Callable[[], Images]] = {
         "held-out": lambda: held,
         "JPEG, quality 75": lambda: jpeg(held, 75),
@@ -123,26 +128,32 @@ def main(
         "blur of 1 pixel": lambda: blurred(held, 1.0),
         "noise of 8 levels": lambda: noisy(held, 8.0),
         "half of the classes": lambda: held[truth < (labels.max() + 1) // 2],
+        "a tenth are copies": lambda: np.concatenate([real[: count // 10], held[count // 10 :]]),
     }
     print(f"{set}, {count:,} images against {count:,}, torch {torch.__version__}")
     for name in features:
         kind = features_named(name)
+
+        def see(images: Images, kind: Features = kind) -> Tensor:
+            return in_batches(kind.network, images, batch=kind.batch).features
+
         begun = time.perf_counter()
-        known = in_batches(kind.network, real, batch=kind.batch).features
+        known = see(real)
         spent = (time.perf_counter() - begun) / count * 1e3
-        print(f"\n| {name} | two-sample | kid / its error | fid / held-out's |")
-        print("| --- | --- | --- | --- |")
+        third = see(others) if len(others) == count else None
+        print(f"\n| {name} | two-sample | kid / its error | fid / held-out's | fld |")
+        print("| --- " * 5 + "|")
         first, right = 1.0, 0.0
         for way, spoilt in ways.items():
-            seen = in_batches(kind.network, spoilt(), batch=kind.batch).features
+            seen = see(spoilt())
             told, kernel = two_sample_test(real=known, fake=seen), kid(real=known, fake=seen)
             distance = frechet(real=known, fake=seen).value
             if way == "held-out":
                 first = distance
-                classes = torch.from_numpy(labels[:count]), torch.from_numpy(truth)
-                right = named_rightly(known, seen, *classes)
+                right = named_rightly(known, seen, *map(torch.from_numpy, (classes, truth)))
+            likely = "" if third is None else fld(real=third, fake=seen, train=known)
             row = f"{told.value:.2f} | {kernel.value / kernel.error:.1f} | {distance / first:.2f}"
-            print(f"| {way} | {row} |", flush=True)
+            print(f"| {way} | {row} | {likely} |", flush=True)
         print(f"\n{right:.2f} named rightly by {NEIGHBOURS} neighbours; {spent:.1f} ms an image")
 
 

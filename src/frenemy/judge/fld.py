@@ -46,7 +46,7 @@ def fld(*, real: Tensor, fake: Tensor, train: Tensor, seed: int = 0) -> Estimate
     Args:
         real: features of held-out images (N, d), in the order in which others share these.
         fake, train: of samples (M, d), and of training images (L, d), forty or more of each.
-            Memory is 4 M L bytes, and as much again.
+            Memory is some 4 M (L + N) bytes.
         seed: of the cuts.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from torch import Tensor
 
 from frenemy.errors import FrenemyError
 from frenemy.judge.classifier import Outputs
-from frenemy.judge.features import BATCH, Features
+from frenemy.judge.features import Features
 from frenemy.judge.resize import fitted
 
 # as protobuf writes a tensor's pair ("location", path), field 13, whose length is a byte or more
 WEIGHTS_ELSEWHERE = re.compile(rb"\x6a[\x80-\xff]*[\x00-\x7f]\x0a\x08location\x12")
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
-LARGE, LARGE_BATCH = 128, 25  # pixels, from which on fewer images are seen at once
+AT_ONCE = 50  # images, or some more if the file asks for so many
 
 
 def of_onnx(
@@ -35,8 +35,9 @@ def of_onnx(
 
     Images are brought to the channels, height and width that the file states, as `fitted` does,
     and are as they are on axes that it leaves open; they enter as (x - mean) / std, of pixels x in
-    [0, 1]. Weights may lie in other files beside it, as `torch.onnx.export` writes them; then
-    nothing is cached, since this file does not tell them.
+    [0, 1]. Three numbers of one of these say that it wants three channels. Weights may lie in other
+    files beside it, as `torch.onnx.export` writes them; then nothing is cached, since this file
+    does not tell them.
 
     Args:
         path: the file.
@@ -94,14 +95,14 @@ class _Input:
             )
         (one,) = inputs
         self.name = one.name
-        self.shape = [axis if isinstance(axis, int) else None for axis in one.shape]
-        if len(self.shape) != 4 or one.type not in TYPES:
+        shape = [axis if isinstance(axis, int) and axis > 0 else None for axis in one.shape]
+        if len(shape) != 4 or one.type not in TYPES:
             raise FrenemyError(
                 f"{path}: the input {one.name} is {one.type} {_shape(one)}: "
                 "needs floats (B, C, H, W) or (B, H, W, C)"
             )
         self.type = TYPES[one.type]
-        batch, *axes = self.shape
+        batch, *axes = shape
         self.batch = batch
         self.channels_last = axes[0] not in (1, 3) and axes[2] in (1, 3)
         self.channels, *self.sides = [axes[2], axes[0], axes[1]] if self.channels_last else axes
@@ -120,9 +121,7 @@ class _Input:
         self.mean, self.std = (torch.tensor(v)[:, None, None] for v in (mean, std))
         if len(self.mean) == 3 or len(self.std) == 3:
             self.channels = 3
-        self.images_at_once = (
-            LARGE_BATCH if max(side or 0 for side in self.sides) > LARGE else BATCH
-        )
+        self.images_at_once = -(-AT_ONCE // (batch or 1)) * (batch or 1)
         resized = "x".join(str(side or "?") for side in self.sides)
         given = [",".join(f"{number:g}" for number in v) for v in (mean, std)]
         self.note = (
@@ -131,7 +130,7 @@ class _Input:
             else f"brought to {resized} (antialiased bicubic)"
         ) + f"; pixels in [0, 1] enter as (x - {given[0]}) / {given[1]}"
 
-    def batches(self, x: Tensor) -> Any:
+    def batches(self, x: Tensor) -> Iterator[NDArray[Any]]:
         """Arrays of the file's own batch, the last filled up with its last image; or one."""
         size = tuple(mine or side for mine, side in zip(self.sides, x.shape[2:], strict=True))
         x = fitted(x.cpu(), self.channels or x.shape[1], (size[0], size[1]))
