@@ -18,7 +18,6 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -93,7 +92,7 @@ def top(images: Images, labels: NDArray[np.int64], side: int) -> tuple[float, fl
 
 
 def main(
-    set: Literal["cifar10", "animals", "mnist"] = "cifar10",
+    set: str = "cifar10",
     features: tuple[str, ...] = ("random", "lite0"),
     count: int = 2000,
     side: int = 0,
@@ -101,7 +100,7 @@ def main(
     """Prints a table for each kind of features.
 
     Args:
-        set: by its name in the folder that FRENEMY_DATA names.
+        set: with labels, by its place in the folder that FRENEMY_DATA names.
         features: as `--features` of `frenemy judge` takes them.
         count: images that are judged, and in the reference.
         side: of the images in ImageNet's classes: classify animals at that size, instead.

@@ -51,7 +51,7 @@ def test_gaussians_on_two_far_points_have_the_variances_about_these():
 
 def test_scale_and_shift_of_a_feature_do_not_matter():
     real, fake, train = sets()
-    scale, shift = cloud(1, D, 7).abs() + 0.1, cloud(1, D, 8)
+    scale, shift = cloud(1, D, 7).abs() + 0.5, cloud(1, D, 8)
     moved = (x * scale + shift for x in (real, fake, train))
     expected = fld(real=real, fake=fake, train=train)
     found = fld(**dict(zip(("real", "fake", "train"), moved, strict=True)))
@@ -83,6 +83,14 @@ def test_error_is_that_of_drawing_all_anew():
     claimed = torch.tensor([x.error for x in found]).square().mean().sqrt().item()
     # 40 values have a deviation that is good to 11 %
     assert 0.8 < claimed / scatter < 1.35
+
+
+def test_one_image_in_which_a_dead_feature_moves_does_not_decide():
+    real, fake, train = (torch.cat([x, 1e-4 * cloud(len(x), 1, 5)], 1) for x in sets())
+    expected = fld(real=real, fake=fake, train=train)
+    real[0, -1] = 0.5  # 5,000 of its deviations, in a feature that is as good as dead
+    found = fld(real=real, fake=fake, train=train)
+    assert abs(found.value - expected.value) < expected.error
 
 
 def test_order_makes_no_difference():

@@ -15,6 +15,7 @@ from frenemy.judge.slices import own_order
 PARTS, TIMES = 4, 5  # of samples and training images, from which the error is told; and how often
 LEAST = 40  # rows: a part holds ten
 FLOOR = 1e-4  # of a variance, where a training image's features have variance 1
+LIVELY = 0.1  # of the root mean square of the features' deviations
 STEPS = 100  # at most
 GAIN = 1e-4  # nats a dimension: a smaller one ends the fit
 
@@ -24,7 +25,8 @@ def fld(*, real: Tensor, fake: Tensor, train: Tensor, seed: int = 0) -> Estimate
 
         100/d mean of (log N(x; 0, I) - log p(x)),  p(x) = mean_j N(x; y_j, s_j^2 I),
 
-    over held-out x, where features are scaled to have the training images' mean 0 and variance 1.
+    over held-out x, where features are scaled to have mean 0 and variance 1 over the training
+    images; those that hardly ever move, to less, or one image in which they do would decide.
     Lower is better. A Gaussian sits on every sample y_j; its variance s_j^2, of `FLOOR` at least,
     is what makes the *training* images likeliest, by expectation maximisation. So a copy of one of
     these gets a variance of nearly none, and no held-out image is likely under it: besides bad
@@ -54,7 +56,8 @@ def fld(*, real: Tensor, fake: Tensor, train: Tensor, seed: int = 0) -> Estimate
     """
     real, fake, train = checked("fld", LEAST, real=real, fake=fake, train=train)
     deviation, mean = torch.std_mean(train.double(), 0)
-    deviation[deviation == 0] = 1
+    least = LIVELY * deviation.square().mean().sqrt().item()
+    deviation = deviation.clamp(min=least or 1.0)
     real, fake, train = ((rows.double() - mean) / deviation for rows in (real, fake, train))
     d = real.shape[1]
     alone = -(real.square().sum(1) + d * math.log(math.tau)) / 2
