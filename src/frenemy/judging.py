@@ -243,8 +243,8 @@ def target_of(model: Model, count: int, seed: int) -> Target:
 def default_features(data: Dataset) -> list[str]:
     """A classifier of these very images, if there is one; else "lite0" for pictures, or "random".
 
-    Pictures are in colour, or larger than the digits of 28 or 32 pixels, on which lite0 is no
-    better than random features; and its weights have to be installed.
+    Pictures are in colour, or larger than 32 pixels: small grey ones, as digits, are nothing that
+    ImageNet has. And the weights of lite0 have to be installed.
     """
     if trained := classifiers_of(data.train):
         return trained[:1]
