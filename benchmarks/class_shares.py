@@ -20,7 +20,8 @@ from typing_extensions import Doc
 
 from frenemy.data import open_dataset
 from frenemy.judge.class_shares import class_shares
-from frenemy.judge.features import extract, features_named
+from frenemy.judge.features import extract
+from frenemy.judge.named_features import features_named
 
 
 def drawn(

@@ -14,8 +14,9 @@ import tyro
 
 from frenemy.data import open_dataset
 from frenemy.data.toy import stack
-from frenemy.judge.features import extract, features_named
+from frenemy.judge.features import extract
 from frenemy.judge.modes import class_modes, kl_floor, quality_ceiling
+from frenemy.judge.named_features import features_named
 from frenemy.lab.mixtures import TARGETS
 
 STACKS = 26_000

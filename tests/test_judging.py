@@ -17,10 +17,11 @@ from frenemy.errors import FrenemyError
 from frenemy.judge import ais, likelihoods
 from frenemy.judge.classifier import Outputs
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.features import Features, extract, features_named, of_module
+from frenemy.judge.features import Features, extract, of_module
 from frenemy.judge.frechet import frechet
 from frenemy.judge.metrics import METRICS
 from frenemy.judge.modes import kl_floor
+from frenemy.judge.named_features import features_named
 from frenemy.judge.report import PUBLISHED, Line, Report
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES
 from frenemy.judging import Protocol, Target, curves, default_features, judge, target_of
@@ -65,6 +66,7 @@ def test_all_metrics_but_slow_ones_are_measured_for_every_column(judgement):
         "two-sample179_random",
         "sharpness179_pixels",
         "sliced-wasserstein179_random",
+        "fld179_random",
         "vendi179_random",
         "copying179_random",
         "parzen179_default-grid",

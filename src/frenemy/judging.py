@@ -24,16 +24,12 @@ from frenemy.figures import Figure
 from frenemy.judge import ais
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.feature_pairs import FeaturePair, pairs_of
-from frenemy.judge.features import (
-    Features,
-    classifiers_of,
-    features_named,
-    judging_device,
-    require_features,
-)
+from frenemy.judge.features import Features, judging_device
 from frenemy.judge.likelihoods import PUBLISHED, ais_lines, is_mnist_test, parzen_lines
 from frenemy.judge.lines import at_a_time, lines_of
+from frenemy.judge.lite0 import lite0_is_here
 from frenemy.judge.metrics import METRICS, metric_of
+from frenemy.judge.named_features import classifiers_of, features_named, require_features
 from frenemy.judge.neighbours import nearest
 from frenemy.judge.page import neighbours_figure, page, samples_figure
 from frenemy.judge.plots import class_shares as class_bars
@@ -74,9 +70,8 @@ class Protocol:
     Attributes:
         metrics: names from `METRICS`, "all" for all but those that have to be named; if there are
             none, the default ones, and Parzen windows where the test images are the paper's.
-        features: `Features`, or names as `features_named` takes them; if there are none, a
-            classifier that was trained on these images, or else "random". Loaded only if one of
-            the metrics looks at features.
+        features: `Features`, or names as `features_named` takes them; if there are none, see
+            `default_features`. Loaded only if one of the metrics looks at features.
         samples: how many images of each at most.
         reference: as many random training images as there are samples, or all of them, as
             published protocols often have it.
@@ -292,8 +287,15 @@ def target_of(model: Model, count: int, seed: int) -> Target:
 
 
 def default_features(data: Dataset) -> list[str]:
-    """A classifier that was trained on these very images, if there is one; else "random"."""
-    return classifiers_of(data.train)[:1] or ["random"]
+    """A classifier of these very images, if there is one; else "lite0" for pictures, or "random".
+
+    Pictures are in colour, or larger than 32 pixels: small grey ones, as digits, are nothing that
+    ImageNet has. And the weights of lite0 have to be installed.
+    """
+    if trained := classifiers_of(data.train):
+        return trained[:1]
+    channels, *sides = data.shape
+    return ["lite0" if (channels == 3 or max(sides) > 32) and lite0_is_here() else "random"]
 
 
 def require_shape(name: str, found: tuple[int, ...], against: Dataset) -> None:

@@ -24,7 +24,8 @@ from frenemy.judge.classifier import (
     pixels_digest,
     save_classifier,
 )
-from frenemy.judge.features import classifier_path, in_batches, judging_device
+from frenemy.judge.features import in_batches, judging_device
+from frenemy.judge.named_features import classifier_path
 
 MINIBATCH = 128
 ROUNDS = 2000

@@ -291,6 +291,8 @@ class TestBadInput:
             (["--features", "pixels", "lenet"], "no features 'lenet'"),
             (["--features", "classifier-other"], "no classifier 'other'"),
             (["--features", "nowhere.onnx"], "nowhere.onnx is not there"),
+            (["--features", "nowhere.onnx", "--mean", "0.5"], "nowhere.onnx is not there"),
+            (["--std", "1", "--output", "y"], "--std, --output: needs --features FILE.onnx"),
             (["--size", "8"], "stay as it was trained"),
             (["--step", "7"], "7"),
             (["--against", "nowhere"], "nowhere"),

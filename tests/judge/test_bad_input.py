@@ -11,6 +11,7 @@ from frenemy.judge.classes import diversity_within_classes
 from frenemy.judge.copying import data_copying
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.diversity import pairwise_distance, vendi
+from frenemy.judge.fld import fld
 from frenemy.judge.frechet import frechet, frechet_infinity
 from frenemy.judge.kernel import kid, mmd2
 from frenemy.judge.slices import sliced_wasserstein
@@ -28,6 +29,7 @@ TWO_SETS = {
     "sliced_wasserstein": (sliced_wasserstein, 2),
     "two_sample_test": (two_sample_test, 4),
     "precision and recall": (precision_recall_density_coverage, 6),
+    "fld": (functools.partial(fld, train=X), 40),
     "data_copying": (functools.partial(data_copying, train=X), 20),
     "diversity_within_classes": (
         functools.partial(diversity_within_classes, real_classes=CLASSES, fake_classes=CLASSES),

@@ -20,7 +20,8 @@ from frenemy.judge.classifier import (
     read_card,
     save_classifier,
 )
-from frenemy.judge.features import classifier, classifier_path, extract
+from frenemy.judge.features import extract
+from frenemy.judge.named_features import classifier, classifier_path
 from frenemy.supervised import confusion, train_classifier
 
 CARD = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, "1" * 64, ((3, 2), (1, 4)))

@@ -1,29 +1,20 @@
-"""Features: by name, cached by content, the same however they are batched."""
-
-from dataclasses import replace
+"""Features: cached by content, the same however they are batched."""
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
-from frenemy.data import Source, open_dataset
-from frenemy.errors import FrenemyError
-from frenemy.judge.classifier import Card, Classifier, Outputs, pixels_digest, save_classifier
+from frenemy.judge.classifier import Outputs
 from frenemy.judge.features import (
     Features,
     RandomNetwork,
-    classifier_path,
-    classifiers_of,
     extract,
-    features_named,
     in_batches,
     judging_device,
     of_module,
     pixels,
     random,
-    require_features,
     weights_digest,
 )
 
@@ -154,169 +145,3 @@ def test_the_digest_changes_with_any_weight():
     before = weights_digest(net)
     net[1].running_mean[0] += 1
     assert weights_digest(net) != before
-
-
-def test_unknown_names_are_refused_with_the_known(cache):
-    for known in (features_named, require_features):
-        with pytest.raises(FrenemyError, match="there are pixels, random"):
-            known("lenet")
-        with pytest.raises(FrenemyError, match=r"there is none yet.*--train-features"):
-            known("classifier-nothing")
-        with pytest.raises(FrenemyError, match=r"there is none yet.*--train-features"):
-            known("stacked-nothing")
-        with pytest.raises(FrenemyError, match=r"nowhere.onnx is not there"):
-            known("nowhere.onnx")
-
-
-def test_known_names_are_known_before_anything_is_loaded(cache, monkeypatch):
-    keep("mine", Source(images(5)))
-    for loader in ("load_classifier", "load_inception", "RandomNetwork"):
-        monkeypatch.setattr(f"frenemy.judge.features.{loader}", lambda *_: pytest.fail("loaded"))
-    for name in ("pixels", "random", "inception", "inception-clean", "classifier-mine"):
-        require_features(name)
-    require_features("stacked-mine")
-
-
-def test_a_classifier_refuses_images_with_other_channels(cache):
-    card = Card("few", (1, 8, 8), ("a", "b"), "0" * 64, "1" * 64, ((1, 1), (1, 1)))
-    save_classifier(Classifier(1, 2), card, classifier_path("few"))
-    few = features_named("classifier-few")
-    assert extract(few, images(2)).features.shape == (2, 128)
-    with pytest.raises(FrenemyError, match="1 channels, these have 3"):
-        extract(few, images(2, 3))
-    with pytest.raises(FrenemyError, match="there are: classifier-few"):
-        features_named("classifier-other")
-
-
-def test_a_classifier_tells_what_it_does_to_images(cache):
-    for name, size in (("small", 28), ("large", 48)):
-        card = Card(name, (1, size, size), ("a", "b"), "0" * 64, "1" * 64, ((1, 1), (1, 1)))
-        save_classifier(Classifier(1, 2), card, classifier_path(name))
-    assert features_named("classifier-small").note == "trained on 28x28"
-    large = "trained on 48x48, averaged down to 32x32 inside"
-    assert features_named("classifier-large").note == large
-    assert features_named("stacked-large").note == f"each colour channel seen by itself; {large}"
-
-
-def keep(name, train):
-    """A classifier as if trained on these images."""
-    digest = pixels_digest(train.images)
-    card = Card(name, train.shape, ("a", "b"), train.digest, digest, ((1, 1), (1, 1)))
-    save_classifier(Classifier(train.shape[0], 2), card, classifier_path(name))
-
-
-FITS = ("crop", "stretch")
-
-
-def test_classifiers_are_found_by_what_they_were_trained_on(cache):
-    small, wide = (Source(images(5, size=size), digest="d") for size in (8, 16))
-    assert classifiers_of(small) == []
-    keep("b", small)
-    keep("a", small)
-    keep("wide", wide)
-    keep("other", replace(small, digest="e"))
-    assert classifiers_of(small) == ["classifier-a", "classifier-b"]
-    assert classifiers_of(wide) == ["classifier-wide"]
-    assert classifiers_of(replace(small, images=images(5, channels=3, size=8))) == []
-
-
-def test_the_same_files_prepared_otherwise_are_other_images(cache, tmp_path):
-    folder = tmp_path / "wide"
-    folder.mkdir()
-    for i, image in enumerate(images(10, size=12)):
-        Image.fromarray(image[0, 3:9]).save(folder / f"{i}.png")  # twice as wide as high
-    cropped, stretched = (open_dataset(folder, size=6, fit=fit).train for fit in FITS)
-    assert (cropped.digest, cropped.shape) == (stretched.digest, stretched.shape)
-    keep("mine", stretched)
-    assert classifiers_of(cropped) == []
-    assert classifiers_of(stretched) == ["classifier-mine"]
-    assert classifiers_of(open_dataset(folder, size=6, fit="stretch", grey=True).train) == [
-        "classifier-mine"  # they were grey before: these are the same pixels
-    ]
-
-
-def test_which_classifiers_there_are_is_told_by_their_cards_alone(cache, monkeypatch):
-    train = Source(images(5), digest="d")
-    keep("mine", train)
-    weights = "frenemy.judge.classifier.Classifier"
-    monkeypatch.setattr(weights, lambda *_: pytest.fail("its weights were read"))
-    assert classifiers_of(train) == ["classifier-mine"]
-
-
-def test_a_damaged_classifier_stops_no_other(cache):
-    train = Source(images(5), digest="d")
-    keep("good", train)
-    classifier_path("damaged").write_bytes(b"\x00" * 100)
-    classifier_path("good").with_name("no name.safetensors").write_bytes(b"")
-    with pytest.warns(
-        UserWarning, match=r"left out: .*damaged.safetensors is no classifier"
-    ) as told:
-        assert classifiers_of(train) == ["classifier-good"]
-    assert len(told) == 1
-
-
-def save_onnx(path, weight, outside=""):
-    """Writes x -> flatten(x) weight; `outside`: the file in which the weight is said to lie."""
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    from onnx import TensorProto, helper, numpy_helper
-
-    graph = helper.make_graph(
-        [
-            helper.make_node("Flatten", ["x"], ["flat"]),
-            helper.make_node("MatMul", ["flat", "location"], ["y"]),  # a name that proves nothing
-        ],
-        "linear",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, 12, 12])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", weight.shape[1]])],
-        [numpy_helper.from_array(weight.astype(np.float32), "location")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
-    model.ir_version = 8
-    if not outside:
-        onnx.save(model, path)
-        return
-    (path.parent / f"{path.name}.data").unlink(missing_ok=True)
-    onnx.save(
-        model, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=0
-    )
-    model = onnx.load(path, load_external_data=False)
-    for entry in model.graph.initializer[0].external_data:
-        if entry.key == "location":
-            entry.value = outside
-    path.write_bytes(model.SerializeToString())
-
-
-def test_an_onnx_file_gives_features(tmp_path, cache):
-    path = tmp_path / "random.onnx"
-    save_onnx(path, np.eye(144))
-    found = features_named(str(path))
-    x = images(3)
-    assert found.name == "onnx-random" and found.digest  # never taken for the features "random"
-    expected = torch.from_numpy(x).flatten(1).float() / 127.5 - 1
-    assert torch.allclose(extract(found, x).features, expected, atol=1e-6)
-    with pytest.raises(FrenemyError, match=r"random.onnx fails on images \(1, 5, 5\)"):
-        extract(found, images(3, size=5))
-    path.write_bytes(b"no network")
-    with pytest.raises(FrenemyError, match="cannot be read as an ONNX network"):
-        features_named(str(path))
-
-
-def test_onnx_weights_in_a_second_file_are_found_and_never_answered_from_the_cache(tmp_path, cache):
-    path, x = tmp_path / "m.onnx", images(3)
-    save_onnx(path, np.eye(144), outside="m.onnx.data")
-    graph = path.read_bytes()
-    first = features_named(str(path))
-    before = extract(first, x).features
-    assert first.digest == "" and not cache.exists()
-    save_onnx(path, 2 * np.eye(144), outside="m.onnx.data")
-    assert path.read_bytes() == graph  # the graph does not tell that the weights are others
-    assert torch.allclose(extract(features_named(str(path)), x).features, 2 * before)
-
-
-@pytest.mark.parametrize("outside", ["../m.onnx.data", "/m.onnx.data", "a/../../" + 60 * "long/"])
-def test_onnx_weights_outside_the_folder_are_refused(outside, tmp_path, cache):
-    path = tmp_path / "m.onnx"
-    save_onnx(path, np.eye(144), outside=outside)
-    with pytest.raises(FrenemyError, match=r"cannot be read as an ONNX network: .*[Ee]xternal"):
-        features_named(str(path))

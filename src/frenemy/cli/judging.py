@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +15,7 @@ from frenemy.cli.options import AS_THEY_ARE, NOT_OWN, Out, Own, OwnRecipe, Prepa
 from frenemy.errors import FrenemyError, at_least, at_most
 
 if TYPE_CHECKING:
+    from frenemy.judge.features import Features
     from frenemy.judging import Judgement, Protocol
 
     Judged = Callable[[Protocol, Callable[[str], None]], Judgement]
@@ -31,6 +32,7 @@ def _metrics(_: str) -> str:
 
 
 Names = Annotated[tuple[str, ...], optional("NAME [NAME ...]")]
+Numbers = Annotated[tuple[float, ...], optional("FLOAT [FLOAT FLOAT]")]
 Metrics = Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]", help_behavior_hint=_metrics)]
 
 
@@ -41,9 +43,12 @@ class JudgeOptions:
     Attributes:
         against: the real images; those that the run was trained on, if it is one.
         metrics: what is measured; "all" for everything but what is slow.
-        features: what images are compared by: pixels, random, classifier-NAME, stacked-NAME,
+        features: what images are compared by: pixels, random, lite0, classifier-NAME, stacked-NAME,
             inception, inception-clean or FILE.onnx; a classifier that was trained on these images
-            if there is one, else random.
+            if there is one, else lite0 for colour pictures if it is installed, else random.
+        mean: of pixels in [0, 1], subtracted before FILE.onnx sees them: one number or three; .5.
+        std: by which they are divided then; .5.
+        output: of FILE.onnx, by its name, NAME:0 for the first of its tokens; the first output.
         samples: how many images of each.
         reference: as many random training images as samples, or all.
         seed: of all that is drawn.
@@ -60,6 +65,9 @@ class JudgeOptions:
     against: Annotated[Path | None, optional("PATH", "--data")] = None
     metrics: Metrics = ()
     features: Names = ()
+    mean: Numbers = ()
+    std: Numbers = ()
+    output: Annotated[str | None, optional("NAME")] = None
     samples: int = 10_000
     reference: Literal["samples", "all"] = "samples"
     seed: int = 0
@@ -115,7 +123,7 @@ def judge(
         require_place(place)
     protocol = Protocol(
         metrics=options.metrics,
-        features=[name for name in options.features if name not in trained],
+        features=_features(options, [name for name in options.features if name not in trained]),
         samples=options.samples,
         reference=options.reference,
         seed=options.seed,
@@ -124,8 +132,8 @@ def judge(
     judged = (_judge_run if is_run else _judge_images)(target, options, own)
     if trained:
         _train_features(options, trained[0])
-        features = tuple(dict.fromkeys([*options.features, trained[0]]))
-        protocol = dataclasses.replace(protocol, features=features)
+        features = dict.fromkeys([*options.features, trained[0]])
+        protocol = dataclasses.replace(protocol, features=_features(options, features))
     with working() as say:
         judgement = judged(protocol, say)
     judgement.report.save(out)
@@ -133,6 +141,22 @@ def judge(
     write_atomically(html, lambda part: part.write_text(page, "utf-8"))
     console.print(report_table(judgement.report))
     print(out, html, sep="\n")
+
+
+def _features(options: JudgeOptions, names: Iterable[str]) -> list[str | Features]:
+    """The names, and what an ONNX file among them gives if it is seen as the options say."""
+    from frenemy.judge.named_features import require_features
+    from frenemy.judge.onnx_features import of_onnx
+
+    given = {"mean": options.mean, "std": options.std, "output": options.output}
+    given = {name: value for name, value in given.items() if value}
+    if given and not any(name.endswith(".onnx") for name in options.features):
+        raise FrenemyError(f"--{', --'.join(given)}: needs --features FILE.onnx")
+    features: list[str | Features] = []
+    for name in names:
+        require_features(name)
+        features.append(of_onnx(Path(name), **given) if name.endswith(".onnx") else name)
+    return features
 
 
 def _judge_run(run: Path, options: JudgeOptions, own: OwnRecipe) -> Judged:

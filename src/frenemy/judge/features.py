@@ -1,13 +1,14 @@
-"""Features: what the judge compares images by. Images in, (N, d) out, cached by content."""
+"""Features: what the judge compares images by. Images in, (N, d) out, cached by content.
+
+Which there are by name, `named_features` knows.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import safetensors
@@ -17,30 +18,14 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from frenemy.data.source import Source
 from frenemy.data.store import cache_folder
 from frenemy.errors import FrenemyError
 from frenemy.files import write_atomically
-from frenemy.judge.classifier import (
-    SIDE,
-    Card,
-    Outputs,
-    load_classifier,
-    pixels_digest,
-    read_card,
-)
-from frenemy.judge.inception import load_inception
-from frenemy.judge.resize import Resizing
+from frenemy.judge.classifier import Card, Outputs
 from frenemy.judge.sets import Drawn, Images
 
 BATCH = 500
-INCEPTION_BATCH = 50  # at 299 x 299 the widest layers hold 5.5 MB an image, each
 VERSION = 2  # part of every cache key; raise it when some features would come out otherwise
-
-NAMES = ("pixels", "random", "inception", "inception-clean", "classifier-NAME", "stacked-NAME")
-# as protobuf writes a tensor's pair ("location", path), field 13, whose length is a byte or more
-WEIGHTS_ELSEWHERE = re.compile(rb"\x6a[\x80-\xff]*[\x00-\x7f]\x0a\x08location\x12")
-PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # what NAME may be
 
 
 @dataclass(frozen=True)
@@ -110,71 +95,6 @@ def random(device: torch.device | None = None) -> Features:
     return Features("random", net, weights_digest(net), "brought to 32x32 inside")
 
 
-def classifier(name: str, device: torch.device | None = None) -> Features:
-    """Features and classes of a classifier that `frenemy judge --train-features` trained.
-
-    Raises:
-        FrenemyError: there is none of that name; the message tells how to make one.
-    """
-    _require_classifier(name)
-    net, card = load_classifier(classifier_path(name))
-    net.to(judging_device(device))
-
-    def network(x: Tensor) -> Outputs:
-        if x.shape[1] != card.shape[0]:
-            raise FrenemyError(
-                f"classifier-{name} was trained on images with {card.shape[0]} channels, "
-                f"these have {x.shape[1]}"
-            )
-        return net(x)
-
-    height, width = card.shape[1:]
-    note = f"trained on {height}x{width}"
-    if max(height, width) > SIDE:
-        note += f", averaged down to {SIDE}x{SIDE} inside"
-    return Features(f"classifier-{name}", network, weights_digest(net), note, card=card)
-
-
-def stacked(name: str, device: torch.device | None = None) -> Features:
-    """A classifier of grey images on stacks of three, one in each colour channel.
-
-    Features of the three side by side, and logits of all K^3 classes, log p(a) + log p(b) +
-    log p(c) for class K^2 a + K b + c: 1,000 for digits. Metz et al. (2017), Unrolled Generative
-    Adversarial Networks, section 3.3.
-
-    Raises:
-        FrenemyError: as `classifier`; or images without three channels.
-    """
-    one = classifier(name, device)
-
-    def network(x: Tensor) -> Outputs:
-        if x.shape[1] != 3:
-            raise FrenemyError(f"stacked-{name}: images with {x.shape[1]} channels: needs three")
-        seen = [one.network(channel) for channel in x.split(1, dim=1)]
-        a, b, c = (s.logits.log_softmax(1) for s in seen if s.logits is not None)
-        logits = a[:, :, None, None] + b[:, None, :, None] + c[:, None, None, :]  # (B, K, K, K)
-        return Outputs(torch.cat([s.features for s in seen], 1), logits.flatten(1))
-
-    note = f"each colour channel seen by itself; {one.note}"
-    return Features(f"stacked-{name}", network, f"stacked {one.digest}", note, balanced=True)
-
-
-def inception(resize: Resizing = "original", device: torch.device | None = None) -> Features:
-    """The 2015 Inception of the published distances, with either way of resizing to 299 x 299.
-
-    Raises:
-        FrenemyError: its weights are not there and cannot be fetched, or are not the published.
-    """
-    net = load_inception(resize=resize).to(judging_device(device))
-
-    def network(x: Tensor) -> Outputs:
-        return Outputs(*net(x.add(1).mul_(127.5).round_().to(torch.uint8)))
-
-    name = "inception" if resize == "original" else f"inception-{resize}"
-    digest, note = weights_digest(net) + resize, f"resized to 299x299 ({resize})"
-    return Features(name, network, digest, note, batch=INCEPTION_BATCH)
-
-
 def of_module(net: Callable[[Tensor], Tensor], name: str) -> Features:
     """Features of any network: float images (B, C, H, W) in [-1, 1] -> (B, ...).
 
@@ -187,124 +107,6 @@ def of_module(net: Callable[[Tensor], Tensor], name: str) -> Features:
         return Outputs(net(x.to(placed.device)).flatten(1))
 
     return Features(name, network, "")
-
-
-def of_onnx(path: Path) -> Features:
-    """Features of an ONNX file whose one input is float images (B, C, H, W) in [-1, 1].
-
-    Its first output, flattened, is taken. Weights may lie in other files beside it, as
-    `torch.onnx.export` writes them; then nothing is cached, since this file does not tell them.
-
-    Raises:
-        FrenemyError: onnxruntime is missing, the file is not such a network, or its weights lie
-            outside its folder.
-    """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise FrenemyError("ONNX features need onnxruntime: pip install 'frenemy[onnx]'") from None
-    try:
-        content = path.read_bytes()
-        elsewhere = WEIGHTS_ELSEWHERE.search(content) is not None
-        model = str(path) if elsewhere else content  # in memory it has no folder to find them in
-        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has no common class of errors
-        reason = " ".join(str(error).split())
-        raise FrenemyError(f"{path} cannot be read as an ONNX network: {reason}") from None
-    if len(session.get_inputs()) != 1:
-        raise FrenemyError(f"{path} has {len(session.get_inputs())} inputs: needs one, of images")
-    source = session.get_inputs()[0].name
-
-    def network(x: Tensor) -> Outputs:
-        try:
-            (found, *_) = session.run(None, {source: x.cpu().numpy()})
-        except Exception as error:  # as above
-            reason = " ".join(str(error).split())
-            raise FrenemyError(f"{path} fails on images {tuple(x.shape[1:])}: {reason}") from None
-        return Outputs(torch.from_numpy(np.asarray(found, np.float32)).flatten(1))
-
-    digest = "" if elsewhere else hashlib.sha256(content).hexdigest()
-    return Features(f"onnx-{path.stem}", network, digest)
-
-
-def require_features(name: str) -> None:
-    """Refuses a name of which `features_named` knows no features, without loading any.
-
-    Raises:
-        FrenemyError: the name is none of `NAMES`, and no ONNX file lies there.
-    """
-    kind, _, trained = name.partition("-")
-    if name.endswith(".onnx"):
-        if not Path(name).is_file():
-            raise FrenemyError(f"{name} is not there")
-    elif kind in ("classifier", "stacked") and trained:
-        _require_classifier(trained)
-    elif name not in NAMES:
-        raise FrenemyError(f"no features {name!r}: there are {', '.join(NAMES)} and FILE.onnx")
-
-
-def _require_classifier(name: str) -> None:
-    path = classifier_path(name)
-    if not path.exists():
-        known = ", ".join(sorted(f"classifier-{p.stem}" for p in path.parent.glob("*.safetensors")))
-        raise FrenemyError(
-            f"no classifier {name!r} ({f'there are: {known}' if known else 'there is none yet'}): "
-            "train one by `frenemy judge --train-features SOURCE`"
-        )
-
-
-def features_named(name: str, device: torch.device | None = None) -> Features:
-    """The features of that name (see `NAMES`), or of the ONNX file at that path.
-
-    Raises:
-        FrenemyError: there are none such.
-    """
-    require_features(name)
-    if name.endswith(".onnx"):
-        return of_onnx(Path(name))
-    if name.startswith("classifier-"):
-        return classifier(name.removeprefix("classifier-"), device)
-    if name.startswith("stacked-"):
-        return stacked(name.removeprefix("stacked-"), device)
-    if name.startswith("inception"):
-        return inception("clean" if name.endswith("clean") else "original", device)
-    return pixels() if name == "pixels" else random(device)
-
-
-def classifier_path(name: str) -> Path:
-    """Where the classifier of that name lies.
-
-    Raises:
-        FrenemyError: the name is no plain word.
-    """
-    if not PLAIN_WORD.fullmatch(name):
-        raise FrenemyError(f"{name!r} is no name for features: use letters, digits, - and _")
-    return cache_folder() / "classifiers" / f"{name}.safetensors"
-
-
-def classifiers_of(train: Source) -> list[str]:
-    """The features of all classifiers that were trained on these very images, in order.
-
-    The same files brought to another size, or to it in another way, are other images. A file in
-    the classifiers' folder that cannot be read is left out, with a warning.
-
-    Returns:
-        Names as `features_named` takes them: ["classifier-mnist"].
-    """
-    names, pixels = [], None
-    for path in sorted(classifier_path("any").parent.glob("*.safetensors")):
-        if not PLAIN_WORD.fullmatch(path.stem):
-            continue  # it cannot be asked for
-        try:
-            card = read_card(path)
-        except FrenemyError as error:
-            warnings.warn(f"left out: {error}", stacklevel=2)
-            continue
-        if card.data == train.digest and card.shape == train.shape:
-            pixels = pixels or pixels_digest(train.images)
-            if card.pixels == pixels:
-                names.append(f"classifier-{path.stem}")
-    return names
 
 
 def judging_device(device: torch.device | None) -> torch.device:

@@ -12,6 +12,7 @@ from frenemy.judge.copying import data_copying
 from frenemy.judge.diversity import vendi
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.feature_pairs import FeaturePair
+from frenemy.judge.fld import fld
 from frenemy.judge.frechet import frechet, frechet_infinity
 from frenemy.judge.kernel import kid
 from frenemy.judge.report import Better
@@ -199,6 +200,20 @@ _ALL = (
         "are held fixed",
         source="Rabin et al. 2012, Wasserstein Barycenter and Its Application to Texture Mixing",
         measure=lambda p: sliced_wasserstein(real=p.real, fake=p.fake, seed=p.seed),
+        counted=True,
+    ),
+    Metric(
+        name="fld",
+        better="lower",
+        told="Feature likelihood divergence: how unlikely held-out images are if a Gaussian sits "
+        "on every sample, as wide as makes the training images likeliest. Copies, bad samples and "
+        "missing kinds all cost; but a slight blur is rewarded.",
+        error="over held-out images, and over quarters of samples and training images: all of them",
+        source="Jiralerspong et al. 2023, Feature Likelihood Divergence: Evaluating the "
+        "Generalization of Generative Models Using Samples",
+        measure=lambda p: fld(
+            real=p.extractor.features_of(p.sets.valid), fake=p.fake, train=p.real, seed=p.seed
+        ),
         counted=True,
     ),
     Metric(

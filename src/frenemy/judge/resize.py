@@ -1,4 +1,6 @@
-"""The two ways to bring images to the 299x299 pixels that Inception reads.
+"""How images are brought to the size that a network reads.
+
+`fitted` is for any network. The other two bring them to the 299x299 pixels that Inception reads.
 
 `original` is what the graph of the published FIDs does inside itself: TensorFlow 1's bilinear rule,
 which looks at four pixels however far it shrinks, so that fine patterns alias. `clean` filters
@@ -97,3 +99,28 @@ def clean(images: Tensor) -> Tensor:
         images.double(), (SIZE, SIZE), mode="bicubic", antialias=True, align_corners=False
     )
     return x.float().clamp_(0, 255)
+
+
+def fitted(x: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
+    """Images with so many channels and of that height and width, as a network wants them.
+
+    Grey ones are repeated, the channels of colour ones averaged; height and width are resized, each
+    on its own, by a bicubic filter as wide as the shrinking asks. It overshoots at edges: clipped.
+
+    Args:
+        x: floats (B, 1 or 3, H, W) in [-1, 1].
+        channels: 1 or 3.
+        size: height and width.
+
+    Returns:
+        (B, channels, *size) in [-1, 1].
+
+    >>> fitted(torch.ones(2, 1, 8, 8), 3, (16, 12)).shape
+    torch.Size([2, 3, 16, 12])
+    """
+    if x.shape[1] > channels:
+        x = x.mean(1, keepdim=True)
+    if x.shape[2:] != size:
+        x = F.interpolate(x, size, mode="bicubic", antialias=True, align_corners=False)
+        x = x.clamp_(-1, 1)
+    return x.expand(-1, channels, -1, -1)
