@@ -149,12 +149,18 @@ class Bounds:
     """
 
     def __init__(self, rows: Tensor, columns: Tensor, centre: Tensor, dtype: torch.dtype) -> None:
+        self.dtype = dtype
         self.slack = (2 * rows.shape[1] + 16) * torch.finfo(dtype).eps / 2
         x, y = ((points.double() - centre).to(dtype) for points in (rows, columns))
         self._x, self._y = (v.double().square().sum(1) for v in (x, y))
         one, other = ((norms[:, None] * (1 - self.slack)).to(dtype) for norms in (self._x, self._y))
         self._left = torch.cat([-2 * x, one, torch.ones_like(one)], 1)
         self._right = torch.cat([y, torch.ones_like(other), other], 1)
+
+    @property
+    def widest(self) -> tuple[Tensor, Tensor]:
+        """The largest margin of each row, and of each column."""
+        return self.slack * (self._x + self._y.max()), self.slack * (self._y + self._x.max())
 
     def lower(self, here: Tensor | slice) -> Tensor:
         """Of these rows: (B, M)."""

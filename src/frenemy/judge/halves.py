@@ -5,10 +5,10 @@ The halves of all splits are made at once: bit s of a word is what holds in spli
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from frenemy.judge.estimate import SPLITS, half_signs
@@ -31,99 +31,66 @@ class Differences:
     Attributes:
         along: T(A, A') - T(B, B') of each split, (`SPLITS`,).
         across: T(A, B') - T(B, A').
+        mean: of T over all these.
     """
 
     along: NDArray[np.float64]
     across: NDArray[np.float64]
+    mean: float
 
-    @property
-    def squared_error(self) -> float:
-        """Of T on both whole sets, drawn anew.
+    def squared_error(self, scale: float = 1.0) -> float:
+        """Of T on both whole sets, drawn anew, if its deviation is `scale` times as large there.
 
-        Halves are independent, and the variance of neighbours' counts is in proportion to 1 / n:
-        the difference has four times that of the whole.
+        Halves are independent: the variance of their difference is twice that of T on halves, and
+        four times that of T on the whole, where only the number of images is another.
         """
-        return float(np.mean(self.along**2 + self.across**2)) / 8
+        return float(np.mean(self.along**2 + self.across**2)) / 8 * scale**2
 
-    @property
-    def shared(self) -> tuple[float, ...]:
+    def shared(self, scale: float = 1.0) -> tuple[float, ...]:
         """What the real images alone make of it, as `Estimate.shared`.
 
-        Over both pairings the fakes' halves cancel. Their mean square holds some of what is due to
-        pairs of a real and a fake image too; it cancels in `error_of_difference`, as it is not in
-        the products of two estimates' values.
+        Over both pairings the fakes' halves cancel. What pairs of a real and a fake image add does
+        not, but it is not in the products of two estimates' values: `error_of_difference` is right.
         """
-        return tuple(float(f"{x:.4g}") for x in (self.along + self.across) / 4)
+        return tuple(float(f"{x:.4g}") for x in (self.along + self.across) * (scale / 4))
 
 
-class Halves:
-    """Which points the balls of halves hold, while the pairs of points come.
+def in_first_halves(real: int, fake: int) -> tuple[Words, Words]:
+    """Of so many real and fake images, in which splits they are in half A.
+
+    The real ones' halves are those of `half_signs`; in no split are the fakes' the same.
+    """
+    first, second = half_signs(real), half_signs(fake).roll(1, 0)
+    return _packed((first.numpy() > 0).T), _packed((second.numpy() > 0).T)
+
+
+class Balls:
+    """Which points the balls of halves hold, while the pairs of a ball and a point come.
+
+    In each split a ball reaches to the k-th nearest of its own half, and points of either half are
+    looked for in it: of the half with the same letter (`way` 0), and of the other (1).
 
     Args:
         k: neighbours that a ball reaches to, in a half as in the whole.
-        real, fake: of each point the indices of its neighbours and their squared distances in
-            ascending order, (N, listed) and (M, listed); more than 2 k + 1 points each.
+        index, squares: the balls' own neighbours and their squared distances, in ascending order,
+            (N, `listed`).
+        half: in which splits the balls are in half A; others: in which the points are.
     """
 
     def __init__(
         self,
         k: int,
-        real: tuple[Indices, NDArray[np.float64]],
-        fake: tuple[Indices, NDArray[np.float64]],
+        index: Indices,
+        squares: NDArray[np.float64],
+        half: Words,
+        others: Words,
     ) -> None:
-        self._k = k
-        signs = half_signs(len(real[0])), half_signs(len(fake[0])).roll(1, 0)  # independent
-        self._x, self._y = (_packed((s.numpy() > 0).T) for s in signs)  # bit: in half A
-        self.real = _Balls(k, self._x, *real)
-        self.fake = _Balls(k, self._y, *fake)
-        n, m = len(self._x), len(self._y)
-        # of halves of the same letter, and of different ones
-        self._covered, self._recalled = np.zeros((2, 2, n, WORDS), np.uint64)
-        self._precise = np.zeros((2, m, WORDS), np.uint64)
-        self._balls = np.zeros((2, 2, SPLITS), np.int64)  # and by the half of the real image
-
-    def add(self, x: Indices, y: Indices, squares: NDArray[np.float64]) -> None:
-        """Takes pairs of a real and a fake point: all whose distance is below either's reach."""
-        for i, inside in self.real.holding(x, squares):
-            ours, theirs = x[i], y[i]
-            for way, held in enumerate(self._ways(ours, theirs, inside)):
-                _collect(self._covered[way], ours, held)
-                _collect(self._precise[way], theirs, held)
-                first = self._x[ours]
-                self._balls[way] += np.stack([_counts(held & first), _counts(held & ~first)])
-        for i, inside in self.fake.holding(y, squares):
-            for way, held in enumerate(self._ways(x[i], y[i], inside)):
-                _collect(self._recalled[way], x[i], held)
-
-    def _ways(self, x: Indices, y: Indices, inside: Words) -> tuple[Words, Words]:
-        different = self._x[x] ^ self._y[y]
-        return inside & ~different, inside & different
-
-    def differences(self) -> dict[str, Differences]:
-        """Of precision, recall, density and coverage, by these names."""
-        m = len(self._y)
-        sizes = np.array([m // 2, m - m // 2])  # of the fakes' halves
-        balls = self._balls / self._k
-        return {
-            "precision": _of_shares(self._precise, self._y, turned=True),
-            "recall": _of_shares(self._recalled, self._x),
-            "density": Differences(
-                balls[0, 0] / sizes[0] - balls[0, 1] / sizes[1],
-                balls[1, 0] / sizes[1] - balls[1, 1] / sizes[0],
-            ),
-            "coverage": _of_shares(self._covered, self._x),
-        }
-
-
-class _Balls:
-    """In which splits a ball holds a point: of the distance's rank among its list's."""
-
-    def __init__(self, k: int, half: Words, index: Indices, squares: NDArray[np.float64]) -> None:
-        count, near = index.shape
+        n, near = index.shape
+        self._k, self._half, self._others = k, half, others
         self._squares = squares.astype(np.float32)
-        self._open = np.zeros((count, near + 1, WORDS), np.uint64)  # closed at the list's end
-        # bit: at least j + 1 of those before are in the point's own half
-        least = np.zeros((k, count, WORDS), np.uint64)
+        # bit: whether a point that so many neighbours are nearer than is within; not at the end
+        self._open = np.zeros((n, near + 1, WORDS), np.uint64)
+        least = np.zeros((k, n, WORDS), np.uint64)  # bit: j + 1 or more of them are in its half
         every = _packed(np.ones((1, SPLITS), bool))
         for rank in range(near):
             self._open[:, rank] = every & ~least[-1]
@@ -131,28 +98,74 @@ class _Balls:
             for j in range(k - 1, 0, -1):
                 least[j] |= least[j - 1] & same
             least[0] |= same
-        last = self._open.any(2).sum(1) - 1  # rank at which some half's ball is open
-        self.reach = squares[np.arange(count), last]
+        self.reach = squares[np.arange(n), self._open.any(2).sum(1) - 1]  # of the widest half
+        self._hit = np.zeros((2, n, WORDS), np.uint64)  # way, ball
+        self._held = np.zeros((2, len(others), WORDS), np.uint64)  # way, point
+        self._count = np.zeros((2, 2, SPLITS), np.int64)  # way, half of the ball
 
-    def holding(
-        self, ball: Indices, squares: NDArray[np.float64]
-    ) -> Iterator[tuple[Indices, Words]]:
-        """Which pairs lie within some half's ball, and in which: (P,), (P, WORDS)."""
+    def add(self, ball: Indices, point: Indices, squares: NDArray[np.float64]) -> None:
+        """Takes pairs (P,): all that are nearer than the ball's reach have to come once."""
         near = np.flatnonzero(squares < self.reach[ball])
-        if len(near):
-            ball, squares = ball[near], squares[near]
-            # ties are not within: a point at the distance of some neighbours comes after these
-            rank = (self._squares[ball] <= (squares * TIED).astype(np.float32)[:, None]).sum(1)
-            yield near, self._open[ball, rank]
+        if not len(near):
+            return
+        ball, point, squares = ball[near], point[near], squares[near]
+        # ties are not within: a point as far as some neighbours comes after these
+        rank = (self._squares[ball] <= (squares * TIED).astype(np.float32)[:, None]).sum(1)
+        within, first = self._open[ball, rank], self._half[ball]
+        different = first ^ self._others[point]
+        for way, held in enumerate((within & ~different, within & different)):
+            _collect(self._hit[way], ball, held)
+            _collect(self._held[way], point, held)
+            self._count[way] += np.stack([_counts(held & first), _counts(held & ~first)])
+
+    def add_dense(self, balls: slice, points: slice, within: NDArray[np.bool_]) -> None:
+        """Takes many pairs (b, p) at once, all within the whole set's balls, so any half's too."""
+        inside = torch.from_numpy(within).float()
+        first, other = (
+            torch.from_numpy(_unpacked(words)).float()
+            for words in (self._half[balls], self._others[points])
+        )
+        in_a, every = inside @ other, inside.sum(1, keepdim=True)  # points of each ball
+        same = torch.where(first > 0, in_a, every - in_a)  # (b, SPLITS)
+        for way, count in enumerate((same, every - same)):
+            self._hit[way, balls] |= _packed((count > 0).numpy())
+            in_first = (count * first).sum(0, dtype=torch.float64)
+            sums = torch.stack([in_first, count.sum(0, dtype=torch.float64) - in_first])
+            self._count[way] += sums.long().numpy()
+        in_a, every = inside.T @ first, inside.sum(0)[:, None]  # balls of each point
+        same = torch.where(other > 0, in_a, every - in_a)  # (p, SPLITS)
+        for way, count in enumerate((same, every - same)):
+            self._held[way, points] |= _packed((count > 0).numpy())
+
+    def share_hit(self) -> Differences:
+        """Of the share of balls that hold a point."""
+        return _of_shares(self._hit, self._half)
+
+    def share_held(self) -> Differences:
+        """Of the share of points that lie in a ball: A and B are the halves of the balls."""
+        found = _of_shares(self._held, self._others)
+        return Differences(found.along, -found.across, found.mean)
+
+    def mean_held(self) -> Differences:
+        """Of the number of balls, over k, that a point lies in."""
+        m = len(self._others)
+        a, b = m // 2, m - m // 2  # of the points' halves
+        size = np.array([[a, b], [b, a]])[:, :, None]
+        return _differences(self._count / (self._k * size))
 
 
-def _of_shares(hits: Words, half: Words, *, turned: bool = False) -> Differences:
-    """Of a mean over points, whose second pairing is turned if these are the fake ones."""
+def _of_shares(hits: Words, half: Words) -> Differences:
+    """Of the mean over points of hits (way, N, WORDS)."""
     n = len(half)
-    first = [_counts(h & half) / (n // 2) for h in hits]
-    second = [_counts(h & ~half) / (n - n // 2) for h in hits]
-    along, across = (a - b for a, b in zip(first, second, strict=True))
-    return Differences(along, -across if turned else across)
+    return _differences(
+        np.stack([(_counts(h & half) / (n // 2), _counts(h & ~half) / (n - n // 2)) for h in hits])
+    )
+
+
+def _differences(found: NDArray[np.float64]) -> Differences:
+    """Of T (way, half, SPLITS)."""
+    along, across = found[:, 0] - found[:, 1]
+    return Differences(along, across, float(found.mean()))
 
 
 def _packed(bits: NDArray[np.bool_]) -> Words:
@@ -162,9 +175,14 @@ def _packed(bits: NDArray[np.bool_]) -> Words:
     return np.packbits(padded, axis=1, bitorder="little").view(np.uint64)
 
 
+def _unpacked(words: Words) -> NDArray[np.uint8]:
+    """(N, WORDS) as bits (N, SPLITS)."""
+    return np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")[:, :SPLITS]
+
+
 def _counts(words: Words) -> Indices:
     """How often each bit is set: (N, WORDS) -> (SPLITS,)."""
-    bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")[:, :SPLITS]
+    bits = _unpacked(words)
     whole = len(bits) // 255 * 255  # as many as a byte can count
     parts = bits[:whole].reshape(-1, 255, SPLITS).sum(1, dtype=np.uint8)
     return parts.sum(0, dtype=np.int64) + bits[whole:].sum(0, dtype=np.int64)

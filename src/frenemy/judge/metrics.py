@@ -108,7 +108,7 @@ _ALL = (
         better="higher",
         told="The share of samples that lie among the real images: quality.",
         source=_KYNKAANNIEMI,
-        measure=lambda p: p.manifolds["precision"],
+        measure=lambda p: p.neighbourhoods.precision,
     ),
     Metric(
         name="recall",
@@ -116,7 +116,7 @@ _ALL = (
         told="The share of real images that lie among the samples: variety; a generator that has "
         "collapsed has high precision and low recall.",
         source=_KYNKAANNIEMI,
-        measure=lambda p: p.manifolds["recall"],
+        measure=lambda p: p.neighbourhoods.recall,
     ),
     Metric(
         name="density",
@@ -124,7 +124,7 @@ _ALL = (
         told="In how many real neighbourhoods a sample lies on average: precision in a form that "
         "single outliers move less; 1 is normal, and it may be more.",
         source=_NAEEM,
-        measure=lambda p: p.manifolds["density"],
+        measure=lambda p: p.neighbourhoods.density,
     ),
     Metric(
         name="coverage",
@@ -132,7 +132,7 @@ _ALL = (
         told="What share of the real neighbourhoods holds a sample: recall in a form that single "
         "outliers move less.",
         source=_NAEEM,
-        measure=lambda p: p.manifolds["coverage"],
+        measure=lambda p: p.neighbourhoods.coverage,
     ),
     Metric(
         name="two-sample",
