@@ -5,7 +5,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from frenemy.judge import distances as module
-from frenemy.judge.distances import kth_nearest, squared_distances
+from frenemy.judge.distances import kth_nearest, nearest_others, squared_distances
 
 from .clouds import cloud, shuffled
 
@@ -61,12 +61,36 @@ def test_kth_nearest_is_scikit_learns(k):
     torch.testing.assert_close(kth_nearest(x, k), expected, rtol=1e-12, atol=0)  # float64
 
 
-@pytest.mark.parametrize("tile", [1, 2, 7, 60])
-def test_tiles_and_order_do_not_matter_to_the_kth_nearest(tile, monkeypatch):
+@pytest.mark.parametrize("block", [1, 120, 700])
+def test_blocks_and_order_do_not_matter_to_the_kth_nearest(block, monkeypatch):
     x = cloud(60, 6)
     expected = kth_nearest(x, 5)
     torch.testing.assert_close(kth_nearest(x.flip(0), 5).flip(0), expected, rtol=1e-13, atol=0)
-    monkeypatch.setattr(module, "TILE", tile)
+    monkeypatch.setattr(module, "BLOCK", block)
+    torch.testing.assert_close(kth_nearest(x, 5), expected, rtol=1e-13, atol=0)  # float64
+
+
+@pytest.mark.parametrize("group", [2, 16])
+@pytest.mark.parametrize("copies", [1, 40])
+def test_the_nearest_others_are_scikit_learns(copies, group, monkeypatch):
+    monkeypatch.setattr(module, "GROUP", group)
+    x = cloud(1000, 5).float()
+    x[:copies] = x[0]
+    squares, index = nearest_others(x, 3, 12)
+    search = NearestNeighbors(n_neighbors=12, algorithm="brute").fit(x.double().numpy())
+    expected = torch.from_numpy(search.kneighbors()[0]).square()
+    # the others may be half of `ROUGH` off, zeros as far as scikit-learn's products are
+    torch.testing.assert_close(squares, expected, rtol=1e-3, atol=1e-12)
+    torch.testing.assert_close(squares[:, 2], expected[:, 2], rtol=1e-12, atol=1e-12)
+    told = (x[:, None] - x[index]).double().square().sum(2)
+    torch.testing.assert_close(squares, told, rtol=1e-3, atol=1e-12)
+    assert (index != torch.arange(1000)[:, None]).all()
+
+
+def test_products_that_round_as_they_like_are_not_trusted(monkeypatch):
+    x = cloud(300, 5).float()
+    expected = kth_nearest(x, 5)
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
     torch.testing.assert_close(kth_nearest(x, 5), expected, rtol=1e-13, atol=0)  # float64
 
 

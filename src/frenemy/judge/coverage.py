@@ -144,7 +144,7 @@ def neighbourhoods(real: Manifold, fake: Manifold) -> Neighbourhoods:
     _compare(of_real, of_fake)
     no_real, no_fake = _empty(real, "real"), _empty(fake, "fake")
     return Neighbourhoods(
-        precision=_share(of_real.held, halves[0] and halves[0].share_held(), no_real),
+        precision=_share(of_real.held, halves[0] and halves[0].share_held().turned(), no_real),
         recall=_share(of_fake.held, halves[1] and halves[1].share_held(), no_fake),
         density=_density(of_real.count, k * m, halves[0] and halves[0].mean_held(), no_real),
         coverage=_share(of_real.hit, halves[0] and halves[0].share_hit(), no_real),
@@ -196,7 +196,7 @@ def _compare(of_real: _Side, of_fake: _Side) -> None:
         )
     )
     bounds = Bounds(real, fake, real.double().mean(0), precisions()[0])
-    if 2 * bounds.widest[0].median() > ROUGH * radii[0].median():  # many would be computed twice
+    if bounds.resolves > radii[0].median():  # or many would be computed twice
         bounds = Bounds(real, fake, real.double().mean(0), torch.float64)
     limits = [(squares * (1 + 1e-6)).to(bounds.dtype) for squares in reach]  # rounded up
     certain = [  # and down: what is below is within

@@ -158,6 +158,14 @@ class Bounds:
         self._right = torch.cat([y, torch.ones_like(other), other], 1)
 
     @property
+    def resolves(self) -> float:
+        """The least squared distance that most rows' bounds tell to `ROUGH`; infinite if none."""
+        if self._x.max() + self._y.max() > torch.finfo(self.dtype).max / 4:
+            return torch.inf
+        least = 2 * self.widest[0].median().item() / ROUGH
+        return max(least, torch.finfo(self.dtype).tiny / ROUGH)
+
+    @property
     def widest(self) -> tuple[Tensor, Tensor]:
         """The largest margin of each row, and of each column."""
         return self.slack * (self._x + self._y.max()), self.slack * (self._y + self._x.max())

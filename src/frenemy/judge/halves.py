@@ -38,6 +38,10 @@ class Differences:
     across: NDArray[np.float64]
     mean: float
 
+    def turned(self) -> Differences:
+        """With A' and B' in the place of A and B."""
+        return Differences(self.along, -self.across, self.mean)
+
     def squared_error(self, scale: float = 1.0) -> float:
         """Of T on both whole sets, drawn anew, if its deviation is `scale` times as large there.
 
@@ -87,7 +91,8 @@ class Balls:
     ) -> None:
         n, near = index.shape
         self._k, self._half, self._others = k, half, others
-        self._squares = squares.astype(np.float32)
+        self._unit = float(squares.max()) or 1.0  # float32 has no room for the largest
+        self._squares = (squares / self._unit).astype(np.float32)
         # bit: whether a point that so many neighbours are nearer than is within; not at the end
         self._open = np.zeros((n, near + 1, WORDS), np.uint64)
         least = np.zeros((k, n, WORDS), np.uint64)  # bit: j + 1 or more of them are in its half
@@ -110,7 +115,8 @@ class Balls:
             return
         ball, point, squares = ball[near], point[near], squares[near]
         # ties are not within: a point as far as some neighbours comes after these
-        rank = (self._squares[ball] <= (squares * TIED).astype(np.float32)[:, None]).sum(1)
+        tied = (squares * (TIED / self._unit)).astype(np.float32)
+        rank = (self._squares[ball] <= tied[:, None]).sum(1)
         within, first = self._open[ball, rank], self._half[ball]
         different = first ^ self._others[point]
         for way, held in enumerate((within & ~different, within & different)):
@@ -138,16 +144,15 @@ class Balls:
             self._held[way, points] |= _packed((count > 0).numpy())
 
     def share_hit(self) -> Differences:
-        """Of the share of balls that hold a point."""
+        """Of the share of balls that hold a point: A and B are the halves of the balls."""
         return _of_shares(self._hit, self._half)
 
     def share_held(self) -> Differences:
-        """Of the share of points that lie in a ball: A and B are the halves of the balls."""
-        found = _of_shares(self._held, self._others)
-        return Differences(found.along, -found.across, found.mean)
+        """Of the share of points that lie in a ball: A and B are the halves of the points."""
+        return _of_shares(self._held, self._others)
 
     def mean_held(self) -> Differences:
-        """Of the number of balls, over k, that a point lies in."""
+        """Of the number of balls, over k, that a point lies in, by the halves of the balls."""
         m = len(self._others)
         a, b = m // 2, m - m // 2  # of the points' halves
         size = np.array([[a, b], [b, a]])[:, :, None]
