@@ -196,9 +196,8 @@ def test_errors_are_those_of_halves(real, fake, k):
         # of 60 points' lists of 4 k + 4 some end before a half's k-th neighbour: a few in 1,000
         assert found[name].error == pytest.approx(errors[name], rel=0.03)
         assert len(found[name].shared) == SPLITS
-        np.testing.assert_allclose(
-            found[name].shared, shared[name], rtol=0, atol=0.2 * max(errors[name], 1e-12)
-        )
+        missed = np.linalg.norm(found[name].shared - shared[name])
+        assert missed <= 0.1 * np.linalg.norm(shared[name])
 
 
 @pytest.mark.parametrize("dense", [-1.0, 2.0])
