@@ -87,11 +87,15 @@ def test_the_nearest_others_are_scikit_learns(copies, group, monkeypatch):
     assert (index != torch.arange(1000)[:, None]).all()
 
 
-def test_products_that_round_as_they_like_are_not_trusted(monkeypatch):
-    x = cloud(300, 5).float()
-    expected = kth_nearest(x, 5)
-    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
-    torch.testing.assert_close(kth_nearest(x, 5), expected, rtol=1e-13, atol=0)  # float64
+@pytest.mark.parametrize("how", ["bf16", "tf32", "ieee"])
+def test_how_products_are_told_to_round_does_not_matter(how):
+    x, matmul = cloud(300, 5).float(), torch.backends.mkldnn.matmul
+    expected, before = kth_nearest(x, 5), matmul.fp32_precision
+    try:
+        matmul.fp32_precision = how
+        torch.testing.assert_close(kth_nearest(x, 5), expected, rtol=1e-13, atol=0)  # float64
+    finally:
+        matmul.fp32_precision = before
 
 
 def test_a_copy_is_another_point():

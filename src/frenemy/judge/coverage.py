@@ -195,7 +195,7 @@ def _compare(of_real: _Side, of_fake: _Side) -> None:
             (of_real.reach, of_fake.reach),
         )
     )
-    bounds = Bounds(real, fake, real.double().mean(0), precisions()[0])
+    bounds = Bounds(real, fake, real.double().mean(0), precisions(device)[0])
     if bounds.resolves > radii[0].median():  # or many would be computed twice
         bounds = Bounds(real, fake, real.double().mean(0), torch.float64)
     limits = [(squares * (1 + 1e-6)).to(bounds.dtype) for squares in reach]  # rounded up

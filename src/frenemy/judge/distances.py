@@ -13,6 +13,7 @@ ROUNDING = 1e-13  # of |x|^2 + |y|^2: some hundred roundings of float64; less is
 BLOCK = 2**22  # bounds at a time: 16 MiB in float32, which a cache may hold
 GROUP = 16  # columns of which only the least is looked at first
 EXACT = 2**22  # numbers at a time where distances are computed by differences
+FLOAT32_ERROR = 1e-6  # of a product: float32 makes 2e-7, and TF32 3e-4
 ROUGH = 2e-3  # of a squared distance: whose bounds lie farther apart is computed exactly
 
 
@@ -83,7 +84,7 @@ def nearest_others(points: Tensor, k: int, count: int) -> tuple[Tensor, Tensor]:
     squares = points.new_empty((n, count), dtype=torch.float64)
     index = torch.empty_like(squares, dtype=torch.int64)
     rows, centre = torch.arange(n, device=points.device), points.double().mean(0)
-    for dtype in precisions():
+    for dtype in precisions(points.device):
         bounds, unsure = Bounds(points, points, centre, dtype), []
         for here in rows.split(max(1, BLOCK // n)):
             lower = bounds.lower(here)
@@ -124,11 +125,21 @@ def _smallest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return found, columns.gather(1, order)
 
 
-def precisions() -> tuple[torch.dtype, ...]:
-    """In which types to bound distances, one after the other until they are told apart."""
-    if torch.get_float32_matmul_precision() == "highest":
-        return torch.float32, torch.float64
-    return (torch.float64,)  # products in float32 may round as they like
+def precisions(device: torch.device) -> tuple[torch.dtype, ...]:
+    """In which types to bound distances, one after the other until they are told apart.
+
+    Where torch is told to compute float32 products in any way it likes, the error of one decides.
+    """
+    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
+    # torch makes this attribute at run time, out of sight of type checkers
+    asked = backend.matmul.fp32_precision  # pyright: ignore[reportAttributeAccessIssue]
+    if asked not in ("none", "ieee"):
+        generator = torch.Generator().manual_seed(0)
+        a, b = torch.randn(2, 512, 512, generator=generator).to(device)
+        exact = a.double() @ b.double()
+        if ((a @ b).double() - exact).norm() > FLOAT32_ERROR * exact.norm():
+            return (torch.float64,)
+    return torch.float32, torch.float64
 
 
 class Bounds:
