@@ -130,7 +130,9 @@ class Judgement:
         if pair is not None:
             real, fake = pair.real[:1000].cpu(), pair.fake[:1000].cpu()
             figures |= {
-                "Precision and recall": lambda: precision_recall(real=real, fake=fake),
+                "Precision and recall": lambda: precision_recall(
+                    real=pair.real, fake=pair.fake, found=pair.neighbourhoods
+                ),
                 "Real and generated images in a plane": lambda: [
                     embedding(real=real, fake=fake, method=method)
                 ],

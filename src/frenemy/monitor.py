@@ -144,7 +144,7 @@ class Monitor:
                 real=self._real, fake=fake[:count], k=NEIGHBOURS
             )
             for name in ("precision", "recall", "coverage"):
-                found[name] = torch.tensor(compared[name].value)
+                found[name] = torch.tensor(getattr(compared, name).value)
         found |= self._motion(fake)
         return {HEALTH + name: value for name, value in found.items() if value.isfinite()}
 

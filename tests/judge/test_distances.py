@@ -5,7 +5,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from frenemy.judge import distances as module
-from frenemy.judge.distances import kth_nearest, squared_distances
+from frenemy.judge.distances import kth_nearest, nearest_others, squared_distances
 
 from .clouds import cloud, shuffled
 
@@ -61,13 +61,41 @@ def test_kth_nearest_is_scikit_learns(k):
     torch.testing.assert_close(kth_nearest(x, k), expected, rtol=1e-12, atol=0)  # float64
 
 
-@pytest.mark.parametrize("tile", [1, 2, 7, 60])
-def test_tiles_and_order_do_not_matter_to_the_kth_nearest(tile, monkeypatch):
+@pytest.mark.parametrize("block", [1, 120, 700])
+def test_blocks_and_order_do_not_matter_to_the_kth_nearest(block, monkeypatch):
     x = cloud(60, 6)
     expected = kth_nearest(x, 5)
     torch.testing.assert_close(kth_nearest(x.flip(0), 5).flip(0), expected, rtol=1e-13, atol=0)
-    monkeypatch.setattr(module, "TILE", tile)
+    monkeypatch.setattr(module, "BLOCK", block)
     torch.testing.assert_close(kth_nearest(x, 5), expected, rtol=1e-13, atol=0)  # float64
+
+
+@pytest.mark.parametrize("group", [2, 16])
+@pytest.mark.parametrize("copies", [1, 40])
+def test_the_nearest_others_are_scikit_learns(copies, group, monkeypatch):
+    monkeypatch.setattr(module, "GROUP", group)
+    x = cloud(1000, 5).float()
+    x[:copies] = x[0]
+    squares, index = nearest_others(x, 3, 12)
+    search = NearestNeighbors(n_neighbors=12, algorithm="brute").fit(x.double().numpy())
+    expected = torch.from_numpy(search.kneighbors()[0]).square()
+    # the others may be half of `ROUGH` off, zeros as far as scikit-learn's products are
+    torch.testing.assert_close(squares, expected, rtol=1e-3, atol=1e-12)
+    torch.testing.assert_close(squares[:, 2], expected[:, 2], rtol=1e-12, atol=1e-12)
+    told = (x[:, None] - x[index]).double().square().sum(2)
+    torch.testing.assert_close(squares, told, rtol=1e-3, atol=1e-12)
+    assert (index != torch.arange(1000)[:, None]).all()
+
+
+@pytest.mark.parametrize("how", ["bf16", "tf32", "ieee"])
+def test_how_products_are_told_to_round_does_not_matter(how):
+    x, matmul = cloud(300, 5).float(), torch.backends.mkldnn.matmul
+    expected, before = kth_nearest(x, 5), matmul.fp32_precision
+    try:
+        matmul.fp32_precision = how
+        torch.testing.assert_close(kth_nearest(x, 5), expected, rtol=1e-13, atol=0)  # float64
+    finally:
+        matmul.fp32_precision = before
 
 
 def test_a_copy_is_another_point():

@@ -9,6 +9,7 @@ import pytest
 
 from frenemy.errors import FrenemyError
 from frenemy.figures import Figure
+from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.page import neighbours_figure, page, samples_figure
 from frenemy.judge.plots import embedding, precision_recall
@@ -24,6 +25,10 @@ HOSTILE = "</title><script>alert('1')</script><b>\"&amp; \N{GREEK SMALL LETTER A
 
 def images(count, *shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)
+
+
+def drawn(**features):
+    return precision_recall(**features, found=precision_recall_density_coverage(**features))
 
 
 def report(**fields):
@@ -64,7 +69,9 @@ def figures():
     fake, train = images(20, 1, 8, 8), images(30, 1, 8, 8, seed=1)
     return {
         "Nearest training images": [neighbours_figure(fake=fake, train=train, index=np.arange(20))],
-        "Precision and recall": precision_recall(**features),
+        "Precision and recall": precision_recall(
+            **features, found=precision_recall_density_coverage(**features)
+        ),
         "Real and generated images in a plane": [embedding(**features)],
     }
 
@@ -257,7 +264,9 @@ def test_a_page_of_64_large_noisy_samples_and_full_plots_is_below_2_megabytes():
         report(curves=curves),
         {
             "Neighbours": [neighbours_figure(fake=fake, train=fake, index=np.arange(64))],
-            "Precision and recall": precision_recall(**features),
+            "Precision and recall": precision_recall(
+                **features, found=precision_recall_density_coverage(**features)
+            ),
             "Embedding": [embedding(**features)],
         },
     )

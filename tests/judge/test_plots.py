@@ -1,5 +1,6 @@
 """Plots: what is drawn is what was measured, and the SVG stands alone in a page."""
 
+import functools
 import math
 import re
 import sys
@@ -15,16 +16,21 @@ from sklearn.decomposition import PCA
 
 from frenemy.errors import FrenemyError
 from frenemy.figures import BLUE, INK, VERMILION, Canvas, Figure
-from frenemy.judge import plots as module
+from frenemy.judge import plots
 from frenemy.judge.class_shares import class_shares
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.plots import class_shares as class_bars
-from frenemy.judge.plots import curve, embedding, precision_recall
+from frenemy.judge.plots import curve, embedding
 
 from .clouds import cloud, modes
 
 POINTS = [(100, 40.0, 3.0), (200, 20.0, 2.0), (300, 10.0, 1.0)]
 TITLE = 'fid$10k$_<script>alert("1")</script>&'
+
+
+def precision_recall(*, real, fake):
+    found = precision_recall_density_coverage(real=real, fake=fake)
+    return plots.precision_recall(real=real, fake=fake, found=found)
 
 
 @pytest.fixture
@@ -37,7 +43,7 @@ def axes(monkeypatch):
         made.extend(canvas.axes)
         return Figure(draw, *words)
 
-    monkeypatch.setattr(module, "Figure", spy)
+    monkeypatch.setattr(plots, "Figure", spy)
     return made
 
 
@@ -117,7 +123,7 @@ def test_labels_on_the_axes_keep_their_digits():
     assert re.search(r">0\.\d\d\d<", shown)
 
 
-@pytest.mark.parametrize("colour", [module.BLUE, module.VERMILION, module.GREY])
+@pytest.mark.parametrize("colour", [plots.BLUE, plots.VERMILION, plots.GREY])
 @pytest.mark.parametrize("paper", ["#ffffff", "#14161a"])
 def test_points_stand_out_from_light_and_dark_paper(colour, paper):
     def luminance(rgb):  # WCAG 2
@@ -125,7 +131,7 @@ def test_points_stand_out_from_light_and_dark_paper(colour, paper):
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     mixed = [
-        module.ALPHA * a + (1 - module.ALPHA) * b
+        plots.ALPHA * a + (1 - plots.ALPHA) * b
         for a, b in zip(to_rgb(colour), to_rgb(paper), strict=True)
     ]
     low, high = sorted([luminance(mixed), luminance(to_rgb(paper))])
@@ -234,17 +240,12 @@ def test_umap_keeps_far_groups_apart_and_gives_the_same_plane_again(axes):
 
 
 def shares(axes):
-    """Precision and recall as in the titles, and as the points that are drawn."""
+    """Precision and recall as of the points that are drawn."""
     result = []
     for panel in axes:
         sets = points_of(panel)
         inside = sum(len(rows) for name, rows in sets.items() if name.endswith(", inside"))
-        share = inside / (inside + len(sets.get("outside", [])))
-        assert panel.get_title().split() == [
-            "Precision" if not result else "Recall",
-            f"{share:.2f}",
-        ]
-        result.append(share)
+        result.append(inside / (inside + len(sets.get("outside", []))))
     return result
 
 
@@ -258,13 +259,22 @@ def double_loop(real, fake, k):
     return sum(inside) / len(inside)
 
 
-def test_the_shares_are_those_of_a_double_loop_and_of_the_metric(axes):
+def test_the_shares_are_those_of_a_double_loop(axes):
     real, fake = cloud(40, 3), 1.3 * cloud(40, 3, seed=1) + 0.3
     precision_recall(real=real, fake=fake)
-    expected = [double_loop(real, fake, 5), double_loop(fake, real, 5)]
-    assert shares(axes) == expected
-    table = precision_recall_density_coverage(real=real, fake=fake)
-    assert [table["precision"].value, table["recall"].value] == pytest.approx(expected)  # shares
+    assert shares(axes) == [double_loop(real, fake, 5), double_loop(fake, real, 5)]
+
+
+def test_the_titles_are_the_tables_values_whatever_is_drawn(axes):
+    real, fake = cloud(1300, 3), 1.3 * cloud(1500, 3, seed=1) + 0.3
+    first, second = precision_recall(real=real, fake=fake)
+    found = precision_recall_density_coverage(real=real, fake=fake)
+    titles = [f"Precision {found.precision}", f"Recall {found.recall}"]
+    assert [panel.get_title() for panel in axes] == titles
+    assert f"precision {found.precision}" in first.alt
+    assert f"recall {found.recall}" in second.alt
+    # of 1,000 of them: three errors of a share of so many
+    assert shares(axes) == pytest.approx([found.precision.value, found.recall.value], abs=0.05)
 
 
 def test_collapse_costs_recall_and_bad_samples_cost_precision(axes):
@@ -306,19 +316,18 @@ def test_what_only_looks_near_in_the_plane_is_outside(axes):
     np.testing.assert_allclose(flat["outside"], flat["real"], rtol=0, atol=1)
 
 
-def test_of_unequal_sets_equally_many_are_compared(axes):
+def test_at_most_1000_of_each_are_drawn(axes):
     figure, _ = precision_recall(real=cloud(1300, 3), fake=cloud(70, 3, seed=1))
     for panel in axes:
-        sets = points_of(panel)
-        assert sum(map(len, sets.values())) == 140
-    assert "On 70 images of each set" in figure.caption
+        assert sum(map(len, points_of(panel).values())) == 1070
+    assert "70 of 70 generated images and 1,000 of 1,300 real ones" in figure.caption
 
 
 def test_what_cannot_be_seen_is_told():
     real, fake = modes(60, 3, 4), modes(60, 1, 4, seed=1)
     first, second = precision_recall(real=real, fake=fake)
-    assert "of 60 generated images lie among the real ones: precision" in first.alt
-    assert "of 60 real images lie among the generated ones: recall" in second.alt
+    assert "of the 60 generated images drawn lie among the real ones; of all: precis" in first.alt
+    assert "of the 60 real images drawn lie among the generated ones; of all: recall" in second.alt
 
 
 # Curves
@@ -403,21 +412,17 @@ def test_of_many_classes_the_worst_are_shown_in_their_order(axes):
 X = cloud(20, 4)
 
 
-@pytest.mark.parametrize("draw", [embedding, precision_recall])
 @pytest.mark.parametrize(
     ("real", "fake"),
-    [(X, X[:, :3]), (X, X[:2]), (X[:0], X), (X, X * math.nan), (X * math.inf, X)],
+    [(X, X[:, :3]), (X, X[:1]), (X[:0], X), (X, X * math.nan), (X * math.inf, X)],
     ids=["features", "few", "none", "nan", "infinite"],
 )
-def test_bad_features_are_refused_in_one_line(draw, real, fake):
-    with pytest.raises(FrenemyError, match=r"^(embedding|precision and recall picture): ") as told:
-        draw(real=real, fake=fake)
-    assert "\n" not in str(told.value)
-
-
-def test_more_neighbours_than_images_are_refused():
-    with pytest.raises(FrenemyError, match="5 in real: needs 6"):
-        precision_recall(real=X[:5], fake=X)
+def test_bad_features_are_refused_in_one_line(real, fake):
+    found = precision_recall_density_coverage(real=X, fake=X)
+    for draw in (embedding, functools.partial(plots.precision_recall, found=found)):
+        with pytest.raises(FrenemyError, match=r"^(embedding|precision and recall picture): ") as e:
+            draw(real=real, fake=fake)
+        assert "\n" not in str(e.value)
 
 
 @pytest.mark.parametrize("points", [[], [(1, math.nan, 0.0)]])

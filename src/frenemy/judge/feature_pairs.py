@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,8 +11,7 @@ from torch import Tensor
 
 from frenemy.judge.class_shares import ClassShares, class_shares
 from frenemy.judge.classifier import Outputs
-from frenemy.judge.coverage import precision_recall_density_coverage
-from frenemy.judge.estimate import Estimate
+from frenemy.judge.coverage import Manifold, Neighbourhoods, neighbourhoods
 from frenemy.judge.features import Features, extract, in_batches
 from frenemy.judge.modes import Modes, class_modes
 from frenemy.judge.sets import Drawn, Images, Sets
@@ -37,6 +36,7 @@ class Extractor:
         self.device = device
         self._real = real
         self._known: dict[int, tuple[Images | Drawn, Outputs]] = {}
+        self._manifolds: dict[int, Manifold] = {}  # of images that are known
 
     def outputs_of(self, images: Images | Drawn) -> Outputs:
         """Features and logits of these images, on the processor."""
@@ -51,6 +51,12 @@ class Extractor:
     def features_of(self, images: Images | Drawn) -> Tensor:
         """Their features, where metrics compute."""
         return self.outputs_of(images).features.to(self.device)
+
+    def manifold_of(self, images: Images) -> Manifold:
+        """Their features' neighbours; they are kept, as all features are."""
+        if id(images) not in self._manifolds:
+            self._manifolds[id(images)] = Manifold.of(self.features_of(images))
+        return self._manifolds[id(images)]
 
     def logits_of(self, images: Images) -> Tensor:
         """Their logits."""
@@ -118,9 +124,12 @@ class FeaturePair:
         return self.extractor.logits_of(self.images)[self._rows]
 
     @cached_property
-    def manifolds(self) -> Mapping[str, Estimate]:
-        """Precision, recall, density and coverage, by these names."""
-        return precision_recall_density_coverage(real=self.real, fake=self.fake)
+    def neighbourhoods(self) -> Neighbourhoods:
+        """Precision, recall, density and coverage, and which images these count."""
+        real = self.extractor.manifold_of(self.sets.reference)
+        whole = self.rows is None
+        fake = self.extractor.manifold_of(self.images) if whole else Manifold.of(self.fake)
+        return neighbourhoods(real, fake)
 
     @cached_property
     def modes(self) -> Modes:

@@ -15,12 +15,10 @@ from torch import Tensor
 from frenemy.errors import FrenemyError
 from frenemy.figures import BLUE, GREY, INK, VERMILION, Figure
 from frenemy.judge.class_shares import ClassShares
-from frenemy.judge.coverage import TIE
-from frenemy.judge.distances import kth_nearest, squared_distances
-from frenemy.judge.estimate import checked
+from frenemy.judge.coverage import Neighbourhoods
+from frenemy.judge.estimate import Estimate, checked
 
 DRAWN = 1000  # points of each set: more of them hide one another, and make a heavy page
-K = 5  # neighbours, as of the metric
 ALPHA = 0.85  # of points
 MOST_BARS = 50  # classes of a chart
 
@@ -69,49 +67,51 @@ def embedding(*, real: Tensor, fake: Tensor, method: Literal["pca", "umap"] = "p
     return _plot(draw, alt, caption)
 
 
-def precision_recall(*, real: Tensor, fake: Tensor) -> tuple[Figure, Figure]:
+def precision_recall(*, real: Tensor, fake: Tensor, found: Neighbourhoods) -> tuple[Figure, Figure]:
     """Which samples lie among the real images, and which real images the samples reach.
 
-    A point x lies in the manifold of a set P if |x - p| < r(p) for some p of P, where r(p) is the
-    distance from p to its fifth nearest neighbour in P: precision is the share of samples in the
-    real manifold, recall that of real images in the samples', as of
+    What lies where was decided among all images and all features, see
     `precision_recall_density_coverage` (Kynkäänniemi et al. 2019, Improved Precision and Recall
-    Metric for Assessing Generative Models). Membership is decided among all features, on at most
-    1,000 points, equally many of each set; only the drawing is flat.
+    Metric for Assessing Generative Models), and the titles say its values. At most 1,000 points of
+    each set are drawn, and only the drawing is flat.
 
     Args:
         real: features (N, d); fake: (M, d).
+        found: of these very sets.
 
     Raises:
-        FrenemyError: as `checked`, for fewer than six rows.
+        FrenemyError: as `checked`, for fewer than two rows.
     """
-    real, fake = checked("precision and recall picture", K + 1, real=real, fake=fake)
-    count = min(len(real), len(fake), DRAWN)  # the radii depend on how many points there are
-    real, fake = _drawn(real, count), _drawn(fake, count)
-    x, y, labels = _principal_plane(real, fake)
+    real, fake = checked("precision and recall picture", 2, real=real, fake=fake)
+    recalled, precise = _drawn(found.recalled) > 0, _drawn(found.precise) > 0  # of the same rows
+    x, y, labels = _principal_plane(_drawn(real), _drawn(fake))
 
     def panel(
-        name: str, others: Tensor, points: Tensor, inside: Tensor, names: tuple[str, str], told: str
+        name: str,
+        value: Estimate,
+        others: Tensor,
+        points: Tensor,
+        inside: Tensor,
+        names: tuple[str, str],
+        told: str,
     ) -> Figure:
-        share = inside.double().mean().item()
-
         def draw(axes: Axes) -> None:
             _dots(axes, others, GREY, "o", names[0], size=2)
             _dots(axes, points[inside], BLUE, "o", f"{names[1]}, inside")
             _dots(axes, points[~inside], VERMILION, "x", "outside", size=5)
-            axes.set_title(f"{name} {share:.2f}")
+            axes.set_title(f"{name} {value}")
             _label(axes, labels)
 
         alt = (
-            f"Scatter plot: {int(inside.sum()):,} of {len(points):,} {names[1]} images lie among "
-            f"the {names[0]} ones: {name.lower()} {share:.2f}"
+            f"Scatter plot: {int(inside.sum()):,} of the {len(points):,} {names[1]} images drawn "
+            f"lie among the {names[0]} ones; of all: {name.lower()} {value}"
         )
         return _plot(draw, alt, told)
 
     told_of_precision = (
-        f"On {count:,} images of each set; the table may take more. A generated image is inside if "
-        f"it is nearer to some real image than that image's real neighbour number {K} is. Many "
-        "outside are bad samples."
+        f"{len(y):,} of {len(fake):,} generated images and {len(x):,} of {len(real):,} real ones. "
+        "A generated image is inside if it is nearer to some real image than that image's real "
+        f"neighbour number {found.k} is. Many outside are bad samples."
     )
     told_of_recall = (
         "The same with the roles swapped: many outside are kinds of images that are never made. "
@@ -119,8 +119,10 @@ def precision_recall(*, real: Tensor, fake: Tensor) -> tuple[Figure, Figure]:
         "inside and not be."
     )
     return (
-        panel("Precision", x, y, _within(fake, real), ("real", "generated"), told_of_precision),
-        panel("Recall", y, x, _within(real, fake), ("generated", "real"), told_of_recall),
+        panel(
+            "Precision", found.precision, x, y, precise, ("real", "generated"), told_of_precision
+        ),
+        panel("Recall", found.recall, y, x, recalled, ("generated", "real"), told_of_recall),
     )
 
 
@@ -310,12 +312,3 @@ def _umap(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor] | None:
         reducer = UMAP(n_neighbors=min(15, len(both) - 1), random_state=0, n_jobs=1)
         plane = torch.as_tensor(reducer.fit_transform(both))
     return plane[: len(real)], plane[len(real) :]
-
-
-def _within(queries: Tensor, points: Tensor) -> Tensor:
-    """Which queries lie in the manifold of the points, (Q,) bool."""
-    limits = kth_nearest(points, K).square() * TIE
-    inside = torch.zeros(len(queries), dtype=torch.bool)
-    for here, there, squares in squared_distances(queries, points):
-        inside[here] |= (squares < limits[there]).any(1)
-    return inside
