@@ -12,7 +12,7 @@ from frenemy.judge.copying import data_copying
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.diversity import pairwise_distance, vendi
 from frenemy.judge.frechet import frechet, frechet_infinity
-from frenemy.judge.kernel import kid, mmd2
+from frenemy.judge.kernel import cmmd, kid
 from frenemy.judge.slices import sliced_wasserstein
 from frenemy.judge.two_sample import two_sample_test
 
@@ -21,10 +21,10 @@ from .clouds import cloud
 X, CLASSES = cloud(40, 4), torch.zeros(40)
 
 TWO_SETS = {
-    "frechet": (frechet, 2),
-    "frechet_infinity": (frechet_infinity, 30),
-    "mmd2": (mmd2, 2),
-    "kid": (kid, 20),
+    "frechet": (frechet, 4),
+    "frechet_infinity": (frechet_infinity, 32),
+    "kid": (kid, 4),
+    "cmmd": (cmmd, 4),
     "sliced_wasserstein": (sliced_wasserstein, 2),
     "two_sample_test": (two_sample_test, 4),
     "precision and recall": (precision_recall_density_coverage, 6),

@@ -91,7 +91,7 @@ _ALL = (
         "cubic polynomial kernel. It is unbiased: between sets of one distribution it is zero on "
         "average, so a value slightly below zero is nothing odd.",
         source="Bińkowski et al. 2018, Demystifying MMD GANs",
-        measure=lambda p: kid(real=p.real, fake=p.fake, seed=p.seed),
+        measure=lambda p: kid(real=p.real, fake=p.fake),
     ),
     Metric(
         name="is",
