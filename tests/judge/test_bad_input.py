@@ -25,7 +25,7 @@ TWO_SETS = {
     "frechet_infinity": (frechet_infinity, 32),
     "kid": (kid, 4),
     "cmmd": (cmmd, 4),
-    "sliced_wasserstein": (sliced_wasserstein, 2),
+    "sliced_wasserstein": (sliced_wasserstein, 4),
     "two_sample_test": (two_sample_test, 4),
     "precision and recall": (precision_recall_density_coverage, 6),
     "data_copying": (functools.partial(data_copying, train=X), 20),
@@ -34,7 +34,7 @@ TWO_SETS = {
         2,
     ),
 }
-ONE_SET = {"vendi": (vendi, 2), "pairwise_distance": (pairwise_distance, 3)}
+ONE_SET = {"vendi": (vendi, 4), "pairwise_distance": (pairwise_distance, 3)}
 
 NOT_FINITE = [torch.full_like(X, math.nan), X.clone().index_fill_(1, torch.tensor(2), -math.inf)]
 

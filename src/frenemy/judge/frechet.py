@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from frenemy.judge.estimate import TILE, Estimate, checked, tiles
+from frenemy.judge.estimate import TILE, Estimate, checked, tiles, variance_order
 from frenemy.judge.slices import own_order
 
 BLOCK = 256  # columns of a block of the covariance; blocks below the diagonal are left out
@@ -79,11 +79,9 @@ def frechet(*, real: Tensor, fake: Tensor) -> Estimate:
 
         2 (mu_f - mu_r).(x - mu_f) + (x - mu_f)^T (I - T) (x - mu_f),    T S_f T = S_r,
 
-    a fake sample x moves the value, and likewise a real one; the delta method's squared error P is
-    the influences' variance over M plus that over N. This counts a part of the variance that is of
-    order k in the deviations of the moments k times (Efron, Stein): sets that are hardly different
-    have little but k = 2. Such a part falls as n^-k, so P, divided by k = log2(P of halves / P),
-    no less than 1 and no more than 3, is the squared error. Of a set with more than 1,024 and
+    a fake sample x moves the value, and likewise a real one. The delta method's squared error, the
+    influences' variance over M plus that over N, is divided by its order (`variance_order`), since
+    the moments that influences are made of are estimates. Of a set with more than 1,024 and
     2^32 / d^2 rows so many random ones give the variance, which makes the error good to some 10 %.
 
     The error does not contain the bias: for any finite sets the value is too large, by about 1 / M
@@ -92,8 +90,7 @@ def frechet(*, real: Tensor, fake: Tensor) -> Estimate:
 
     Sources: Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter (2017), GANs Trained by a Two
     Time-Scale Update Rule Converge to a Local Nash Equilibrium; Dowson, Landau (1982), The Frechet
-    Distance between Multivariate Normal Distributions; for the error Efron, Stein (1981), The
-    Jackknife Estimate of Variance.
+    Distance between Multivariate Normal Distributions.
 
     Args:
         real, fake: features (N, d), (M, d), four or more of each, and more than d for the value to
@@ -208,8 +205,7 @@ def _with_error(p: Gaussian, q: Gaussian, real: Tensor, fake: Tensor) -> tuple[E
         solved(Gaussian.fit(ours), Gaussian.fit(theirs), ours, theirs)
         for ours, theirs in ((real[:n], fake[:m]), (real[n:], fake[m:]))
     ]
-    ratio = sum(squared(x) for _, x in halves) / 2 / (squared(parts) or math.inf)
-    order = min(max(math.log2(ratio or 1), 1.0), 3.0)
+    order = variance_order(squared(parts), sum(squared(x) for _, x in halves) / 2)
     real_part, fake_part = (x / math.sqrt(order) for x in parts)
     found = Estimate.of_influences(value, real=real_part, fake=fake_part)
     return found, sum(half for half, _ in halves) / 2

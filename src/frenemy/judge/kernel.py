@@ -34,8 +34,8 @@ def kid(*, real: Tensor, fake: Tensor) -> Estimate:
         FrenemyError: too few samples, shapes that differ, numbers that are not finite.
 
     >>> x = torch.tensor([[0.0], [1.0]]).repeat(2, 1)
-    >>> round(kid(real=x, fake=x + 1).value, 9)  # 3 + 53 / 3 - 2 (1 + 1 + 8 + 27) / 4
-    6.833333333
+    >>> round(kid(real=x, fake=x + 1).value, 9)  # 26 / 12 + 482 / 12 - 2 (1 + 1 + 8 + 27) / 4
+    23.833333333
     """
     real, fake = checked("kid", LEAST, real=real, fake=fake)
     return discrepancy(real.double(), fake.double(), _cubic)
