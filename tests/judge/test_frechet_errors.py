@@ -15,7 +15,7 @@ from frenemy.judge.frechet import frechet, frechet_infinity
 
 from .clouds import cloud
 
-DRAWS = 100
+DRAWS = 80
 
 
 def pair(d, n, seed, *, scale=1.0, shift=0.0):
@@ -31,7 +31,7 @@ def pair(d, n, seed, *, scale=1.0, shift=0.0):
 @pytest.mark.parametrize("metric", [frechet, frechet_infinity])
 @pytest.mark.parametrize(
     ("d", "n", "scale", "shift"),
-    [(8, 400, 1, 0), (8, 400, 1, 0.3), (8, 400, 0.7, 0), (30, 300, 1, 0), (64, 100, 1, 0)],
+    [(8, 200, 1, 0), (8, 200, 0.8, 0.2), (30, 200, 1, 0), (64, 80, 1, 0)],
 )
 def test_the_error_is_the_deviation_over_pairs_of_sets(metric, d, n, scale, shift):
     found, gaps = [], []
@@ -42,7 +42,9 @@ def test_the_error_is_the_deviation_over_pairs_of_sets(metric, d, n, scale, shif
         gaps.append((a.value - b.value, error_of_difference(a, b, same_images=True)))
     values, errors = np.array([(e.value, e.error) for e in found]).T
     assert math.sqrt(np.mean(errors**2)) == pytest.approx(values.std(), rel=0.35)
-    assert np.mean(np.abs(values - values.mean()) < 1.96 * errors) > 0.87  # .95 +- .022
+    assert (
+        np.mean(np.abs(values - values.mean()) < 1.96 * errors) > 0.8
+    )  # .95 +- .025; .88 of .8 errors
     apart, claimed = np.array(gaps).T
     assert math.sqrt(np.mean(claimed**2)) == pytest.approx(np.sqrt(np.mean(apart**2)), rel=0.35)
 
