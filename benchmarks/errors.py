@@ -83,7 +83,7 @@ def of_pixels(real: Set, fake: Set, train: Set) -> Found:
     if real.pixels is None or fake.pixels is None or train.pixels is None:
         return {}
     found = parzen(real=real.pixels, valid=train.pixels[:1000], fake=fake.pixels)["default"]
-    return {"parzen": Estimate(found.value, found.error)}
+    return {"parzen": found.found}
 
 
 METRICS: dict[str, Callable[[Set, Set, Set], Found]] = {

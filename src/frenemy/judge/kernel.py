@@ -79,9 +79,9 @@ def discrepancy(real: Tensor, fake: Tensor, kernel: Kernel, scale: float = 1.0) 
     Z_x the variance of x's influence E k(x, x') - E k(x, y), and Z_xx, Z_yy, Z_xy the mean squares
     of the kernel without the means of its rows and columns. Each has an unbiased estimate: Z_xx
     that of the squared distance variance, Z_xy the interaction in an analysis of variance, Z_x the
-    influences' variance less Z_xx / (N-2) + Z_xy / M, which the noise of each adds to it. Together
-    the first two terms cannot be negative, and what is estimated below 0 counts as 0: then the
-    variance is that under equal distributions.
+    influences' variance less Z_xx / (N-2) + Z_xy / M, which the noise of each adds to it. Under
+    equal distributions the first two terms are 0 and their estimate may be below: the variance is
+    half of the others at the least.
 
     Sources: Gretton, Borgwardt, Rasch, Scholkopf, Smola (2012), A Kernel Two-Sample Test;
     Hoeffding (1948), A Class of Statistics with Asymptotically Normal Distribution; Szekely, Rizzo
@@ -110,7 +110,7 @@ def discrepancy(real: Tensor, fake: Tensor, kernel: Kernel, scale: float = 1.0) 
     z_xy = (squares - means.item() + n * m * between**2) / ((n - 1) * (m - 1))
     noise = 4 * (z_xx / (n * (n - 2)) + z_yy / (m * (m - 2)) + 2 * z_xy / (n * m))
     second = 2 * (z_xx / (n * (n - 1)) + z_yy / (m * (m - 1)) + 2 * z_xy / (n * m))
-    variance = max(second + max(plugged - noise, 0.0), 0.0)
+    variance = max(second + plugged - noise, second / 2, 0.0)
     part = 2 * scale * math.sqrt(variance / plugged) if plugged > 0 else 0.0
     return Estimate.of_influences(scale * value, real=part * x_influence, fake=part * y_influence)
 
