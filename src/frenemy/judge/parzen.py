@@ -106,9 +106,9 @@ def parzen(
     10,000 test images as `real`, and prints std / sqrt N over these. Other samples of the same
     generator differ by more. So the error's square is the sum of that one's and of what the samples
     add: the mean of ((T(A) - T(B)) / 2)^2, with T the mean log-likelihood by half of the samples,
-    over 25 random splits of these in halves. That is of first order: some 15 to 25 % too small where
-    single samples decide, as in 784 dimensions, and up to 1.4 times too large where the density is
-    right. What depends on the width's choice is in neither. The distances are computed once for all
+    over 25 random splits of these in halves. That is of first order: some 15 to 25 % too little
+    where single samples decide, as in 784 dimensions, and up to 1.4 times too much where the
+    density is right. What depends on the width's choice is in neither. The distances are computed once for all
     grids.
 
     Args:
