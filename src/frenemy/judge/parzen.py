@@ -108,8 +108,8 @@ def parzen(
     add: the mean of ((T(A) - T(B)) / 2)^2, with T the mean log-likelihood by half of the samples,
     over 25 random splits of these in halves. That is of first order: some 15 to 25 % too little
     where single samples decide, as in 784 dimensions, and up to 1.4 times too much where the
-    density is right. What depends on the width's choice is in neither. The distances are computed once for all
-    grids.
+    density is right. What the width's choice adds is left out. The distances are computed once
+    for all grids.
 
     Args:
         real, valid, fake: (N, ...), (V, ...), (M, ...), pixels in [0, 1].
