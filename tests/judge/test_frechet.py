@@ -367,6 +367,7 @@ def test_one_sample_over_and_over_is_at_the_distance_of_its_point_and_the_real_v
 
 def test_too_few_samples_for_the_features_are_noted():
     real, fake = features(500, 20), features(20, 20, seed=1)
-    assert frechet(real=real, fake=features(21, 20, seed=1)).note == ""
+    assert "of it is the bias" in frechet(real=real, fake=features(21, 20, seed=1)).note
+    assert frechet(real=real, fake=features(500, 20, seed=1) + 1).note == ""
     assert "20 fake samples for 20 features" in frechet(real=real, fake=fake).note
     assert "20 real samples for 20 features" in frechet(real=fake, fake=real).note

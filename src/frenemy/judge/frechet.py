@@ -85,8 +85,8 @@ def frechet(*, real: Tensor, fake: Tensor) -> Estimate:
     2^32 / d^2 rows so many random ones give the variance, which makes the error good to some 10 %.
 
     The error does not contain the bias: for any finite sets the value is too large, by about 1 / M
-    and 1 / N times something that depends on the model. Compare equal counts, or extrapolate
-    (`frechet_infinity`).
+    and 1 / N times something that depends on the model; a note says if that is more than half of
+    it. Compare equal counts, or extrapolate (`frechet_infinity`).
 
     Sources: Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter (2017), GANs Trained by a Two
     Time-Scale Update Rule Converge to a Local Nash Equilibrium; Dowson, Landau (1982), The Frechet
@@ -105,13 +105,16 @@ def frechet(*, real: Tensor, fake: Tensor) -> Estimate:
     """
     real, fake = checked("frechet", 4, real=real, fake=fake)
     p, q = Gaussian.fit(real), Gaussian.fit(fake)
-    found, _ = _with_error(p, q, *_in_own_order(real, fake, seed=0))
+    found, of_halves = _with_error(p, q, *_in_own_order(real, fake, seed=0))
     notes = [
         f"{len(rows):,} {name} samples for {rows.shape[1]:,} features: the covariance is "
         "rank-deficient and the value mostly bias"
         for name, rows in (("real", real), ("fake", fake))
         if len(rows) <= rows.shape[1]
     ]
+    bias = of_halves - found.value  # halves have twice of what falls as 1 / n
+    if not notes and bias > found.value / 2 > 0:
+        notes.append(f"about {min(bias / found.value, 1):.0%} of it is the bias of few images")
     if found.value <= 1e-9 * (p.variance + q.variance):
         notes.append("the sets have the same mean and covariance: are they the same samples?")
     return replace(found, note="; ".join(notes))
