@@ -237,7 +237,7 @@ def test_few_images_are_doubted_and_what_cannot_be_measured_is_said(digits):
 
 
 def test_images_of_which_nothing_can_be_measured_are_refused_with_the_reasons(digits):
-    expected = "x: nothing could be measured: fid: frechet: 1 in real: needs 2 or more; kid: kid: 1"
+    expected = "x: nothing could be measured: fid: frechet: 1 in real: needs 4 or more; kid: kid: 1"
     with pytest.raises(FrenemyError, match=expected):
         warned(np.asarray(digits.valid.images[:1]), digits)
 

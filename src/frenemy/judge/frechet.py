@@ -163,15 +163,14 @@ def frechet_infinity(*, real: Tensor, fake: Tensor, seed: int = 0) -> Estimate:
     quarter = sum(distance(i) for i in range(4)) / 4
     value = (14 * whole.value - 9 * half + quarter) / 6
     of_cut = sum((way - half) ** 2 for way in ways) / 6
-    grown = math.sqrt(1 + of_cut / whole.error**2) if whole.error else 1.0
     d = real.shape[1]
     few = [f"{len(x):,} {name}" for name, x in (("real", real), ("fake", fake)) if len(x) <= 4 * d]
     note = f"{' and '.join(few)} images for {d:,} features: needs more than {4 * d:,}; some bias"
     return Estimate(
         value,
-        whole.error * grown,
+        math.hypot(whole.error, math.sqrt(of_cut)),
         f"{note} is left" if few else "",
-        tuple(float(f"{x * grown:.4g}") for x in whole.shared),
+        whole.shared,
     )
 
 
