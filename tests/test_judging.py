@@ -229,11 +229,13 @@ def test_one_image_over_and_over_is_doubted(digits):
 
 
 def test_few_images_are_doubted_and_what_cannot_be_measured_is_said(digits):
-    report = warned(np.asarray(digits.valid.images[:3]), digits)
-    few = "only 3 reference, 3 samples, 3 held-out images, 3 noise: distances"
+    protocol = Protocol(metrics=["fid", "fid-infinity"], features=["random"])
+    report = judge(Target("x", np.asarray(digits.valid.images[:4])), digits, protocol).report
+    few = "only 4 reference, 4 samples, 4 held-out images, 4 noise: distances"
     assert any(text.startswith(few) for text in report.warnings)
-    assert "kid: kid: 3 in real: needs 20 or more" in report.warnings
-    assert [line.metric for line in report.lines] == ["fid3_random"]
+    said = "fid-infinity: frechet_infinity: 4 in real: needs 32 or more"
+    assert said in report.warnings
+    assert [line.metric for line in report.lines] == ["fid4_random"]
 
 
 def test_images_of_which_nothing_can_be_measured_are_refused_with_the_reasons(digits):
