@@ -37,7 +37,10 @@ def look(run: Path) -> dict[str, object]:
     return {
         "step": model.progress.step,
         "seconds": round(model.progress.seconds),
-        **{grid: [round(p.value, 1), round(p.error, 1), p.sigma] for grid, p in results.items()},
+        **{
+            grid: [round(p.found.value, 1), round(p.of_images, 1), p.sigma]
+            for grid, p in results.items()
+        },
         "distance quantiles": list(QUANTILES),
         "samples": [round(d, 2) for d in near.fake],
         "test images": [round(d, 2) for d in near.test],

@@ -54,10 +54,10 @@ def main(data: Path | None = None, repetitions: int = 5) -> None:
     assert single is not None
     double = parzen(real=real.double(), valid=valid.double(), fake=fake.double(), grids=GRID)
     double = double["default"]
-    print(f"float32: {single}")
-    print(f"float64: {double}")
+    print(f"float32: {single.found}, sigma {single.sigma}")
+    print(f"float64: {double.found}, sigma {double.sigma}")
     print(f"{statistics.median(seconds):.2f} s (median of {repetitions})")
-    print(f"relative error {abs(single.value / double.value - 1):.1e}")
+    print(f"relative error {abs(single.found.value / double.found.value - 1):.1e}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import itertools
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +62,8 @@ def play(
                 train(recipe, data, out=path, steps=step, seed=seed)
             fake = unit_pixels(Model.load(path).sample(10_000))
             score = parzen(real=valid[1000:], valid=valid[:1000], fake=fake, grids=GRID)["default"]
-            yield step, asdict(score)
+            found = {"value": score.found.value, "error": score.of_images, "sigma": score.sigma}
+            yield step, found
 
 
 def main(

@@ -237,15 +237,17 @@ def test_one_image_over_and_over_is_doubted(digits):
 
 
 def test_few_images_are_doubted_and_what_cannot_be_measured_is_said(digits):
-    report = warned(np.asarray(digits.valid.images[:3]), digits)
-    assert any(text.startswith("fid: 3 images for 384 features") for text in report.warnings)
+    how = Protocol(metrics=["fid", "fid-infinity"], features=["random"])
+    report = judge(Target("x", np.asarray(digits.valid.images[:4])), digits, how).report
+    (fid,) = report.lines
+    assert fid.metric == "fid4_random"
+    assert "is the bias of few images" in fid.results[SAMPLES].note
+    assert "fid-infinity: frechet_infinity: 4 in real: needs 32 or more" in report.warnings
     assert report.verdict.word == "too few images to say"
-    assert "kid: kid: 3 in real: needs 20 or more" in report.warnings
-    assert [line.metric for line in report.lines] == ["fid3_random"]
 
 
 def test_images_of_which_nothing_can_be_measured_are_refused_with_the_reasons(digits):
-    expected = "x: nothing could be measured: fid: frechet: 1 in real: needs 2 or more; kid: kid: 1"
+    expected = "x: nothing could be measured: fid: frechet: 1 in real: needs 4 or more; kid: kid: 1"
     with pytest.raises(FrenemyError, match=expected):
         warned(np.asarray(digits.valid.images[:1]), digits)
 

@@ -13,7 +13,7 @@ from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.diversity import pairwise_distance, vendi
 from frenemy.judge.fld import fld
 from frenemy.judge.frechet import frechet, frechet_infinity
-from frenemy.judge.kernel import kid, mmd2
+from frenemy.judge.kernel import cmmd, kid
 from frenemy.judge.slices import sliced_wasserstein
 from frenemy.judge.two_sample import two_sample_test
 
@@ -22,11 +22,11 @@ from .clouds import cloud
 X, CLASSES = cloud(40, 4), torch.zeros(40)
 
 TWO_SETS = {
-    "frechet": (frechet, 2),
-    "frechet_infinity": (frechet_infinity, 30),
-    "mmd2": (mmd2, 2),
-    "kid": (kid, 20),
-    "sliced_wasserstein": (sliced_wasserstein, 2),
+    "frechet": (frechet, 4),
+    "frechet_infinity": (frechet_infinity, 32),
+    "kid": (kid, 4),
+    "cmmd": (cmmd, 4),
+    "sliced_wasserstein": (sliced_wasserstein, 4),
     "two_sample_test": (two_sample_test, 4),
     "precision and recall": (precision_recall_density_coverage, 6),
     "fld": (functools.partial(fld, train=X), 40),
@@ -36,7 +36,7 @@ TWO_SETS = {
         2,
     ),
 }
-ONE_SET = {"vendi": (vendi, 2), "pairwise_distance": (pairwise_distance, 3)}
+ONE_SET = {"vendi": (vendi, 4), "pairwise_distance": (pairwise_distance, 3)}
 
 NOT_FINITE = [torch.full_like(X, math.nan), X.clone().index_fill_(1, torch.tensor(2), -math.inf)]
 

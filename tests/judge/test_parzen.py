@@ -10,6 +10,7 @@ from sklearn.neighbors import KernelDensity
 
 from frenemy.errors import FrenemyError
 from frenemy.judge import parzen as module
+from frenemy.judge.estimate import error_of_difference
 from frenemy.judge.parzen import GRIDS, TILE, log_likelihood, parzen
 
 
@@ -191,8 +192,10 @@ def test_the_width_is_the_best_one_for_the_validation_images_not_for_the_reporte
     found = parzen(real=real, valid=valid, fake=fake, grids={"": sigmas})[""]
     expected = by_scikit_learn(real, fake, best)
     assert found.sigma == best
-    assert found.value == pytest.approx(expected.mean().item(), rel=1e-9)  # as log_likelihood's
-    assert found.error == pytest.approx(np.std(expected.numpy(), ddof=1) / math.sqrt(30), rel=1e-9)
+    assert found.found.value == pytest.approx(expected.mean().item(), rel=1e-9)  # log_likelihood's
+    of_images = np.std(expected.numpy(), ddof=1) / math.sqrt(30)
+    assert found.of_images == pytest.approx(of_images, rel=1e-9)
+    assert found.found.error > of_images  # samples drawn anew differ, too
 
 
 def test_images_of_any_shape_are_vectors_of_pixels():
@@ -220,9 +223,39 @@ def test_images_of_any_shape_are_vectors_of_pixels():
 def test_collapse_and_noise_cost_likelihood(spoil):
     real, valid, fake = (sparse_images(n, seed=n) for n in (200, 100, 1000))
     good, bad = (
-        parzen(real=real, valid=valid, fake=samples)["default"] for samples in (fake, spoil(fake))
+        parzen(real=real, valid=valid, fake=samples)["default"].found
+        for samples in (fake, spoil(fake))
     )
     assert bad.value < good.value - 3 * (good.error + bad.error)  # far beyond the standard errors
+
+
+# The error
+
+
+def test_the_error_is_the_deviation_over_samples_and_test_images():
+    found, gaps = [], []
+    for seed in range(100):
+        real, valid, a, b = (
+            images(n, 3, seed=4 * seed + i) for i, n in enumerate((400, 20, 50, 50))
+        )
+        ours, theirs = (  # not the images' density, whose influences would be of second order
+            parzen(real=real, valid=valid, fake=0.5 * fake, grids={"": [0.2]})[""].found
+            for fake in (a, b)
+        )
+        found.append(ours)
+        gaps.append(
+            (ours.value - theirs.value, error_of_difference(ours, theirs, same_images=True))
+        )
+    # 100 draws give a deviation to 7 %; what depends on pairs is counted twice, of order 1 / NM
+    deviation = np.std([e.value for e in found], ddof=1)
+    assert np.sqrt(np.mean([e.error**2 for e in found])) == pytest.approx(deviation, rel=0.25)
+    apart, claimed = np.array(gaps).T
+    assert np.sqrt(np.mean(claimed**2)) == pytest.approx(np.sqrt(np.mean(apart**2)), rel=0.25)
+
+
+def test_one_sample_has_the_error_of_the_test_images_alone():
+    found = parzen(real=images(9, 3), valid=images(9, 3), fake=images(1, 3), grids={"": [0.2]})[""]
+    assert found.found.error == found.of_images
 
 
 # Bad input

@@ -28,7 +28,7 @@ def value(real, fake, **options):
 # Values
 
 
-@pytest.mark.parametrize(("n", "m"), [(2, 2), (12, 12), (4, 6), (15, 10), (7, 13), (2, 9)])
+@pytest.mark.parametrize(("n", "m"), [(4, 4), (12, 12), (4, 6), (15, 10), (7, 13), (5, 9)])
 def test_on_a_line_it_is_the_cheapest_matching(n, m):
     x, y = cloud(n, 1), 2 * cloud(m, 1, seed=1) + 1
     found = value(x, y)  # every direction is 1 or -1

@@ -118,3 +118,10 @@ def test_a_constant_feature_adds_nothing_but_is_no_harm():
     real, fake = cloud(200, 3), cloud(200, 3, seed=1) + 3
     real[:, 1] = fake[:, 1] = 7.3
     assert two_sample_test(real=real, fake=fake).value > 0.9
+
+
+def test_runs_with_the_same_real_images_share_their_part_of_the_error():
+    real = cloud(400, 3)
+    found = two_sample_test(real=real, fake=cloud(400, 3, seed=1) + 1)
+    of_real = sum(x**2 for x in found.shared) / len(found.shared)
+    assert 0 < of_real < 0.8 * found.error**2  # one of two halves

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from frenemy.judge.distances import squared_distances
-from frenemy.judge.estimate import TILE, Estimate, checked, tiles
+from frenemy.judge.estimate import TILE, Estimate, checked, tiles, variance_order
+from frenemy.judge.slices import own_order
 
 
 def vendi(*, fake: Tensor) -> Estimate:
@@ -20,14 +21,16 @@ def vendi(*, fake: Tensor) -> Estimate:
     equal counts. Where n > d the eigenvalues are those of the d x d matrix mean x x^T / |x|^2. A
     vector of zeros has no direction: all such are alike, and like no other.
 
-    The error is the delta method's: the entropy's derivative by a sample of direction u is
-    - u.log(mean u u^T) u. (Resampling would count repeats as lost kinds.) Memory: min(n, d)^2.
+    The error is of the samples drawn anew: no real image has a part in the value. The entropy's
+    derivative by a sample of direction u is - u.log(mean u u^T) u; their variance over n, divided
+    by its order (`variance_order`), is the entropy's. (Resampling would count repeats as lost
+    kinds.) Memory: min(n, d)^2.
 
     Source: Friedman, Dieng (2023), The Vendi Score: A Diversity Evaluation Metric for Machine
     Learning.
 
     Args:
-        fake: features (n, d), two or more.
+        fake: features (n, d), four or more.
 
     Raises:
         FrenemyError: too few samples, or numbers that are not finite.
@@ -35,7 +38,18 @@ def vendi(*, fake: Tensor) -> Estimate:
     >>> round(vendi(fake=torch.eye(3).repeat(100, 1)).value, 6)
     3.0
     """
-    (fake,) = checked("vendi", 2, fake=fake)
+    (fake,) = checked("vendi", 4, fake=fake)
+    entropies, n = _entropies(fake), len(fake)
+    halves = [_entropies(fake[half]) for half in own_order(fake, seed=0).chunk(2)]
+    squared = entropies.var().item() / n
+    order = variance_order(squared, sum(half.var().item() / len(half) for half in halves) / 2)
+    value = math.exp(entropies.mean().item())
+    many = f"{value:.3g} kinds among {n:,} samples: more samples may show more"
+    return Estimate(value, value * math.sqrt(squared / order), many if value > n / 2 else "")
+
+
+def _entropies(fake: Tensor) -> Tensor:
+    """What each sample (n, d) adds to the entropy of the eigenvalues, times n: float64 (n,)."""
     n, d = fake.shape
     tiny = torch.finfo(torch.float64).tiny  # 0 log 0 = 0, and rounding leaves no more than 0
     if n > d:
@@ -46,16 +60,11 @@ def vendi(*, fake: Tensor) -> Estimate:
         spread, axes = torch.linalg.eigh(moment)
         logs = spread.clamp(min=tiny).log()
         parts = [(_directions(fake[here]) @ axes).square() @ logs for here in tiles(n, TILE)]
-        entropies = -torch.cat(parts)
-    else:
-        u = _directions(fake)
-        spread, vectors = torch.linalg.eigh(u @ u.T / n)
-        logs = spread.clamp(min=tiny).log()
-        entropies = -vectors.square() @ (n * spread * logs)  # (u.axis)^2 = n l vector^2
-    value = math.exp(entropies.mean().item())
-    error = value * entropies.std().item() / math.sqrt(n)
-    many = f"{value:.3g} kinds among {n:,} samples: more samples may show more"
-    return Estimate(value, error, many if value > n / 2 else "")
+        return -torch.cat(parts)
+    u = _directions(fake)
+    spread, vectors = torch.linalg.eigh(u @ u.T / n)
+    logs = spread.clamp(min=tiny).log()
+    return -vectors.square() @ (n * spread * logs)  # (u.axis)^2 = n l vector^2
 
 
 def _directions(rows: Tensor) -> Tensor:

@@ -148,6 +148,28 @@ def error_of_difference(a: Estimate, b: Estimate, *, same_images: bool) -> float
     return math.sqrt(sum(max(0.0, part) for part in own) + common)
 
 
+def variance_order(whole: float, halves: float) -> float:
+    """By what to divide the delta method's squared error P for it to be the variance: 1 to 3.
+
+    A part of the variance that is of order k in the deviations from the distribution is counted k
+    times (Efron, Stein 1981, The Jackknife Estimate of Variance), and it falls as n^-k. Distances
+    between sets that are hardly different have little but k = 2.
+
+    Args:
+        whole: P of all n images of a set, or of each of two.
+        halves: the mean P of their halves.
+
+    Returns:
+        k = log2(halves / whole), within these bounds.
+
+    >>> variance_order(1.0, 2.0), variance_order(1.0, 4.0), variance_order(0.0, 0.0)
+    (1.0, 2.0, 1.0)
+    """
+    if not whole > 0:
+        return 1.0
+    return min(max(math.log2(max(halves / whole, 1.0)), 1.0), 3.0)
+
+
 def checked(metric: str, least: int, **sets: Tensor) -> tuple[Tensor, ...]:
     """The sets as matrices (N, d) of floating-point numbers, or the reason why they are no use.
 

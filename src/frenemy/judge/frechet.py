@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from frenemy.judge.estimate import TILE, Estimate, checked, tiles
+from frenemy.judge.estimate import TILE, Estimate, checked, tiles, variance_order
 from frenemy.judge.slices import own_order
 
 BLOCK = 256  # columns of a block of the covariance; blocks below the diagonal are left out
 FLOAT32_ERROR = 1e-6  # of a product of one tile: float32's is 2e-7, TF32's and bfloat16's 1e-3
+FIRST = 256  # features that rows are put in a random order by
 INFLUENCES = 2**32  # samples whose influence gives the error, times d^2; 1,024 at the least
-POINTS = 15  # on the line of the extrapolation
+
+Influence = Callable[[Tensor], Tensor]
+"""Of rows (n, d), float64 (n,)."""
 
 
 @dataclass(frozen=True)
@@ -71,99 +75,170 @@ def frechet(*, real: Tensor, fake: Tensor) -> Estimate:
         |mu_r - mu_f|^2 + tr(S_r + S_f - 2 (S_r S_f)^(1/2)).
 
     With S = F^T F the last trace is the sum of the singular values of F_r F_f^T, so that no matrix
-    root is taken. The error is the delta method's: by its influence
+    root is taken. The error is of both sets drawn anew. By its influence
 
         2 (mu_f - mu_r).(x - mu_f) + (x - mu_f)^T (I - T) (x - mu_f),    T S_f T = S_r,
 
-    a fake sample x moves the value, and likewise a real one; the squared error is the influences'
-    variance over M plus that over N. Of a set with more than 1,024 and 2^32 / d^2 rows so many
-    random ones give the variance, which makes the error good to some 10 %.
+    a fake sample x moves the value, and likewise a real one. The delta method's squared error, the
+    influences' variance over M plus that over N, is divided by its order (`variance_order`), since
+    the moments that influences are made of are estimates. Of a set with more than 1,024 and
+    2^32 / d^2 rows so many random ones give the variance, which makes the error good to some 10 %.
 
     The error does not contain the bias: for any finite sets the value is too large, by about 1 / M
-    and 1 / N times something that depends on the model. Compare equal counts, or extrapolate
-    (`frechet_infinity`).
+    and 1 / N times something that depends on the model; a note says if that is more than half of
+    it. Compare equal counts, or extrapolate (`frechet_infinity`).
 
     Sources: Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter (2017), GANs Trained by a Two
     Time-Scale Update Rule Converge to a Local Nash Equilibrium; Dowson, Landau (1982), The Frechet
     Distance between Multivariate Normal Distributions.
 
     Args:
-        real, fake: features (N, d), (M, d), two or more of each, and more than d for the value to
+        real, fake: features (N, d), (M, d), four or more of each, and more than d for the value to
             be worth anything.
 
     Raises:
         FrenemyError: too few samples, shapes that differ, numbers that are not finite.
 
-    >>> real = torch.tensor([[0.0], [1.0], [2.0]])  # mean 1, variance 1
-    >>> round(frechet(real=real, fake=2 * real + 1).value, 6)  # mean 3, variance 4
-    5.0
+    >>> real = torch.tensor([[-1.0], [-1.0], [1.0], [1.0]])  # mean 0, variance 4 / 3
+    >>> round(frechet(real=real, fake=2 * real + 1).value, 6)  # mean 1, variance 16 / 3
+    2.333333
     """
-    real, fake = checked("frechet", 2, real=real, fake=fake)
+    real, fake = checked("frechet", 4, real=real, fake=fake)
     p, q = Gaussian.fit(real), Gaussian.fit(fake)
-    value, error = _value_and_error((real, p), (fake, q))
+    found, of_halves = _with_error(p, q, *_in_own_order(real, fake, seed=0))
     notes = [
         f"{len(rows):,} {name} samples for {rows.shape[1]:,} features: the covariance is "
         "rank-deficient and the value mostly bias"
         for name, rows in (("real", real), ("fake", fake))
         if len(rows) <= rows.shape[1]
     ]
-    if value <= 1e-9 * (p.variance + q.variance):
+    bias = of_halves - found.value  # halves have twice of what falls as 1 / n
+    if not notes and bias > found.value / 2 > 0:
+        notes.append(f"about {min(bias / found.value, 1):.0%} of it is the bias of few images")
+    if found.value <= 1e-9 * (p.variance + q.variance):
         notes.append("the sets have the same mean and covariance: are they the same samples?")
-    return Estimate(value, error, "; ".join(notes))
+    return replace(found, note="; ".join(notes))
 
 
 def frechet_infinity(*, real: Tensor, fake: Tensor, seed: int = 0) -> Estimate:
-    """The Frechet distance extrapolated to infinitely many fake samples.
+    """The Frechet distance extrapolated to infinitely many images in both sets.
 
-    Its expectation is close to a line in 1 / M, so it is computed on 15 random subsets of the fake
-    samples, of sizes evenly spaced from M / 10 (or 2 d, but no more than M / 2) to M, and the least
-    squares line through the values is read at 1 / M = 0. Subsets are a function of the seed and of
-    the rows, in whatever order these come. The bias of finite `real` stays. The value can be below
-    0 where the sets are hardly different.
+    Both sets are cut into four. With T the distance of the whole sets, H the mean over the halves
+    that can be made of the quarters in three ways, and Q the mean over the quarters, a line in 1/n
+    gives 2 T - H at 1/n = 0, and a parabola (8 T - 6 H + Q) / 3. The one is too high and the other
+    too low where many features have little variance; the value is their mean. It can be below 0
+    where the sets are hardly different. Quarters are a function of the seed and of the rows, in
+    whatever order these come.
 
-    The squared error is the sum of two: that of the line at 0, by its residuals, which tells how
-    the draw of subsets matters; and that of `frechet` on all samples, which tells how these do.
+    The error is of both sets drawn anew: that of `frechet`, and a third of the variance over the
+    three ways to make halves, which tells how the cut matters.
 
     Source: Chong, Forsyth (2020), Effectively Unbiased FID and Inception Score and Where to Find
-    Them.
+    Them, who extrapolate in the fake samples alone.
 
     Args:
-        real, fake: features (N, d), (M, d), 30 or more of each; M should be well above 2 d.
+        real, fake: features (N, d), (M, d), 32 or more of each, and more than 4 d for the quarters
+            to have covariances of full rank.
 
     Raises:
         FrenemyError: too few samples, shapes that differ, numbers that are not finite.
 
     >>> real, fake = torch.randn(2, 400, 8, generator=torch.Generator().manual_seed(0))
-    >>> frechet_infinity(real=real, fake=fake).value < frechet(real=real, fake=fake).value
+    >>> found = frechet_infinity(real=real, fake=fake)
+    >>> abs(found.value) < 3 * found.error < frechet(real=real, fake=fake).value
     True
     """
-    real, fake = checked("frechet_infinity", 2 * POINTS, real=real, fake=fake)
-    count, d = fake.shape
-    least = max(count // 10, min(2 * d, count // 2))
-    sizes = torch.linspace(least, count, POINTS, dtype=torch.float64).round()
-    order, generator = own_order(fake, seed=seed), torch.Generator().manual_seed(seed)
-    p, q = Gaussian.fit(real), Gaussian.fit(fake)
-    whole, deviation = _value_and_error((real, p), (fake, q))
-    values = []
-    for size in sizes[:-1].int().tolist():
-        drawn = torch.randperm(count, generator=generator)[:size].to(fake.device)
-        values.append(_distance(p, Gaussian.fit(fake[order[drawn]])))
-    y = torch.tensor([*values, whole], dtype=torch.float64)
-    x = 1 / sizes
-    spread = (x - x.mean()).square().sum()
-    slope = (x - x.mean()) @ y / spread
-    value = y.mean() - slope * x.mean()
-    scatter = (y - value - slope * x).square().sum() / (POINTS - 2)
-    of_line = (scatter * (1 / POINTS + x.mean().square() / spread)).sqrt()
-    notes = []
-    if least <= d:
-        notes.append(
-            f"{count:,} fake samples for {d:,} features: subsets are rank-deficient, and their "
-            "values not on a line"
+    real, fake = checked("frechet_infinity", 32, real=real, fake=fake)
+    ours, theirs = _in_own_order(real, fake, seed=seed)
+    whole, halves = _with_error(Gaussian.fit(real), Gaussian.fit(fake), ours, theirs)
+    quarters = list(zip(ours.chunk(4), theirs.chunk(4), strict=True))
+
+    def distance(*which: int) -> float:
+        return _distance(
+            *(Gaussian.fit(torch.cat([quarters[i][s] for i in which])) for s in (0, 1))
         )
-    if len(real) <= d:
-        notes.append(f"{len(real):,} real samples for {d:,} features: the value is mostly bias")
-    return Estimate(value.item(), math.hypot(of_line.item(), deviation), "; ".join(notes))
+
+    ways = [halves, (distance(0, 2) + distance(1, 3)) / 2, (distance(0, 3) + distance(1, 2)) / 2]
+    half = sum(ways) / 3
+    quarter = sum(distance(i) for i in range(4)) / 4
+    value = (14 * whole.value - 9 * half + quarter) / 6
+    of_cut = sum((way - half) ** 2 for way in ways) / 6
+    d = real.shape[1]
+    few = [f"{len(x):,} {name}" for name, x in (("real", real), ("fake", fake)) if len(x) <= 4 * d]
+    note = f"{' and '.join(few)} images for {d:,} features: needs more than {4 * d:,}; some bias"
+    return Estimate(
+        value,
+        math.hypot(whole.error, math.sqrt(of_cut)),
+        f"{note} is left" if few else "",
+        whole.shared,
+    )
+
+
+def _in_own_order(real: Tensor, fake: Tensor, *, seed: int) -> tuple[Tensor, Tensor]:
+    """Both sets in random orders of their own, by their first features: that takes less time."""
+    return (
+        real[own_order(real[:, :FIRST], seed=seed)],
+        fake[own_order(fake[:, :FIRST], seed=seed)],
+    )
+
+
+def _with_error(p: Gaussian, q: Gaussian, real: Tensor, fake: Tensor) -> tuple[Estimate, float]:
+    """`frechet`, and the mean of that of halves.
+
+    Args:
+        p, q: of all real and of all fake rows.
+        real, fake: these, in orders of their own.
+    """
+    most = max(INFLUENCES // real.shape[1] ** 2, 1024)
+
+    def solved(p: Gaussian, q: Gaussian, real: Tensor, fake: Tensor) -> tuple[float, list[Tensor]]:
+        """The distance, and influences whose variance over their number gives the squared error."""
+        value, *influences = _solve(p, q)
+        parts = [f(rows[:most]) for f, rows in zip(influences, (real, fake), strict=True)]
+        counts = len(real), len(fake)
+        return value, [x * math.sqrt(len(x) / n) for x, n in zip(parts, counts, strict=True)]
+
+    def squared(parts: list[Tensor]) -> float:
+        return sum(x.var().item() / len(x) for x in parts)
+
+    value, parts = solved(p, q, real, fake)
+    n, m = len(real) // 2, len(fake) // 2
+    halves = [
+        solved(Gaussian.fit(ours), Gaussian.fit(theirs), ours, theirs)
+        for ours, theirs in ((real[:n], fake[:m]), (real[n:], fake[m:]))
+    ]
+    order = variance_order(squared(parts), sum(squared(x) for _, x in halves) / 2)
+    real_part, fake_part = (x / math.sqrt(order) for x in parts)
+    found = Estimate.of_influences(value, real=real_part, fake=fake_part)
+    return found, sum(half for half, _ in halves) / 2
+
+
+def _solve(real: Gaussian, fake: Gaussian) -> tuple[float, Influence, Influence]:
+    """The Frechet distance, and the influences of real and of fake rows.
+
+    With the singular value decomposition F_l F_s^T = U s V^T, T of the set s is R^T R with
+    R = s^(-1/2) U^T F_l, and T of the set l is R^T R with R = s^(-1/2) V^T F_s.
+    """
+    small, large = sorted((real, fake), key=lambda gaussian: len(gaussian.factor))
+    cross = large.factor @ small.factor.T  # (k_large, k_small)
+    squares, v = torch.linalg.eigh(cross.T @ cross)
+    s = squares.clamp(min=0).sqrt()
+    kept = s > 1e-6 * s[-1:]  # what is less has no part in the variance, and no exact direction
+    s, v = s[kept], v[:, kept]
+    of_large = (small.factor.T, v / s.sqrt())  # the products that make R^T
+    of_small = (large.factor.T, cross, v / s**1.5)
+
+    def influence(own: Gaussian, other: Gaussian) -> Influence:
+        root = of_small if own is small else of_large
+
+        def of_rows(rows: Tensor) -> Tensor:
+            x = rows.double() - own.mean
+            moved = torch.linalg.multi_dot((x, *root))  # in the cheapest order
+            return x.square().sum(1) - moved.square().sum(1) + 2 * x @ (own.mean - other.mean)
+
+        return of_rows
+
+    return _assemble(real, fake, cross, squares), influence(real, fake), influence(fake, real)
 
 
 def _distance(p: Gaussian, q: Gaussian) -> float:
@@ -171,36 +246,6 @@ def _distance(p: Gaussian, q: Gaussian) -> float:
     small, large = sorted((p, q), key=lambda gaussian: len(gaussian.factor))
     cross = large.factor @ small.factor.T
     return _assemble(p, q, cross, torch.linalg.eigvalsh(cross.T @ cross))
-
-
-def _value_and_error(*sets: tuple[Tensor, Gaussian]) -> tuple[float, float]:
-    """The Frechet distance and its standard error, for rows and the Gaussian fitted to them, twice.
-
-    With the singular value decomposition F_l F_s^T = U s V^T, T of the set s is R^T R with
-    R = s^(-1/2) U^T F_l, and T of the set l is R^T R with R = s^(-1/2) V^T F_s.
-    """
-    (small_rows, small), (large_rows, large) = sorted(sets, key=lambda pair: len(pair[1].factor))
-    cross = large.factor @ small.factor.T  # (k_large, k_small)
-    squares, v = torch.linalg.eigh(cross.T @ cross)
-    value = _assemble(small, large, cross, squares)
-    s = squares.clamp(min=0).sqrt()
-    kept = s > 1e-6 * s[-1:]  # what is less has no part in the variance, and no exact direction
-    s, v = s[kept], v[:, kept]
-    of_large = (small.factor.T, v / s.sqrt())  # the products that make R^T
-    of_small = (large.factor.T, cross, v / s**1.5)
-    squared = 0.0
-    for rows, own, other, root in (
-        (small_rows, small, large, of_small),
-        (large_rows, large, small, of_large),
-    ):
-        most = max(INFLUENCES // rows.shape[1] ** 2, 1024)
-        if len(rows) > most:
-            rows = rows[own_order(rows[:, :BLOCK], seed=0)[:most]]  # by so many features: time
-        x = rows.double() - own.mean
-        moved = torch.linalg.multi_dot((x, *root))  # in the cheapest order
-        influence = x.square().sum(1) - moved.square().sum(1) + 2 * x @ (own.mean - other.mean)
-        squared += influence.var().item() / own.count
-    return value, math.sqrt(squared)
 
 
 def _assemble(p: Gaussian, q: Gaussian, cross: Tensor, squares: Tensor) -> float:

@@ -1,98 +1,159 @@
-"""The kernel distance: the maximum mean discrepancy with a cubic kernel on features."""
+"""Kernel distances: the maximum mean discrepancy between features, with a kernel on all pairs."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from frenemy.errors import at_least
-from frenemy.judge.estimate import TILE, Estimate, checked, tiles
-from frenemy.judge.slices import own_order
+from frenemy.judge.estimate import Estimate, checked, tiles
 
-BLOCKS = 10  # at least: of fewer values the deviation is hardly known
+TILE = 512  # rows on each side of a block of kernel values: 2 MiB, near the processor's cache
+LEAST = 4  # of fewer the variance of a kernel without its means is not known
+CMMD_WIDTH, CMMD_SCALE = 10.0, 1000.0
 
-
-def mmd2(*, real: Tensor, fake: Tensor) -> float:
-    """The unbiased estimate of the squared maximum mean discrepancy,
-
-        mean of k(x, x') over x != x' + mean of k(y, y') over y != y' - 2 mean of k(x, y),
-
-    for the kernel k(x, y) = (x.y / d + 1)^3, in float64. Its expectation is 0 where both sets are
-    of one distribution, so it may come out below 0. Memory beyond the arguments is bounded.
-
-    Sources: Gretton, Borgwardt, Rasch, Scholkopf, Smola (2012), A Kernel Two-Sample Test;
-    Binkowski, Sutherland, Arbel, Gretton (2018), Demystifying MMD GANs.
-
-    Args:
-        real, fake: features x (N, d) and y (M, d), two or more of each.
-
-    Raises:
-        FrenemyError: too few samples, shapes that differ, numbers that are not finite.
-
-    >>> x = torch.tensor([[0.0], [1.0]])
-    >>> mmd2(real=x, fake=x + 1)  # 1 + 27 - 2 (1 + 1 + 8 + 27) / 4
-    9.5
-    """
-    real, fake = checked("mmd2", 2, real=real, fake=fake)
-    between = sum(
-        _kernel(real[here], fake[there]).sum().item()
-        for here in tiles(len(real), TILE)
-        for there in tiles(len(fake), TILE)
-    )
-    return _within(real) + _within(fake) - 2 * between / (len(real) * len(fake))
+Kernel = Callable[[Tensor, Tensor], Tensor]
+"""All pairs of float64 rows, (N, d) and (M, d), to (N, M)."""
 
 
-def kid(*, real: Tensor, fake: Tensor, subset: int = 1000, seed: int = 0) -> Estimate:
-    """The kernel distance: the mean of `mmd2` over disjoint blocks of samples.
+def kid(*, real: Tensor, fake: Tensor) -> Estimate:
+    """The kernel distance: the squared maximum mean discrepancy with k(x, y) = (x.y / d + 1)^3.
 
-    Both sets are shuffled and cut into blocks of `subset`, as many as the smaller gives; block i of
-    one is compared with block i of the other. Disjoint blocks are independent, so the error is
-    their values' standard deviation over the root of their number. There are ten blocks at least,
-    smaller ones of fewer samples: their size changes the spread of a value, not its mean. The order
-    is a function of the seed and of the rows, in whatever order these come. Published values are
-    often means over subsets that overlap, followed by the standard deviation, undivided.
+    See `discrepancy` for the value and its error. Published values are often means over subsets
+    that overlap, followed by the standard deviation over these, undivided: their expectation is
+    the same.
 
     Source: Binkowski, Sutherland, Arbel, Gretton (2018), Demystifying MMD GANs.
 
     Args:
-        real, fake: features (N, d), (M, d), twenty or more of each.
-        subset: samples in a block, two or more.
+        real, fake: features x (N, d) and y (M, d), four or more of each.
 
     Raises:
-        FrenemyError: too few samples, shapes that differ, numbers that are not finite, a subset
-            below two.
+        FrenemyError: too few samples, shapes that differ, numbers that are not finite.
 
-    >>> real, fake = torch.randn(2, 300, 4, generator=torch.Generator().manual_seed(0))
-    >>> found = kid(real=real, fake=fake + 1, subset=100)
-    >>> found.value > 5 * found.error, found.note
-    (True, '')
+    >>> x = torch.tensor([[0.0], [1.0]]).repeat(2, 1)
+    >>> round(kid(real=x, fake=x + 1).value, 9)  # 26 / 12 + 482 / 12 - 2 (1 + 1 + 8 + 27) / 4
+    23.833333333
     """
-    at_least(2, subset=subset)
-    real, fake = checked("kid", 2 * BLOCKS, real=real, fake=fake)
-    fewer = min(len(real), len(fake))
-    size = min(subset, fewer // BLOCKS)
-    # a seed each: should the sets be the same rows, no block meets itself
-    real_order, fake_order = own_order(real, seed=seed), own_order(fake, seed=seed + 1)
-    values = [
-        mmd2(real=real[real_order[block]], fake=fake[fake_order[block]])
-        for block in tiles(fewer // size * size, size)
-    ]
-    return Estimate.of(torch.tensor(values, dtype=torch.float64))
+    real, fake = checked("kid", LEAST, real=real, fake=fake)
+    return discrepancy(real.double(), fake.double(), _cubic)
 
 
-def _within(rows: Tensor) -> float:
-    """The mean of the kernel over all pairs of different rows."""
-    total = 0.0
+def cmmd(*, real: Tensor, fake: Tensor) -> Estimate:
+    """CMMD on any features: 1,000 MMD^2 with k(x, y) = exp(-|x - y|^2 / 200), of unit vectors.
+
+    Rows are brought to length 1, as the paper does with CLIP's embeddings; on features of another
+    network the number is not the paper's. See `discrepancy` for the value and its error; the
+    paper's code keeps the pairs (x, x), which adds some 10 / N + 10 / M at the most.
+
+    Source: Jayasumana, Ramalingam, Veit, Glasner, Chakrabarti, Kumar (2024), Rethinking FID:
+    Towards a Better Evaluation Metric for Image Generation.
+
+    Args:
+        real, fake: features x (N, d) and y (M, d), four or more of each.
+
+    Raises:
+        FrenemyError: too few samples, shapes that differ, numbers that are not finite.
+
+    >>> x = torch.eye(2).repeat(2, 1)
+    >>> round(cmmd(real=x, fake=-x).value, 3)  # distances 0 and root 2; root 2 and 2
+    16.485
+    """
+    real, fake = checked("cmmd", LEAST, real=real, fake=fake)
+    real, fake = (torch.nn.functional.normalize(rows.double(), dim=1) for rows in (real, fake))
+    return discrepancy(real, fake, _gaussian, scale=CMMD_SCALE)
+
+
+def discrepancy(real: Tensor, fake: Tensor, kernel: Kernel, scale: float = 1.0) -> Estimate:
+    """The unbiased estimate of the squared maximum mean discrepancy, by all pairs,
+
+        T = mean of k(x, x') over x != x' + mean of k(y, y') over y != y' - 2 mean of k(x, y).
+
+    Its expectation is 0 where both sets are of one distribution, so it may come out below 0. The
+    error is of both sets drawn anew, by Hoeffding's decomposition of this U-statistic:
+
+        Var T = 4 Z_x / N + 4 Z_y / M + 2 Z_xx / N(N-1) + 2 Z_yy / M(M-1) + 4 Z_xy / NM,
+
+    Z_x the variance of x's influence E k(x, x') - E k(x, y), and Z_xx, Z_yy, Z_xy the mean squares
+    of the kernel without the means of its rows and columns. Each has an unbiased estimate: Z_xx
+    that of the squared distance variance, Z_xy the interaction in an analysis of variance, Z_x the
+    influences' variance less Z_xx / (N-2) + Z_xy / M, which the noise of each adds to it. Under
+    equal distributions the first two terms are 0 and their estimate may be below: the variance is
+    half of the others at the least.
+
+    Sources: Gretton, Borgwardt, Rasch, Scholkopf, Smola (2012), A Kernel Two-Sample Test;
+    Hoeffding (1948), A Class of Statistics with Asymptotically Normal Distribution; Szekely, Rizzo
+    (2014), Partial Distance Correlation with Methods for Dissimilarities; Sutherland, Deka (2019),
+    Unbiased Estimators for the Variance of MMD Estimators.
+
+    Args:
+        real, fake: x (N, d), y (M, d), float64, four or more of each.
+        kernel: positive definite.
+        scale: by which T and its error are multiplied.
+
+    Returns:
+        T and its error; memory beyond the arguments is bounded.
+    """
+    n, m = len(real), len(fake)
+    x_rows, x_squares = _within(real, kernel)
+    y_rows, y_squares = _within(fake, kernel)
+    to_fake, to_real, squares = _between(real, fake, kernel)
+    between = to_fake.sum().item() / (n * m)
+    value = (x_rows.mean() / (n - 1) + y_rows.mean() / (m - 1)).item() - 2 * between
+    x_influence = x_rows / (n - 2) - to_fake / m
+    y_influence = y_rows / (m - 2) - to_real / n
+    plugged = 4 * (x_influence.var() / n + y_influence.var() / m).item()
+    z_xx, z_yy = _centred(x_rows, x_squares), _centred(y_rows, y_squares)
+    means = m * (to_fake / m).square().sum() + n * (to_real / n).square().sum()
+    z_xy = (squares - means.item() + n * m * between**2) / ((n - 1) * (m - 1))
+    noise = 4 * (z_xx / (n * (n - 2)) + z_yy / (m * (m - 2)) + 2 * z_xy / (n * m))
+    second = 2 * (z_xx / (n * (n - 1)) + z_yy / (m * (m - 1)) + 2 * z_xy / (n * m))
+    variance = max(second + plugged - noise, second / 2, 0.0)
+    part = 2 * scale * math.sqrt(variance / plugged) if plugged > 0 else 0.0
+    return Estimate.of_influences(scale * value, real=part * x_influence, fake=part * y_influence)
+
+
+def _within(rows: Tensor, kernel: Kernel) -> tuple[Tensor, float]:
+    """Each row's sum of the kernel with all others (N,), and the sum of all squares."""
+    sums, squares = rows.new_zeros(len(rows)), 0.0
     for here in tiles(len(rows), TILE):
         for there in tiles(here.stop, TILE):
-            values = _kernel(rows[here], rows[there])
+            values = kernel(rows[here], rows[there])
             if here == there:
-                total += (values.sum() - values.diagonal().sum()).item()
-            else:
-                total += 2 * values.sum().item()  # of the pairs in the other order, too
-    return total / (len(rows) * (len(rows) - 1))
+                values.fill_diagonal_(0)
+            sums[here] += values.sum(1)
+            if here != there:
+                sums[there] += values.sum(0)  # of the pairs in the other order, too
+            squares += values.square_().sum().item() * (1 if here == there else 2)
+    return sums, squares
 
 
-def _kernel(x: Tensor, y: Tensor) -> Tensor:
-    """(x.y / d + 1)^3 for all pairs of rows, float64."""
-    return (x.double() @ y.double().T).div_(x.shape[1]).add_(1).pow_(3)
+def _between(real: Tensor, fake: Tensor, kernel: Kernel) -> tuple[Tensor, Tensor, float]:
+    """The kernel's sums over each real row (N,), each fake one (M,), and that of all squares."""
+    to_fake, to_real, squares = real.new_zeros(len(real)), fake.new_zeros(len(fake)), 0.0
+    for here in tiles(len(real), TILE):
+        for there in tiles(len(fake), TILE):
+            values = kernel(real[here], fake[there])
+            to_fake[here] += values.sum(1)
+            to_real[there] += values.sum(0)
+            squares += values.square_().sum().item()
+    return to_fake, to_real, squares
+
+
+def _centred(sums: Tensor, squares: float) -> float:
+    """Z_xx of `discrepancy`, of the sums of N rows without their diagonal and of all squares."""
+    n = len(sums)
+    of_rows = 2 * sums.square().sum().item() / (n - 2)
+    of_all = sums.sum().item() ** 2 / ((n - 1) * (n - 2))
+    return (squares - of_rows + of_all) / (n * (n - 3))
+
+
+def _cubic(x: Tensor, y: Tensor) -> Tensor:
+    return (x @ y.T).div_(x.shape[1]).add_(1).pow_(3)
+
+
+def _gaussian(x: Tensor, y: Tensor) -> Tensor:
+    norms = x.square().sum(1, keepdim=True) + y.square().sum(1)
+    return torch.addmm(norms, x, y.T, alpha=-2).div_(-2 * CMMD_WIDTH**2).exp_()

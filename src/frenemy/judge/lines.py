@@ -116,23 +116,7 @@ def lines_of(
         if results:
             name = protocol_name(metric.name, count, seen, metric.setting)
             lines.append(Line(name, metric.better, results))
-            warnings += _few(samples) if metric.name == "fid" else []
     return lines
-
-
-def _few(samples: FeaturePair) -> list[str]:
-    """What is to be said of a Frechet distance of so few images.
-
-    Of two sets of n images of one distribution with d features it is d / 2n of these features'
-    variance if all directions vary alike, and less if not.
-    """
-    count, d = min(len(samples), len(samples.sets.reference)), samples.fake.shape[1]
-    if count >= 10 * d:
-        return []
-    return [
-        f"fid: {count:,} images for {d:,} features are few: up to {min(d / (2 * count), 1):.0%} of "
-        "their variance is bias: compare equal counts, or read fid-infinity and kid"
-    ]
 
 
 def at_a_time(count: int) -> str:

@@ -14,7 +14,7 @@ from frenemy.judge.estimate import Estimate
 from frenemy.judge.feature_pairs import FeaturePair
 from frenemy.judge.fld import fld
 from frenemy.judge.frechet import frechet, frechet_infinity
-from frenemy.judge.kernel import kid
+from frenemy.judge.kernel import cmmd, kid
 from frenemy.judge.report import Better
 from frenemy.judge.sharpness import sharpness
 from frenemy.judge.slices import sliced_wasserstein
@@ -77,8 +77,11 @@ _ALL = (
     Metric(
         name="fid-infinity",
         better="lower",
-        told="FID with the bias of few samples extrapolated away.",
-        error="of the fit, and that of `fid`: samples and reference images",
+        told="FID extrapolated to infinitely many images of both sets, from the whole sets, their"
+        " halves and their quarters: what few images add to FID is taken off, so that values"
+        " of different counts are comparable, and sets of one distribution are at 0 on "
+        "average.",
+        error="that of `fid`, and of the cut in halves and quarters: samples and reference images",
         source="Chong and Forsyth 2020, Effectively Unbiased FID and Inception Score and Where to "
         "Find Them",
         measure=lambda p: frechet_infinity(real=p.real, fake=p.fake, seed=p.seed),
@@ -91,7 +94,7 @@ _ALL = (
         "the distance between the two Gaussians: it grows with bad samples and with missing kinds "
         "alike. Few samples make it too large, so compare values of the same number of samples "
         "and the same features only.",
-        error="delta method on both Gaussians: samples and reference images",
+        error="delta method on both Gaussians, divided by its order: samples and reference images",
         source="Heusel et al. 2017, GANs Trained by a Two Time-Scale Update Rule Converge to a "
         "Local Nash Equilibrium",
         measure=lambda p: frechet(real=p.real, fake=p.fake),
@@ -104,10 +107,20 @@ _ALL = (
         told="Kernel distance: the squared maximum mean discrepancy between the features, with a "
         "cubic polynomial kernel. It is unbiased: between sets of one distribution it is zero on "
         "average, so a value slightly below zero is nothing odd.",
-        error="of the U-statistic: samples and reference images",
+        error="variance of the U-statistic of all pairs: samples and reference images",
         source="Bińkowski et al. 2018, Demystifying MMD GANs",
-        measure=lambda p: kid(real=p.real, fake=p.fake, seed=p.seed),
+        measure=lambda p: kid(real=p.real, fake=p.fake),
         when="default",
+    ),
+    Metric(
+        name="cmmd",
+        better="lower",
+        told="The kernel distance with a Gaussian kernel of width 10 on features of unit length, "
+        "times 1,000; meant for those of CLIP.",
+        error="as `kid`",
+        source="Jayasumana et al. 2024, Rethinking FID: Towards a Better Evaluation Metric for "
+        "Image Generation",
+        measure=lambda p: cmmd(real=p.real, fake=p.fake),
     ),
     Metric(
         name="is",
@@ -196,8 +209,8 @@ _ALL = (
         better="lower",
         told="Sliced Wasserstein distance: how far the one set has to be moved to become the "
         "other, seen along many random directions and averaged.",
-        error="delta method on potentials: samples and reference images; the random directions "
-        "are held fixed",
+        error="delta method on potentials, divided by its order: samples and reference images; "
+        "the random directions are held fixed",
         source="Rabin et al. 2012, Wasserstein Barycenter and Its Application to Texture Mixing",
         measure=lambda p: sliced_wasserstein(real=p.real, fake=p.fake, seed=p.seed),
         counted=True,
@@ -222,7 +235,7 @@ _ALL = (
         told="Vendi score: the effective number of different images in a set: 1 if all are the "
         "same, their number if all are wholly unlike. It says nothing of quality: noise is "
         "diverse.",
-        error="delta method: samples; no real image has a part in the value",
+        error="delta method, divided by its order: samples; no real image has a part in the value",
         source="Friedman and Dieng 2023, The Vendi Score: A Diversity Evaluation Metric for "
         "Machine Learning",
         measure=lambda p: vendi(fake=p.fake),
@@ -295,7 +308,8 @@ _ALL = (
         told="Parzen windows: the log-likelihood of held-out images, in nats, if a Gaussian sits "
         "on every sample. It can be far from what a person would call good (Theis et al. 2016, A "
         "Note on the Evaluation of Generative Models).",
-        error="std / sqrt n: test images; samples and sigma are held fixed",
+        error="halves of the samples, and std / sqrt n over test images, which the note has "
+        "alone, as papers print it: samples and test images; sigma is held fixed",
         source="Goodfellow et al. 2014, Generative Adversarial Networks",
         measure=None,
         counted=True,

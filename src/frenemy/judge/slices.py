@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from frenemy.errors import at_least
-from frenemy.judge.estimate import TILE, Estimate, checked, row_sums, tiles
+from frenemy.judge.estimate import TILE, Estimate, checked, row_sums, tiles, variance_order
 
 SLICES = 16  # directions whose quantiles are compared at once
 
@@ -24,10 +25,10 @@ def sliced_wasserstein(
     with F and G the distributions of the real and the fake samples along u: exact for any counts.
     A shift by m gives |m| / sqrt d on the average of u.
 
-    The error is the delta method's: a sample adds its Kantorovich potential to W2^2, so the
-    potentials' deviation is SW^2's. It holds for these directions, which are a function of the
-    seed. Two sets from one distribution are at about 1 / sqrt N, not at 0: see what held-out real
-    samples get.
+    The error is of both sets drawn anew, for these directions, which are a function of the seed: a
+    sample adds its Kantorovich potential to W2^2, so the potentials' variance over the counts,
+    divided by its order (`variance_order`), is SW^2's. Two sets from one distribution are at about
+    1 / sqrt N, not at 0: see what held-out real samples get.
 
     Sources: Rabin, Peyre, Delon, Bernot (2012), Wasserstein Barycenter and Its Application to
     Texture Mixing; Bonneel, Rabin, Peyre, Pfister (2015), Sliced and Radon Wasserstein Barycenters
@@ -35,26 +36,49 @@ def sliced_wasserstein(
     Transportation Cost in General Dimension.
 
     Args:
-        real, fake: (N, d), (M, d), two or more of each.
+        real, fake: (N, d), (M, d), four or more of each.
         projections: how many directions.
 
     Raises:
         FrenemyError: too few samples or directions, shapes that differ, numbers not finite.
 
-    >>> x = torch.tensor([[0.0], [1.0]])
+    >>> x = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
     >>> sliced_wasserstein(real=x, fake=x + 3).value
     3.0
     """
     at_least(1, projections=projections)
-    real, fake = checked("sliced_wasserstein", 2, real=real, fake=fake)
-    n, m, d = len(real), len(fake), real.shape[1]
+    real, fake = checked("sliced_wasserstein", 4, real=real, fake=fake)
     generator = torch.Generator().manual_seed(seed)
-    directions = torch.randn(projections, d, generator=generator, dtype=torch.float64)
+    directions = torch.randn(projections, real.shape[1], generator=generator, dtype=torch.float64)
     directions = directions / directions.norm(dim=1, keepdim=True)
     real_at, fake_at = (project(rows, directions) for rows in (real, fake))  # (projections, N or M)
+    squared, *parts = _transport(real_at, fake_at)
+    if not squared:
+        return Estimate(0.0, 0.0, "no difference in any direction: are they the same samples?")
+    orders = (own_order(rows, seed=seed).chunk(2) for rows in (real, fake))
+    halves = [
+        _squared_error(_transport(real_at[:, ours], fake_at[:, theirs])[1:])
+        for ours, theirs in zip(*orders, strict=True)
+    ]
+    order = variance_order(_squared_error(parts), sum(halves) / 2)
+    value, deviation = math.sqrt(squared), math.sqrt(_squared_error(parts) / order)  # of SW^2
+    # near 0 the root is steeper than any error: its own size bounds it
+    slope = 1 / (2 * max(value, math.sqrt(deviation)))
+    real_part, fake_part = (part * slope / math.sqrt(order) for part in parts)
+    return Estimate.of_influences(value, real=real_part, fake=fake_part)
+
+
+def _squared_error(parts: Sequence[Tensor]) -> float:
+    """The variance of each set's influences, over their number."""
+    return sum(part.var().item() / len(part) for part in parts)
+
+
+def _transport(real_at: Tensor, fake_at: Tensor) -> tuple[float, Tensor, Tensor]:
+    """W2^2 and the potentials of all points, on the average of the lines (P, N) and (P, M)."""
+    (projections, n), m = real_at.shape, fake_at.shape[1]
     centre = real_at.mean(1, keepdim=True)
     # t from edge to edge, in units of 1 / nm: both quantiles are constant there
-    steps = torch.arange(max(n, m), device=real.device) + 1
+    steps = torch.arange(max(n, m), device=real_at.device) + 1
     edges = torch.cat([steps[:n] * m, steps[:m] * n]).unique()
     widths = edges.diff(prepend=edges.new_zeros(1)).double() / (n * m)
     squared = 0.0
@@ -69,12 +93,7 @@ def sliced_wasserstein(
             (fake_part, y_index, _potential(y, x)),
         ):
             part += torch.empty_like(potential).scatter_(1, index, potential).sum(0) / projections
-    if not squared:
-        return Estimate(0.0, 0.0, "no difference in any direction: are they the same samples?")
-    value = math.sqrt(squared)
-    deviation = math.sqrt(real_part.var().item() / n + fake_part.var().item() / m)  # of SW^2
-    # near 0 the root is steeper than any error: its own size bounds it
-    return Estimate(value, deviation / (2 * max(value, math.sqrt(deviation))))
+    return squared, real_part, fake_part
 
 
 def _potential(x: Tensor, y: Tensor) -> Tensor:

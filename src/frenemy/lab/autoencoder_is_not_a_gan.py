@@ -110,7 +110,7 @@ def _compared(nets: Decoders, data: Dataset, seed: int, checks: list[Check]) -> 
     chance = deviation.square().sum().sqrt().item() / len(x)
     samples = [net(z) for z in [PRIOR(len(x))] for net in nets]
     real, *fakes = [ToUnit()(u) for u in (x, *samples)]
-    kids = [kid(real=real, fake=fake, seed=seed) for fake in fakes]
+    kids = [kid(real=real, fake=fake) for fake in fakes]
     covered = [precision_recall_density_coverage(real=real, fake=f).coverage for f in fakes]
     *sharp, of_x = [codes.sharpness(u) for u in (*samples, x)]
     shares = [(values.mean() / of_x.mean()).item() for values in sharp]
