@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from frenemy.errors import FrenemyError
+from frenemy.judge.authenticity import data_copying
 from frenemy.judge.classes import diversity_within_classes, inception_score
-from frenemy.judge.copying import data_copying
 from frenemy.judge.diversity import vendi
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.feature_pairs import FeaturePair

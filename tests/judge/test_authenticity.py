@@ -10,9 +10,9 @@ from scipy.stats import mannwhitneyu, norm
 from sklearn.cluster import KMeans
 
 from frenemy.errors import FrenemyError
-from frenemy.judge import copying as module
+from frenemy.judge import authenticity as module
 from frenemy.judge import neighbours
-from frenemy.judge.copying import data_copying, k_means, mann_whitney
+from frenemy.judge.authenticity import data_copying, k_means, mann_whitney
 
 from .clouds import cloud, modes, shuffled
 

@@ -1,0 +1,98 @@
+"""Which scores are normal: those of honest images, and when others exceed them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from frenemy.judge.estimate import Estimate
+from frenemy.judge.shares import chance, corrected
+
+NEIGHBOURS = 3  # the k of the score log(d_k / d_1)
+ALARMS = 0.005  # of honest images that are called, where these are no near-duplicates
+RATE = 1e-3  # of false alarms by the law, where some are
+DUPLICATES = 0.03  # of honest images that are called at most
+HIGHER = (0.01, 0.002, 0.0)  # of them at further thresholds: certain copies are not hidden by many
+WORTH = 500  # honest images that the law counts as, at most
+CERTAIN = 5e-3  # the chance below which an excess is none
+MATTERS = 0.005  # the least share that is called copying
+
+
+@dataclass(frozen=True)
+class Excess:
+    """What share of a set is beyond what is normal.
+
+    Attributes:
+        share: without false alarms; its `shared` is the honest images' part.
+        low, high: its 95 % interval.
+        threshold: of the score, beyond which an image was called.
+        called: how many were.
+        certain: whether there are more than chance makes, and enough to matter.
+    """
+
+    share: Estimate
+    low: float
+    high: float
+    threshold: float
+    called: int
+    certain: bool
+
+
+class Usual:
+    """The law of the scores s = log(d_3 / d_1) of honest images, and thresholds beyond it.
+
+    d_k is the distance to the k-th nearest of the training images. Were the nearest drawn like the
+    others, in d dimensions (d_1 / d_2)^d would be uniform, wherever and however densely they lie,
+    and
+
+        P(s > t) = 1 - (1 - e^(-d t))^2
+
+    (Facco et al. 2017, Estimating the Intrinsic Dimension of Datasets by a Minimal Neighborhood
+    Information). The threshold is what 1 in 200 honest images exceed. Near-duplicates of training
+    images, which some sets have among those held out, would make it too large: so it is no larger
+    than what by the law, with the d of the median, 1 in 1,000 would exceed; nor so small that 3 %
+    do. At higher thresholds, too, it is asked whether more samples exceed them than honest images
+    and the law let expect, and the one that tells most is taken.
+
+    Args:
+        scores: of honest images, (N,).
+    """
+
+    def __init__(self, scores: Tensor) -> None:
+        self._scores = scores
+        self.dimension = _law_inverse(0.5) / max(scores.median().item(), 1e-3)
+        by_law = _law_inverse(RATE) / self.dimension
+        seldom, at_most, *higher = (
+            scores.quantile(1 - share).item() for share in (ALARMS, DUPLICATES, *HIGHER)
+        )
+        self.threshold = max(min(seldom, by_law), at_most)
+        self._levels = [self.threshold, *(t for t in higher if t > self.threshold)]
+        self.duplicates = (scores > by_law).double().mean().item()
+
+    def excess(self, scores: Tensor) -> Excess:
+        """Whether some scores (M,) are beyond what is normal: infinite ones certainly are."""
+        found = [(self._chance(scores, t), t) for t in self._levels]
+        least, best = min(found)
+        tells = least < CERTAIN / len(found)
+        first = self._at(scores, best if tells else self.threshold, tells)
+        return first if not tells or first.certain else self._at(scores, self.threshold, tells)
+
+    def _at(self, scores: Tensor, threshold: float, tells: bool) -> Excess:
+        called = int((scores > threshold).sum())
+        share, low, high = corrected(called, len(scores), self._scores > threshold)
+        return Excess(share, low, high, threshold, called, tells and low > MATTERS)
+
+    def _chance(self, scores: Tensor, threshold: float) -> float:
+        """That so many exceed a threshold."""
+        alarms, total = int((self._scores > threshold).sum()), len(self._scores)
+        by_law = 1 - (1 - math.exp(-self.dimension * threshold)) ** (NEIGHBOURS - 1)
+        worth = min(WORTH, 3 / max(by_law, 1e-12))
+        a, b = alarms + 1 + worth * by_law, total - alarms + worth * (1 - by_law)
+        return chance(int((scores > threshold).sum()), len(scores), a, b)
+
+
+def _law_inverse(rate: float) -> float:
+    """The d t beyond which so many scores lie by the law."""
+    return -math.log(1 - (1 - rate) ** (1 / (NEIGHBOURS - 1)))
