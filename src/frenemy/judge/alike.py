@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 FINE = 64  # pixels of the longer side: larger images are brought down to it
-COARSE = 16  # of a side that is compared pixel by pixel; above it, means of 2 x 2 pixels
+COARSE = 16  # of the shorter side, up to which pixels are compared; above it means of 2 x 2
 SHIFT = 14  # the part of the shorter side by which images may be shifted: 2 of 28 pixels
 LEVEL = 1.0  # of 255: contrast below it is none
 
@@ -29,7 +29,7 @@ class Alignment:
     Attributes:
         channels, height, width: of the images as they are compared.
         radius: pixels of these by which one may be shifted, each way.
-        cell: pixels of a side that are averaged before windows are compared.
+        cell: 1, or 2 where means of 2 x 2 of these pixels are compared.
     """
 
     channels: int
@@ -43,7 +43,7 @@ class Alignment:
         """For images of (C, H, W).
 
         >>> Alignment.of((1, 28, 28)).radius, Alignment.of((3, 256, 128))
-        (2, Alignment(channels=3, height=64, width=32, radius=2, cell=1))
+        (2, Alignment(channels=3, height=64, width=32, radius=2, cell=2))
         """
         channels, height, width = shape
         shrink = max(1.0, max(height, width) / FINE)
@@ -105,7 +105,10 @@ class Alignment:
         rows, columns = (
             (side - 2 * self.radius) // self.cell * self.cell for side in (self.height, self.width)
         )
-        cells = F.avg_pool2d(levels, self.cell, 1) if self.cell > 1 else levels
+        cells = levels
+        if self.cell > 1:
+            cells = (cells[..., 1:] + cells[..., :-1]) / 2
+            cells = (cells[..., 1:, :] + cells[..., :-1, :]) / 2
         found = [
             cells[
                 :,

@@ -177,7 +177,10 @@ class Copying:
                 f"without false alarms) are training images, {_ways(pairs)}"
             )
         else:
-            words.append(f"no sign of copying: {copied.called:,} of {among} are that near")
+            words.append(
+                f"no sign of copying: {copied.called:,} of {among} lie nearer to a training image "
+                f"than {1 - copied.alarms:.1%} of held-out images do"
+            )
         if exact.any():
             words.append(f"{_all(int(exact.sum()), count)} are training images byte for byte")
         note = "; ".join([*words, *self._remarks])
@@ -216,10 +219,9 @@ class Copying:
                 f"{_all(int(known.sum()), len(known))} held-out images are training images byte "
                 "for byte, and are left out"
             )
-        if self.usual.duplicates > MATTERS:
+        if (near := self.usual.duplicates) > MATTERS:
             self._remarks.append(
-                f"{self.usual.duplicates:.1%} of the held-out images are near-duplicates of training "
-                "images"
+                f"{near:.1%} of the held-out images are near-duplicates of training images"
             )
 
     def _often(self, count: int, of: int, low: float) -> bool:
@@ -229,12 +231,12 @@ class Copying:
         return low > MATTERS and chance(fewer, of, a, b) < CERTAIN
 
     def _repeated(self, images: Stored, looked: _Looked) -> tuple[Tensor, Tensor]:
-        """Whether each image is as near to another as a copy is, bool (M,), and to which."""
+        """Whether each image is twice as near to another as a copy is, bool (M,), and to which."""
         count = len(images)
         if count < 2:
             return torch.zeros(count, dtype=torch.bool), torch.zeros(count, dtype=torch.int64)
         others = self._look(images, images, self._table_of(images), torch.arange(count))
-        closer = math.log(max(1.0, count / len(self._train))) / self.usual.dimension
+        closer = math.log(2) + math.log(max(1.0, count / len(self._train))) / self.usual.dimension
         score = self._score(looked, others.distances[:, 0]) - closer
         return score > self.usual.threshold, others.index[:, 0]
 
@@ -303,12 +305,13 @@ def _groups(again: Tensor, nearest: Tensor) -> NDArray[np.int64]:
 
 def _ways(pairs: Sequence[Pair]) -> str:
     """How the copies were made, in words."""
-    moved, mirrored = (
-        any(x) for x in zip(*((p.down or p.right, p.mirrored) for p in pairs), strict=True)
-    )
-    words = ["as they are"] if any(str(p) == "in place" for p in pairs) else []
-    words += ["shifted"] * moved + ["mirrored"] * mirrored
-    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    ways = [
+        ("as they are", [str(pair) == "in place" for pair in pairs]),
+        ("shifted", [pair.down != 0 or pair.right != 0 for pair in pairs]),
+        ("mirrored", [pair.mirrored for pair in pairs]),
+    ]
+    words = [way for way, those in ways if sum(those) > 0.1 * len(pairs)]  # not by chance
+    return " or ".join([*filter(None, [", ".join(words[:-1])]), words[-1]])
 
 
 def _all(count: int, of: int) -> str:

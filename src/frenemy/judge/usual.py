@@ -29,6 +29,7 @@ class Excess:
         low, high: its 95 % interval.
         threshold: of the score, beyond which an image was called.
         called: how many were.
+        alarms: what share of the honest images is beyond it.
         certain: whether there are more than chance makes, and enough to matter.
     """
 
@@ -37,6 +38,7 @@ class Excess:
     high: float
     threshold: float
     called: int
+    alarms: float
     certain: bool
 
 
@@ -81,8 +83,10 @@ class Usual:
 
     def _at(self, scores: Tensor, threshold: float, tells: bool) -> Excess:
         called = int((scores > threshold).sum())
-        share, low, high = corrected(called, len(scores), self._scores > threshold)
-        return Excess(share, low, high, threshold, called, tells and low > MATTERS)
+        alarms = self._scores > threshold
+        share, low, high = corrected(called, len(scores), alarms)
+        rate = alarms.double().mean().item()
+        return Excess(share, low, high, threshold, called, rate, tells and low > MATTERS)
 
     def _chance(self, scores: Tensor, threshold: float) -> float:
         """That so many exceed a threshold."""
