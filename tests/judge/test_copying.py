@@ -27,7 +27,7 @@ def noisy(images, deviation):
 @pytest.fixture(scope="module")
 def digits():
     """Embedded digits at 16 x 16: 1,200 to train on, 300 held out, and 297 others."""
-    data = open_dataset("digits:", size=16)
+    data = open_dataset(None, size=16)
     images = np.concatenate([part.images for part in (data.train, data.valid, data.test)])
     return np.split(images, [1200, 1500])
 
@@ -97,7 +97,9 @@ def test_brightness_and_contrast_do_not_count():
 
 
 def test_images_larger_than_64_are_compared_smaller():
-    images = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(2, 3, 100, 150)), 4)
+    images = ndimage.gaussian_filter(
+        np.random.default_rng(0).normal(size=(2, 3, 100, 150)), (0, 0, 4, 4)
+    )
     images = (128 + 400 * images).clip(0, 255).astype(np.uint8)
     alignment = Alignment.of((3, 100, 150))
     assert (alignment.height, alignment.width) == (43, 64)
@@ -209,8 +211,8 @@ def test_training_images_again_and_again_are_both(digits, search):
 def test_real_data_says_the_right_words(real_data):
     data = open_dataset(real_data / "mnist")
     test = np.asarray(data.test.images[:1000])
-    train = data.train.images[:20_000]
-    search = Copying(train=train, held_out=data.valid.images[:1500])
+    train = data.train.images[:8000]
+    search = Copying(train=train, held_out=data.valid.images[:1000])
     assert search.of(test).verdict == ""
     for change in (lambda x: x, lambda x: moved(x, -2, 2), lambda x: noisy(x, 8)):
         mixed = np.concatenate([change(train[:50]), test[:950]])
@@ -237,7 +239,7 @@ def test_near_duplicates_among_held_out_images_are_taken_off(digits):
     assert "held-out images are near-duplicates" in search.of(others).note
     honest = np.concatenate([noisy(train[600:625], 4), others[:225]])  # a tenth, as held out
     assert search.of(honest).verdict == ""
-    assert search.of(noisy(train[:200], 4)).low > 0.8
+    assert search.of(noisy(train[:200], 4)).low > 0.7
 
 
 def test_equal_training_images_do_not_hide_each_other(digits):
@@ -252,7 +254,7 @@ def test_equal_training_images_do_not_hide_each_other(digits):
 
 
 def test_parts_of_an_array_on_the_disk_do(digits, search, tmp_path):
-    train, held_out, others = digits
+    train, _, others = digits
     np.save(tmp_path / "all.npy", np.concatenate(digits))
     stored = np.load(tmp_path / "all.npy", mmap_mode="r")
     again = Copying(
@@ -283,11 +285,11 @@ def test_bad_sets_are_told_in_one_line():
     rng = np.random.default_rng(0)
     train, fake = (rng.integers(0, 256, (20, 1, 8, 8), np.uint8) for _ in range(2))
     equal = np.repeat(train[:1], 20, 0)
-    with pytest.raises(FrenemyError, match="^copying: 1 different training images: needs 12"):
+    with pytest.raises(FrenemyError, match=r"^copying: 1 different training images: needs 12"):
         Copying(train=equal, held_out=fake)
-    with pytest.raises(FrenemyError, match="^copying: 20 images of"):
+    with pytest.raises(FrenemyError, match=r"^copying: 20 images of"):
         Copying(train=train, held_out=fake[..., :7])
-    with pytest.raises(FrenemyError, match="^copying: 0 images of"):
+    with pytest.raises(FrenemyError, match=r"^copying: 0 images of"):
         Copying(train=train, held_out=fake).of(fake[:0])
 
 

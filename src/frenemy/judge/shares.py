@@ -23,7 +23,7 @@ def wilson(count: int, of: int) -> tuple[float, float]:
     share, z2 = count / of, Z**2 / of
     middle = (share + z2 / 2) / (1 + z2)
     half = math.sqrt(share * (1 - share) * z2 + z2**2 / 4) / (1 + z2)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return middle - half if count else 0.0, middle + half if count < of else 1.0
 
 
 def corrected(count: int, of: int, alarms: Tensor, note: str = "") -> tuple[Estimate, float, float]:

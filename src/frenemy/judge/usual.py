@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -55,8 +55,8 @@ class Usual:
     Information). The threshold is what 1 in 200 honest images exceed. Near-duplicates of training
     images, which some sets have among those held out, would make it too large: so it is no larger
     than what by the law, with the d of the median, 1 in 1,000 would exceed; nor so small that 3 %
-    do. At higher thresholds, too, it is asked whether more samples exceed them than honest images
-    and the law let expect, and the one that tells most is taken.
+    do. At these and at higher thresholds it is asked whether more samples exceed them than honest
+    images and the law let expect; of those where it is so, the one with the largest share counts.
 
     Args:
         scores: of honest images, (N,).
@@ -69,24 +69,26 @@ class Usual:
         seldom, at_most, *higher = (
             scores.quantile(1 - share).item() for share in (ALARMS, DUPLICATES, *HIGHER)
         )
-        self.threshold = max(min(seldom, by_law), at_most)
-        self._levels = [self.threshold, *(t for t in higher if t > self.threshold)]
+        first = min(seldom, by_law)
+        self.threshold = max(first, at_most)
+        self._levels = sorted({first, *(t for t in (at_most, *higher) if t > first)})
         self.duplicates = (scores > by_law).double().mean().item()
 
     def excess(self, scores: Tensor) -> Excess:
         """Whether some scores (M,) are beyond what is normal: infinite ones certainly are."""
-        found = [(self._chance(scores, t), t) for t in self._levels]
-        least, best = min(found)
-        tells = least < CERTAIN / len(found)
-        first = self._at(scores, best if tells else self.threshold, tells)
-        return first if not tells or first.certain else self._at(scores, self.threshold, tells)
+        limit = CERTAIN / len(self._levels)
+        found = [self._at(scores, t) for t in self._levels if self._chance(scores, t) < limit]
+        if not found:
+            return self._at(scores, self.threshold)
+        best = max(found, key=lambda excess: excess.low)
+        return replace(best, certain=best.low > MATTERS)
 
-    def _at(self, scores: Tensor, threshold: float, tells: bool) -> Excess:
+    def _at(self, scores: Tensor, threshold: float) -> Excess:
         called = int((scores > threshold).sum())
         alarms = self._scores > threshold
         share, low, high = corrected(called, len(scores), alarms)
         rate = alarms.double().mean().item()
-        return Excess(share, low, high, threshold, called, rate, tells and low > MATTERS)
+        return Excess(share, low, high, threshold, called, rate, certain=False)
 
     def _chance(self, scores: Tensor, threshold: float) -> float:
         """That so many exceed a threshold."""
