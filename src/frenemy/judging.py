@@ -41,7 +41,7 @@ from frenemy.model import Model
 from frenemy.names import known
 from frenemy.run import step_of
 
-TRAINING_IMAGES = 50_000  # and validation images, at most, by which copies are looked for
+VALIDATION_IMAGES = 50_000  # at most, by which it is told what is no copy
 
 
 @dataclass(frozen=True)
@@ -276,13 +276,11 @@ def _sets(fake: Images, against: Dataset, seed: int, references: bool) -> Sets:
     if references:
         judged[HELD_OUT] = against.test.random(len(fake), seed=seed)
         judged[NOISE] = noise_like(fake, seed)
-    train, valid = (
-        permutation(seed, 0, len(part))[:TRAINING_IMAGES] for part in (against.train, against.valid)
-    )
+    valid = permutation(seed, 0, len(against.valid))[:VALIDATION_IMAGES]
     return Sets(
         judged,
         reference=against.train.random(len(fake), seed=seed),
-        train=Drawn(against.train.images, train),
+        train=Drawn(against.train.images, np.arange(len(against.train))),
         valid=Drawn(against.valid.images, np.sort(valid)),  # in order: Parzen takes the first
         test=against.test.images,
     )

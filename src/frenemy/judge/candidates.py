@@ -37,11 +37,10 @@ class Shifted:
     """
 
     def __init__(self, alignment: Alignment, levels: Tensor, seed: int) -> None:
-        self._size = [
-            side // math.ceil(side / SIDE) for side in (alignment.height, alignment.width)
-        ]
+        height, width = alignment.height, alignment.width
+        self._size = height // math.ceil(height / SIDE), width // math.ceil(width / SIDE)
         r = alignment.radius
-        rows, columns = (_taper(side, 2 * r) for side in (alignment.height, alignment.width))
+        rows, columns = (_taper(side, 2 * r) for side in (height, width))
         self._taper = rows[:, None] * columns
         generator = torch.Generator().manual_seed(seed)
         moves = torch.randint(-r, r + 1, (len(levels), 2), generator=generator).tolist()
@@ -82,7 +81,8 @@ class Shifted:
         mirrored = small.flip(-1)
         even = ((small + mirrored)[..., : (width + 1) // 2], level, up + down)
         odd = ((small - mirrored)[..., : width // 2], up - down)
-        return tuple(torch.cat([x.flatten(1) / 2 for x in part], 1) for part in (even, odd))
+        even, odd = (torch.cat([x.flatten(1) / 2 for x in part], 1) for part in (even, odd))
+        return even, odd
 
 
 def _blurred(levels: Tensor) -> Tensor:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TypeVar
 
 from frenemy.errors import FrenemyError
-from frenemy.judge.authenticity import data_copying
+from frenemy.judge.authenticity import Authenticity
 from frenemy.judge.classes import diversity_within_classes, inception_score
+from frenemy.judge.copying import Copying
 from frenemy.judge.diversity import vendi
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.feature_pairs import FeaturePair
+from frenemy.judge.feature_pairs import Extractor, FeaturePair
 from frenemy.judge.frechet import frechet, frechet_infinity
 from frenemy.judge.kernel import kid
-from frenemy.judge.sets import SAMPLES
+from frenemy.judge.sets import SAMPLES, Sets
 from frenemy.judge.slices import sliced_wasserstein
 from frenemy.judge.two_sample import two_sample_test
 from frenemy.judge.verdict import Better, Line
@@ -53,9 +55,20 @@ def _class_diversity(pair: FeaturePair) -> Estimate:
     )
 
 
-def _copying(pair: FeaturePair) -> Estimate:
-    train, valid = map(pair.extractor.features_of, (pair.sets.train, pair.sets.valid))
-    return data_copying(real=valid, fake=pair.fake, train=train, seed=pair.seed)
+@lru_cache(maxsize=1)
+def copying_of(sets: Sets, seed: int) -> Copying:
+    """The search for copies of the training images, which all columns share."""
+    return Copying(train=sets.train, held_out=sets.valid, seed=seed)
+
+
+@lru_cache(maxsize=1)
+def _authenticity_of(extractor: Extractor, sets: Sets, seed: int) -> Authenticity:
+    train, valid = map(extractor.features_of, (sets.train, sets.valid))
+    return Authenticity(real=valid, train=train, seed=seed)
+
+
+def _authenticity(pair: FeaturePair) -> Authenticity:
+    return _authenticity_of(pair.extractor, pair.sets, pair.seed)
 
 
 _KYNKAANNIEMI = (
@@ -192,13 +205,34 @@ _ALL = (
     ),
     Metric(
         name="copying",
+        better="lower",
+        told="The share of different samples that are training images, maybe shifted, mirrored or "
+        "brighter, less the false alarms that held-out images show.",
+        source="Lowe 2004, Distinctive Image Features from Scale-Invariant Keypoints (a nearest "
+        "match counts if it is much nearer than others are)",
+        measure=lambda p: copying_of(p.sets, p.seed).of(p.images).share,
+    ),
+    Metric(
+        name="data-copying",
         better="",
         told="Data-copying test: whether samples lie nearer to the training images than held-out "
         "real images do. Below -3: they are copies; near 0: as it should be; far above: they miss "
         "the data.",
         source="Meehan et al. 2020, A Non-Parametric Test to Detect Data-Copying in Generative "
         "Models",
-        measure=_copying,
+        measure=lambda p: _authenticity(p).data_copying(p.fake),
+        slow=True,
+    ),
+    Metric(
+        name="authpct",
+        better="",
+        told="The share of samples that are not nearer to a training image than every other "
+        "training image is: far below that of held-out images they are copies, far above it they "
+        "miss the data.",
+        source="Alaa et al. 2022, How Faithful is your Synthetic Data? Sample-level Metrics for "
+        "Evaluating and Auditing Generative Models",
+        measure=lambda p: _authenticity(p).auth_pct(p.fake),
+        slow=True,
     ),
     Metric(
         name="parzen",
