@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from frenemy.errors import FrenemyError
 from frenemy.judge import authenticity as module
 from frenemy.judge import neighbours
-from frenemy.judge.authenticity import data_copying, k_means, mann_whitney
+from frenemy.judge.authenticity import Authenticity, data_copying, k_means, mann_whitney
 
 from .clouds import cloud, modes, shuffled
 
@@ -188,6 +188,23 @@ def test_k_means_of_one_cloud_is_about_as_tight_as_scikit_learns():
 def test_k_means_has_no_more_centres_than_points_that_differ():
     x = cloud(4, 3).repeat(10, 1)
     assert len(k_means(x, 9, seed=0)) == 4
+
+
+# AuthPct
+
+
+def test_authentic_samples_are_farther_than_the_next_training_image():
+    d = cdist(FAKE, TRAIN)
+    own = cdist(TRAIN, TRAIN)
+    np.fill_diagonal(own, np.inf)
+    expected = (d.min(1) >= own.min(1)[d.argmin(1)]).mean()
+    tested = Authenticity(real=REAL, train=TRAIN)
+    found = tested.auth_pct(FAKE)
+    assert found.value == pytest.approx(expected)
+    assert found.error == pytest.approx(math.sqrt(expected * (1 - expected) / 399))
+    assert tested.auth_pct(FAKE[:100]) == Authenticity(real=REAL, train=TRAIN).auth_pct(FAKE[:100])
+    assert tested.auth_pct(TRAIN[:400]).value == 0
+    assert tested.data_copying(FAKE) == data_copying(real=REAL, fake=FAKE, train=TRAIN)
 
 
 # Bad input

@@ -281,6 +281,14 @@ def test_twenty_images_are_enough_to_look():
     assert search.of(fake[:1]).repeats.value == 0
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 3), (3, 4, 4), (1, 7, 90)])
+def test_images_of_any_shape_are_looked_at(shape):
+    rng = np.random.default_rng(0)
+    train, held_out = (rng.integers(0, 256, (60, *shape), np.uint8) for _ in range(2))
+    found = Copying(train=train, held_out=held_out).of(train)
+    assert (found.exact, found.low > 0.9) == (60, True)
+
+
 def test_bad_sets_are_told_in_one_line():
     rng = np.random.default_rng(0)
     train, fake = (rng.integers(0, 256, (20, 1, 8, 8), np.uint8) for _ in range(2))

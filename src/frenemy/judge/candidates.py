@@ -75,8 +75,10 @@ class Shifted:
         x = x / (x.square().mean((1, 2, 3), keepdim=True) + 1).sqrt()
         small = F.adaptive_avg_pool2d(x, self._size)
         grey = x.mean(1) * self._taper
-        spectrum = torch.fft.rfft2(grey, norm="ortho").abs()[..., :LOWEST]
-        up, down = spectrum[:, 1:LOWEST], spectrum[:, 1 - LOWEST :].flip(1)
+        height = grey.shape[1]
+        lowest = min(LOWEST, (height + 1) // 2)
+        spectrum = torch.fft.rfft2(grey, norm="ortho").abs()[..., :lowest]
+        up, down = spectrum[:, 1:lowest], spectrum[:, height - lowest + 1 :].flip(1)
         level, width = spectrum[:, :1], small.shape[3]
         mirrored = small.flip(-1)
         even = ((small + mirrored)[..., : (width + 1) // 2], level, up + down)
