@@ -26,9 +26,9 @@ class Shifted:
     With S the covariance of small normalised images x, and W that of T(x) - x over shifts T, half
     of them with a blur, these are the directions v of the largest v'Sv / v'Wv, scaled to v'Wv = 1
     (Fisher 1936, The Use of Multiple Measurements in Taxonomic Problems). Directions are taken
-    among those of images that are even from left to right and those that are odd, so that a mirrored image has the same even
-    coordinates e and the opposite odd ones o: |e - e'|^2 + min |o -+ o'|^2 is the distance whether
-    mirrored or not.
+    among those of images that are even from left to right and those that are odd, so that a
+    mirrored image has the same even coordinates e and the opposite odd ones o: the distance,
+    whether mirrored or not, is |e - e'|^2 + min |o -+ o'|^2.
 
     Args:
         alignment: what shifts there are.
