@@ -33,15 +33,16 @@ from torch.nn import functional as F
 
 from frenemy.data import open_dataset
 from frenemy.engine import choose_device
+from frenemy.judge.authenticity import data_copying
 from frenemy.judge.classes import inception_score
-from frenemy.judge.copying import data_copying
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.diversity import vendi
 from frenemy.judge.estimate import Estimate, error_of_difference
-from frenemy.judge.features import Features, features_named, in_batches
+from frenemy.judge.features import Features, in_batches
 from frenemy.judge.frechet import frechet, frechet_infinity
 from frenemy.judge.kernel import kid
 from frenemy.judge.modes import class_modes
+from frenemy.judge.named_features import features_named
 from frenemy.judge.parzen import parzen
 from frenemy.judge.slices import sliced_wasserstein
 from frenemy.judge.two_sample import two_sample_test

@@ -31,7 +31,7 @@ from frenemy.judge.lite0 import lite0_is_here
 from frenemy.judge.metrics import METRICS, metric_of
 from frenemy.judge.named_features import classifiers_of, features_named, require_features
 from frenemy.judge.neighbours import nearest
-from frenemy.judge.page import neighbours_figure, page, samples_figure
+from frenemy.judge.page import copies_figure, neighbours_figure, page, samples_figure
 from frenemy.judge.plots import class_shares as class_bars
 from frenemy.judge.plots import embedding, precision_recall
 from frenemy.judge.report import Line, Report
@@ -43,7 +43,7 @@ from frenemy.run import step_of
 
 Reference = Literal["samples", "all"]
 
-TRAINING_IMAGES = 50_000  # and validation images, at most, by which copies are looked for
+VALIDATION_IMAGES = 50_000  # at most, by which it is told what is no copy
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,11 @@ class Judgement:
                     embedding(real=real, fake=fake, method=method)
                 ],
             }
+            looked = any(line.metric.startswith("copying") for line in self.report.lines)
+            if looked and pair.copies.verdict == "copied":
+                figures["Copies"] = lambda: [
+                    copies_figure(fake=images, train=train, pairs=pair.copies.pairs)
+                ]
             if pair.extractor.features.card:
                 figures["Classes"] = lambda: [class_bars(pair.class_shares)]
         drawn = {title: _if_possible(draw) for title, draw in figures.items()}
@@ -225,12 +230,16 @@ def _verdict(lines: Sequence[Line], pair: FeaturePair | None, sets: Sets, ails: 
     for line in lines:  # those of the first features come first
         if metric := metric_of(line.metric):
             found.setdefault(metric.name, line.results)
+    copies = pair.copies if pair and "copying" in found else None
     evidence = Evidence(
         samples=len(sets.judged[SAMPLES]),
         held_out=len(sets.judged[HELD_OUT]),
         found=found,
         equal=at_a_time(len(sets.judged[HELD_OUT])),
         lost=pair.class_shares.missing if pair and pair.extractor.features.card else (),
+        repeats=copies.repeats_low if copies else 0.0,
+        copied=copies is not None and copies.verdict == "copied",
+        copies=f"{copies.note[0].upper()}{copies.note[1:]}." if copies else "",
         ails=ails,
     )
     return verdict_of(evidence)
@@ -326,9 +335,7 @@ def _sets(fake: Images, against: Dataset, protocol: Protocol, references: bool) 
     if references:
         judged[HELD_OUT] = against.test.random(len(fake), seed=seed)
         judged[NOISE] = noise_like(fake, seed)
-    train, valid = (
-        permutation(seed, 0, len(part))[:TRAINING_IMAGES] for part in (against.train, against.valid)
-    )
+    valid = permutation(seed, 0, len(against.valid))[:VALIDATION_IMAGES]
     whole, many = against.train, min(len(fake), len(against.train))
     if protocol.reference == "all":
         reference, labels = whole.images[:], whole.labels
@@ -339,7 +346,7 @@ def _sets(fake: Images, against: Dataset, protocol: Protocol, references: bool) 
         reference=reference,
         labels=labels,
         digest=whole.digest,
-        train=Drawn(against.train.images, train),
+        train=Drawn(whole.images, np.arange(len(whole))),
         valid=Drawn(against.valid.images, np.sort(valid)),  # in order: Parzen takes the first
         test=against.test.images,
     )

@@ -54,7 +54,7 @@ def test_judge_takes_folders_and_arrays_against_a_source(run, digits, tmp_path, 
     assert main(["judge", str(npz), *arguments]) == 0
     printed = capsys.readouterr().out
     assert "held-out images" in printed and "noise" in printed
-    assert "is the bias of few images" in " ".join(printed.split())
+    assert "the value mostly bias" in " ".join(printed.split())
     report = Report.load(out)
     assert [line.metric for line in report.lines] == ["fid150_random", "precision150-k5_random"]
     assert (tmp_path / "report.html").exists()

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from frenemy.errors import FrenemyError
+from frenemy.judge.authenticity import data_copying
 from frenemy.judge.classes import diversity_within_classes
-from frenemy.judge.copying import data_copying
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.diversity import pairwise_distance, vendi
 from frenemy.judge.fld import fld

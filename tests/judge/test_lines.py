@@ -56,11 +56,11 @@ def test_classes_that_nobody_knows_are_missed_only_if_asked_for():
 
 
 def test_what_can_be_measured_of_nobody_has_no_line():
-    found, warnings, _ = lines(["copying"], asked=True)
+    found, warnings, _ = lines(["data-copying"], asked=True)
     assert found == []
     assert [text.partition(": ")[0] for text in warnings] == [
-        "copying of samples",
-        "copying of held-out images",
+        "data-copying of samples",
+        "data-copying of held-out images",
     ]
 
 

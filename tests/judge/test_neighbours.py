@@ -124,6 +124,43 @@ def test_of_different_images_at_one_distance_the_first_is_taken(shape):
             assert index.item() == ahead
 
 
+@pytest.mark.parametrize("scale", [1e-25, 1.0, 1e25])
+@pytest.mark.parametrize("offset", [0, 1000])
+def test_what_float32_cannot_tell_apart_is_told(scale, offset):
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.randn(20, 30, dtype=torch.float64, generator=generator) + offset
+    near = 1e-9 * torch.randn(20, 20, 30, dtype=torch.float64, generator=generator)
+    images = scale * (centres + near).flatten(0, 1)  # 20 of each, as good as equal in float32
+    distance, index = nearest(queries=scale * centres, images=images)
+    expected = (scale * centres[:, None] - images).norm(dim=2).min(1)
+    assert torch.equal(index, expected.indices)
+    torch.testing.assert_close(
+        distance.double() / scale, expected.values / scale, rtol=1e-6, atol=0
+    )
+
+
+@pytest.mark.parametrize("block", [1, 7, BLOCK])
+def test_ones_own_does_not_count(block, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", block)
+    images = unit(pixels(40, (1, 4, 4)))
+    images[7] = images[3]
+    distance, index = nearest(queries=images, images=images, own=torch.arange(40))
+    apart = torch.cdist(images.flatten(1).double(), images.flatten(1).double())
+    expected = apart.fill_diagonal_(torch.inf).min(1)
+    torch.testing.assert_close(distance.double(), expected.values, rtol=1e-6, atol=1e-7)
+    assert (index[3], index[7]) == (7, 3)
+
+
+def test_many_equal_images_among_others_change_nothing():
+    images, queries = unit(pixels(60, (1, 4, 4))), unit(pixels(30, (1, 4, 4), seed=1))
+    images[10:50] = images[10]
+    queries[:5] = images[10]
+    distance, index = nearest(queries=queries, images=images)
+    expected, where = brute_force(queries, images)
+    assert torch.equal(index, where)
+    torch.testing.assert_close(distance.double(), expected, rtol=1e-6, atol=1e-7)
+
+
 def test_a_copy_is_nearer_than_an_image_one_grey_level_away():
     originals = pixels(100, (1, 28, 28))
     almost = originals.copy()

@@ -9,9 +9,10 @@ import pytest
 
 from frenemy.errors import FrenemyError
 from frenemy.figures import Figure
+from frenemy.judge.copying import Pair
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.page import neighbours_figure, page, samples_figure
+from frenemy.judge.page import copies_figure, neighbours_figure, page, samples_figure
 from frenemy.judge.plots import embedding, precision_recall
 from frenemy.judge.report import Line, Report
 from frenemy.judge.verdict import Verdict
@@ -316,3 +317,14 @@ def test_neighbours_that_do_not_fit_are_refused_in_one_line(fake, train, count):
     with pytest.raises(FrenemyError, match=r"^nearest neighbours: ") as told:
         neighbours_figure(fake=fake, train=train, index=np.zeros(count, np.int64))
     assert "\n" not in str(told.value)
+
+
+def test_copies_stand_above_their_originals():
+    fake, train = images(30, 1, 4, 4), images(50, 1, 4, 4, seed=1)
+    pairs = [Pair(3, 7, 1, -2, False), Pair(0, 9, 0, 0, True)]
+    found = copies_figure(fake=fake, train=train, pairs=pairs)
+    expected = grid(enlarge(np.stack([fake[3], fake[0], train[7], train[9]])), columns=2)
+    assert np.array_equal(found.content[0], expected)
+    assert "1 down, 2 left; mirrored" in found.caption
+    with pytest.raises(FrenemyError, match="no copies to show"):
+        copies_figure(fake=fake, train=train, pairs=[])

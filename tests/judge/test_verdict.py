@@ -48,9 +48,9 @@ def test_samples_are_compared_with_as_many_held_out_images():
         ({"precision": {SAMPLES: 1.0, HELD_OUT: 0.9}, "sharpness": {SAMPLES: 0.4}}, {}, "blurred"),
         ({"precision": {SAMPLES: 0.1, HELD_OUT: 0.9}, "sharpness": {SAMPLES: 0.4}}, {}, "blurred"),
         ({}, {"lost": ["7"]}, "kinds missing"),
-        ({}, {"copies": (0.04, "Copied.")}, "copied"),
+        ({}, {"copied": True, "copies": "Copied."}, "copied"),
         # one test image over and over is no copy of a training image, and copies of few are
-        ({}, {"repeats": 0.9, "copies": (0.04, "Copied.")}, "collapsed"),
+        ({}, {"repeats": 0.9, "copied": True, "copies": "Copied."}, "collapsed"),
         ({}, {"samples": 60}, "too few images to say"),
         ({}, {"samples": 60, "repeats": 0.9}, "collapsed"),
         ({}, {"held_out": 20}, "too few images to say"),

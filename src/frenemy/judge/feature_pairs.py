@@ -9,8 +9,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from frenemy.judge.authenticity import Authenticity
 from frenemy.judge.class_shares import ClassShares, class_shares
 from frenemy.judge.classifier import Outputs
+from frenemy.judge.copying import Copies, Copying
 from frenemy.judge.coverage import Manifold, Neighbourhoods, neighbourhoods
 from frenemy.judge.features import Features, extract, in_batches
 from frenemy.judge.modes import Modes, class_modes
@@ -66,6 +68,30 @@ class Extractor:
 
 
 @dataclass(frozen=True, eq=False)
+class Originals:
+    """Searches among the training images, with what depends on real images alone computed once.
+
+    Attributes:
+        extractor, sets, seed: as of the pairs that share them.
+    """
+
+    extractor: Extractor
+    sets: Sets
+    seed: int
+
+    @cached_property
+    def copying(self) -> Copying:
+        """For copies, in pixels."""
+        return Copying(train=self.sets.train, held_out=self.sets.valid, seed=self.seed)
+
+    @cached_property
+    def authenticity(self) -> Authenticity:
+        """For how near they are, in features."""
+        train, valid = map(self.extractor.features_of, (self.sets.train, self.sets.valid))
+        return Authenticity(real=valid, train=train, seed=self.seed)
+
+
+@dataclass(frozen=True, eq=False)
 class FeaturePair:
     """What metrics are given: features of the images that are judged, and of real ones.
 
@@ -76,6 +102,7 @@ class FeaturePair:
         images: that are judged.
         sets: what they are compared with.
         seed: of what metrics draw.
+        originals: searches among the training images.
         rows: which of the images are judged; None for all of them.
     """
 
@@ -83,6 +110,7 @@ class FeaturePair:
     images: Images
     sets: Sets
     seed: int
+    originals: Originals
     rows: slice | None = None
 
     def __len__(self) -> int:
@@ -132,6 +160,11 @@ class FeaturePair:
         return neighbourhoods(real, fake)
 
     @cached_property
+    def copies(self) -> Copies:
+        """Samples that are training images, and such as repeat one another."""
+        return self.originals.copying.of(self.judged)
+
+    @cached_property
     def modes(self) -> Modes:
         """Of the classes: equal by construction, or of the shares among the reference images."""
         classes, count = self.fake_logits.argmax(1), self.fake_logits.shape[1]
@@ -164,6 +197,8 @@ def pairs_of(
 ) -> dict[str, FeaturePair]:
     """A pair for each of the sets that are judged, by its name."""
     extractor = Extractor(features, device, sets.real)
+    originals = Originals(extractor, sets, seed)
     return {
-        name: FeaturePair(extractor, images, sets, seed) for name, images in sets.judged.items()
+        name: FeaturePair(extractor, images, sets, seed, originals)
+        for name, images in sets.judged.items()
     }

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from frenemy.judge.classes import diversity_within_classes, inception_score
-from frenemy.judge.copying import data_copying
 from frenemy.judge.diversity import vendi
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.feature_pairs import FeaturePair
@@ -61,11 +60,6 @@ def _class_diversity(pair: FeaturePair) -> Estimate:
         real_classes=pair.real_classes,
         fake_classes=pair.fake_logits.argmax(1),
     )
-
-
-def _copying(pair: FeaturePair) -> Estimate:
-    train, valid = map(pair.extractor.features_of, (pair.sets.train, pair.sets.valid))
-    return data_copying(real=valid, fake=pair.fake, train=train, seed=pair.seed)
 
 
 _KYNKAANNIEMI = (
@@ -290,6 +284,20 @@ _ALL = (
     ),
     Metric(
         name="copying",
+        better="lower",
+        told="The share of different samples that are training images, maybe shifted, mirrored or "
+        "brighter, less the false alarms that held-out images show.",
+        error="half of Newcombe's interval by 1.96: samples and validation images; training images "
+        "are held fixed",
+        source="Lowe 2004, Distinctive Image Features from Scale-Invariant Keypoints (a nearest "
+        "match counts if it is much nearer than others are)",
+        measure=lambda p: p.copies.share,
+        when="default",
+        pixels=True,
+        noise=False,
+    ),
+    Metric(
+        name="data-copying",
         better="",
         told="Data-copying test: whether samples lie nearer to the training images than held-out "
         "real images do. Below -3: they are copies; near 0: as it should be; far above: they miss "
@@ -298,8 +306,19 @@ _ALL = (
         "cells are held fixed",
         source="Meehan et al. 2020, A Non-Parametric Test to Detect Data-Copying in Generative "
         "Models",
-        measure=_copying,
-        when="default",
+        measure=lambda p: p.originals.authenticity.data_copying(p.fake),
+        noise=False,
+    ),
+    Metric(
+        name="authpct",
+        better="",
+        told="The share of samples that are not nearer to a training image than every other "
+        "training image is: far below that of held-out images they are copies, far above it they "
+        "miss the data.",
+        error="binomial: samples; training images are held fixed",
+        source="Alaa et al. 2022, How Faithful is your Synthetic Data? Sample-level Metrics for "
+        "Evaluating and Auditing Generative Models",
+        measure=lambda p: p.originals.authenticity.auth_pct(p.fake),
         noise=False,
     ),
     Metric(

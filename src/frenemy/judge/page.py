@@ -8,14 +8,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from frenemy.errors import FrenemyError
 from frenemy.figures import Figure
+from frenemy.judge.copying import Pair
 from frenemy.judge.metrics import metric_of
 from frenemy.judge.plots import curve
 from frenemy.judge.report import ARROWS, Better, Report
+from frenemy.judge.sets import Drawn
 from frenemy.pages import render
 from frenemy.pictures import enlarge, grid, nearest_grid
 
 SHOWN = 64  # samples in the grid
+COPIES = 16  # pairs that are shown
 
 
 def page(
@@ -96,3 +100,29 @@ def neighbours_figure(
         "A generator that has memorised shows the same picture on both sides of the bar."
     )
     return Figure([nearest_grid(fake=fake, train=train, index=index)], alt, told)
+
+
+def copies_figure(
+    *, fake: NDArray[np.uint8], train: NDArray[np.uint8] | Drawn, pairs: Sequence[Pair]
+) -> Figure:
+    """Samples above the training images that they copy, the most certain first.
+
+    Args:
+        fake: uint8 (M, C, H, W), C = 1 or 3; train: uint8 (N, C, H, W).
+        pairs: of `Copies`; the first 16 are shown.
+
+    Raises:
+        FrenemyError: there are none.
+    """
+    if not pairs:
+        raise FrenemyError("no copies to show")
+    shown = pairs[:COPIES]
+    above = fake[[pair.sample for pair in shown]]
+    below = train[np.array([pair.training for pair in shown])]
+    rows = grid(enlarge(np.concatenate([above, below])), columns=len(shown))
+    alt = f"Two rows of {len(shown)} images: samples, and below each the training image it copies"
+    told = (
+        f"The {len(shown):,} most certain of {len(pairs):,} copies: samples above, training images "
+        f"below. From left to right these were moved: {'; '.join(map(str, shown))}."
+    )
+    return Figure([rows], alt, told)

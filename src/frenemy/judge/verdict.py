@@ -10,7 +10,6 @@ from frenemy.judge.sets import HELD_OUT, SAMPLES
 
 FEWEST = 100  # images of each set: with fewer, shares are known to a tenth at best
 REPEATED = 0.1  # of the samples repeat another one: collapsed
-COPIED = 0.01  # of the samples are training images: copied
 SHARP = 0.7  # of the real images' detail: with less, blurred (half a pixel's blur leaves that much)
 ROUGH = 1.5  # of it: with more, noisy
 LOST, GOOD = (
@@ -49,7 +48,8 @@ class Evidence:
         found: results by the metric's name, then by column; those of the first features.
         equal: the column of samples that is as large as that of held-out images.
         repeats: share of the samples that repeat another, at the least.
-        copies: share of the samples that are training images, at the least; and that in words.
+        copied: whether some samples are certainly copies of training images.
+        copies: what the search for copies found, in words.
         lost: kinds of images that are missing, by name.
         ails: what health found while the game was played, in words; "" for nothing.
     """
@@ -59,7 +59,8 @@ class Evidence:
     found: Mapping[str, Mapping[str, Estimate]]
     equal: str = SAMPLES
     repeats: float = 0.0
-    copies: tuple[float, str] = (0.0, "")
+    copied: bool = False
+    copies: str = ""
     lost: Sequence[str] = ()
     ails: str = ""
 
@@ -83,7 +84,7 @@ def verdict_of(evidence: Evidence) -> Verdict:
     """The verdict: the first of these that holds.
 
     - *collapsed*: more than a tenth of the samples repeat another;
-    - *copied*: more than one in a hundred is a training image;
+    - *copied*: samples are training images, for certain (see `frenemy.judge.copying`);
     - *too few images to say*: fewer than 100 samples or held-out images;
     - *blurred*: less than .7 of the real images' fine detail; *noisy*: more than 1.5 of it and not
       a third of the held-out images' precision;
@@ -100,12 +101,11 @@ def verdict_of(evidence: Evidence) -> Verdict:
     precision, recall = evidence.relative("precision"), evidence.relative("recall")
     detail = evidence.of_samples("sharpness")
     told_apart = evidence.of_samples("two-sample")
-    share, copies = evidence.copies
     told: list[tuple[str, str]] = []
     if evidence.repeats > REPEATED:
         told.append(("collapsed", f"{evidence.repeats:.0%} of the samples repeat another."))
-    if share > COPIED:
-        told.append(("copied", copies))
+    if evidence.copied:
+        told.append(("copied", evidence.copies))
     if (fewer := min(evidence.samples, evidence.held_out)) < FEWEST:
         whose = "samples" if evidence.samples == fewer else "held-out real images"
         told.append(("too few images to say", f"There are only {fewer:,} {whose}."))
@@ -139,8 +139,8 @@ def verdict_of(evidence: Evidence) -> Verdict:
             f"A small classifier tells samples from real images in {told_apart:.0%} of all cases; "
             "guessing is right in 50%."
         )
-    if copies and share <= COPIED:
-        said.append(copies)
+    if evidence.copies and not evidence.copied:
+        said.append(evidence.copies)
     if evidence.ails:
         said.append(f"While it was trained: {evidence.ails}")
     return Verdict(word, said)
