@@ -1,4 +1,4 @@
-"""Short games of small perceptrons, built to fail or to go well, for `health.py`."""
+"""Short games of small networks, built to fail or to go well, for `health.py`."""
 
 from __future__ import annotations
 
@@ -119,6 +119,29 @@ class Shift(nn.Module):
         return z + self.theta
 
 
+def painter(noise: int, width: int, shape: tuple[int, ...], norm: bool) -> nn.Sequential:
+    """A G of convolutions, (B, noise) -> (B, C, H, H): after Radford et al. (2016)."""
+    channels, side = shape[0], shape[1]
+    wide = width * side // 8
+    layers: list[nn.Module] = [nn.Linear(noise, wide * 16), nn.Unflatten(1, (wide, 4, 4))]
+    for _ in range(int(math.log2(side // 4))):
+        last = wide == width
+        layers += [nn.BatchNorm2d(wide)] if norm else []
+        layers += [nn.ReLU(), nn.ConvTranspose2d(wide, channels if last else wide // 2, 4, 2, 1)]
+        wide //= 2
+    return nn.Sequential(*layers, nn.Tanh())
+
+
+def looker(width: int, shape: tuple[int, ...]) -> nn.Sequential:
+    """Its D, (B, C, H, H) -> (B,)."""
+    channels, side = shape[0], shape[1]
+    layers: list[nn.Module] = []
+    while side > 4:
+        layers += [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+        channels, width, side = width, 2 * width, side // 2
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * 16, 1), nn.Flatten(0))
+
+
 @dataclass(frozen=True)
 class Way:
     """How a game is played: what separates those that fail from the others."""
@@ -137,6 +160,8 @@ class Way:
     averaging: float | None = None
     head_start: int = 0  # rounds in which D alone plays
     linear: bool = False  # G(z) = z + theta against D(x) = w.x: the game that cycles
+    conv: int = 0  # width of convolutional networks, instead of perceptrons
+    norm: bool = True  # batch normalisation in such a G
 
 
 def make(data: Data, way: Way, seed: int) -> Game:
@@ -146,6 +171,9 @@ def make(data: Data, way: Way, seed: int) -> Game:
     images = data.shape if len(data.shape) == 3 else None
     if way.linear:
         G, D = Shift(), nn.Sequential(nn.Linear(2, 1, bias=False), nn.Flatten(0))
+    elif way.conv:
+        G = painter(way.noise, way.conv, data.shape, way.norm)
+        D = looker(way.conv, data.shape)
     else:
         G = perceptron(way.noise, way.width, way.width, pixels, slope=0.2)
         D = critic(pixels, way.width, way.width, slope=0.2)
@@ -183,6 +211,7 @@ class Case:
     data: str
     failure: FailureMode | None
     way: Way
+    rounds: int = 2000
 
 
 # ---- the games
@@ -202,6 +231,7 @@ DATA: dict[str, Callable[[], Data]] = {
     "faces": lambda: pictures("olivetti/olivettifaces.mat", 16),
     "objects": lambda: pictures("cifar10", 16),
     "expressions": lambda: pictures("fer2013", 16),
+    "large faces": lambda: pictures("olivetti/olivettifaces.mat", 32),
     # of the held-out games alone
     "spiral": lambda: Points(spiral(10), 0.08),
     "two rings": lambda: Points(np.concatenate([ring(4, 0.7), ring(7, 2.0)]), 0.1),
@@ -209,12 +239,26 @@ DATA: dict[str, Callable[[], Data]] = {
     "far square": lambda: Points(torch.tensor([-5.0, 2.0]) + torch.from_numpy(square_grid(3)), 0.2),
     "left cloud": lambda: Points(torch.tensor([[-1.5, 0.0]]), 0.8),
     "animals": lambda: pictures("animals", 16),
+    "large animals": lambda: pictures("animals", 32),
     "stacks": lambda: stacks(16),
 }
 
 LOST = Way("minimax", d_rate=1e-3, momentum=0.5)  # plain gradients, of which nothing is left
 WIN = Way("pairing", gamma=0.1, averaging=0.999)
 CYCLE = Way("wasserstein", rate=0.05, momentum=0.0, noise=2, linear=True)
+LOST_SLOWLY: dict[str, Any] = {
+    "objective": "minimax",
+    "momentum": 0.5,
+    "rate": 0.02,
+    "d_rate": 1e-3,
+}
+SLOW = Way(rate=5e-4, betas=(0.5, 0.99), noise=32, conv=8)  # of these, 1,000 rounds
+
+
+def slow(data: str, failure: FailureMode | None, **way: Any) -> Case:
+    """A game of convolutional networks."""
+    return Case(data, failure, replace(SLOW, **way), rounds=1000)
+
 
 CASES: dict[Set, list[Case]] = {
     "tuning": [
@@ -290,6 +334,22 @@ CASES: dict[Set, list[Case]] = {
         Case("expressions", None, replace(WIN, gamma=1.0)),
         Case("expressions", None, Way("nonsaturating", gamma=1.0)),
         Case("expressions", None, Way("minimax", gamma=1.0, averaging=0.999)),
+        Case("ring", "D does not learn", Way(d_rate=0.0)),
+        Case("digits", "G makes no headway", Way(d_rate=0.3)),
+        slow("mnist", None),
+        slow("mnist", None, objective="pairing", gamma=0.1, averaging=0.999),
+        slow("objects", None, objective="hinge", gamma=0.1, averaging=0.999),
+        slow("large faces", None, objective="pairing", gamma=1.0, norm=False),
+        slow("large faces", "mode collapse", objective="pairing", gamma=1000.0, norm=False),
+        slow("mnist", "mode collapse", rate=1e-3, d_rate=2e-5, norm=False),
+        slow("objects", "mode collapse", objective="hinge", rate=1e-3, d_rate=1e-4, g_steps=3),
+        slow("large faces", "D does not learn", d_rate=0.0),
+        slow("mnist", "D does not learn", objective="hinge", d_rate=0.0, norm=False),
+        slow("objects", "G makes no headway", d_rate=0.1),
+        slow("mnist", "G makes no headway", objective="hinge", d_rate=0.3),
+        slow("mnist", "diminished gradient", **LOST_SLOWLY, head_start=300),
+        slow("objects", "non-convergence", objective="wasserstein", rate=5e-3),
+        slow("mnist", "non-convergence", objective="hinge", rate=2e-2),
     ],
     "held-out": [
         Case("far spiral", "diminished gradient", replace(LOST, rate=0.01, head_start=500)),
@@ -316,5 +376,16 @@ CASES: dict[Set, list[Case]] = {
         Case("animals", None, replace(WIN, gamma=1.0)),
         Case("animals", None, Way("nonsaturating", gamma=1.0)),
         Case("animals", None, Way("hinge", gamma=1.0, averaging=0.999)),
+        Case("two rings", "D does not learn", Way("hinge", d_rate=0.0)),
+        Case("animals", "G makes no headway", Way("hinge", d_rate=0.3)),
+        slow("stacks", None),
+        slow("stacks", None, objective="hinge", gamma=0.1, norm=False),
+        slow("large animals", None, objective="pairing", gamma=1.0, averaging=0.999),
+        slow("large animals", "mode collapse", objective="hinge", gamma=1000.0, norm=False),
+        slow("stacks", "mode collapse", rate=1e-3, d_rate=1e-4, g_steps=5, norm=False),
+        slow("large animals", "D does not learn", objective="hinge", d_rate=0.0),
+        slow("stacks", "G makes no headway", d_rate=0.2),
+        slow("stacks", "diminished gradient", **LOST_SLOWLY, k=2, head_start=200),
+        slow("animals", "non-convergence", objective="wasserstein", rate=5e-3),
     ],
 }

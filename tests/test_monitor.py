@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from frenemy.diagnosis import HEALTH
+from frenemy.diagnosis import FEWEST_REAL, HEALTH
 from frenemy.game import Game, Player, Prior, Turn
-from frenemy.monitor import FEWEST, SAMPLES, Monitor
+from frenemy.monitor import MEASURE_EVERY, Monitor, is_measured
 from frenemy.objectives import OBJECTIVES, minimax_d, nonsaturating_g
 from frenemy.penalties import consensus, r1
 from frenemy.unrolling import unrolled
@@ -57,7 +57,7 @@ def game(G=None, D=None, objective="nonsaturating", rate=0.0, extra=()):
 def measured(g, step=0, monitor=None):
     monitor = monitor or Monitor(g, normal, seed=0)
     record = g.play(normal, seed=0, step=step, observe=monitor.observer())
-    found = {**record, **monitor.compare()}
+    found = {**record, **monitor.compare(MEASURE_EVERY * (step + 1))}
     return {k.removeprefix(HEALTH): v.item() for k, v in found.items() if k.startswith(HEALTH)}
 
 
@@ -206,22 +206,24 @@ def few(count):
     return draw
 
 
-NEIGHBOURHOODS = {"health/repeats", "health/precision", "health/recall", "health/coverage"}
+NEIGHBOURHOODS = {
+    f"health/{name}" for name in ("repeats", "precision", "recall", "coverage", "distance")
+}
 
 
 def test_of_few_images_no_neighbourhoods_are_judged():
-    found = Monitor(game(), few(24), seed=0).compare()
-    assert set(found) == {"health/diversity"}
+    found = Monitor(game(), few(24), seed=0).compare(100)
+    assert set(found) == {"health/images", "health/diversity"}
     # the mean of the pairs of 24 normal points deviates by about 1 / sqrt 24
     assert found["health/diversity"].item() == pytest.approx(1, abs=3 / math.sqrt(24))
 
 
 def test_images_that_come_round_again_count_once():
-    found = Monitor(game(), few(FEWEST), seed=0).compare()
+    found = Monitor(game(), few(FEWEST_REAL), seed=0).compare(100)
     assert set(found) >= NEIGHBOURHOODS
     assert found["health/coverage"] > 0.6 and found["health/precision"] > 0.6
     assert found["health/repeats"] < 0.05
-    assert Monitor(game(Shift(spread=1e-4)), few(FEWEST), seed=0).compare()["health/repeats"] == 1
+    assert Monitor(game(Shift(spread=1e-4)), few(FEWEST_REAL), seed=0).compare(100)["health/repeats"] == 1
 
 
 def test_one_image_alone_gives_no_scale_to_measure_by():
@@ -250,10 +252,9 @@ def test_images_are_seen_by_random_features():
             return super().forward(x.flatten(1))
 
     g = game(Pictures(), Mean())
-    found = Monitor(g, pictures, seed=0).compare()
+    found = Monitor(g, pictures, seed=0).compare(100)
     assert set(found) >= {"health/diversity", "health/recall"}
-    assert SAMPLES == 256
 
 
 def test_samples_that_are_not_finite_are_left_to_the_training_loop():
-    assert Monitor(game(Shift(math.nan)), normal, seed=0).compare() == {}
+    assert Monitor(game(Shift(math.nan)), normal, seed=0).compare(100) == {}
