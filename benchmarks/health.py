@@ -55,11 +55,12 @@ def play(case: Case, seed: int) -> tuple[list[Measurement], list[Snapshot]]:
     return measurements_of(rows), truth.snapshots
 
 
-def truth_of(row: dict[str, Any]) -> str:
+def truth_of(row: dict[str, Any], case: Case) -> str:
     """What a game of the file had."""
     if not row["snapshots"]:  # it diverged
         return "non-convergence"
-    return verdict([Snapshot(**s) for s in row["snapshots"]]) or UNCLEAR
+    saturates = case.way.objective not in ("hinge", "wasserstein")
+    return verdict([Snapshot(**s) for s in row["snapshots"]], saturates) or UNCLEAR
 
 
 def main(games: Set, out: Path, only: tuple[int, ...] = ()) -> None:
@@ -87,7 +88,7 @@ def main(games: Set, out: Path, only: tuple[int, ...] = ()) -> None:
             with open(out, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             played[i] = row
-        truth = truth_of(played[i])
+        truth = truth_of(played[i], case)
         history = [{"images": MINIBATCH * now["step"], **now} for now in played[i]["measurements"]]
         told = [outcome(history[: n + 1]) for n in range(len(history))]
         found = _word(told[-1])

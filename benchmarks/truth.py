@@ -124,8 +124,13 @@ class GroundTruth:
         )
 
 
-def verdict(snapshots: Sequence[Snapshot]) -> FailureMode | Literal["well"] | None:
+def verdict(
+    snapshots: Sequence[Snapshot], saturates: bool = True
+) -> FailureMode | Literal["well"] | None:
     """What snapshots say that were taken evenly over the second half of a game; None: not clear.
+
+    Where G's loss cannot saturate, as that of hinge and of Wasserstein games, whose slope is 1
+    everywhere, no gradient is diminished: such a G makes no headway.
 
     - *D does not learn*: it is fooled in every snapshot;
     - *diminished gradient*: D has won, and samples that are far from real ones stay where they are;
@@ -145,7 +150,7 @@ def verdict(snapshots: Sequence[Snapshot]) -> FailureMode | Literal["well"] | No
     if max(s.ahead for s in snapshots) < FOOLED:
         return "D does not learn"
     if now.far > FAR and now.ahead > WON and snapshots[-1].went_in_all < STUCK * now.far:
-        return "diminished gradient"
+        return "diminished gradient" if saturates else "G makes no headway"
     few = now.distinct < NARROW or now.genuine > GENUINE
     if min(s.lost for s in snapshots) >= LOST and (now.spread < NARROW or (few and not restless)):
         return "mode collapse"

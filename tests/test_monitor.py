@@ -223,7 +223,10 @@ def test_images_that_come_round_again_count_once():
     assert set(found) >= NEIGHBOURHOODS
     assert found["health/coverage"] > 0.6 and found["health/precision"] > 0.6
     assert found["health/repeats"] < 0.05
-    assert Monitor(game(Shift(spread=1e-4)), few(FEWEST_REAL), seed=0).compare(100)["health/repeats"] == 1
+    assert (
+        Monitor(game(Shift(spread=1e-4)), few(FEWEST_REAL), seed=0).compare(100)["health/repeats"]
+        == 1
+    )
 
 
 def test_one_image_alone_gives_no_scale_to_measure_by():
@@ -258,3 +261,35 @@ def test_images_are_seen_by_random_features():
 
 def test_samples_that_are_not_finite_are_left_to_the_training_loop():
     assert Monitor(game(Shift(math.nan)), normal, seed=0).compare(100) == {}
+
+
+def test_measurements_are_denser_at_first():
+    found = [rounds for rounds in range(1, 1200) if is_measured(rounds)]
+    assert found == [*range(50, 501, 50), *range(600, 1200, 100)]
+
+
+def test_images_are_counted_and_motion_is_that_of_a_hundred_rounds():
+    g = game()
+    monitor = Monitor(g, normal, seed=0)
+    found = {rounds: monitor.compare(rounds) for rounds in (100, 150, 200)}
+    assert [row["health/images"].item() for row in found.values()] == [100 * B, 150 * B, 200 * B]
+    assert [rounds for rounds, row in found.items() if "health/motion" in row] == [200]
+
+
+def test_the_distance_of_samples_from_real_images():
+    near = Monitor(game(), normal, seed=0).compare(100)["health/distance"].item()
+    assert near == pytest.approx(1, abs=0.3)  # of 256 points, to the others and to as many more
+    far = Monitor(game(Shift(50.0)), normal, seed=0).compare(100)["health/distance"].item()
+    assert far > 50 * near
+
+
+def test_what_g_makes_as_it_plays_is_compared_too():
+    g = game(Shift(spread=0.01))
+    g.players["G"].average = Shift(spread=1.0)
+    found = measured(g)
+    assert found["diversity in play"] == pytest.approx(0.01, rel=0.3)
+    assert found["diversity"] == pytest.approx(1, abs=0.3)
+
+
+def test_pairs_that_d_does_not_rank_count_half():
+    assert measured(game(D=Logit(0.0)))["D ahead"] == 0.5

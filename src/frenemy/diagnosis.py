@@ -86,6 +86,7 @@ WELL = "no sign of non-convergence, mode collapse, a diminished gradient or a pl
 RARE = f"{SAMPLES} samples cannot show whether kinds rarer than about 1 in 100 are missing"
 
 WINDOW = 5  # measurements, whose medians are looked at
+LONG = 3 * WINDOW  # measurements
 FEWEST, YOUNGEST = 10, 100_000  # measurements and images: younger games may be finding their feet
 SURE, SOON = 4, 40_000  # of what no game that goes well does
 SLOW = 2.5  # times as many measurements do, however few images they are
@@ -97,7 +98,7 @@ BEHIND = 0.05  # of all pairs: it is always fooled
 CHANCE = 0.6  # of all pairs: it hardly knows anything
 AT_CHANCE = 0.15  # off one half: as little
 FAR = 0.02  # precision and coverage: no sample is near any real image
-NEARER = 0.9  # distance, over that of the window before: below, samples come nearer
+NEARER = 0.97  # distance, over that of two windows before: below, samples come nearer
 ALIKE = 0.1  # diversity: samples are one picture, give or take
 NARROW = 0.5  # diversity: the samples' mean distance over the data's
 VERY_NARROW = 0.3  # so narrow that samples which move do so together, as D chases them
@@ -137,8 +138,8 @@ def diagnose(
       one near (coverage), and samples are nearer to each other than .5 of what real images are, or
       more than half of them are good (precision), coverage is no more than 1.1 of what it was five
       measurements before, and they move by less than .5;
-    - *G makes no headway*: in each of the last ten measurements precision and coverage are .02 at
-      most, and samples are more than .9 as far from real images as five measurements before; or
+    - *G makes no headway*: in each of the last fifteen measurements precision and coverage are .02
+      at most, and samples are more than .97 as far from real images as ten measurements before; or
       *D does not learn*, if it ranks no more than 60 % of pairs rightly then.
 
     The first three failure modes are those of Goodfellow (2016), NIPS 2016 Tutorial: Generative
@@ -206,7 +207,7 @@ def _unknown(history: Sequence[Measurement]) -> str | None:
 
 def _failure(history: Sequence[Measurement], end: int) -> FailureMode | None:
     """How the game failed when it had `end` measurements."""
-    recent = history[max(0, end - 2 * WINDOW) : end]
+    recent = history[max(0, end - LONG) : end]
     if recent and _diverged(recent[-1]):
         return "non-convergence"
     if not _of_age(recent, end, SURE, SOON):
@@ -218,10 +219,10 @@ def _failure(history: Sequence[Measurement], end: int) -> FailureMode | None:
         return "mode collapse"
     if not _of_age(recent, end, FEWEST, YOUNGEST):
         return None
-    before = _medians(recent[:WINDOW])
+    before = _medians(recent[-2 * WINDOW : -WINDOW])
     if won and now.get("G signal", 1.0) < NO_SIGNAL:
         return "diminished gradient"
-    if all(measurement.get("D ahead", 1.0) < BEHIND for measurement in recent):
+    if all(measurement.get("D ahead", 1.0) < BEHIND for measurement in recent[-2 * WINDOW :]):
         return "D does not learn"
     diversity, coverage = _diversity(now), now.get("coverage", 1.0)
     motion = now.get("motion", 0.0)
@@ -236,7 +237,8 @@ def _failure(history: Sequence[Measurement], end: int) -> FailureMode | None:
     stuck = coverage < UNCOVERED and coverage < RISING * before.get("coverage", 1.0)
     if motion < UNSETTLED and now.get("precision", 0.0) > PRECISE and stuck:
         return "mode collapse"
-    if all(map(_is_far, recent)) and now["distance"] > NEARER * before["distance"]:
+    stays_far = len(recent) == LONG and all(map(_is_far, recent))
+    if stays_far and now["distance"] > NEARER * _medians(recent[:WINDOW])["distance"]:
         return "D does not learn" if now.get("D ahead", 1.0) <= CHANCE else "G makes no headway"
     return None
 

@@ -87,7 +87,8 @@ class Monitor:
         self._real = self._features(x.cpu().unique(dim=0))  # a small set comes round several times
         distances = _distances(self._real)
         self._spread = _mean_pair(distances)
-        self._near = _nearest(distances).median()
+        nearest = _nearest(distances)
+        self._near, self._apart = nearest.median(), nearest.mean()
         d = self._real.shape[1]
         directions = torch.randn(d, min(d, DIRECTIONS), generator=generator)
         self._directions = torch.linalg.qr(directions).Q
@@ -97,7 +98,7 @@ class Monitor:
     def _features(self, x: Tensor) -> Tensor:
         """Cheap features, (B, d) on the CPU: random convolutions of images, points as they are."""
         images = x.ndim == 4 and x.shape[1:] != PLANE
-        seen = self._net(x.to(self._where)).features if images else x.flatten(1)
+        seen = self._net(x.to(self._where).float()).features if images else x.flatten(1)
         return seen.float().cpu()
 
     def observer(self) -> Observer:
@@ -165,7 +166,7 @@ class Monitor:
             for name in ("precision", "recall", "coverage"):
                 found[name] = torch.tensor(compared[name].value)
             to_real = torch.cdist(fake, self._real, compute_mode=EXACT).amin(1)
-            found["distance"] = to_real.mean() / self._near
+            found["distance"] = to_real.mean() / self._apart
         if not rounds % MEASURE_EVERY:
             found |= self._motion(fake)
         return {HEALTH + name: value for name, value in found.items() if value.isfinite()}
