@@ -400,7 +400,8 @@ def test_a_game_that_blows_up_is_found_at_once(digits, tmp_path):
     (finding,) = run.header["findings"]
     assert (finding["failure"], finding["since"]) == ("non-convergence", 6)
     assert run.rows() == [{"step": 6, "health/finite": 0.0, "findings": ["non-convergence"]}]
-    assert diagnose(measurements_of(run.rows())) == [Finding(**finding)]
+    again = diagnose(measurements_of(run.rows()), arguments=run.header["arguments"])
+    assert again == [Finding(**finding)]
 
 
 def test_a_full_disk_does_not_hide_that_a_game_blew_up(digits, tmp_path, monkeypatch):

@@ -104,10 +104,11 @@ NARROW = 0.5  # diversity: the samples' mean distance over the data's
 VERY_NARROW = 0.3  # so narrow that samples which move do so together, as D chases them
 REPEATS = 0.25  # of the samples are as good as equal to another one
 RESTLESS = 1.0  # motion of one z's sample in 100 rounds, over the data's mean distance
-UNSETTLED, COVERED = 0.5, 0.25  # motion, where coverage is below that
+UNSETTLED = 0.5  # motion of samples that are not at rest
+FEW, SOME = 0.25, 0.4  # coverage: most real images have no sample near; many have none
 SETTLING = 0.6  # motion, over that of the window before: below, it is coming to rest
 RISING = 1.1  # coverage, over that of the window before: above, kinds are still being learned
-PRECISE, UNCOVERED = 0.5, 0.4  # precision of good samples, coverage of such as are not everywhere
+PRECISE = 0.5  # precision of good samples
 
 
 def diagnose(
@@ -135,9 +136,9 @@ def diagnose(
       distance, or more than half of it while coverage is below .25; and by more than .6 of what it
       moved five measurements before;
     - *mode collapse*: one sample in four repeats another; or less than .4 of the real images have
-      one near (coverage), and samples are nearer to each other than .5 of what real images are, or
-      more than half of them are good (precision), coverage is no more than 1.1 of what it was five
-      measurements before, and they move by less than .5;
+      one near (coverage), and samples are nearer to each other than .5 of what real images are; or
+      coverage is less than .25, and no more than 1.1 of what it was five measurements before, while
+      more than half of the samples are good (precision) and they move by less than .5;
     - *G makes no headway*: in each of the last fifteen measurements precision and coverage are .02
       at most, and samples are more than .97 as far from real images as ten measurements before; or
       *D does not learn*, if it ranks no more than 60 % of pairs rightly then.
@@ -229,12 +230,12 @@ def _failure(history: Sequence[Measurement], end: int) -> FailureMode | None:
     if diversity < VERY_NARROW:
         return "mode collapse"
     restless = motion > SETTLING * before.get("motion", 0.0)
-    if restless and (motion > RESTLESS or (motion > UNSETTLED and coverage < COVERED)):
+    if restless and (motion > RESTLESS or (motion > UNSETTLED and coverage < FEW)):
         return "non-convergence"
-    narrow = diversity < NARROW and coverage < UNCOVERED
+    narrow = diversity < NARROW and coverage < SOME
     if narrow or now.get("repeats", 0.0) > REPEATS:
         return "mode collapse"
-    stuck = coverage < UNCOVERED and coverage < RISING * before.get("coverage", 1.0)
+    stuck = coverage < FEW and coverage < RISING * before.get("coverage", 1.0)
     if motion < UNSETTLED and now.get("precision", 0.0) > PRECISE and stuck:
         return "mode collapse"
     stays_far = len(recent) == LONG and all(map(_is_far, recent))

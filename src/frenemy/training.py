@@ -32,6 +32,7 @@ from frenemy.game import Game, Minibatch, mix
 from frenemy.interrupts import Interrupted
 from frenemy.monitor import Monitor, is_measured
 from frenemy.pictures import save_picture, shown
+from frenemy.remedies import remedy
 from frenemy.run import Run, step_of
 from frenemy.sampling import generate, noise, reads_images
 
@@ -210,8 +211,8 @@ class Training:
         with suppress(FrenemyError):  # as in `play`
             self._measured({"step": step, **self._staged(), HEALTH + FINITE: 0.0})
         return NotFinite(
-            f"round {step:,}: {player}'s {what} is not finite: try a lower --rate "
-            f"({kept(self.run)})"
+            f"round {step:,}: {player}'s {what} is not finite: try "
+            f"{remedy('non-convergence', self._arguments)} ({kept(self.run)})"
         )
 
     def _collect(self) -> None:

@@ -359,5 +359,8 @@ class TestBadInput:
         said = errors(capsys, "compare", tmp_path, tmp_path)
         assert "make it with `frenemy judge`" in said
 
-    def test_health_needs_measurements(self, capsys, run):
-        assert "no measurements yet" in errors(capsys, "health", run)
+    def test_health_needs_measurements(self, capsys, tmp_path):
+        main(["train", "digits2014", "--steps", "40", "--out", str(tmp_path / "run")])
+        capsys.readouterr()
+        said = errors(capsys, "health", tmp_path / "run")
+        assert "no measurements yet: they begin after 50 rounds" in said
