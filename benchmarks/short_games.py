@@ -350,6 +350,7 @@ CASES: dict[Set, list[Case]] = {
         slow("mnist", "diminished gradient", **LOST_SLOWLY, head_start=300),
         slow("objects", "non-convergence", objective="wasserstein", rate=5e-3),
         slow("mnist", "non-convergence", objective="hinge", rate=2e-2),
+        slow("large faces", "mode collapse", objective="pairing", gamma=10.0, rate=3e-3, conv=0),
     ],
     "held-out": [
         Case("far spiral", "diminished gradient", replace(LOST, rate=0.01, head_start=500)),

@@ -58,6 +58,8 @@ def test_a_game_that_goes_well_is_left_alone():
         ({"diversity": 0.1, "motion": 1.5}, "mode collapse"),  # chased from mode to mode
         ({"diversity": 0.4, "coverage": 0.3}, "mode collapse"),
         ({"diversity": 0.4}, None),  # narrow, but it covers the data
+        ({"diversity": 0.4, "coverage": 0.5}, "mode collapse"),
+        ({"diversity": lambda i: 0.48 * 1.03 ** (i - 19), "coverage": 0.5}, None),  # it widens
         ({"diversity": 0.4, "motion": 1.5}, "non-convergence"),
         ({"repeats": 0.3}, "mode collapse"),
         ({"coverage": 0.2}, "mode collapse"),  # good samples, most kinds never made
@@ -118,6 +120,7 @@ def test_a_games_age_is_in_images_and_measurements(changed, images, youngest):
         ({"diversity": lambda i: 0.02 * 1.1**i}, None),  # they begin to differ
         ({"diversity": lambda i: 0.02 if i != 3 else 0.2}, None),
         ({**ALIKE, "D ahead": 1.0}, None),  # D has won: too early to tell
+        ({"diversity": lambda i: 0.05 - 0.01 * (i % 2)}, "mode collapse"),  # up and down
     ],
 )
 def test_one_picture_again_and_again_is_told_soon(changed, expected):

@@ -105,9 +105,9 @@ VERY_NARROW = 0.3  # so narrow that samples which move do so together, as D chas
 REPEATS = 0.25  # of the samples are as good as equal to another one
 RESTLESS = 1.0  # motion of one z's sample in 100 rounds, over the data's mean distance
 UNSETTLED = 0.5  # motion of samples that are not at rest
-FEW, SOME = 0.25, 0.4  # coverage: most real images have no sample near; many have none
+FEW, SOME, MOST = 0.25, 0.4, 0.6  # coverage: so many of the real images have a sample near
 SETTLING = 0.6  # motion, over that of the window before: below, it is coming to rest
-RISING = 1.1  # coverage, over that of the window before: above, kinds are still being learned
+RISING = 1.1  # coverage or diversity, over that of the window before: above, G still learns kinds
 PRECISE = 0.5  # precision of good samples
 
 
@@ -122,8 +122,8 @@ def diagnose(
 
     - *non-convergence*: a loss or a weight is not finite any more;
     - *mode collapse*, soon: in each of the last four measurements samples, and what G makes as it
-      plays, are nearer to each other than .1 of what real images are, and no farther than at the
-      first of these, while D has not won.
+      plays, are nearer to each other than .1 of what real images are; samples are no less alike
+      than at first (fourteen measurements before at most), and D has not won.
 
     All others wait for ten measurements and 100,000 images, or 25 measurements:
 
@@ -135,10 +135,11 @@ def diagnose(
     - *non-convergence*: the same z's sample moves in 100 rounds by more than the real images' mean
       distance, or more than half of it while coverage is below .25; and by more than .6 of what it
       moved five measurements before;
-    - *mode collapse*: one sample in four repeats another; or less than .4 of the real images have
-      one near (coverage), and samples are nearer to each other than .5 of what real images are; or
-      coverage is less than .25, and no more than 1.1 of what it was five measurements before, while
-      more than half of the samples are good (precision) and they move by less than .5;
+    - *mode collapse*: one sample in four repeats another; or samples are nearer to each other than
+      .5 of what real images are, and less than .4 of the real images have one near (coverage), or
+      less than .6 while that nearness is no more than 1.1 of what it was five measurements before;
+      or coverage is less than .25, and no more than 1.1 of what it was, while more than half of the
+      samples are good (precision) and they move by less than .5;
     - *G makes no headway*: in each of the last fifteen measurements precision and coverage are .02
       at most, and samples are more than .97 as far from real images as ten measurements before; or
       *D does not learn*, if it ranks no more than 60 % of pairs rightly then.
@@ -215,8 +216,8 @@ def _failure(history: Sequence[Measurement], end: int) -> FailureMode | None:
         return None
     now = _medians(recent[-WINDOW:])
     won = now.get("D ahead", 0.0) > AHEAD
-    widths = [_diversity(measurement) for measurement in recent[-SURE:]]
-    if not won and max(widths) < ALIKE and widths[-1] <= widths[0]:
+    alike = all(_diversity(measurement) < ALIKE for measurement in recent[-SURE:])
+    if not won and alike and recent[-1]["diversity"] <= recent[0].get("diversity", 1.0):
         return "mode collapse"
     if not _of_age(recent, end, FEWEST, YOUNGEST):
         return None
@@ -232,7 +233,8 @@ def _failure(history: Sequence[Measurement], end: int) -> FailureMode | None:
     restless = motion > SETTLING * before.get("motion", 0.0)
     if restless and (motion > RESTLESS or (motion > UNSETTLED and coverage < FEW)):
         return "non-convergence"
-    narrow = diversity < NARROW and coverage < SOME
+    widening = diversity > RISING * _diversity(before)
+    narrow = diversity < NARROW and coverage < (SOME if widening else MOST)
     if narrow or now.get("repeats", 0.0) > REPEATS:
         return "mode collapse"
     stuck = coverage < FEW and coverage < RISING * before.get("coverage", 1.0)
