@@ -388,5 +388,6 @@ CASES: dict[Set, list[Case]] = {
         slow("stacks", "G makes no headway", objective="hinge", rate=2e-6, d_rate=2e-3, norm=False),
         slow("stacks", "diminished gradient", **LOST_SLOWLY, k=2, head_start=200),
         slow("animals", "non-convergence", objective="wasserstein", rate=5e-3),
+        slow("large animals", "mode collapse", objective="pairing", gamma=5.0, rate=3e-3, conv=0),
     ],
 }

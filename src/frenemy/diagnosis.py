@@ -82,7 +82,10 @@ FINITE = "finite"
 """The quantity that a game ends with if a loss or a weight is infinite or NaN: 0."""
 DIVERGED = "a loss or a weight is not finite"
 
-WELL = "no sign of non-convergence, mode collapse, a diminished gradient or a player that fails"
+WELL = (
+    "no sign of non-convergence, mode collapse, a diminished gradient, or a player that does not "
+    "learn"
+)
 RARE = f"{SAMPLES} samples cannot show whether kinds rarer than about 1 in 100 are missing"
 
 WINDOW = 5  # measurements, whose medians are looked at

@@ -90,6 +90,6 @@ IDEAS: Mapping[FailureMode, Sequence[Idea]] = {
     "mode collapse": (FLATTER, _more_steps, LOWER_RATE),
     "non-convergence": (LOWER_RATE, _in_turns, FLATTER, _longer_average),
     "D does not learn": (MUCH_LOWER_RATE, STEEPER, _more_steps),
-    "G makes no headway": (MUCH_LOWER_RATE, FLATTER, _fewer_steps),
+    "G makes no headway": (FLATTER, _fewer_steps, MUCH_LOWER_RATE),
 }
 AT_CHANCE: Sequence[Idea] = (MUCH_LOWER_RATE, STEEPER, _more_steps)
