@@ -389,5 +389,10 @@ CASES: dict[Set, list[Case]] = {
         slow("stacks", "diminished gradient", **LOST_SLOWLY, k=2, head_start=200),
         slow("animals", "non-convergence", objective="wasserstein", rate=5e-3),
         slow("large animals", "mode collapse", objective="pairing", gamma=5.0, rate=3e-3, conv=0),
+        slow("animals", None, objective="pairing", gamma=0.3, averaging=0.999),
+        slow("animals", None),
+        slow("stacks", None, objective="pairing", gamma=0.3, averaging=0.999),
+        slow("animals", None, objective="hinge", gamma=0.1, norm=False),
+        slow("animals", "mode collapse", rate=2e-3, d_rate=1e-4, norm=False),
     ],
 }

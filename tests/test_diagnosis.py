@@ -65,7 +65,7 @@ def test_a_game_that_goes_well_is_left_alone():
         ({"coverage": 0.2}, "mode collapse"),  # good samples, most kinds never made
         ({"coverage": 0.2, "precision": 0.1}, None),  # not good yet
         ({"coverage": 0.3}, None),
-        ({"coverage": lambda i: 0.02 * i}, None),  # not everywhere yet: it learns
+        ({"coverage": lambda i: 0.2 if i != 12 else 0.3}, None),  # not for long
         ({"motion": 1.2}, "non-convergence"),
         ({"motion": 0.8}, None),  # lively, and good
         ({"motion": 0.6, "coverage": 0.2}, "non-convergence"),
@@ -82,6 +82,8 @@ def test_a_game_that_goes_well_is_left_alone():
         ({"D ahead": 1.0, **FAR, "distance": lambda i: 8 * 0.9**i}, None),  # it comes nearer
         ({"D ahead": 1.0, **FAR, "coverage": lambda i: 0.1 * (i > 12)}, None),  # it is there
         ({"D ahead": 1.0, **FAR, "motion": 2.0}, "non-convergence"),
+        ({"D ahead": 1.0, "diversity": 0.1, "motion": 1e-3}, "G makes no headway"),
+        ({"D ahead": 0.9, "diversity": 0.1, "motion": 1e-3}, "mode collapse"),
     ],
 )
 def test_each_failure_mode_has_its_evidence(changed, expected):

@@ -107,10 +107,10 @@ NARROW = 0.5  # diversity: the samples' mean distance over the data's
 VERY_NARROW = 0.3  # so narrow that samples which move do so together, as D chases them
 REPEATS = 0.25  # of the samples are as good as equal to another one
 RESTLESS = 1.0  # motion of one z's sample in 100 rounds, over the data's mean distance
-UNSETTLED = 0.5  # motion of samples that are not at rest
+UNSETTLED, STILL = 0.5, 0.01  # motion of samples that are not at rest; that stay where they are
 FEW, SOME, MOST = 0.25, 0.4, 0.6  # coverage: so many of the real images have a sample near
 SETTLING = 0.6  # motion, over that of the window before: below, it is coming to rest
-RISING = 1.1  # coverage or diversity, over that of the window before: above, G still learns kinds
+WIDENING = 1.1  # diversity, over that of the window before: above, G still learns kinds
 PRECISE = 0.5  # precision of good samples
 
 
@@ -134,15 +134,16 @@ def diagnose(
       the pairs of a real image and a sample rightly;
     - *D does not learn*: in each of the last ten measurements it ranks less than 5 % of pairs
       rightly;
-    - *mode collapse*: samples are nearer to each other than .3 of what real images are;
+    - *mode collapse*: samples are nearer to each other than .3 of what real images are; or *G makes
+      no headway*, if D has won and they move by less than .01;
     - *non-convergence*: the same z's sample moves in 100 rounds by more than the real images' mean
       distance, or more than half of it while coverage is below .25; and by more than .6 of what it
       moved five measurements before;
     - *mode collapse*: one sample in four repeats another; or samples are nearer to each other than
       .5 of what real images are, and less than .4 of the real images have one near (coverage), or
       less than .6 while that nearness is no more than 1.1 of what it was five measurements before;
-      or coverage is less than .25, and no more than 1.1 of what it was, while more than half of the
-      samples are good (precision) and they move by less than .5;
+      or coverage is less than .25 in each of the last ten measurements, while more than half of
+      the samples are good (precision) and they move by less than .5;
     - *G makes no headway*: in each of the last fifteen measurements precision and coverage are .02
       at most, and samples are more than .97 as far from real images as ten measurements before; or
       *D does not learn*, if it ranks no more than 60 % of pairs rightly then.
@@ -232,16 +233,16 @@ def _failure(history: Sequence[Measurement], end: int) -> FailureMode | None:
     diversity, coverage = _diversity(now), now.get("coverage", 1.0)
     motion = now.get("motion", 0.0)
     if diversity < VERY_NARROW:
-        return "mode collapse"
+        return "G makes no headway" if won and now.get("motion", 1.0) < STILL else "mode collapse"
     restless = motion > SETTLING * before.get("motion", 0.0)
     if restless and (motion > RESTLESS or (motion > UNSETTLED and coverage < FEW)):
         return "non-convergence"
-    widening = diversity > RISING * _diversity(before)
+    widening = diversity > WIDENING * _diversity(before)
     narrow = diversity < NARROW and coverage < (SOME if widening else MOST)
     if narrow or now.get("repeats", 0.0) > REPEATS:
         return "mode collapse"
-    stuck = coverage < FEW and coverage < RISING * before.get("coverage", 1.0)
-    if motion < UNSETTLED and now.get("precision", 0.0) > PRECISE and stuck:
+    few = all(measurement.get("coverage", 1.0) < FEW for measurement in recent[-2 * WINDOW :])
+    if few and motion < UNSETTLED and now.get("precision", 0.0) > PRECISE:
         return "mode collapse"
     stays_far = len(recent) == LONG and all(map(_is_far, recent))
     if stays_far and now["distance"] > NEARER * _medians(recent[:WINDOW])["distance"]:
@@ -300,7 +301,8 @@ def _evidence(failure: FailureMode, now: Measurement) -> str:
         case "D does not learn":
             return ranks if not _is_far(now) else f"{ranks}, {_how_far(now)}"
         case "G makes no headway":
-            return f"{_how_far(now)}, and come no nearer; {ranks}"
+            stays = f"{_how_far(now)}, and come no nearer" if _is_far(now) else "samples stand still"
+            return f"{stays}; {ranks}"
 
 
 def _how_far(now: Measurement) -> str:
