@@ -27,7 +27,7 @@ WELL = {
     "motion": 0.05,
 }
 FAR = {"precision": 0.0, "coverage": 0.0, "distance": 8.0}
-ALIKE = {"diversity": 0.02, "diversity in play": 0.02}
+ALIKE = {"diversity": 0.02, "diversity in play": 0.02, "repeats": 0.9}
 
 
 def history(count=20, **changed):
@@ -119,10 +119,11 @@ def test_a_games_age_is_in_images_and_measurements(changed, images, youngest):
     [
         (ALIKE, "mode collapse"),
         ({**ALIKE, "diversity in play": 0.5}, None),  # an average that lags behind
-        ({"diversity": lambda i: 0.02 * 1.1**i}, None),  # they begin to differ
-        ({"diversity": lambda i: 0.02 if i != 3 else 0.2}, None),
+        ({**ALIKE, "repeats": 0.1}, None),  # as from the mean image on
+        ({**ALIKE, "diversity": lambda i: 0.02 * 1.1**i}, None),  # they begin to differ
+        ({**ALIKE, "diversity": lambda i: 0.02 if i != 3 else 0.2}, None),
         ({**ALIKE, "D ahead": 1.0}, None),  # D has won: too early to tell
-        ({"diversity": lambda i: 0.05 - 0.01 * (i % 2)}, "mode collapse"),  # up and down
+        ({**ALIKE, "diversity": lambda i: 0.05 - 0.01 * (i % 2)}, "mode collapse"),  # up and down
     ],
 )
 def test_one_picture_again_and_again_is_told_soon(changed, expected):

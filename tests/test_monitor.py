@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from frenemy.diagnosis import FEWEST_REAL, HEALTH
+from frenemy.diagnosis import FEWEST_REAL, HEALTH, outcome
 from frenemy.game import Game, Player, Prior, Turn
 from frenemy.monitor import MEASURE_EVERY, Monitor, is_measured
 from frenemy.objectives import OBJECTIVES, minimax_d, nonsaturating_g
@@ -235,6 +235,17 @@ def test_one_image_alone_gives_no_scale_to_measure_by():
     assert [set(measured(g, step, monitor)) & {"diversity", "motion"} for step in range(2)] == [
         *(set(), set())
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "there is but one"), (24, "fewer than 50 different real images")]
+)
+def test_of_a_game_on_few_images_nothing_good_is_claimed(count, said):
+    g = game(D=Logit(0.0))  # D tells nothing apart, G makes what a normal variable is
+    monitor = Monitor(g, few(count), seed=0)
+    history = [{"step": 100 * (i + 1), **measured(g, i, monitor)} for i in range(25)]
+    assert outcome(history).word == "cannot tell"
+    assert said in outcome(history).sentence
 
 
 def test_images_are_seen_by_random_features():

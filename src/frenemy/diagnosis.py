@@ -124,9 +124,10 @@ def diagnose(
     The rules in their order; the first that applies names the failure mode:
 
     - *non-convergence*: a loss or a weight is not finite any more;
-    - *mode collapse*, soon: in each of the last four measurements samples, and what G makes as it
-      plays, are nearer to each other than .1 of what real images are; samples are no less alike
-      than at first (fourteen measurements before at most), and D has not won.
+    - *mode collapse*, soon: in each of the last four measurements one sample in four repeats
+      another, and samples, and what G makes as it plays, are nearer to each other than .1 of what
+      real images are; they are no less alike than at first (fourteen measurements before at most),
+      and D has not won.
 
     All others wait for ten measurements and 100,000 images, or 25 measurements:
 
@@ -220,7 +221,7 @@ def _failure(history: Sequence[Measurement], end: int) -> FailureMode | None:
         return None
     now = _medians(recent[-WINDOW:])
     won = now.get("D ahead", 0.0) > AHEAD
-    alike = all(_diversity(measurement) < ALIKE for measurement in recent[-SURE:])
+    alike = all(map(_is_alike, recent[-SURE:]))
     if not won and alike and recent[-1]["diversity"] <= recent[0].get("diversity", 1.0):
         return "mode collapse"
     if not _of_age(recent, end, FEWEST, YOUNGEST):
@@ -266,6 +267,10 @@ def _diversity(measurement: Measurement) -> float:
     return max(found)
 
 
+def _is_alike(measurement: Measurement) -> bool:
+    return _diversity(measurement) < ALIKE and measurement.get("repeats", 0.0) > REPEATS
+
+
 def _is_far(measurement: Measurement) -> bool:
     return "distance" in measurement and (
         max(measurement["precision"], measurement["coverage"]) <= FAR
@@ -301,7 +306,9 @@ def _evidence(failure: FailureMode, now: Measurement) -> str:
         case "D does not learn":
             return ranks if not _is_far(now) else f"{ranks}, {_how_far(now)}"
         case "G makes no headway":
-            stays = f"{_how_far(now)}, and come no nearer" if _is_far(now) else "samples stand still"
+            stays = (
+                f"{_how_far(now)}, and come no nearer" if _is_far(now) else "samples stand still"
+            )
             return f"{stays}; {ranks}"
 
 

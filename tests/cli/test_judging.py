@@ -264,7 +264,7 @@ def test_training_ends_with_how_it_went(tmp_path, capsys):
 def test_health_advises_what_the_recipe_has(recipe, tmp_path, capsys):
     path = tmp_path / "run"
     main(["train", recipe, "--steps", "10", "--out", str(path)])
-    alike = {"health/diversity": 0.02, "health/coverage": 0.2}
+    alike = {"health/diversity": 0.02, "health/repeats": 0.9, "health/coverage": 0.2}
     for i in range(1, 21):
         Run.open(path).log({"step": 100 * i, **alike})
     capsys.readouterr()
