@@ -394,5 +394,9 @@ CASES: dict[Set, list[Case]] = {
         slow("stacks", None, objective="pairing", gamma=0.3, averaging=0.999),
         slow("animals", None, objective="hinge", gamma=0.1, norm=False),
         slow("animals", "mode collapse", rate=2e-3, d_rate=1e-4, norm=False),
+        slow("animals", None, gamma=1.0, averaging=0.999),
+        slow("animals", None, objective="hinge", gamma=1.0, norm=False, averaging=0.999),
+        slow("stacks", None, gamma=1.0, averaging=0.999),
+        slow("stacks", None, objective="hinge", gamma=1.0, averaging=0.999),
     ],
 }
