@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from short_games import CASES, DATA, MINIBATCH, Case, Set, make
+from short_cases import CASES, DATA, Case, Set
+from short_games import MINIBATCH, make
 from truth import COUNT, GroundTruth, Snapshot, verdict
 
 from frenemy.diagnosis import FINITE, HEALTH, Measurement, Outcome, measurements_of, outcome
