@@ -108,7 +108,7 @@ VERY_NARROW = 0.3  # so narrow that samples which move do so together, as D chas
 REPEATS = 0.25  # of the samples are as good as equal to another one
 RESTLESS = 1.0  # motion of one z's sample in 100 rounds, over the data's mean distance
 UNSETTLED, STILL = 0.5, 0.01  # motion of samples that are not at rest; that stay where they are
-FEW, SOME, MOST = 0.25, 0.4, 0.6  # coverage: so many of the real images have a sample near
+FEW, SOME = 0.25, 0.6  # coverage: so many of the real images have a sample near
 SETTLING = 0.6  # motion, over that of the window before: below, it is coming to rest
 WIDENING = 1.1  # diversity, over that of the window before: above, G still learns kinds
 PRECISE = 0.5  # precision of good samples
@@ -141,8 +141,8 @@ def diagnose(
       distance, or more than half of it while coverage is below .25; and by more than .6 of what it
       moved five measurements before;
     - *mode collapse*: one sample in four repeats another; or samples are nearer to each other than
-      .5 of what real images are, and less than .4 of the real images have one near (coverage), or
-      less than .6 while that nearness is no more than 1.1 of what it was five measurements before;
+      .5 of what real images are, and no more than 1.1 as far as five measurements before, and less
+      than .6 of the real images have one near (coverage);
       or coverage is less than .25 in each of the last ten measurements, while more than half of
       the samples are good (precision) and they move by less than .5;
     - *G makes no headway*: in each of the last fifteen measurements precision and coverage are .02
@@ -209,6 +209,8 @@ def _unknown(history: Sequence[Measurement]) -> str | None:
         return f"there are fewer than {FEWEST_REAL} different real images to compare samples with"
     if _is_far(now):
         return "samples are not near to any real image yet"
+    if _is_narrow(now):
+        return "samples are near to each other yet, but less so from measurement to measurement"
     return None
 
 
@@ -239,8 +241,7 @@ def _failure(history: Sequence[Measurement], end: int) -> FailureMode | None:
     if restless and (motion > RESTLESS or (motion > UNSETTLED and coverage < FEW)):
         return "non-convergence"
     widening = diversity > WIDENING * _diversity(before)
-    narrow = diversity < NARROW and coverage < (SOME if widening else MOST)
-    if narrow or now.get("repeats", 0.0) > REPEATS:
+    if (_is_narrow(now) and not widening) or now.get("repeats", 0.0) > REPEATS:
         return "mode collapse"
     few = all(measurement.get("coverage", 1.0) < FEW for measurement in recent[-2 * WINDOW :])
     if few and motion < UNSETTLED and now.get("precision", 0.0) > PRECISE:
@@ -269,6 +270,10 @@ def _diversity(measurement: Measurement) -> float:
 
 def _is_alike(measurement: Measurement) -> bool:
     return _diversity(measurement) < ALIKE and measurement.get("repeats", 0.0) > REPEATS
+
+
+def _is_narrow(now: Measurement) -> bool:
+    return _diversity(now) < NARROW and now.get("coverage", 1.0) < SOME
 
 
 def _is_far(measurement: Measurement) -> bool:
