@@ -18,18 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from short_games import CASES, DATA, Case, Set, make
+from short_cases import CASES, DATA, Case, Set
+from short_games import MINIBATCH, make
 from truth import COUNT, GroundTruth, Snapshot, verdict
 
-from frenemy.diagnosis import FINITE, HEALTH, Measurement, diagnose, measurements_of
-from frenemy.monitor import MEASURE_EVERY, Monitor
+from frenemy.diagnosis import FINITE, HEALTH, Measurement, Outcome, measurements_of, outcome
+from frenemy.monitor import Monitor, is_measured
 
 FIRST_SEED: dict[Set, int] = {"tuning": 0, "held-out": 9000}
 SNAPSHOTS = 6  # in the second half of a game
 WELL, UNCLEAR = "well", "unclear"
 
 
-def play(case: Case, seed: int, rounds: int) -> tuple[list[Measurement], list[Snapshot]]:
+def play(case: Case, seed: int) -> tuple[list[Measurement], list[Snapshot]]:
     """The measurements, and the snapshots.
 
     They end where a number is not finite any more.
@@ -37,15 +38,15 @@ def play(case: Case, seed: int, rounds: int) -> tuple[list[Measurement], list[Sn
     data = DATA[case.data]()
     game, minibatch = make(data, case.way, seed), data.minibatch(seed)
     monitor = Monitor(game, minibatch, seed)
-    truth = GroundTruth(game, data.parts(COUNT), seed)
+    truth, rounds = GroundTruth(game, data.parts(COUNT), seed), case.rounds
     snapshots = {rounds - i * (rounds // 2 // (SNAPSHOTS - 1)) for i in range(SNAPSHOTS)}
     rows: list[dict[str, float]] = []
     for step in range(1, rounds + 1):
-        if step % MEASURE_EVERY:
+        if not is_measured(step):
             game.play(minibatch, seed=seed, step=step - 1)
             continue
         record = game.play(minibatch, seed=seed, step=step - 1, observe=monitor.observer())
-        numbers = {key: value.item() for key, value in {**record, **monitor.compare()}.items()}
+        numbers = {key: value.item() for key, value in {**record, **monitor.compare(step)}.items()}
         if not all(map(math.isfinite, numbers.values())):
             rows.append({"step": step, HEALTH + FINITE: 0.0})
             return measurements_of(rows), []
@@ -55,21 +56,21 @@ def play(case: Case, seed: int, rounds: int) -> tuple[list[Measurement], list[Sn
     return measurements_of(rows), truth.snapshots
 
 
-def truth_of(row: dict[str, Any]) -> str:
+def truth_of(row: dict[str, Any], case: Case) -> str:
     """What a game of the file had."""
     if not row["snapshots"]:  # it diverged
         return "non-convergence"
-    return verdict([Snapshot(**s) for s in row["snapshots"]]) or UNCLEAR
+    saturates = case.way.objective not in ("hinge", "wasserstein")
+    return verdict([Snapshot(**s) for s in row["snapshots"]], saturates) or UNCLEAR
 
 
-def main(games: Set, out: Path, rounds: int = 2000, only: tuple[int, ...] = ()) -> None:
+def main(games: Set, out: Path, only: tuple[int, ...] = ()) -> None:
     """Plays the games of one set and prints what was found in each, and how often that was right.
 
     Args:
         games: tuning or held-out.
         out: where the findings and measurements go, as JSON lines; games that are there already
             are judged anew, but not played again.
-        rounds: of each game.
         only: numbers of the games to play, all if none is given.
     """
     kept = out.read_text("utf-8").splitlines() if out.exists() else []
@@ -81,27 +82,32 @@ def main(games: Set, out: Path, rounds: int = 2000, only: tuple[int, ...] = ()) 
             continue
         if i not in played:
             seed = FIRST_SEED[games] + i
-            history, snapshots = play(case, seed, rounds)
+            history, snapshots = play(case, seed)
             row = {"set": games, "game": i, "data": case.data, "built": case.failure, "seed": seed}
             row["measurements"] = [_rounded(measurement) for measurement in history]
             row["snapshots"] = [_rounded(asdict(snapshot)) for snapshot in snapshots]
             with open(out, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             played[i] = row
-        history, truth = played[i]["measurements"], truth_of(played[i])
-        told = [
-            f[0].failure if (f := diagnose(history[: i + 1])) else WELL for i in range(len(history))
-        ]
-        found = told[-1] if told else WELL
-        ever += truth == WELL and set(told) != {WELL}
+        truth = truth_of(played[i], case)
+        history = [{"images": MINIBATCH * now["step"], **now} for now in played[i]["measurements"]]
+        told = [outcome(history[: n + 1]) for n in range(len(history))]
+        found = _word(told[-1])
+        accused = [n for n, now in enumerate(told) if now.findings]
+        ever += truth == WELL and bool(accused)
         confusion[truth, found] += 1
         print(
-            f"{i:2} {case.data:12} built {case.failure or WELL:20} is {truth:20} found {found}",
+            f"{i:2} {case.data:13} built {case.failure or WELL:20} is {truth:20} found {found:20} "
+            + (f"first in round {history[accused[0]]['step']:.0f}" if accused else ""),
             flush=True,
         )
     for (truth, found), count in sorted(confusion.items()):
         print(f"is {truth:20} found {found:20} {count}")
     print(f"well games that were ever accused, if only once: {ever}")
+
+
+def _word(now: Outcome) -> str:
+    return now.findings[0].failure if now.findings else now.word
 
 
 def _rounded(numbers: Measurement) -> dict[str, float]:

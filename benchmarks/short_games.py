@@ -1,11 +1,10 @@
-"""Short games of small perceptrons, built to fail or to go well, for `health.py`."""
+"""Short games of small networks, built to fail or to go well, for `health.py`."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frenemy.data import Source, open_dataset
-from frenemy.data.toy import ring, square_grid, stack
-from frenemy.diagnosis import FailureMode
+from frenemy.data.toy import stack
 from frenemy.game import Game, Minibatch, Player, Prior, Turn, mix
 from frenemy.lab.mixtures import Target
 from frenemy.nets.layers import FromUnit, ToUnit
@@ -24,7 +22,6 @@ from frenemy.nets.mlp import critic, perceptron
 from frenemy.objectives import OBJECTIVES, ObjectiveName
 from frenemy.penalties import r1, r2, wgan_gp
 
-Set = Literal["tuning", "held-out"]
 MINIBATCH = 128
 
 
@@ -119,6 +116,29 @@ class Shift(nn.Module):
         return z + self.theta
 
 
+def conv_generator(noise: int, width: int, shape: tuple[int, ...], norm: bool) -> nn.Sequential:
+    """A G of convolutions, (B, noise) -> (B, C, H, H): after Radford et al. (2016)."""
+    channels, side = shape[0], shape[1]
+    wide = width * side // 8
+    layers: list[nn.Module] = [nn.Linear(noise, wide * 16), nn.Unflatten(1, (wide, 4, 4))]
+    for _ in range(int(math.log2(side // 4))):
+        last = wide == width
+        layers += [nn.BatchNorm2d(wide)] if norm else []
+        layers += [nn.ReLU(), nn.ConvTranspose2d(wide, channels if last else wide // 2, 4, 2, 1)]
+        wide //= 2
+    return nn.Sequential(*layers, nn.Tanh())
+
+
+def conv_critic(width: int, shape: tuple[int, ...]) -> nn.Sequential:
+    """Its D, (B, C, H, H) -> (B,)."""
+    channels, side = shape[0], shape[1]
+    layers: list[nn.Module] = []
+    while side > 4:
+        layers += [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+        channels, width, side = width, 2 * width, side // 2
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * 16, 1), nn.Flatten(0))
+
+
 @dataclass(frozen=True)
 class Way:
     """How a game is played: what separates those that fail from the others."""
@@ -137,6 +157,8 @@ class Way:
     averaging: float | None = None
     head_start: int = 0  # rounds in which D alone plays
     linear: bool = False  # G(z) = z + theta against D(x) = w.x: the game that cycles
+    conv: int = 0  # width of convolutional networks, instead of perceptrons
+    norm: bool = True  # batch normalisation in such a G
 
 
 def make(data: Data, way: Way, seed: int) -> Game:
@@ -146,6 +168,9 @@ def make(data: Data, way: Way, seed: int) -> Game:
     images = data.shape if len(data.shape) == 3 else None
     if way.linear:
         G, D = Shift(), nn.Sequential(nn.Linear(2, 1, bias=False), nn.Flatten(0))
+    elif way.conv:
+        G = conv_generator(way.noise, way.conv, data.shape, way.norm)
+        D = conv_critic(way.conv, data.shape)
     else:
         G = perceptron(way.noise, way.width, way.width, pixels, slope=0.2)
         D = critic(pixels, way.width, way.width, slope=0.2)
@@ -174,147 +199,3 @@ def make(data: Data, way: Way, seed: int) -> Game:
     moves = {terms.d: 1.0, **penalties}
     turns = [Turn({"D": moves}, steps=way.k), Turn({"G": {terms.g: 1.0}}, steps=way.g_steps)]
     return Game(players, turns, Prior("gaussian", way.noise), MINIBATCH)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One game, and how it is meant to fail, if at all."""
-
-    data: str
-    failure: FailureMode | None
-    way: Way
-
-
-# ---- the games
-
-DATA: dict[str, Callable[[], Data]] = {
-    "ring": lambda: Points(ring(8), 0.05),
-    "line": lambda: Points(torch.stack([torch.linspace(-3, 3, 7), torch.zeros(7)], 1), 0.1),
-    "cloud": lambda: Points(torch.zeros(1, 2), 1.0),
-    "grid": lambda: Points(square_grid(5), 0.05),
-    "square": lambda: Points(square_grid(3), 0.1),
-    "small cloud": lambda: Points(torch.tensor([[1.0, -1.0]]), 0.5),
-    "wide ring": lambda: Points(ring(12, 2.0), 0.1),
-    "cross": lambda: Points(torch.tensor([[0, 0], [2, 0], [-2, 0], [0, 2], [0, -2]]).float(), 0.2),
-    "far cloud": lambda: Points(torch.tensor([[-2.0, 0.5]]), 0.7),
-    "digits": lambda: pictures(None),
-    "mnist": lambda: pictures("mnist", 16),
-    "faces": lambda: pictures("olivetti/olivettifaces.mat", 16),
-    "objects": lambda: pictures("cifar10", 16),
-    "expressions": lambda: pictures("fer2013", 16),
-    # of the held-out games alone
-    "spiral": lambda: Points(spiral(10), 0.08),
-    "two rings": lambda: Points(np.concatenate([ring(4, 0.7), ring(7, 2.0)]), 0.1),
-    "far spiral": lambda: Points(spiral(10) + torch.tensor([4.0, -3.0]), 0.08),
-    "far square": lambda: Points(torch.tensor([-5.0, 2.0]) + torch.from_numpy(square_grid(3)), 0.2),
-    "left cloud": lambda: Points(torch.tensor([[-1.5, 0.0]]), 0.8),
-    "animals": lambda: pictures("animals", 16),
-    "stacks": lambda: stacks(16),
-}
-
-LOST = Way("minimax", d_rate=1e-3, momentum=0.5)  # plain gradients, of which nothing is left
-WIN = Way("pairing", gamma=0.1, averaging=0.999)
-CYCLE = Way("wasserstein", rate=0.05, momentum=0.0, noise=2, linear=True)
-
-CASES: dict[Set, list[Case]] = {
-    "tuning": [
-        Case("ring", "diminished gradient", replace(LOST, rate=0.01, head_start=1000)),
-        Case("line", "diminished gradient", replace(LOST, rate=0.01, head_start=1500)),
-        Case("digits", "diminished gradient", replace(LOST, rate=0.05, k=3)),
-        Case("digits", "diminished gradient", replace(LOST, rate=0.1, head_start=500)),
-        Case("ring", "mode collapse", Way(rate=2e-3, d_rate=2e-4)),
-        Case("ring", "mode collapse", Way("pairing", rate=2e-3, d_rate=1e-4)),
-        Case("digits", "mode collapse", Way(rate=1e-3, d_rate=1e-4)),
-        Case("digits", "mode collapse", Way("hinge", rate=1e-3, d_rate=1e-4)),
-        Case("cloud", "non-convergence", CYCLE),
-        Case("ring", "non-convergence", Way(rate=5e-2, betas=(0.9, 0.99))),
-        Case("digits", "non-convergence", Way("wasserstein", rate=2e-3, betas=(0.9, 0.99))),
-        Case("digits", "non-convergence", Way(rate=3e-2, betas=(0.5, 0.99))),
-        Case("ring", None, WIN),
-        Case("ring", None, Way("nonsaturating", gamma=0.1)),
-        Case("ring", None, Way("wasserstein", gamma=1.0, penalty="gp", k=3)),
-        Case("ring", None, Way("hinge", gamma=0.1, averaging=0.999)),
-        Case("line", None, Way("pairing", gamma=0.1)),
-        Case("line", None, Way("least-squares", gamma=0.1, averaging=0.999)),
-        Case("digits", None, WIN),
-        Case("digits", None, Way("nonsaturating", gamma=1.0)),
-        Case("digits", None, Way("hinge", gamma=0.3, averaging=0.999)),
-        Case("digits", None, Way("minimax", gamma=0.3, averaging=0.999)),
-        Case("digits", None, Way("pairing", gamma=1.0)),
-        Case("digits", None, Way("nonsaturating", gamma=0.3, penalty="r1", averaging=0.999)),
-        Case("grid", "diminished gradient", replace(LOST, rate=0.02, head_start=1000)),
-        Case("square", "diminished gradient", replace(LOST, rate=0.02, head_start=700)),
-        Case("mnist", "diminished gradient", replace(LOST, rate=0.1, k=2)),
-        Case("faces", "diminished gradient", replace(LOST, rate=0.02, head_start=1000)),
-        Case("grid", "mode collapse", Way(rate=2e-3, d_rate=2e-4, g_steps=10, width=64)),
-        Case("square", "mode collapse", Way(rate=1e-3, g_steps=10)),
-        Case("mnist", "mode collapse", Way(rate=1e-3, d_rate=1e-4)),
-        Case("faces", "mode collapse", Way("hinge", rate=1e-3, d_rate=1e-4)),
-        Case("small cloud", "non-convergence", replace(CYCLE, rate=0.03)),
-        Case("grid", "non-convergence", Way("hinge", rate=4e-2, betas=(0.9, 0.99))),
-        Case("mnist", "non-convergence", Way("wasserstein", rate=2e-3, betas=(0.9, 0.99))),
-        Case("faces", "non-convergence", Way("wasserstein", rate=5e-3, betas=(0.9, 0.99))),
-        Case("grid", None, WIN),
-        Case("grid", None, Way("nonsaturating", gamma=0.1)),
-        Case("square", None, Way("hinge", gamma=0.1)),
-        Case("square", None, Way("wasserstein", gamma=1.0, penalty="gp", k=3, averaging=0.999)),
-        Case("square", None, Way("pairing", gamma=0.1)),
-        Case("mnist", None, WIN),
-        Case("mnist", None, Way("pairing", gamma=1.0)),
-        Case("mnist", None, Way("nonsaturating", gamma=0.3, averaging=0.999)),
-        Case("mnist", None, Way("minimax", gamma=1.0)),
-        Case("faces", None, replace(WIN, gamma=1.0)),
-        Case("faces", None, Way("hinge", gamma=1.0, averaging=0.999)),
-        Case("faces", None, Way("nonsaturating", gamma=1.0)),
-        Case("wide ring", "diminished gradient", replace(LOST, rate=0.01, head_start=1200)),
-        Case("cross", "diminished gradient", replace(LOST, rate=0.02, head_start=800)),
-        Case("objects", "diminished gradient", replace(LOST, rate=0.02, head_start=1000)),
-        Case("expressions", "diminished gradient", replace(LOST, rate=0.05, k=3)),
-        Case("wide ring", "mode collapse", Way(rate=2e-3, d_rate=1e-4)),
-        Case("cross", "mode collapse", Way("pairing", rate=2e-3, d_rate=1e-4)),
-        Case("objects", "mode collapse", Way(rate=1e-3, d_rate=1e-4)),
-        Case("expressions", "mode collapse", Way("hinge", rate=1e-3, d_rate=1e-4)),
-        Case("far cloud", "non-convergence", replace(CYCLE, rate=0.04)),
-        Case("wide ring", "non-convergence", Way(rate=5e-2, betas=(0.9, 0.99))),
-        Case("objects", "non-convergence", Way("wasserstein", rate=4e-3, betas=(0.9, 0.99))),
-        Case("expressions", "non-convergence", Way("wasserstein", rate=3e-3, betas=(0.9, 0.99))),
-        Case("wide ring", None, WIN),
-        Case("wide ring", None, Way("nonsaturating", gamma=0.1, averaging=0.999)),
-        Case("cross", None, Way("hinge", gamma=0.1)),
-        Case("cross", None, Way("pairing", gamma=0.3)),
-        Case("cross", None, Way("least-squares", gamma=0.1)),
-        Case("far cloud", None, WIN),
-        Case("objects", None, replace(WIN, gamma=1.0)),
-        Case("objects", None, Way("nonsaturating", gamma=1.0, averaging=0.999)),
-        Case("objects", None, Way("hinge", gamma=1.0)),
-        Case("expressions", None, replace(WIN, gamma=1.0)),
-        Case("expressions", None, Way("nonsaturating", gamma=1.0)),
-        Case("expressions", None, Way("minimax", gamma=1.0, averaging=0.999)),
-    ],
-    "held-out": [
-        Case("far spiral", "diminished gradient", replace(LOST, rate=0.01, head_start=500)),
-        Case("far square", "diminished gradient", replace(LOST, rate=0.005, k=3)),
-        Case("stacks", "diminished gradient", replace(LOST, rate=0.05, k=3)),
-        Case("animals", "diminished gradient", replace(LOST, rate=0.02, k=5, head_start=1200)),
-        Case("spiral", "mode collapse", Way(rate=2e-3, d_rate=2e-4, g_steps=5)),
-        Case("two rings", "mode collapse", Way("hinge", rate=2e-3, d_rate=1e-4, g_steps=3)),
-        Case("stacks", "mode collapse", Way(rate=5e-4, g_steps=10)),
-        Case("animals", "mode collapse", Way(rate=5e-4, g_steps=10)),
-        Case("left cloud", "non-convergence", replace(CYCLE, rate=0.05)),
-        Case("two rings", "non-convergence", Way("hinge", rate=6e-2, betas=(0.9, 0.99))),
-        Case("stacks", "non-convergence", Way("wasserstein", rate=3e-3, betas=(0.9, 0.99))),
-        Case("animals", "non-convergence", Way("wasserstein", rate=3e-3, betas=(0.9, 0.99))),
-        Case("spiral", None, WIN),
-        Case("spiral", None, Way("nonsaturating", gamma=0.1)),
-        Case("spiral", None, Way("hinge", gamma=0.1, averaging=0.999)),
-        Case("two rings", None, Way("pairing", gamma=0.1)),
-        Case("two rings", None, Way("wasserstein", gamma=1.0, penalty="gp", k=3, averaging=0.999)),
-        Case("left cloud", None, WIN),
-        Case("stacks", None, replace(WIN, gamma=1.0)),
-        Case("stacks", None, Way("nonsaturating", gamma=1.0)),
-        Case("stacks", None, Way("minimax", gamma=1.0)),
-        Case("animals", None, replace(WIN, gamma=1.0)),
-        Case("animals", None, Way("nonsaturating", gamma=1.0)),
-        Case("animals", None, Way("hinge", gamma=1.0, averaging=0.999)),
-    ],
-}

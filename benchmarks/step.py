@@ -149,7 +149,7 @@ def main(repetitions: int = 11, rounds: int = 10, samples: int = 10_000) -> None
     def measure() -> None:
         step = next(steps)
         game.play(minibatch, seed=0, step=step, observe=monitor.observer())
-        monitor.compare()
+        monitor.compare(MEASURE_EVERY * (step + 1))
 
     measured: dict[str, Callable[[], float]] = {
         "round": run(lambda: game.play(minibatch, seed=0, step=next(steps))),

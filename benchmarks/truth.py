@@ -21,11 +21,15 @@ from frenemy.diagnosis import FailureMode
 from frenemy.game import Game, mix
 from frenemy.judge.neighbours import nearest
 from frenemy.judge.slices import sliced_wasserstein
+from frenemy.sampling import at_rest
 
 COUNT = 2000  # samples and real images
 CELLS = 20  # of k-means on the real images
 MISSED = 0.2  # of its due share: a cell with fewer samples is lost
 
+FOOLED = 0.05  # of all pairs of a held-out image and a sample, that D ranks rightly
+CHANCE = 0.6  # likewise
+NONE_GENUINE = 0.02  # of the samples near real images
 WON = 0.98  # of all pairs of a held-out image and a sample, that D ranks rightly
 STUCK = 0.2  # of the way that remains, which the samples went in all
 LOST = 0.5  # of the real images are in cells that are lost
@@ -99,9 +103,9 @@ class GroundTruth:
     @torch.no_grad()
     def take(self) -> None:
         """Takes a snapshot now."""
-        G, D = self.game.players["G"].best, self.game.players["D"].net
-        images = G(self._z)
-        Dx, DGz = D(self._held_out), D(images)
+        with at_rest(self.game) as nets:
+            images = nets["G"](self._z)
+            Dx, DGz = nets["D"](self._held_out), nets["D"](images)
         fake = images.flatten(1)
         self._before.append(fake)
         lost = self._shares(fake) < MISSED * self._due
@@ -120,28 +124,41 @@ class GroundTruth:
         )
 
 
-def verdict(snapshots: Sequence[Snapshot]) -> FailureMode | Literal["well"] | None:
+def verdict(
+    snapshots: Sequence[Snapshot], saturates: bool = True
+) -> FailureMode | Literal["well"] | None:
     """What snapshots say that were taken evenly over the second half of a game; None: not clear.
 
+    Where G's loss cannot saturate, as that of hinge and of Wasserstein games, whose slope is 1
+    everywhere, no gradient is diminished: such a G makes no headway.
+
+    - *D does not learn*: it is fooled in every snapshot;
     - *diminished gradient*: D has won, and samples that are far from real ones stay where they are;
     - *mode collapse*: half of the real images' mass is lost in every snapshot, and the samples are
       all alike; or they are not restless, and of few kinds or genuine;
     - *non-convergence*: samples that are far from real ones and not alike come no nearer and move
       restlessly;
+    - *G makes no headway*: in every snapshot no sample is near real images, and they come no
+      nearer; *D does not learn* where it ranks such samples hardly better than by chance;
     - *well*: next to nothing is lost, and samples are near to real ones, or genuine and calmly
       coming nearer.
     """
     half = len(snapshots) // 2
     before, now = (_medians(part) for part in (snapshots[:half], snapshots[half:]))
     restless = now.went > RESTLESS * now.far
+    astray = now.far > FAR and max(s.genuine for s in snapshots) <= NONE_GENUINE
+    if max(s.ahead for s in snapshots) < FOOLED:
+        return "D does not learn"
     if now.far > FAR and now.ahead > WON and snapshots[-1].went_in_all < STUCK * now.far:
-        return "diminished gradient"
+        return "diminished gradient" if saturates else "G makes no headway"
     few = now.distinct < NARROW or now.genuine > GENUINE
     if min(s.lost for s in snapshots) >= LOST and (now.spread < NARROW or (few and not restless)):
         return "mode collapse"
     nearer = max(s.far for s in snapshots[half:]) < NEARER * max(s.far for s in snapshots[:half])
     if now.far > FAR and restless and now.spread > NOT_NARROW and not nearer:
         return "non-convergence"
+    if astray and not nearer:
+        return "D does not learn" if now.ahead < CHANCE else "G makes no headway"
     coming = now.far < before.far and now.went < CALM * now.far
     if now.lost < FEW_LOST and (now.far < NEAR or (now.genuine > GENUINE and coming)):
         return "well"

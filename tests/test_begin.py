@@ -175,7 +175,8 @@ def outcome(path):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_run_stopped_after_every_round_ends_bit_identical(recipe, digits, tmp_path, monkeypatch):
     monkeypatch.setattr("frenemy.training.LOG_EVERY", 3)  # so that rows straddle the stops
-    monkeypatch.setattr("frenemy.training.MEASURE_EVERY", 2)  # and so do measurements
+    monkeypatch.setattr("frenemy.monitor.AT_FIRST", 1)  # and so do measurements,
+    monkeypatch.setattr("frenemy.monitor.MEASURE_EVERY", 2)  # and what they remember
     settings = {"steps": ROUNDS, "seed": 5}
     train(recipe, digits, out=tmp_path / "whole", **settings)
 
@@ -383,7 +384,7 @@ def test_a_weight_that_is_not_finite_is_never_saved(digits, tmp_path):
     assert [int(p.name[:8]) for p in Run.open(tmp_path / "run").checkpoints()] == [2, 1]
 
 
-def failing(history, before=None):
+def failing(history, before, arguments):
     """Finds something at every measurement."""
     return [Finding("mode collapse", len(history), "", "")] if history else []
 
@@ -399,7 +400,8 @@ def test_a_game_that_blows_up_is_found_at_once(digits, tmp_path):
     (finding,) = run.header["findings"]
     assert (finding["failure"], finding["since"]) == ("non-convergence", 6)
     assert run.rows() == [{"step": 6, "health/finite": 0.0, "findings": ["non-convergence"]}]
-    assert diagnose(measurements_of(run.rows())) == [Finding(**finding)]
+    again = diagnose(measurements_of(run.rows()), arguments=run.header["arguments"])
+    assert again == [Finding(**finding)]
 
 
 def test_a_full_disk_does_not_hide_that_a_game_blew_up(digits, tmp_path, monkeypatch):
@@ -428,7 +430,7 @@ def test_findings_that_cannot_be_written_hide_no_failure(digits, tmp_path, monke
 
 def test_each_stage_is_judged_by_its_own_measurements(digits, tmp_path, monkeypatch):
     monkeypatch.setattr("frenemy.training.LOG_EVERY", 2)
-    monkeypatch.setattr("frenemy.training.MEASURE_EVERY", 2)
+    monkeypatch.setattr("frenemy.monitor.AT_FIRST", 2)
     monkeypatch.setattr("frenemy.training.diagnose", failing)
     found = []
 

@@ -36,9 +36,8 @@ def test_a_setting_of_the_engine_stays_the_runs_and_it_ends_bit_identical(
     tmp_path, monkeypatch, recipe, setting, value
 ):
     monkeypatch.setattr("frenemy.training.LOG_EVERY", 3)  # so that rows straddle the stops
-    monkeypatch.setattr(
-        "frenemy.training.MEASURE_EVERY", 2
-    )  # and so do the looks at the game's health
+    monkeypatch.setattr("frenemy.monitor.AT_FIRST", 1)  # and so do measurements,
+    monkeypatch.setattr("frenemy.monitor.MEASURE_EVERY", 2)  # and what they remember
     words = ("train", recipe, f"--{setting}", value, "--out")
     frenemy(*words, tmp_path / "whole", "--steps", 6)
     frenemy(*words, tmp_path / "parts", "--steps", 2)
@@ -110,7 +109,8 @@ def test_convolutions_in_low_precision_end_bit_identical_wherever_they_stop(
     tmp_path, monkeypatch, recipe
 ):
     monkeypatch.setattr("frenemy.training.LOG_EVERY", 3)
-    monkeypatch.setattr("frenemy.training.MEASURE_EVERY", 2)
+    monkeypatch.setattr("frenemy.monitor.AT_FIRST", 1)
+    monkeypatch.setattr("frenemy.monitor.MEASURE_EVERY", 2)
     steps = 6
 
     def stop(training):

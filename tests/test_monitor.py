@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from frenemy.diagnosis import HEALTH
+from frenemy.diagnosis import FEWEST_REAL, HEALTH, outcome
 from frenemy.game import Game, Player, Prior, Turn
-from frenemy.monitor import FEWEST, SAMPLES, Monitor
+from frenemy.monitor import MEASURE_EVERY, Monitor, is_measured
 from frenemy.objectives import OBJECTIVES, minimax_d, nonsaturating_g
 from frenemy.penalties import consensus, r1
 from frenemy.unrolling import unrolled
@@ -57,7 +57,7 @@ def game(G=None, D=None, objective="nonsaturating", rate=0.0, extra=()):
 def measured(g, step=0, monitor=None):
     monitor = monitor or Monitor(g, normal, seed=0)
     record = g.play(normal, seed=0, step=step, observe=monitor.observer())
-    found = {**record, **monitor.compare()}
+    found = {**record, **monitor.compare(MEASURE_EVERY * (step + 1))}
     return {k.removeprefix(HEALTH): v.item() for k, v in found.items() if k.startswith(HEALTH)}
 
 
@@ -206,22 +206,27 @@ def few(count):
     return draw
 
 
-NEIGHBOURHOODS = {"health/repeats", "health/precision", "health/recall", "health/coverage"}
+NEIGHBOURHOODS = {
+    f"health/{name}" for name in ("repeats", "precision", "recall", "coverage", "distance")
+}
 
 
 def test_of_few_images_no_neighbourhoods_are_judged():
-    found = Monitor(game(), few(24), seed=0).compare()
-    assert set(found) == {"health/diversity"}
+    found = Monitor(game(), few(24), seed=0).compare(100)
+    assert set(found) == {"health/images", "health/diversity"}
     # the mean of the pairs of 24 normal points deviates by about 1 / sqrt 24
     assert found["health/diversity"].item() == pytest.approx(1, abs=3 / math.sqrt(24))
 
 
 def test_images_that_come_round_again_count_once():
-    found = Monitor(game(), few(FEWEST), seed=0).compare()
+    found = Monitor(game(), few(FEWEST_REAL), seed=0).compare(100)
     assert set(found) >= NEIGHBOURHOODS
     assert found["health/coverage"] > 0.6 and found["health/precision"] > 0.6
     assert found["health/repeats"] < 0.05
-    assert Monitor(game(Shift(spread=1e-4)), few(FEWEST), seed=0).compare()["health/repeats"] == 1
+    assert (
+        Monitor(game(Shift(spread=1e-4)), few(FEWEST_REAL), seed=0).compare(100)["health/repeats"]
+        == 1
+    )
 
 
 def test_one_image_alone_gives_no_scale_to_measure_by():
@@ -230,6 +235,17 @@ def test_one_image_alone_gives_no_scale_to_measure_by():
     assert [set(measured(g, step, monitor)) & {"diversity", "motion"} for step in range(2)] == [
         *(set(), set())
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "there is but one"), (24, "fewer than 50 different real images")]
+)
+def test_of_a_game_on_few_images_nothing_good_is_claimed(count, said):
+    g = game(D=Logit(0.0))  # D tells nothing apart, G makes what a normal variable is
+    monitor = Monitor(g, few(count), seed=0)
+    history = [{"step": 100 * (i + 1), **measured(g, i, monitor)} for i in range(25)]
+    assert outcome(history).word == "cannot tell"
+    assert said in outcome(history).sentence
 
 
 def test_images_are_seen_by_random_features():
@@ -250,10 +266,41 @@ def test_images_are_seen_by_random_features():
             return super().forward(x.flatten(1))
 
     g = game(Pictures(), Mean())
-    found = Monitor(g, pictures, seed=0).compare()
+    found = Monitor(g, pictures, seed=0).compare(100)
     assert set(found) >= {"health/diversity", "health/recall"}
-    assert SAMPLES == 256
 
 
 def test_samples_that_are_not_finite_are_left_to_the_training_loop():
-    assert Monitor(game(Shift(math.nan)), normal, seed=0).compare() == {}
+    assert Monitor(game(Shift(math.nan)), normal, seed=0).compare(100) == {}
+
+
+def test_measurements_are_denser_at_first():
+    found = [rounds for rounds in range(1, 1200) if is_measured(rounds)]
+    assert found == [*range(50, 501, 50), *range(600, 1200, 100)]
+
+
+def test_images_are_counted_and_motion_is_that_of_a_hundred_rounds():
+    g = game()
+    monitor = Monitor(g, normal, seed=0)
+    found = {rounds: monitor.compare(rounds) for rounds in (100, 150, 200)}
+    assert [row["health/images"].item() for row in found.values()] == [100 * B, 150 * B, 200 * B]
+    assert [rounds for rounds, row in found.items() if "health/motion" in row] == [200]
+
+
+def test_the_distance_of_samples_from_real_images():
+    near = Monitor(game(), normal, seed=0).compare(100)["health/distance"].item()
+    assert near == pytest.approx(1, abs=0.3)  # of 256 points, to the others and to as many more
+    far = Monitor(game(Shift(50.0)), normal, seed=0).compare(100)["health/distance"].item()
+    assert far > 50 * near
+
+
+def test_what_g_makes_as_it_plays_is_compared_too():
+    g = game(Shift(spread=0.01))
+    g.players["G"].average = Shift(spread=1.0)
+    found = measured(g)
+    assert found["diversity in play"] == pytest.approx(0.01, rel=0.3)
+    assert found["diversity"] == pytest.approx(1, abs=0.3)
+
+
+def test_pairs_that_d_does_not_rank_count_half():
+    assert measured(game(D=Logit(0.0)))["D ahead"] == 0.5

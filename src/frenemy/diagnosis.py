@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -12,11 +13,16 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from frenemy.remedies import FailureMode, remedy
+
 HEALTH = "health/"
 """Begins the name of every quantity of a measurement in a row of the log."""
 
-FailureMode = Literal["non-convergence", "mode collapse", "diminished gradient"]
 Measurement = Mapping[str, float]
+NO_ARGUMENTS: Mapping[str, Any] = {}
+
+SAMPLES = 256  # in a measurement, compared with as many real images
+FEWEST_REAL = 50  # different ones: of fewer, neighbourhoods say nothing
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Finding:
     """One failure mode of a game.
 
     Attributes:
-        failure: which of the three.
+        failure: which.
         since: the round from which on it was seen without a break.
         evidence: the measurements that show it.
         remedy: what to try.
@@ -34,6 +40,21 @@ class Finding:
     since: int
     evidence: str
     remedy: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a game goes, as far as can be told.
+
+    Attributes:
+        word: a failure was found, or none, or it cannot be told.
+        sentence: what was found, or looked for in vain, or why it cannot be told.
+        findings: the failure, if there is one.
+    """
+
+    word: Literal["failure", "well", "cannot tell"]
+    sentence: str
+    findings: Sequence[Finding] = ()
 
 
 def measurements_of(rows: Iterable[Mapping[str, Any]]) -> list[Measurement]:
@@ -61,66 +82,82 @@ FINITE = "finite"
 """The quantity that a game ends with if a loss or a weight is infinite or NaN: 0."""
 DIVERGED = "a loss or a weight is not finite"
 
-WELL = "no sign of non-convergence, mode collapse or a diminished gradient"
+WELL = (
+    "no sign of non-convergence, mode collapse, a diminished gradient, or a player that does not "
+    "learn"
+)
+RARE = f"{SAMPLES} samples cannot show whether kinds rarer than about 1 in 100 are missing"
 
 WINDOW = 5  # measurements, whose medians are looked at
-EARLIEST = 10  # measurements: younger games may still be finding their feet
+LONG = 3 * WINDOW  # measurements
+FEWEST, YOUNGEST = 10, 100_000  # measurements and images: younger games may be finding their feet
+SURE, SOON = 4, 40_000  # of what no game that goes well does
+SLOW = 2.5  # times as many measurements do, however few images they are
+UNKNOWN = 10_000  # images to a measurement, where the log does not say
 
 NO_SIGNAL = 0.02  # of |d loss / d D(G(z))|, which is 1/2 for a non-saturating G at the optimum
 AHEAD = 0.98  # of all pairs of a real image and a sample: D has won
+BEHIND = 0.05  # of all pairs: it is always fooled
+CHANCE = 0.6  # of all pairs: it hardly knows anything
+AT_CHANCE = 0.15  # off one half: as little
+FAR = 0.02  # precision and coverage: no sample is near any real image
+NEARER = 0.97  # distance, over that of two windows before: below, samples come nearer
+ALIKE = 0.1  # diversity: samples are one picture, give or take
 NARROW = 0.5  # diversity: the samples' mean distance over the data's
 VERY_NARROW = 0.3  # so narrow that samples which move do so together, as D chases them
 REPEATS = 0.25  # of the samples are as good as equal to another one
-RESTLESS = 1.0  # motion of one z's sample between measurements, over the data's mean distance
-UNSETTLED, COVERED = 0.5, 0.5  # motion, where coverage is below that
+RESTLESS = 1.0  # motion of one z's sample in 100 rounds, over the data's mean distance
+UNSETTLED, STILL = 0.5, 0.01  # motion of samples that are not at rest; that stay where they are
+FEW, SOME = 0.25, 0.6  # coverage: so many of the real images have a sample near
 SETTLING = 0.6  # motion, over that of the window before: below, it is coming to rest
-RISING = 1.1  # coverage, over that of the window before: above, kinds are still being learned
-PRECISE, UNCOVERED = 0.5, 0.4  # precision of good samples, coverage of such as are not everywhere
-
-REMEDIES: dict[FailureMode, str] = {
-    "diminished gradient": (
-        "--objective nonsaturating (or pairing, where the recipe has it), or fewer steps of D "
-        "(--k, where the recipe has it)"
-    ),
-    "mode collapse": (
-        "the pairing objective with R1 and R2, as the recipe mnist plays it (a higher --gamma "
-        "there), or more steps of D (--k, where the recipe has it)"
-    ),
-    "non-convergence": (
-        "a lower --rate, R1 and R2 (a higher --gamma, where the recipe has it), or averaging of "
-        "G's weights, as the recipe mnist does"
-    ),
-}
+WIDENING = 1.1  # diversity, over that of the window before: above, G still learns kinds
+PRECISE = 0.5  # precision of good samples
 
 
 def diagnose(
-    history: Sequence[Measurement], before: Sequence[Finding] | None = None
+    history: Sequence[Measurement],
+    before: Sequence[Finding] | None = None,
+    arguments: Mapping[str, Any] = NO_ARGUMENTS,
 ) -> list[Finding]:
     """What is going wrong now, by the medians of the game's last five measurements.
 
-    The rules in their order; the first that applies names the failure mode, and all but the very
-    first wait for ten measurements:
+    The rules in their order; the first that applies names the failure mode:
 
     - *non-convergence*: a loss or a weight is not finite any more;
+    - *mode collapse*, soon: in each of the last four measurements one sample in four repeats
+      another, and samples, and what G makes as it plays, are nearer to each other than .1 of what
+      real images are; they are no less alike than at first (fourteen measurements before at most),
+      and D has not won.
+
+    All others wait for ten measurements and 100,000 images, or 25 measurements:
+
     - *diminished gradient*: less than .02 of D's slope reaches G, and D ranks more than 98 % of
       the pairs of a real image and a sample rightly;
-    - *mode collapse*: samples are nearer to each other than .3 of what real images are;
-    - *non-convergence*: the same z's sample moves between measurements by more than the real
-      images' mean distance, or more than half of it while coverage is below .5; and by more than .6
-      of what it moved five measurements before;
-    - *mode collapse*: one sample in four repeats another; or less than .4 of the real images have
-      one near (coverage), and samples are nearer to each other than .5 of what real images are, or
-      more than half of them are good (precision), coverage is no more than 1.1 of what it was five
-      measurements before, and they move by less than .5.
+    - *D does not learn*: in each of the last ten measurements it ranks less than 5 % of pairs
+      rightly;
+    - *mode collapse*: samples are nearer to each other than .3 of what real images are; or *G makes
+      no headway*, if D has won and they move by less than .01;
+    - *non-convergence*: the same z's sample moves in 100 rounds by more than the real images' mean
+      distance, or more than half of it while coverage is below .25; and by more than .6 of what it
+      moved five measurements before;
+    - *mode collapse*: one sample in four repeats another; or samples are nearer to each other than
+      .5 of what real images are, and no more than 1.1 as far as five measurements before, and less
+      than .6 of the real images have one near (coverage);
+      or coverage is less than .25 in each of the last ten measurements, while more than half of
+      the samples are good (precision) and they move by less than .5;
+    - *G makes no headway*: in each of the last fifteen measurements precision and coverage are .02
+      at most, and samples are more than .97 as far from real images as ten measurements before; or
+      *D does not learn*, if it ranks no more than 60 % of pairs rightly then.
 
-    The failure modes are those of Goodfellow (2016), NIPS 2016 Tutorial: Generative Adversarial
-    Networks, sections 3.2 and 5.1. The thresholds were chosen on one half of the games of
-    `benchmarks/health.py`; its other half tells what they are worth.
+    The first three failure modes are those of Goodfellow (2016), NIPS 2016 Tutorial: Generative
+    Adversarial Networks, sections 3.2 and 5.1. The thresholds were chosen on one half of the games
+    of `benchmarks/health.py`; its other half tells what they are worth.
 
     Args:
         history: the game's measurements from its beginning, as of `measurements_of`.
         before: what was found one measurement earlier, where that is known: it spares the way back
             to the failure's first round.
+        arguments: of the recipe, by name, as `run.json` has them: remedies are found among them.
 
     >>> lost = {"G signal": 1e-5, "D ahead": 1.0}
     >>> [finding] = diagnose([{"step": 100 * i, **lost} for i in range(1, 21)])
@@ -130,41 +167,119 @@ def diagnose(
     failure = _failure(history, len(history))
     if failure is None:
         return []
-    evidence = (
-        DIVERGED if _diverged(history[-1]) else _evidence(failure, _medians(history[-WINDOW:]))
-    )
+    now = _medians(history[-WINDOW:])
     first = len(history)
     while before is None and _failure(history, first - 1) == failure:
         first -= 1
     known = {finding.failure: finding.since for finding in before or ()}
     since = known.get(failure, int(history[first - 1]["step"]))
-    return [Finding(failure, since, evidence, REMEDIES[failure])]
+    if _diverged(history[-1]):
+        return [Finding(failure, since, DIVERGED, remedy(failure, arguments))]
+    at_chance = failure == "mode collapse" and abs(now.get("D ahead", 0.0) - 0.5) < AT_CHANCE
+    options = remedy(failure, arguments, at_chance=at_chance)
+    return [Finding(failure, since, _evidence(failure, now), options)]
+
+
+def outcome(history: Sequence[Measurement], arguments: Mapping[str, Any] = NO_ARGUMENTS) -> Outcome:
+    """How the game goes now: a failure, well, or that it cannot be told, and why.
+
+    >>> outcome([]).sentence
+    'cannot tell: nothing was measured yet'
+    """
+    if findings := diagnose(history, arguments=arguments):
+        return Outcome("failure", finding_text(findings[0]).plain, findings)
+    if reason := _unknown(history):
+        return Outcome("cannot tell", f"cannot tell: {reason}")
+    return Outcome("well", f"{WELL}; {RARE}")
+
+
+def _unknown(history: Sequence[Measurement]) -> str | None:
+    """Why nothing can be said of a game in which nothing was found."""
+    if not history:
+        return "nothing was measured yet"
+    if not _of_age(history, len(history), FEWEST, YOUNGEST):
+        return (
+            f"the game is too young: {len(history)} of {FEWEST} measurements, "
+            f"{_images(history, len(history)):,.0f} of {YOUNGEST:,} images"
+        )
+    now = _medians(history[-WINDOW:])
+    if "diversity" not in now:
+        return "samples could not be compared with real images, of which there is but one"
+    if "coverage" not in now:
+        return f"there are fewer than {FEWEST_REAL} different real images to compare samples with"
+    if _is_far(now):
+        return "samples are not near to any real image yet"
+    if _is_narrow(now):
+        return "samples are near to each other yet, but less so from measurement to measurement"
+    return None
 
 
 def _failure(history: Sequence[Measurement], end: int) -> FailureMode | None:
     """How the game failed when it had `end` measurements."""
-    if end and _diverged(history[end - 1]):
+    recent = history[max(0, end - LONG) : end]
+    if recent and _diverged(recent[-1]):
         return "non-convergence"
-    if end < EARLIEST:
+    if not _of_age(recent, end, SURE, SOON):
         return None
-    now = _medians(history[end - WINDOW : end])
-    before = _medians(history[end - 2 * WINDOW : end - WINDOW])
-    diversity, coverage = now.get("diversity", 1.0), now.get("coverage", 1.0)
-    motion = now.get("motion", 0.0)
-    if now.get("G signal", 1.0) < NO_SIGNAL and now.get("D ahead", 0.0) > AHEAD:
+    now = _medians(recent[-WINDOW:])
+    won = now.get("D ahead", 0.0) > AHEAD
+    alike = all(map(_is_alike, recent[-SURE:]))
+    if not won and alike and recent[-1]["diversity"] <= recent[0].get("diversity", 1.0):
+        return "mode collapse"
+    if not _of_age(recent, end, FEWEST, YOUNGEST):
+        return None
+    before = _medians(recent[-2 * WINDOW : -WINDOW])
+    if won and now.get("G signal", 1.0) < NO_SIGNAL:
         return "diminished gradient"
+    if all(measurement.get("D ahead", 1.0) < BEHIND for measurement in recent[-2 * WINDOW :]):
+        return "D does not learn"
+    diversity, coverage = _diversity(now), now.get("coverage", 1.0)
+    motion = now.get("motion", 0.0)
     if diversity < VERY_NARROW:
-        return "mode collapse"
+        return "G makes no headway" if won and now.get("motion", 1.0) < STILL else "mode collapse"
     restless = motion > SETTLING * before.get("motion", 0.0)
-    if restless and (motion > RESTLESS or (motion > UNSETTLED and coverage < COVERED)):
+    if restless and (motion > RESTLESS or (motion > UNSETTLED and coverage < FEW)):
         return "non-convergence"
-    narrow = diversity < NARROW and coverage < UNCOVERED
-    if narrow or now.get("repeats", 0.0) > REPEATS:
+    widening = diversity > WIDENING * _diversity(before)
+    if (_is_narrow(now) and not widening) or now.get("repeats", 0.0) > REPEATS:
         return "mode collapse"
-    stuck = coverage < UNCOVERED and coverage < RISING * before.get("coverage", 1.0)
-    if motion < UNSETTLED and now.get("precision", 0.0) > PRECISE and stuck:
+    few = all(measurement.get("coverage", 1.0) < FEW for measurement in recent[-2 * WINDOW :])
+    if few and motion < UNSETTLED and now.get("precision", 0.0) > PRECISE:
         return "mode collapse"
+    stays_far = len(recent) == LONG and all(map(_is_far, recent))
+    if stays_far and now["distance"] > NEARER * _medians(recent[:WINDOW])["distance"]:
+        return "D does not learn" if now.get("D ahead", 1.0) <= CHANCE else "G makes no headway"
     return None
+
+
+def _of_age(recent: Sequence[Measurement], count: int, fewest: int, images: int) -> bool:
+    """Whether a game is old enough that has had `count` measurements, these the last of them."""
+    return count >= SLOW * fewest or (count >= fewest and _images(recent, count) >= images)
+
+
+def _images(recent: Sequence[Measurement], count: int) -> float:
+    """That it was played on."""
+    return recent[-1].get("images", UNKNOWN * count)
+
+
+def _diversity(measurement: Measurement) -> float:
+    """Of samples, or of what G makes as it plays: an average of its weights may lag behind."""
+    found = [measurement.get("diversity", 1.0), measurement.get("diversity in play", 0.0)]
+    return max(found)
+
+
+def _is_alike(measurement: Measurement) -> bool:
+    return _diversity(measurement) < ALIKE and measurement.get("repeats", 0.0) > REPEATS
+
+
+def _is_narrow(now: Measurement) -> bool:
+    return _diversity(now) < NARROW and now.get("coverage", 1.0) < SOME
+
+
+def _is_far(measurement: Measurement) -> bool:
+    return "distance" in measurement and (
+        max(measurement["precision"], measurement["coverage"]) <= FAR
+    )
 
 
 def _diverged(measurement: Measurement) -> bool:
@@ -177,12 +292,10 @@ def _medians(history: Sequence[Measurement]) -> dict[str, float]:
 
 
 def _evidence(failure: FailureMode, now: Measurement) -> str:
+    ranks = f"D ranks {now.get('D ahead', math.nan):.1%} of pairs rightly"
     match failure:
         case "diminished gradient":
-            return (
-                f"D ranks {now['D ahead']:.1%} of pairs rightly, and {now['G signal']:.2g} of its "
-                "slope reaches G"
-            )
+            return f"{ranks}, and {now['G signal']:.2g} of its slope reaches G"
         case "mode collapse":
             said = {
                 "diversity": "samples are {:.2f} times as far from each other as real images",
@@ -193,12 +306,23 @@ def _evidence(failure: FailureMode, now: Measurement) -> str:
         case "non-convergence":
             return (
                 f"one z's sample moves by {now['motion']:.2f} of the distance between two real "
-                "images between measurements"
+                "images in 100 rounds"
             )
+        case "D does not learn":
+            return ranks if not _is_far(now) else f"{ranks}, {_how_far(now)}"
+        case "G makes no headway":
+            stays = (
+                f"{_how_far(now)}, and come no nearer" if _is_far(now) else "samples stand still"
+            )
+            return f"{stays}; {ranks}"
 
 
-def health_table(history: Sequence[Measurement], findings: Sequence[Finding], width: int) -> Group:
-    """What was measured of a game, at as many rounds as so many columns hold, and the findings."""
+def _how_far(now: Measurement) -> str:
+    return f"samples are {now['distance']:.1f} times as far from real images as these are apart"
+
+
+def health_table(history: Sequence[Measurement], outcome: Outcome, width: int) -> Group:
+    """What was measured of a game, at as many rounds as so many columns hold, and how it goes."""
     count = max(2, min(8, (width - 20) // 12))  # names take 20 columns, a round 12
     shown = sorted({round(i * (len(history) - 1) / (count - 1)) for i in range(count)})
     table = Table("round", *(f"{history[i]['step']:,}" for i in shown))
@@ -207,9 +331,12 @@ def health_table(history: Sequence[Measurement], findings: Sequence[Finding], wi
     for name in dict.fromkeys(key for now in history for key in now if key != "step"):
         values = [history[i].get(name) for i in shown]
         table.add_row(escape(name), *("" if v is None else f"{v:.3g}" for v in values))
-    young = f"too young to tell how it goes: {len(history)} of {EARLIEST} measurements"
-    well = WELL if len(history) >= EARLIEST else young
-    return Group(table, *([finding_text(finding) for finding in findings] or [Text(well)]))
+    return Group(table, outcome_text(outcome))
+
+
+def outcome_text(outcome: Outcome) -> Text:
+    """An outcome in words."""
+    return finding_text(outcome.findings[0]) if outcome.findings else Text(outcome.sentence)
 
 
 def finding_text(finding: Finding) -> Text:

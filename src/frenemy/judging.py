@@ -19,6 +19,7 @@ from torch import Tensor
 
 from frenemy.data import Dataset
 from frenemy.data.source import permutation, require_images
+from frenemy.diagnosis import measurements_of, outcome
 from frenemy.errors import FrenemyError, at_least
 from frenemy.figures import Figure
 from frenemy.judge import ais
@@ -284,8 +285,11 @@ def target_of(model: Model, count: int, seed: int) -> Target:
     """The first `count` samples of a model, and its decoder."""
     name, game = f"{model.run.path} (round {model.progress.step:,})", model.game
     images = model.sample(count, seed=seed)
+    rows = (row for row in model.run.rows() if row["step"] <= model.progress.step)
+    health = outcome(measurements_of(rows), model.run.header["arguments"])
+    ails = health.sentence if health.word == "failure" else ""
     if "G" not in game.players or game.conditions is not None:
-        return Target(name, images)
+        return Target(name, images, ails=ails)
     G = copy.deepcopy(game.players["G"].best).eval().requires_grad_(False)
     device = game.device  # not always where it is judged: see `judging_device`
     uniform = game.prior.kind == "uniform"
@@ -294,7 +298,7 @@ def target_of(model: Model, count: int, seed: int) -> Target:
         z = ais.uniform_from_normal(u) if uniform else u
         return G(z.to(device)).to(z.device).flatten(1).add(1).div(2)
 
-    return Target(name, images, (decoder, game.prior.size))
+    return Target(name, images, (decoder, game.prior.size), ails)
 
 
 def default_features(data: Dataset) -> list[str]:

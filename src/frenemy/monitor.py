@@ -1,9 +1,10 @@
 """What is measured of a game while it is played, for `frenemy.diagnosis` to read.
 
-Every `MEASURE_EVERY` rounds the players' gradients and D's logits are taken as they are, and a few
-hundred samples are drawn and compared with as many real images. All of it is a function of the
-seed, the round and what `Monitor.memory` holds, so that a resumed run measures the same. Samples
-are compared on the CPU: they are few, and not every device has float64 or a QR decomposition.
+In the rounds that `is_measured` names, the players' gradients and D's logits are taken as they are,
+and a few hundred samples are drawn and compared with as many real images. All of it is a function
+of the seed, the round and what `Monitor.memory` holds, so that a resumed run measures the same.
+Samples are compared on the CPU: they are few, and not every device has float64 or a QR
+decomposition.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from frenemy.data.source import PLANE
-from frenemy.diagnosis import HEALTH
+from frenemy.diagnosis import FEWEST_REAL, HEALTH, SAMPLES
 from frenemy.engine import seed_everything
 from frenemy.game import (
     Game,
@@ -32,15 +33,24 @@ from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.features import RandomNetwork
 from frenemy.sampling import at_rest, rows_at_a_time
 
-MEASURE_EVERY = 100  # rounds
-SAMPLES = 256  # compared with as many real images
-FEWEST = 50  # different real images: of fewer, neighbourhoods say nothing
+MEASURE_EVERY = 100  # rounds,
+AT_FIRST, BEGINNING = 50, 500  # and so often in so many rounds at first
 NEIGHBOURS = 5
 FOLLOWED = 64  # of the samples are followed between measurements, in so many random directions:
 DIRECTIONS = 8
+EXACT = "donot_use_mm_for_euclid_dist"  # or near ones come out equal
 REPEATS = 0.05  # of the median distance of real images to their nearest: closer is a repeat
 
 Memory = dict[str, list[float]]
+
+
+def is_measured(rounds: int) -> bool:
+    """Whether a game, or a stage of it, is measured in the round that makes so many.
+
+    >>> [n for n in range(1, 1000) if is_measured(n)]
+    [50, 100, 150, 200, 250, 300, 350, 400, 450, 500, 600, 700, 800, 900]
+    """
+    return not rounds % (AT_FIRST if rounds <= BEGINNING else MEASURE_EVERY)
 
 
 class Monitor:
@@ -77,7 +87,8 @@ class Monitor:
         self._real = self._features(x.cpu().unique(dim=0))  # a small set comes round several times
         distances = _distances(self._real)
         self._spread = _mean_pair(distances)
-        self._near = _nearest(distances).median()
+        nearest = _nearest(distances)
+        self._near, self._apart = nearest.median(), nearest.mean()
         d = self._real.shape[1]
         directions = torch.randn(d, min(d, DIRECTIONS), generator=generator)
         self._directions = torch.linalg.qr(directions).Q
@@ -87,7 +98,7 @@ class Monitor:
     def _features(self, x: Tensor) -> Tensor:
         """Cheap features, (B, d) on the CPU: random convolutions of images, points as they are."""
         images = x.ndim == 4 and x.shape[1:] != PLANE
-        seen = self._net(x.to(self._where)).features if images else x.flatten(1)
+        seen = self._net(x.to(self._where).float()).features if images else x.flatten(1)
         return seen.float().cpu()
 
     def observer(self) -> Observer:
@@ -113,20 +124,26 @@ class Monitor:
             found |= {
                 "D right on x": (Dx > 0).float().mean(),
                 "D right on G(z)": (DGz < 0).float().mean(),
-                "D ahead": (Dx[:, None] > DGz[None, :]).float().mean(),
+                "D ahead": _ahead(Dx, DGz),
                 "margin": Dx.mean() - DGz.mean(),
                 "value": -(softplus(-Dx) + softplus(DGz)).mean() + math.log(4),
             }
+        if "G" in turn.moves and "Gz" in known:
+            played = self._features(r.Gz.detach()[:FOLLOWED])
+            found["diversity in play"] = _mean_pair(_distances(played)) / self._spread
         if "G" in r.signals:  # of the mean over the minibatch: times its size, of one example
             found["G signal"] = r.signals["G"].abs().sum()
         return {HEALTH + name: value for name, value in found.items()}
 
     @torch.no_grad()
-    def compare(self) -> dict[str, Tensor]:
-        """Draws samples and compares them with the real images and with the last measurement's.
+    def compare(self, rounds: int) -> dict[str, Tensor]:
+        """Draws samples and compares them with the real images and with earlier ones.
 
-        What cannot be told is left out: neighbourhoods where there are fewer than `FEWEST`
+        What cannot be told is left out: neighbourhoods where there are fewer than `FEWEST_REAL`
         different real images, and distances where there is but one.
+
+        Args:
+            rounds: of this game, or stage, that have been played.
         """
         seed_everything(self._seed, self.game.device)  # for what networks draw within themselves
         parts = zip(*(t.split(self._rows) for t in (self._z, *self._c)), strict=True)
@@ -136,8 +153,11 @@ class Monitor:
         if not torch.isfinite(fake).all():
             return {}  # the training loop will name the player at its next check
         distances = _distances(fake)
-        found = {"diversity": _mean_pair(distances) / self._spread}
-        if (count := len(self._real)) >= FEWEST:
+        found = {
+            "images": torch.tensor(float(rounds * self.game.minibatch)),
+            "diversity": _mean_pair(distances) / self._spread,
+        }
+        if (count := len(self._real)) >= FEWEST_REAL:
             nearest = _nearest(distances[:count, :count])  # among as many as there are real ones
             found["repeats"] = (nearest < REPEATS * self._near).float().mean()
             compared = precision_recall_density_coverage(
@@ -145,11 +165,14 @@ class Monitor:
             )
             for name in ("precision", "recall", "coverage"):
                 found[name] = torch.tensor(getattr(compared, name).value)
-        found |= self._motion(fake)
+            to_real = torch.cdist(fake, self._real, compute_mode=EXACT).amin(1)
+            found["distance"] = to_real.mean() / self._apart
+        if not rounds % MEASURE_EVERY:
+            found |= self._motion(fake)
         return {HEALTH + name: value for name, value in found.items() if value.isfinite()}
 
     def _motion(self, fake: Tensor) -> dict[str, Tensor]:
-        """How far the same z's samples moved since the last measurement."""
+        """How far the same z's samples moved since this was last asked."""
         followed = fake[:FOLLOWED] @ self._directions
         before = self.memory.get("samples")
         self.memory = {"samples": followed.flatten().tolist()}
@@ -165,9 +188,14 @@ def _norm(gradient: Gradient) -> Tensor:
     return torch.stack(norms).norm()
 
 
+def _ahead(Dx: Tensor, DGz: Tensor) -> Tensor:
+    """The share of pairs that D ranks rightly; of those that it does not rank, half."""
+    return (Dx[:, None] - DGz[None, :]).sign().add(1).div(2).mean()
+
+
 def _distances(points: Tensor) -> Tensor:
     """(N, d) -> (N, N)."""
-    return torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+    return torch.cdist(points, points, compute_mode=EXACT)
 
 
 def _mean_pair(distances: Tensor) -> Tensor:

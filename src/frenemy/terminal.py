@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from frenemy.diagnosis import HEALTH, finding_text
+from frenemy.diagnosis import HEALTH, finding_text, outcome_text
 from frenemy.pictures import Images, terminal
 
 if TYPE_CHECKING:
@@ -80,16 +80,20 @@ class TrainingDisplay:
         self._lines = PlainLines()
         self._begun: tuple[float, int] | None = None
         self._told: set[str] = set()
+        self._training: Training | None = None
 
     def __enter__(self) -> TrainingDisplay:
         self._bar.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         self._bar.stop()
+        if self._training is not None and failure is None:
+            tell(Text("health: ").append_text(outcome_text(self._training.outcome)))
 
     def __call__(self, training: Training) -> None:
         now = time.monotonic()
+        self._training = training
         if self._begun is None:
             self._begun = (now, training.progress.step)
         for finding in training.findings:

@@ -16,14 +16,23 @@ from torch import Tensor
 
 from frenemy import checkpoint
 from frenemy.checkpoint import Progress
-from frenemy.diagnosis import FINITE, HEALTH, Finding, diagnose, measurements_of
+from frenemy.diagnosis import (
+    FINITE,
+    HEALTH,
+    Finding,
+    Outcome,
+    diagnose,
+    measurements_of,
+    outcome,
+)
 from frenemy.engine import Engine, share_here
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Minibatch, mix
 from frenemy.interrupts import Interrupted
-from frenemy.monitor import MEASURE_EVERY, Monitor
+from frenemy.monitor import Monitor, is_measured
 from frenemy.pictures import save_picture, shown
+from frenemy.remedies import remedy
 from frenemy.run import Run, step_of
 from frenemy.sampling import generate, noise, reads_images
 
@@ -75,7 +84,7 @@ class Training:
         self._measurements = measurements_of(
             row for row in run.rows() if row.get("stage", 0) == now
         )
-        self.findings: Sequence[Finding] = diagnose(self._measurements)
+        self.findings: Sequence[Finding] = diagnose(self._measurements, None, self._arguments)
         self._monitor: Monitor | None = None
         self.events: Any = None
 
@@ -86,6 +95,15 @@ class Training:
         if "minutes" in target:
             return min(1.0, done.seconds / (60 * target["minutes"]))
         return min(1.0, done.step / target["steps"])
+
+    @property
+    def _arguments(self) -> Mapping[str, Any]:
+        return self.run.header["arguments"]
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the stage's game goes, as far as it has come."""
+        return outcome(self._measurements, self._arguments)
 
     def play(self, caught: list[int], watcher: Watcher | None) -> None:
         """Plays to the target, or until a signal is caught; `run.json` keeps what was found."""
@@ -105,7 +123,11 @@ class Training:
 
     def _keep_findings(self, played_before: int) -> None:
         if self.progress.step > played_before:
-            self.run.update(findings=[asdict(finding) for finding in self.findings])
+            now = self.outcome
+            self.run.update(
+                findings=[asdict(finding) for finding in self.findings],
+                health={"word": now.word, "sentence": now.sentence},
+            )
 
     def _play(self, caught: list[int], watcher: Watcher | None) -> None:
         progress = self.progress
@@ -116,7 +138,7 @@ class Training:
             before = progress.stage
             progress.stage, first = self.experiment.stage_of(progress.step)
             if progress.stage != before:  # another game, which is given its time
-                self._measurements, self.findings = [], []
+                self._measurements, self.findings, progress.memory = [], [], {}
             stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
             if progress.stage != before or progress.step == played_before:
                 self._set_up()
@@ -162,15 +184,13 @@ class Training:
     def _round(self, game: Game, streams: Minibatch, seed: int, first: int) -> Mapping[str, Tensor]:
         """Plays one round, and measures how the game is going if it is time to."""
         step = self.progress.step - first
-        if (step + 1) % MEASURE_EVERY:
+        if not is_measured(step + 1):
             return game.play(streams, seed=seed, step=step, engine=self.engine)
         if self._monitor is None or self._monitor.game is not game:
-            if step < MEASURE_EVERY:  # a stage begins: what was known of another is no use
-                self.progress.memory = {}
             self._monitor = Monitor(game, streams, seed, self.progress.memory)
         observe = self._monitor.observer()
         record = game.play(streams, seed=seed, step=step, observe=observe, engine=self.engine)
-        found = self._monitor.compare()
+        found = self._monitor.compare(step + 1)
         self.progress.memory = self._monitor.memory
         return {**record, **found}
 
@@ -191,8 +211,8 @@ class Training:
         with suppress(FrenemyError):  # as in `play`
             self._measured({"step": step, **self._staged(), HEALTH + FINITE: 0.0})
         return NotFinite(
-            f"round {step:,}: {player}'s {what} is not finite: try a lower --rate "
-            f"({kept(self.run)})"
+            f"round {step:,}: {player}'s {what} is not finite: try "
+            f"{remedy('non-convergence', self._arguments)} ({kept(self.run)})"
         )
 
     def _collect(self) -> None:
@@ -243,7 +263,7 @@ class Training:
         """Logs a row, with what goes wrong in the game by the measurements up to it."""
         if measured := measurements_of([row]):
             self._measurements += measured
-            self.findings = diagnose(self._measurements, self.findings)
+            self.findings = diagnose(self._measurements, self.findings, self._arguments)
         found = {"findings": [f.failure for f in self.findings]} if self.findings else {}
         self.run.log({**row, **found})
 

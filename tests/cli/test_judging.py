@@ -8,9 +8,10 @@ from PIL import Image
 
 from frenemy.cli import main
 from frenemy.data import open_dataset
-from frenemy.diagnosis import health_table
+from frenemy.diagnosis import health_table, outcome
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.report import Line, Report
+from frenemy.run import Run
 from frenemy.terminal import console
 
 from .command_line import errors
@@ -247,8 +248,31 @@ def test_health_tells_what_was_measured_and_claims_nothing_of_a_young_game(tmp_p
     assert main(["health", str(path)]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("D ahead", "diversity", "G signal", "recall"))
-    assert "too young to tell how it goes: 1 of 10 measurements" in printed
-    assert "findings" in json.loads((path / "run.json").read_text())
+    said = "cannot tell: the game is too young: 3 of 10 measurements, 15,000 of 100,000 images"
+    assert said in printed
+    header = json.loads((path / "run.json").read_text())
+    assert header["findings"] == []
+    assert header["health"] == {"word": "cannot tell", "sentence": said}
+
+
+def test_training_ends_with_how_it_went(tmp_path, capsys):
+    assert main(["train", "digits2014", "--steps", "50", "--out", str(tmp_path / "run")]) == 0
+    assert "health: cannot tell: the game is too young: 1 of 10" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("recipe", ["digits", "digits2014"])
+def test_health_advises_what_the_recipe_has(recipe, tmp_path, capsys):
+    path = tmp_path / "run"
+    main(["train", recipe, "--steps", "10", "--out", str(path)])
+    alike = {"health/diversity": 0.02, "health/repeats": 0.9, "health/coverage": 0.2}
+    for i in range(1, 21):
+        Run.open(path).log({"step": 100 * i, **alike})
+    capsys.readouterr()
+    assert main(["health", str(path)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "mode collapse since round 400: samples are 0.02 times as far" in printed
+    advised = {"digits": "--gamma 10 or --rate 0.0005", "digits2014": "--k 2 or --rate 0.05"}
+    assert f"Try: {advised[recipe]}." in printed
 
 
 @pytest.mark.parametrize(("width", "rounds"), [(40, 2), (80, 5), (132, 8)])
@@ -256,7 +280,7 @@ def test_health_shows_as_many_rounds_as_there_is_room_for(width, rounds, monkeyp
     monkeypatch.setattr(console, "width", width)
     history = [{"step": 100_000 + 100 * i, "D right on G(z)": 0.123} for i in range(20)]
     with console.capture() as printed:
-        console.print(health_table(history, [], width))
+        console.print(health_table(history, outcome(history), width))
     lines = printed.get().splitlines()
     assert sum("D right on G(z)" in line for line in lines) == 1  # it is not broken
     assert "".join(lines).count("0.123") == rounds
@@ -337,5 +361,8 @@ class TestBadInput:
         said = errors(capsys, "compare", tmp_path, tmp_path)
         assert "make it with `frenemy judge`" in said
 
-    def test_health_needs_measurements(self, capsys, run):
-        assert "no measurements yet" in errors(capsys, "health", run)
+    def test_health_needs_measurements(self, capsys, tmp_path):
+        main(["train", "digits2014", "--steps", "40", "--out", str(tmp_path / "run")])
+        capsys.readouterr()
+        said = errors(capsys, "health", tmp_path / "run")
+        assert "no measurements yet: they begin after 50 rounds" in said

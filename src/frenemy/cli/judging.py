@@ -255,16 +255,19 @@ def compare(
 
 
 def health(run: RunPath) -> None:
-    """Say how a run's game is going: what was measured, and what goes wrong.
+    """Say how a run's game is going: what was measured; what goes wrong, or that it goes well, or
+    why it cannot be told.
 
     Args:
         run: the run's directory.
     """
-    from frenemy.diagnosis import diagnose, health_table, measurements_of
+    from frenemy.diagnosis import health_table, measurements_of, outcome
     from frenemy.run import Run
     from frenemy.terminal import console
 
-    history = measurements_of(Run.open(run).rows())
+    opened = Run.open(run)
+    history = measurements_of(opened.rows())
     if not history:
-        raise FrenemyError(f"{run} has no measurements yet: they begin after 100 rounds")
-    console.print(health_table(history, diagnose(history), console.width))
+        raise FrenemyError(f"{run} has no measurements yet: they begin after 50 rounds")
+    found = outcome(history, opened.header["arguments"])
+    console.print(health_table(history, found, console.width))

@@ -1,0 +1,72 @@
+"""What is advised is an option that the recipe has, and another value than is played."""
+
+import re
+from dataclasses import asdict
+from typing import get_args
+
+import pytest
+
+from frenemy import recipes
+from frenemy.experiment import arguments_of, vary
+from frenemy.remedies import FailureMode, remedy
+
+FAILURES = pytest.mark.parametrize("failure", get_args(FailureMode))
+
+
+def options(advice):
+    """The options in it, by name, and what they are to be."""
+    return dict(re.findall(r"--([a-z-]+)(?: ([^ ]+))?", advice))
+
+
+@FAILURES
+@pytest.mark.parametrize("at_chance", [False, True])
+@pytest.mark.parametrize("name", recipes.RECIPES)
+@pytest.mark.parametrize("changed", [False, True])
+def test_only_what_the_recipe_takes_and_does_not_play(failure, at_chance, name, changed):
+    recipe = recipes.RECIPES[name]
+    if changed:
+        recipe = vary(recipe, objective="minimax")
+    played = asdict(arguments_of(recipe))
+    found = options(remedy(failure, played, at_chance=at_chance))
+    assert found
+    for option, value in found.items():
+        assert option.removeprefix("no-") in played
+        kind = type(played[option.removeprefix("no-")])
+        vary(recipe, **{option: kind(value)})  # its value is one that it takes
+        assert kind(value) != played[option]
+
+
+@FAILURES
+@pytest.mark.parametrize(
+    "arguments", [{}, {"width": 3, "rate": "fast", "k": True, "gamma": None, "objective": "mine"}]
+)
+def test_of_what_it_does_not_know_nothing_is_invented(failure, arguments):
+    assert options(remedy(failure, arguments)) == {"size": ""}
+
+
+@pytest.mark.parametrize(
+    ("failure", "arguments", "advised"),
+    [
+        ("diminished gradient", {"objective": "minimax"}, "--objective nonsaturating"),
+        ("diminished gradient", {"objective": "nonsaturating", "k": 4}, "--k 2"),
+        ("mode collapse", {"k": 1}, "--k 2"),
+        ("mode collapse", {"gamma": 0.3}, "--gamma 3"),
+        ("mode collapse", {"gamma": 0.0}, "--gamma 1"),
+        ("non-convergence", {"rate": 0.1}, "--rate 0.05"),
+        ("non-convergence", {"averaging": 0.99}, "--averaging 0.999"),
+        ("non-convergence", {"simultaneous": True, "k": 1}, "--no-simultaneous"),
+        ("D does not learn", {"rate": 0.001}, "--rate 0.0001"),
+        ("G makes no headway", {"gamma": 1}, "--gamma 10"),
+    ],
+)
+def test_the_remedy_fits_what_is_played(failure, arguments, advised):
+    assert remedy(failure, arguments) == advised
+
+
+def test_no_more_steps_where_both_step_at_once():
+    assert "--k" not in remedy("mode collapse", {"k": 1, "simultaneous": True})
+
+
+def test_a_discriminator_that_tells_nothing_apart_is_not_held_back_more():
+    arguments = {"gamma": 1.0, "rate": 1e-3}
+    assert remedy("mode collapse", arguments, at_chance=True) == "--rate 0.0001 or --gamma 0.1"
