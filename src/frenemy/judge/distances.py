@@ -49,21 +49,6 @@ def squared_distances(
             yield here, there, squares.masked_fill_(squares < ROUNDING * norms, 0)
 
 
-def kth_nearest(points: Tensor, k: int) -> Tensor:
-    """The distance of each point to the k-th nearest of the others.
-
-    Args:
-        points: (N, d), more than k of them. A copy of a point is another point, at distance 0.
-
-    Returns:
-        float64 (N,).
-
-    >>> kth_nearest(torch.tensor([[0.0], [1.0], [5.0]]), 1)
-    tensor([1., 1., 4.], dtype=torch.float64)
-    """
-    return nearest_others(points, k, k + 1)[0][:, k - 1].sqrt()
-
-
 def nearest_others(points: Tensor, k: int, count: int) -> tuple[Tensor, Tensor]:
     """Squared distances of each point to the nearest of the others, and which these are.
 

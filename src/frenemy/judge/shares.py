@@ -31,7 +31,8 @@ def corrected(count: int, of: int, alarms: Tensor, note: str = "") -> tuple[Esti
 
     If a share a of the honest is called falsely and p of all are called, pi = (p - a) / (1 - a)
     are called rightly. The interval of p - a is Newcombe's, of two Wilson intervals, and the
-    error half of it by 1.96. What is negative is 0.
+    error half of it by 1.96. What is negative is 0 then: fewer called than among the honest are a
+    share of 0, but no certain one.
 
     Source: Rogan, Gladen (1978), Estimating Prevalence from the Results of a Screening Test;
     Newcombe (1998), Interval Estimation for the Difference between Independent Proportions.
@@ -50,8 +51,8 @@ def corrected(count: int, of: int, alarms: Tensor, note: str = "") -> tuple[Esti
     low = p - a - math.hypot(p - p_low, a_high - a)
     high = p - a + math.hypot(p_high - p, a - a_low)
     left = max(1 - a, 1 / total)
+    error = (high - low) / (2 * Z * left)
     value, low, high = ((min(1.0, max(0.0, x / left))) for x in (p - a, low, high))
-    error = max(high - low, 0.0) / (2 * Z)
     part = (1 - p) / left**2 * math.sqrt(max(a * (1 - a), 0.25 / total) / total)
     halves = half_signs(total).double() @ (alarms.double() - a).cpu()
     return Estimate(value, error, note, shared_of(halves, min(part, error))), low, high
