@@ -39,11 +39,8 @@ def test_samples_are_compared_with_as_many_held_out_images():
         ({"two-sample": {SAMPLES: 0.97}}, {}, "fair"),
         ({"recall": {SAMPLES: 0.1, HELD_OUT: 0.9}}, {}, "collapsed"),
         ({"precision": {SAMPLES: 0.1, HELD_OUT: 0.9}}, {}, "unlike real images"),
-        (
-            {"precision": {SAMPLES: 0.1, HELD_OUT: 0.9}, "sharpness": {SAMPLES: 2.0}},
-            {},
-            "noisy",
-        ),
+        # noise drives samples out of the real images' reach, and these out of theirs
+        ({"recall": {SAMPLES: 0.1, HELD_OUT: 0.9}, "sharpness": {SAMPLES: 2.0}}, {}, "noisy"),
         # blurred images can have more precision than real ones, or none in features that see blur
         ({"precision": {SAMPLES: 1.0, HELD_OUT: 0.9}, "sharpness": {SAMPLES: 0.4}}, {}, "blurred"),
         ({"precision": {SAMPLES: 0.1, HELD_OUT: 0.9}, "sharpness": {SAMPLES: 0.4}}, {}, "blurred"),

@@ -86,10 +86,9 @@ def verdict_of(evidence: Evidence) -> Verdict:
     - *collapsed*: more than a tenth of the samples repeat another;
     - *copied*: samples are training images, for certain (see `frenemy.judge.copying`);
     - *too few images to say*: fewer than 100 samples or held-out images;
-    - *blurred*: less than .7 of the real images' fine detail; *noisy*: more than 1.5 of it and not
-      a third of the held-out images' precision;
-    - *unlike real images*: not a third of the held-out images' precision;
-    - *collapsed*: not a third of their recall, at equal counts;
+    - *blurred*: less than .7 of the real images' fine detail; *noisy*: more than 1.5 of it;
+    - *unlike real images*: less than .3 of the held-out images' precision;
+    - *collapsed*: less than .3 of their recall, at equal counts;
     - *kinds missing*: classes that are due are not there;
     - *fair*: less than .75 of either, or a classifier tells 9 of 10 images rightly;
     - *good*.
@@ -111,12 +110,10 @@ def verdict_of(evidence: Evidence) -> Verdict:
         told.append(("too few images to say", f"There are only {fewer:,} {whose}."))
     if detail is not None and detail < SHARP:
         told.append(("blurred", f"They have {detail:.0%} of the fine detail of real images."))
+    if detail is not None and detail > ROUGH:
+        told.append(("noisy", f"They have {detail:.1f} times the fine detail of real images."))
     if precision is not None and precision < LOST:
-        rough = detail is not None and detail > ROUGH
-        said = (
-            f"They have {detail:.1f} times the fine detail of real images: noise." if rough else ""
-        )
-        told.append(("noisy" if rough else "unlike real images", said))
+        told.append(("unlike real images", ""))
     if recall is not None and recall < LOST:
         told.append(("collapsed", "Most of what real images show, they never show."))
     if evidence.lost:
