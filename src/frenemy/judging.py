@@ -123,11 +123,16 @@ class Judgement:
         shown = images[:25]
         _, index = nearest(queries=shown, images=train)
         near, order = train[index.numpy()], np.arange(len(shown))
-        figures: dict[str, Callable[[], Sequence[Figure]]] = {
-            "Nearest training images": lambda: [
-                neighbours_figure(fake=shown, train=near, index=order)
-            ],
-        }
+        figures: dict[str, Callable[[], Sequence[Figure]]] = {}
+        looked = any(line.metric.startswith("copying") for line in self.report.lines)
+        if pair is not None and looked and pair.copies.verdict == "copied":
+            pairs = pair.copies.pairs
+            figures["Copies"] = lambda: [copies_figure(fake=images, train=train, pairs=pairs)]
+        if pair is not None and pair.extractor.features.card:
+            figures["Classes"] = lambda: [class_bars(pair.class_shares)]
+        figures["Nearest training images"] = lambda: [
+            neighbours_figure(fake=shown, train=near, index=order)
+        ]
         if pair is not None:
             real, fake = pair.real[:1000].cpu(), pair.fake[:1000].cpu()
             figures |= {
@@ -138,13 +143,6 @@ class Judgement:
                     embedding(real=real, fake=fake, method=method)
                 ],
             }
-            looked = any(line.metric.startswith("copying") for line in self.report.lines)
-            if looked and pair.copies.verdict == "copied":
-                figures["Copies"] = lambda: [
-                    copies_figure(fake=images, train=train, pairs=pair.copies.pairs)
-                ]
-            if pair.extractor.features.card:
-                figures["Classes"] = lambda: [class_bars(pair.class_shares)]
         drawn = {title: _if_possible(draw) for title, draw in figures.items()}
         return page(self.report, drawn, samples_figure(images))
 

@@ -121,8 +121,9 @@ def copies_figure(
     below = train[np.array([pair.training for pair in shown])]
     rows = grid(enlarge(np.concatenate([above, below])), columns=len(shown))
     alt = f"Two rows of {len(shown)} images: samples, and below each the training image it copies"
+    ways = "; ".join(dict.fromkeys(map(str, shown)))
     told = (
         f"The {len(shown):,} most certain of {len(pairs):,} copies: samples above, training images "
-        f"below. From left to right these were moved: {'; '.join(map(str, shown))}."
+        f"below. What was done to these: {ways}."
     )
     return Figure([rows], alt, told)

@@ -136,7 +136,7 @@ def verdict_of(evidence: Evidence) -> Verdict:
             f"A small classifier tells samples from real images in {told_apart:.0%} of all cases; "
             "guessing is right in 50%."
         )
-    if evidence.copies and not evidence.copied:
+    if evidence.copies and not evidence.copied and evidence.repeats <= REPEATED:
         said.append(evidence.copies)
     if evidence.ails:
         said.append(f"While it was trained: {evidence.ails}")
