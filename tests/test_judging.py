@@ -313,6 +313,18 @@ def test_the_verdict_has_the_word_for_what_is_wrong(make, word, digits):
     assert found.verdict.word.startswith(word)
 
 
+def test_kinds_that_are_missing_are_named_by_their_labels(digits):
+    images, labels = digits.train.images[:], digits.train.labels
+    data = replace(digits, train=Source(images[:700], labels[:700]))
+    few = images[700:][labels[700:] < 5]
+    found = judge(Target("few", few), data, Protocol(features=["random"]))
+    assert found.report.verdict.word == "kinds missing"
+    told = "Missing or far too rare: "
+    (said,) = [text for text in found.report.verdict.said if text.startswith(told)]
+    assert sorted(said.removeprefix(told).rstrip(".").split(", ")) == list("56789")
+    assert "<svg" in found.page().partition("Classes</h2>")[2]
+
+
 def test_what_health_found_stands_in_the_verdict(digits):
     target = Target("valid", np.asarray(digits.valid.images), ails="mode collapse since round 9.")
     found = judge(target, digits, Protocol(features=["random"])).report

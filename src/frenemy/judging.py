@@ -128,7 +128,7 @@ class Judgement:
         if pair is not None and looked and pair.copies.verdict == "copied":
             pairs = pair.copies.pairs
             figures["Copies"] = lambda: [copies_figure(fake=images, train=train, pairs=pairs)]
-        if pair is not None and pair.extractor.features.card:
+        if pair is not None and pair.knows_classes:
             figures["Classes"] = lambda: [class_bars(pair.class_shares)]
         figures["Nearest training images"] = lambda: [
             neighbours_figure(fake=shown, train=near, index=order)
@@ -235,7 +235,7 @@ def _verdict(lines: Sequence[Line], pair: FeaturePair | None, sets: Sets, ails: 
         held_out=len(sets.judged[HELD_OUT]),
         found=found,
         equal=at_a_time(len(sets.judged[HELD_OUT])),
-        lost=pair.class_shares.missing if pair and pair.extractor.features.card else (),
+        lost=pair.class_shares.missing if pair and pair.knows_classes else (),
         repeats=copies.repeats_low if copies else 0.0,
         copied=copies is not None and copies.verdict == "copied",
         copies=f"{copies.note[0].upper()}{copies.note[1:]}." if copies else "",
@@ -347,6 +347,7 @@ def _sets(fake: Images, against: Dataset, protocol: Protocol, references: bool) 
         judged,
         reference=reference,
         labels=labels,
+        classes=whole.classes,
         digest=whole.digest,
         train=Drawn(whole.images, np.arange(len(whole))),
         valid=Drawn(against.valid.images, np.sort(valid)),  # in order: Parzen takes the first

@@ -16,6 +16,7 @@ from frenemy.judge.copying import Copies, Copying
 from frenemy.judge.coverage import Manifold, Neighbourhoods, neighbourhoods
 from frenemy.judge.features import Features, extract, in_batches
 from frenemy.judge.modes import Modes, class_modes
+from frenemy.judge.neighbour_classes import NEIGHBOURS, classes_by_neighbours, every
 from frenemy.judge.sets import Drawn, Images, Sets
 
 PARTS = 10  # of a set, at most, that are measured apart
@@ -171,13 +172,26 @@ class FeaturePair:
         real = None if self.extractor.features.balanced else self.real_classes
         return class_modes(fake_classes=classes, count=count, real_classes=real)
 
+    @property
+    def knows_classes(self) -> bool:
+        """Whether there is a classifier of these images' own classes, or they have labels."""
+        if self.extractor.features.card is not None:
+            return True
+        labels, logits = self.sets.labels, self.extractor.outputs_of(self.images).logits
+        if logits is not None or labels is None:
+            return False
+        return len(labels) > NEIGHBOURS and len(set(labels.tolist())) > 1
+
     @cached_property
     def class_shares(self) -> ClassShares:
         """Of the classes, through the classifier's confusions if it is one of frenemy's.
 
         Real images that it was trained on it knows too well: of these the true classes are taken.
+        Features that know no classes have them by the nearest labelled real images.
         """
         card, labels = self.extractor.features.card, self.sets.labels
+        if self.extractor.outputs_of(self.images).logits is None and labels is not None:
+            return self._shares_by_neighbours(torch.tensor(labels))
         classes, count = self.fake_logits.argmax(1), self.fake_logits.shape[1]
         if card is None:
             names = [str(i) for i in range(count)]
@@ -189,6 +203,21 @@ class FeaturePair:
             names=card.classes,
             confusion=torch.tensor(card.confusion),
             true=trained_on,
+        )
+
+    def _shares_by_neighbours(self, labels: Tensor) -> ClassShares:
+        some, names = every(len(labels)), self.sets.classes
+        labels = labels[some]
+        fake, real = classes_by_neighbours(
+            real=self.real[some], labels=labels, fake=self.fake[every(len(self))]
+        )
+        count = max(len(names), int(labels.max()) + 1)
+        confusion = torch.bincount(count * labels + real.cpu(), minlength=count**2)
+        return class_shares(
+            fake_classes=fake,
+            real_classes=real,
+            names=names if len(names) == count else [str(i) for i in range(count)],
+            confusion=confusion.view(count, count),
         )
 
 

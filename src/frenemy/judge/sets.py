@@ -24,7 +24,7 @@ class Sets:
     Attributes:
         judged: those that are judged, by the names above; `SAMPLES` are always among them.
         reference: real images to compare them with, drawn from the training images.
-        labels: their true classes, (N,), if these are known.
+        labels: their true classes, (N,), if these are known; classes: their names.
         digest: of the training images, for those who want to know whether they have seen them.
         train: training images, for those who look for copies.
         valid: real images to choose settings on.
@@ -37,6 +37,7 @@ class Sets:
     valid: Drawn
     test: Images
     labels: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] = ()
     digest: str = ""
 
     @property
