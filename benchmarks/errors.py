@@ -226,6 +226,34 @@ def table(path: Path) -> str:
     return "\n".join(rows)
 
 
+def brief(path: Path) -> str:
+    """The least and the greatest over features and kinds, in Markdown."""
+    found: dict[tuple[str, str], list[list[float]]] = {}
+    for line in table(path).splitlines()[2:]:
+        _, metric, n, _, *_, of_error, hold, of_difference, beyond = (
+            cell.strip() for cell in line.strip("|").split("|")
+        )
+        numbers = (of_error.split()[0], hold.strip("%"), of_difference, beyond.strip("%"))
+        found.setdefault((metric, n), []).append([float(number) for number in numbers])
+    rows = [
+        "| metric | n | claimed over actual | 95 % intervals that hold | the same of differences "
+        "| differences beyond 2.6 errors |",
+        "| --- " * 6 + "|",
+    ]
+    for (metric, n), values in found.items():
+        of_error, hold, of_difference, beyond = zip(*values, strict=True)
+        cells = (
+            f"`{metric}`",
+            n,
+            f"{min(of_error):.2f} to {max(of_error):.2f}",
+            f"{min(hold):.0f} to {max(hold):.0f} %",
+            f"{min(of_difference):.2f} to {max(of_difference):.2f}",
+            f"{min(beyond):.0f} to {max(beyond):.0f} %",
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 def ratio(claimed: float, scatter: float) -> float:
     """Claimed over actual; NaN where nothing scatters."""
     return claimed / scatter if scatter else math.nan
@@ -261,6 +289,7 @@ def main(
     count: tuple[int, ...] = (500, 2000),
     pairs: int = 200,
     table_of: Path | None = None,
+    short: bool = False,
 ) -> None:
     """Measures, or prints the table of what was measured.
 
@@ -273,10 +302,11 @@ def main(
         count: n, images in a set.
         pairs: how many.
         table_of: a file whose table is to be printed, with nothing measured.
+        short: of that table, only the least and the greatest over features and kinds.
     """
     choose_device("cpu")
     if table_of is not None:
-        print(table(table_of))
+        print(brief(table_of) if short else table(table_of))
         return
     assert out is not None, "--out FILE is needed"
     if features == "gaussian64":
