@@ -29,7 +29,8 @@ def classes_by_neighbours(*, real: Tensor, labels: Tensor, fake: Tensor) -> tupl
     Raises:
         FrenemyError: too few images, shapes that differ, numbers that are not finite.
 
-    >>> real, labels = torch.arange(20.0)[:, None], torch.arange(20) // 10
+    >>> labels = torch.arange(20) // 10
+    >>> real = (torch.arange(20) + 50 * labels).float()[:, None]
     >>> fake, again = classes_by_neighbours(real=real, labels=labels, fake=torch.tensor([[3.0]]))
     >>> fake.tolist(), torch.equal(again, labels)
     ([0], True)
