@@ -51,7 +51,7 @@ BATCH = 25  # the fewest seconds on processors; at 224 pixels the widest layer h
 class Convolution(nn.Conv2d):
     """A convolution with TensorFlow's padding: at stride 2 the odd pixel is at the lower right."""
 
-    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] (there: input)
         kernel, stride = self.kernel_size[0], self.stride[0]
         if stride == 1:
             return F.conv2d(x, self.weight, self.bias, 1, kernel // 2, 1, self.groups)
