@@ -17,7 +17,7 @@ LOWEST = 8  # frequencies of the spectrum each way
 DIMENSIONS = 64
 LEARNT = 4000  # images, at most, from which a projection is learnt
 NOISE = 0.01  # of the mean variance: what else than shifts may move a coordinate
-QUERIES, ROWS, GROUP = 256, 4096, 32  # of a tile; and rows of which the best alone is kept at first
+QUERIES, ROWS, GROUP = 256, 4096, 16  # of a tile; and rows of which the best alone is kept at first
 
 
 class Shifted:
@@ -127,12 +127,11 @@ class Table:
     def __init__(self, rows: Sequence[Tensor]) -> None:
         even, odd = rows
         self._count = len(even)
-        even, odd = (F.pad(x, (0, 0, 0, -len(x) % GROUP)) for x in (even, odd))
+        self._step = min(ROWS, -(-len(even) // GROUP) * GROUP) // GROUP
+        even, odd = (F.pad(x, (0, 0, 0, -len(x) % (GROUP * self._step))) for x in (even, odd))
         norms = -0.5 * (even.square().sum(1) + odd.square().sum(1))
         norms[self._count :] = -torch.inf
-        # groups of rows that stand N / GROUP apart: the best of each is then soon found
-        self._even = torch.cat([even, norms[:, None]], 1).unflatten(0, (GROUP, -1))
-        self._odd = odd.unflatten(0, (GROUP, -1))
+        self._even, self._odd = torch.cat([even, norms[:, None]], 1), odd
 
     def nearest(self, queries: Sequence[Tensor], k: int, own: Tensor | None = None) -> Tensor:
         """The k rows nearest to each query, whether mirrored or not; all if there are fewer.
@@ -155,21 +154,25 @@ class Table:
         return torch.cat(found) if found else torch.zeros(0, k, dtype=torch.int64)
 
     def _nearest(self, even: Tensor, odd: Tensor, k: int, own: Tensor | None) -> Tensor:
-        groups = self._even.shape[1]
+        # a group is of rows that stand a step apart: the best of each is then soon found
+        step, tile = self._step, GROUP * self._step
         best = torch.cat(
-            [self._scores(even, odd, part).amax(1) for part in tiles(groups, ROWS // GROUP)], 1
+            [
+                _scores(even, odd, *rows).unflatten(1, (GROUP, step)).amax(1)
+                for rows in zip(self._even.split(tile), self._odd.split(tile), strict=True)
+            ],
+            1,
         )
-        wanted = min(k + (own is not None), groups)
-        group = best.topk(wanted, 1).indices  # the k best rows are in the k best groups
-        rows = [x[:, group].transpose(0, 1).flatten(1, 2) for x in (self._even, self._odd)]
-        scores = (rows[0] @ even[:, :, None] + (rows[1] @ odd[:, :, None]).abs()).squeeze(2)
-        index = (torch.arange(GROUP)[:, None] * groups + group[:, None]).flatten(1)
+        group = best.topk(min(k + (own is not None), best.shape[1]), 1).indices
+        first = group // step * tile + group % step  # the k best rows are in the k best groups
+        index = (first[:, None] + torch.arange(0, tile, step)[:, None]).flatten(1)
+        rows = (x[index] for x in (self._even, self._odd))
+        scores = _scores(even[:, None], odd[:, None], *rows).squeeze(1)
         if own is not None:
             scores[index == own[:, None]] = -torch.inf
         return index.gather(1, scores.topk(k, 1).indices)
 
-    def _scores(self, even: Tensor, odd: Tensor, part: slice) -> Tensor:
-        """-|q - x|^2 / 2, but for |q|^2: (Q, GROUP, groups of this part)."""
-        e, o = (x[:, part].flatten(0, 1) for x in (self._even, self._odd))
-        scores = torch.addmm((odd @ o.T).abs_(), even, e.T)
-        return scores.unflatten(1, (GROUP, -1))
+
+def _scores(even: Tensor, odd: Tensor, rows: Tensor, odd_rows: Tensor) -> Tensor:
+    """-|q - x|^2 / 2, but for |q|^2, of queries (..., Q, d) and rows (..., R, d): (..., Q, R)."""
+    return even @ rows.mT + (odd @ odd_rows.mT).abs_()

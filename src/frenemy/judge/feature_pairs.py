@@ -15,9 +15,10 @@ from frenemy.judge.classifier import Outputs
 from frenemy.judge.copying import Copies, Copying
 from frenemy.judge.coverage import Manifold, Neighbourhoods, neighbourhoods
 from frenemy.judge.features import Features, extract, in_batches
+from frenemy.judge.kept import Kept
 from frenemy.judge.modes import Modes, class_modes
 from frenemy.judge.neighbour_classes import NEIGHBOURS, classes_by_neighbours, every
-from frenemy.judge.sets import Drawn, Images, Sets
+from frenemy.judge.sets import SAMPLES, Drawn, Images, Sets
 
 PARTS = 10  # of a set, at most, that are measured apart
 
@@ -104,6 +105,7 @@ class FeaturePair:
         sets: what they are compared with.
         seed: of what metrics draw.
         originals: searches among the training images.
+        kept: where metrics of these images are kept, if they come again.
         rows: which of the images are judged; None for all of them.
     """
 
@@ -112,6 +114,7 @@ class FeaturePair:
     sets: Sets
     seed: int
     originals: Originals
+    kept: Kept | None = None
     rows: slice | None = None
 
     def __len__(self) -> int:
@@ -227,7 +230,15 @@ def pairs_of(
     """A pair for each of the sets that are judged, by its name."""
     extractor = Extractor(features, device, sets.real)
     originals = Originals(extractor, sets, seed)
+    looking = features.digest, features.note, features.balanced, features.card, seed, device.type
     return {
-        name: FeaturePair(extractor, images, sets, seed, originals)
+        name: FeaturePair(
+            extractor,
+            images,
+            sets,
+            seed,
+            originals,
+            Kept.of(sets, name, *looking) if features.digest and name != SAMPLES else None,
+        )
         for name, images in sets.judged.items()
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +12,9 @@ import torch
 from frenemy.errors import FrenemyError
 from frenemy.judge import ais
 from frenemy.judge.estimate import Estimate, checked
+from frenemy.judge.kept import Kept
 from frenemy.judge.lines import of_each, protocol_name
-from frenemy.judge.parzen import GRIDS, parzen, unit_pixels
+from frenemy.judge.parzen import GRIDS, Parzen, parzen, unit_pixels
 from frenemy.judge.report import PUBLISHED, Line
 from frenemy.judge.sets import HELD_OUT, SAMPLES, Images, Sets
 
@@ -45,22 +46,26 @@ def parzen_lines(sets: Sets, warnings: list[str], say: Callable[[str], None]) ->
         say: is told what is being measured.
     """
     real, valid = unit_pixels(sets.test[:10_000]), unit_pixels(sets.valid[:1000])
-    stand_in = {HELD_OUT: sets.reference} if HELD_OUT in sets.judged else {}
-    likelihoods = of_each(
-        "parzen",
-        {**sets.judged, **stand_in},
-        lambda fake: parzen(real=real, valid=valid, fake=unit_pixels(fake), grids=GRIDS),
-        warnings,
-        say,
-    )
+
+    def on_grids(column: str) -> Mapping[str, Estimate]:
+        stand_in = column == HELD_OUT
+        fake = unit_pixels(sets.reference if stand_in else sets.judged[column])
+        whose = "training images as samples; " if stand_in else ""
+        return {
+            grid: replace(found.found, note=whose + _said(grid, found))
+            for grid, found in parzen(real=real, valid=valid, fake=fake, grids=GRIDS).items()
+        }
+
+    def measured(column: str) -> Mapping[str, Estimate]:
+        kept = None if column == SAMPLES else Kept.of(sets, column)
+        return kept.once("parzen", lambda: on_grids(column)) if kept else on_grids(column)
+
+    columns = {name: name for name in sets.judged}
+    likelihoods = of_each("parzen", columns, measured, warnings, say)
     results: dict[str, dict[str, Estimate]] = {grid: {} for grid in GRIDS}
-    for column, on_grids in likelihoods.items():
-        whose = "training images as samples; " if column in stand_in else ""
-        for grid, found in on_grids.items():
-            at_end = found.sigma in (min(GRIDS[grid]), max(GRIDS[grid]))
-            note = f"{whose}nats, sigma {found.sigma:.3f}{', at the end of the grid' * at_end}"
-            note += f"; ± {found.of_images:.2g} over test images alone, as papers print"
-            results[grid][column] = replace(found.found, note=note)
+    for column, found in likelihoods.items():
+        for grid, estimate in found.items():
+            results[grid][column] = estimate
     count = len(sets.judged[SAMPLES])
     if count == PAPERS and is_mnist_test(sets.test):
         results["authors"][PUBLISHED] = TABLE_1
@@ -69,6 +74,14 @@ def parzen_lines(sets: Sets, warnings: list[str], say: Callable[[str], None]) ->
         for grid, found in results.items()
         if found
     ]
+
+
+def _said(grid: str, found: Parzen) -> str:
+    at_end = found.sigma in (min(GRIDS[grid]), max(GRIDS[grid]))
+    return (
+        f"nats, sigma {found.sigma:.3f}{', at the end of the grid' * at_end}; "
+        f"± {found.of_images:.2g} over test images alone, as papers print"
+    )
 
 
 def ais_lines(

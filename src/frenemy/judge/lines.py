@@ -97,7 +97,7 @@ def lines_of(
         found = of_each(
             metric.name,
             columns,
-            metric.measure,
+            metric.of,
             warnings,
             lambda what, seen=seen: say(f"{what}, features {seen}"),
         )
@@ -110,7 +110,7 @@ def lines_of(
                 parts = {
                     f"{name} ({i + 1})": part for i, part in enumerate(samples.parts(len(held_out)))
                 }
-                values = of_each(metric.name, parts, metric.measure, [], say)
+                values = of_each(metric.name, parts, metric.of, [], say)
                 if values:
                     results[name] = _mean(list(values.values()), len(held_out))
         if results:

@@ -52,6 +52,14 @@ class Metric:
     pixels: bool = False
     noise: bool = True
 
+    def of(self, pair: FeaturePair) -> Estimate:
+        """What it finds of a pair of sets, if it is one of these; from the disk if it is kept."""
+        measure = self.measure
+        assert measure is not None  # others have lines of their own: see `likelihoods`
+        if pair.kept is None:
+            return measure(pair)
+        return pair.kept.once(self.name, lambda: {self.name: measure(pair)})[self.name]
+
 
 def _class_diversity(pair: FeaturePair) -> Estimate:
     return diversity_within_classes(
