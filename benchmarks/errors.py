@@ -6,14 +6,17 @@
 A pair is a set of n real images R and two sets A and B of one generator, all drawn anew. Images
 come from an endless source: training digits of MNIST under random affine maps, brightness and
 noise, so that they are independent draws of one distribution. The generators are that source itself
-(real), and it blurred, shifted (by a pixel, at .9 of the brightness) and noisy; with `gaussian64`
-instead of an extractor, N(0, I) and its like in 64 dimensions. Rows are appended as they are
-measured, and pairs that the file already holds are skipped.
+(real), and it blurred, shifted (by a pixel, at .9 of the brightness), noisy, and copied (a tenth are
+training images, which are always the same); with `gaussian64` instead of an extractor, N(0, I) and
+its like in 64 dimensions. Rows are appended as they are measured, and pairs that the file already
+holds are skipped.
 
 The table, for metric T: the mean of T(R, A) over pairs, its standard deviation (scatter), the root
 mean square of the claimed errors, their ratio, and the share of intervals T +- 1.96 errors that
 hold the mean. Then of differences T(R, A) - T(R, B), which runs with the same reference images
 are compared by: claimed over scatter, and how often they exceed 2.6 claimed errors (nominal: 1 %).
+In these R is held fixed: so they also tell whether the part of an error that is not the real
+images' is right.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from frenemy.data import open_dataset
 from frenemy.engine import choose_device
 from frenemy.judge.authenticity import data_copying
 from frenemy.judge.classes import inception_score
+from frenemy.judge.copying import Copying
 from frenemy.judge.coverage import precision_recall_density_coverage
 from frenemy.judge.diversity import vendi
 from frenemy.judge.estimate import Estimate, error_of_difference
@@ -48,9 +52,10 @@ from frenemy.judge.slices import sliced_wasserstein
 from frenemy.judge.two_sample import two_sample_test
 
 KINDS = ("real", "blurred", "shifted", "noisy")
+TRAINING, COPIED = 2000, 0.1  # images, and how many of `copied` are among these
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Set:
     """What metrics see of some images: features, logits if there are classes, pixels if images."""
 
@@ -90,6 +95,24 @@ def of_pixels(real: Set, fake: Set, train: Set) -> Found:
     return {"parzen": found.found}
 
 
+def of_copies(real: Set, fake: Set, train: Set) -> Found:
+    if real.pixels is None or fake.pixels is None or train.pixels is None:
+        return {}
+    return {"copying": search(real, train).of(as_bytes(fake.pixels)).share}
+
+
+@functools.lru_cache(maxsize=1)
+def search(real: Set, train: Set) -> Copying:
+    """For copies, where the real set is what is held out."""
+    assert real.pixels is not None and train.pixels is not None
+    return Copying(train=as_bytes(train.pixels), held_out=as_bytes(real.pixels))
+
+
+def as_bytes(pixels: Tensor) -> np.ndarray:
+    """(N, 784) in [0, 1] -> uint8 (N, 1, 28, 28)."""
+    return pixels.mul(255).round().byte().view(-1, 1, 28, 28).numpy()
+
+
 METRICS: dict[str, Callable[[Set, Set, Set], Found]] = {
     "fid": on_features("fid", frechet),
     "fid-infinity": on_features("fid-infinity", frechet_infinity),
@@ -98,9 +121,10 @@ METRICS: dict[str, Callable[[Set, Set, Set], Found]] = {
     "two-sample": on_features("two-sample", two_sample_test),
     "sliced-wasserstein": on_features("sliced-wasserstein", sliced_wasserstein),
     "vendi": lambda _, fake, __: {"vendi": vendi(fake=fake.features)},
-    "copying": lambda real, fake, train: {
-        "copying": data_copying(real=real.features, fake=fake.features, train=train.features)
+    "data-copying": lambda real, fake, train: {
+        "data-copying": data_copying(real=real.features, fake=fake.features, train=train.features)
     },
+    "copying": of_copies,
     "classes": of_classes,
     "parzen": of_pixels,
 }
@@ -166,7 +190,7 @@ def measure(
     """Appends a line for each metric of each pair."""
     lines = out.read_text("utf-8").splitlines() if out.exists() else []
     known = {tuple(json.loads(line)["key"]) for line in lines}
-    train = draw("real", 2000, 2**40)
+    train = draw("real", TRAINING, 2**40)
     for count in counts:
         for pair in range(pairs):
             seed = 10 * (pair + 10_000 * count)
@@ -315,8 +339,16 @@ def main(
         assert data is not None, "--data MNIST is needed"
         base, network = torch.tensor(open_dataset(data).train.images), features_named(features)
 
+        train = digits(base, TRAINING, 2**40)
+
         def draw(kind: str, count: int, seed: int) -> Set:
-            return seen(changed(digits(base, count, seed), kind, seed + 5), network)
+            images = changed(digits(base, count, seed), kind, seed + 5)
+            if kind == "copied":
+                generator = torch.Generator().manual_seed(seed + 5)
+                those = torch.rand(count, generator=generator) < COPIED
+                index = torch.randint(TRAINING, (count,), generator=generator)
+                images[those] = train[index[those]]
+            return seen(images, network)
 
     measure(out, draw, features=features, only=only, kinds=kinds, counts=count, pairs=pairs)
     print(table(out))
