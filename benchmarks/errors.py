@@ -5,11 +5,11 @@
 
 A pair is a set of n real images R and two sets A and B of one generator, all drawn anew. Images
 come from an endless source: training digits of MNIST under random affine maps, brightness and
-noise, so that they are independent draws of one distribution. The generators are that source itself
-(real), and it blurred, shifted (by a pixel, at .9 of the brightness), noisy, and copied (a tenth are
-training images, which are always the same); with `gaussian64` instead of an extractor, N(0, I) and
-its like in 64 dimensions. Rows are appended as they are measured, and pairs that the file already
-holds are skipped.
+noise, so that they are independent draws of one distribution. The generators are that source
+itself (real), and it blurred, shifted (by a pixel, at .9 of the brightness), noisy, and copied (a
+tenth are training images, which are always the same); with `gaussian64` instead of an extractor,
+N(0, I) and its like in 64 dimensions. Rows are appended as they are measured, and pairs that the
+file already holds are skipped.
 
 The table, for metric T: the mean of T(R, A) over pairs, its standard deviation (scatter), the root
 mean square of the claimed errors, their ratio, and the share of intervals T +- 1.96 errors that

@@ -110,6 +110,19 @@ def test_held_out_images_are_as_good_as_other_real_images(judgement):
             assert abs(real.value - held_out.value) < 4 * math.hypot(real.error, held_out.error)
 
 
+def test_copies_that_only_features_know_again_are_told_at_the_top(digits):
+    # sorted, the pixels of an image are those of any of its turns
+    turned = Features("turned", lambda x: Outputs(x.flatten(1).sort(1).values), "")
+    copies = np.rot90(digits.train.random(150, seed=3), axes=(2, 3))
+    target = Target("turned copies", np.ascontiguousarray(copies))
+    found = judge(target, digits, Protocol(metrics=["all"], features=[turned])).report
+    results = {line.metric: line.results[SAMPLES] for line in found.lines}
+    assert results["copying150_pixels"].note.startswith("no sign of copying")
+    assert results["feature-copying150_turned"].value > 0.9
+    assert found.verdict is not None
+    assert found.verdict.word == "copied"
+
+
 def test_the_parzen_row_for_held_out_images_is_that_of_training_images(judgement):
     (line,) = [x for x in judgement.report.lines if x.metric == "parzen179_default-grid"]
     assert line.results[HELD_OUT].note.startswith("training images as samples; nats, sigma")

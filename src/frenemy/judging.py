@@ -230,6 +230,11 @@ def _verdict(lines: Sequence[Line], pair: FeaturePair | None, sets: Sets, ails: 
         if metric := metric_of(line.metric):
             found.setdefault(metric.name, line.results)
     copies = pair.copies if pair and "copying" in found else None
+    seen = pair.feature_copies if pair and "feature-copying" in found else None
+    copied = copies is not None and copies.verdict == "copied"
+    told = copies.note if copies else ""
+    if not copied and seen and seen.certain:
+        copied, told = True, seen.share.note
     evidence = Evidence(
         samples=len(sets.judged[SAMPLES]),
         held_out=len(sets.judged[HELD_OUT]),
@@ -237,8 +242,8 @@ def _verdict(lines: Sequence[Line], pair: FeaturePair | None, sets: Sets, ails: 
         equal=at_a_time(len(sets.judged[HELD_OUT])),
         lost=pair.class_shares.missing if pair and pair.knows_classes else (),
         repeats=copies.repeats_low if copies else 0.0,
-        copied=copies is not None and copies.verdict == "copied",
-        copies=f"{copies.note[0].upper()}{copies.note[1:]}." if copies else "",
+        copied=copied,
+        copies=f"{told[0].upper()}{told[1:]}." if told else "",
         ails=ails,
     )
     return verdict_of(evidence)

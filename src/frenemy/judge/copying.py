@@ -69,6 +69,7 @@ class Copies:
         verdict: the first that applies, "" if neither does. Repeated samples count once as copies.
         note: the same in words.
         pairs: the copies, the most certain first.
+        different: one sample of each group that repeats itself, and all others, int64.
         nearest: of each sample, the training image nearest to it, int64 (M,).
         scores: of each, see `Usual`; infinite where it is a training image byte for byte.
     """
@@ -83,6 +84,7 @@ class Copies:
     verdict: Literal["repeats", "copied", ""]
     note: str
     pairs: Sequence[Pair]
+    different: NDArray[np.int64]
     nearest: NDArray[np.int64]
     scores: Tensor
 
@@ -154,7 +156,7 @@ class Copying:
         repeats = Estimate(k / count, (high - low) / (2 * Z))
 
         groups = _groups(again, nearest)
-        each = torch.from_numpy(np.unique(groups, return_index=True)[1])  # the first of every group
+        each = np.unique(groups, return_index=True)[1].astype(np.int64)  # the first of every group
         copied = self.usual.excess(score[each])
 
         training = self._different[looked.index[:, 0].numpy()]
@@ -195,6 +197,7 @@ class Copying:
             verdict="repeats" if repeated else "copied" if copied.certain else "",
             note=note,
             pairs=pairs,
+            different=each,
             nearest=training,
             scores=score,
         )

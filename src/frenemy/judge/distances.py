@@ -50,30 +50,46 @@ def squared_distances(
 
 
 def nearest_others(points: Tensor, k: int, count: int) -> tuple[Tensor, Tensor]:
-    """Squared distances of each point to the nearest of the others, and which these are.
-
-    They are found by float32 products, whose error is bounded; the k-th, and where the bounds lie
-    far apart, are computed in float64. Where so many points are so near that the bounds do not
-    tell which are the k nearest, float64 products find them.
+    """As `nearest_rows` of the points among each other, none of which is its own neighbour.
 
     Args:
         points: (N, d), more than k of them.
+        k, count: as there; of fewer points, all others.
+    """
+    return _nearest(points, points, k, min(count, len(points) - 1), own=True)
+
+
+def nearest_rows(queries: Tensor, rows: Tensor, k: int, count: int) -> tuple[Tensor, Tensor]:
+    """Squared distances of each query to the nearest rows, and which these are.
+
+    They are found by float32 products, whose error is bounded; the k-th, and where the bounds lie
+    far apart, are computed in float64. Where so many rows are so near that the bounds do not
+    tell which are the k nearest, float64 products find them.
+
+    Args:
+        queries: (Q, d).
+        rows: (N, d), k of them or more.
         k: which of the distances has to be exact to rounding; the others are so to `ROUGH`.
-        count: how many, more than k; of fewer points, all.
+        count: how many, k or more; of fewer rows, all.
 
     Returns:
-        float64 and int64 (N, count), in ascending order.
+        float64 and int64 (Q, count), in ascending order.
     """
-    n = len(points)
-    count = min(count, n - 1)
-    squares = points.new_empty((n, count), dtype=torch.float64)
+    return _nearest(queries, rows, k, min(count, len(rows)), own=False)
+
+
+def _nearest(
+    queries: Tensor, rows: Tensor, k: int, count: int, *, own: bool
+) -> tuple[Tensor, Tensor]:
+    squares = queries.new_empty((len(queries), count), dtype=torch.float64)
     index = torch.empty_like(squares, dtype=torch.int64)
-    rows, centre = torch.arange(n, device=points.device), points.double().mean(0)
-    for dtype in precisions(points.device):
-        bounds, unsure = Bounds(points, points, centre, dtype), []
-        for here in rows.split(max(1, BLOCK // n)):
+    asked, centre = torch.arange(len(queries), device=queries.device), rows.double().mean(0)
+    for dtype in precisions(queries.device):
+        bounds, unsure = Bounds(queries, rows, centre, dtype), []
+        for here in asked.split(max(1, BLOCK // len(rows))):
             lower = bounds.lower(here)
-            lower[torch.arange(len(here)), here] = torch.inf  # no point is its own neighbour
+            if own:
+                lower[torch.arange(len(here)), here] = torch.inf
             low, near = _smallest(lower, count)
             low = low.double()
             high = low + 2 * bounds.margin(here[:, None], near)
@@ -81,12 +97,12 @@ def nearest_others(points: Tensor, k: int, count: int) -> tuple[Tensor, Tensor]:
             doubtful = (low <= kth) & (high >= low[:, k - 1 : k])
             found = torch.where(high - low > ROUGH * high, torch.nan, (low + high) / 2)
             i, j = (doubtful | ~found.isfinite()).nonzero(as_tuple=True)  # or what overflowed
-            found[i, j] = exact_squares(points, here[i], points, near[i, j])
+            found[i, j] = exact_squares(queries, here[i], rows, near[i, j])
             squares[here], order = found.sort(1)
             index[here] = near.gather(1, order)
-            if count < n - 1:
+            if count < len(rows) - own:
                 unsure.append(here[~(kth[:, 0] <= low[:, -1]) | ~kth[:, 0].isfinite()])
-        if not unsure or not len(rows := torch.cat(unsure)):
+        if not unsure or not len(asked := torch.cat(unsure)):
             break
     return squares, index
 

@@ -14,11 +14,13 @@ from frenemy.judge.class_shares import ClassShares, class_shares
 from frenemy.judge.classifier import Outputs
 from frenemy.judge.copying import Copies, Copying
 from frenemy.judge.coverage import Manifold, Neighbourhoods, neighbourhoods
+from frenemy.judge.feature_copies import FeatureCopying
 from frenemy.judge.features import Features, extract, in_batches
 from frenemy.judge.kept import Kept
 from frenemy.judge.modes import Modes, class_modes
 from frenemy.judge.neighbour_classes import NEIGHBOURS, classes_by_neighbours, every
 from frenemy.judge.sets import SAMPLES, Drawn, Images, Sets
+from frenemy.judge.usual import Excess
 
 PARTS = 10  # of a set, at most, that are measured apart
 
@@ -85,6 +87,12 @@ class Originals:
     def copying(self) -> Copying:
         """For copies, in pixels."""
         return Copying(train=self.sets.train, held_out=self.sets.valid, seed=self.seed)
+
+    @cached_property
+    def feature_copying(self) -> FeatureCopying:
+        """For copies, in features."""
+        train, valid = map(self.extractor.features_of, (self.sets.train, self.sets.valid))
+        return FeatureCopying(train=train, held_out=valid)
 
     @cached_property
     def authenticity(self) -> Authenticity:
@@ -167,6 +175,11 @@ class FeaturePair:
     def copies(self) -> Copies:
         """Samples that are training images, and such as repeat one another."""
         return self.originals.copying.of(self.judged)
+
+    @cached_property
+    def feature_copies(self) -> Excess:
+        """Samples that are training images to these features, but for those that repeat one."""
+        return self.originals.feature_copying.of(self.fake[self.copies.different])
 
     @cached_property
     def modes(self) -> Modes:

@@ -305,6 +305,16 @@ _ALL = (
         noise=False,
     ),
     Metric(
+        name="feature-copying",
+        better="lower",
+        told="The same in features, which may know an image again that was turned or enlarged, if "
+        "they are made for that.",
+        error="as `copying`",
+        source="as `copying`",
+        measure=lambda p: p.feature_copies.share,
+        noise=False,
+    ),
+    Metric(
         name="data-copying",
         better="",
         told="Data-copying test: whether samples lie nearer to the training images than held-out "
