@@ -1,6 +1,5 @@
 """Features: cached by content, the same however they are batched."""
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -18,16 +17,7 @@ from frenemy.judge.features import (
     weights_digest,
 )
 
-
-def images(count, channels=1, size=12, seed=0):
-    shape = (count, channels, size, size)
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path))
-    return tmp_path / "features"
+from .noise import images
 
 
 def test_pixels_are_the_pixels_in_unit_range(cache):
@@ -112,13 +102,13 @@ def test_nothing_else_is_answered_from_the_cache(cache):
 def test_features_without_a_digest_are_never_cached(cache):
     net = nn.Flatten()
     assert extract(of_module(net, "mine"), images(4)).features.shape == (4, 144)
-    assert not cache.exists()
+    assert not (cache / "features").exists()
 
 
 def test_pixels_are_known_but_not_kept(cache):
     assert pixels().digest
     extract(pixels(), images(4))
-    assert not cache.exists()
+    assert not (cache / "features").exists()
 
 
 def test_a_module_is_asked_in_its_own_place_and_named_by_its_user(cache):
@@ -132,7 +122,7 @@ def test_a_damaged_entry_is_made_again(cache):
     see = Counting()
     features = Features("f", see, "digest")
     expected = extract(features, images(4))
-    (entry,) = cache.iterdir()
+    (entry,) = (cache / "features").iterdir()
     entry.write_bytes(entry.read_bytes()[:20])
     with pytest.warns(UserWarning, match="damaged"):
         assert torch.equal(extract(features, images(4)).features, expected.features)

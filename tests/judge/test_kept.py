@@ -11,11 +11,7 @@ from frenemy.judge.estimate import Estimate
 from frenemy.judge.kept import Kept
 from frenemy.judge.sets import HELD_OUT, SAMPLES, Drawn, Sets, noise_like
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def images(seed, count=6):

@@ -15,12 +15,6 @@ from frenemy.judge.lite0 import Lite0, lite0, load_lite0, side_for, weights_file
 from frenemy.judging import default_features
 
 
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path))
-    return tmp_path
-
-
 @pytest.fixture(scope="module")
 def net():
     try:

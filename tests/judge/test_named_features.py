@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -17,16 +16,7 @@ from frenemy.judge.named_features import (
     require_features,
 )
 
-
-def images(count, channels=1, size=12, seed=0):
-    shape = (count, channels, size, size)
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path))
-    return tmp_path / "features"
+from .noise import images
 
 
 def test_unknown_names_are_refused_with_the_known(cache):

@@ -10,16 +10,7 @@ from frenemy.judge.named_features import features_named
 from frenemy.judge.onnx_features import of_onnx
 from frenemy.judge.resize import fitted
 
-
-def images(count, channels=1, size=12, seed=0):
-    shape = (count, channels, size, size)
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path))
-    return tmp_path / "features"
+from .noise import images
 
 
 def save_onnx(path, weight, outside=""):
@@ -73,7 +64,7 @@ def test_onnx_weights_in_a_second_file_are_found_and_never_answered_from_the_cac
     graph = path.read_bytes()
     first = features_named(str(path))
     before = extract(first, x).features
-    assert first.digest == "" and not cache.exists()
+    assert first.digest == "" and not (cache / "features").exists()
     save_onnx(path, 2 * np.eye(144), outside="m.onnx.data")
     assert path.read_bytes() == graph  # the graph does not tell that the weights are others
     assert torch.allclose(extract(features_named(str(path)), x).features, 2 * before)
