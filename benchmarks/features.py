@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from frenemy.data import open_dataset
 from frenemy.engine import choose_device
+from frenemy.judge.classifier import Outputs
 from frenemy.judge.features import Features, in_batches
 from frenemy.judge.fld import fld
 from frenemy.judge.frechet import frechet
@@ -53,6 +54,12 @@ def jpeg(images: Images, quality: int) -> Images:
         to_pillow(image).save(content, "JPEG", quality=quality)
         result.append(from_pillow(Image.open(content)))
     return np.stack(result)
+
+
+def lite0_at(side: int) -> Features:
+    """`lite0` of images that are brought to so many pixels, whatever they have."""
+    net = load_lite0()
+    return Features(f"lite0-{side}", lambda x: Outputs(net(fitted(x, 3, (side, side)))[0]), "")
 
 
 def blurred(images: Images, sigma: float) -> Images:
@@ -101,7 +108,7 @@ def main(
 
     Args:
         set: with labels, by its place in the folder that FRENEMY_DATA names.
-        features: as `--features` of `frenemy judge` takes them.
+        features: as `--features` of `frenemy judge` takes them, or `lite0-48`: at so many pixels.
         count: images that are judged, and in the reference.
         side: of the images in ImageNet's classes: classify animals at that size, instead.
     """
@@ -131,7 +138,7 @@ def main(
     }
     print(f"{set}, {count:,} images against {count:,}, torch {torch.__version__}")
     for name in features:
-        kind = features_named(name)
+        kind = lite0_at(int(name[6:])) if name.startswith("lite0-") else features_named(name)
 
         def see(images: Images, kind: Features = kind) -> Tensor:
             return in_batches(kind.network, images, batch=kind.batch).features

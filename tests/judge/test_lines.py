@@ -8,7 +8,8 @@ from frenemy.errors import FrenemyError
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.feature_pairs import pairs_of
 from frenemy.judge.features import Features, pixels
-from frenemy.judge.lines import lines_of, of_each
+from frenemy.judge.kernel import kid
+from frenemy.judge.lines import lines_of, mean_of_parts, of_each
 from frenemy.judge.sets import HELD_OUT, SAMPLES, Drawn, Sets, noise_like
 
 
@@ -67,3 +68,22 @@ def test_what_can_be_measured_of_nobody_has_no_line():
 def test_nothing_is_looked_at_for_metrics_that_need_no_features():
     unseen = Features("unseen", lambda x: pytest.fail("looked at"), "")
     assert lines(["parzen", "ais"], asked=True, features=unseen) == ([], [], [])
+
+
+def test_the_error_of_a_mean_of_parts_is_its_scatter():
+    def drawn(seed):
+        generator = torch.Generator().manual_seed(seed)
+        real, *parts = torch.randn(4, 60, 3, generator=generator)
+        return mean_of_parts([kid(real=real, fake=part + 0.5) for part in parts])
+
+    found = [drawn(seed) for seed in range(300)]
+    scatter = np.std([e.value for e in found])
+    claimed = np.sqrt(np.mean([e.error**2 for e in found]))
+    assert 0.85 < claimed / scatter < 1.15  # of 300 draws: 4 % each way is one deviation
+    own = np.sqrt(np.mean([e.error**2 - np.square(e.shared).mean() for e in found]))
+    assert own < 0.8 * claimed  # most of it the parts do not average out
+
+
+def test_parts_without_an_error_have_a_mean_without_one():
+    assert np.isnan(mean_of_parts([Estimate(1.0, float("nan"))] * 2).error)
+    assert mean_of_parts([Estimate(1.0, 0.0)] * 2).error == 0

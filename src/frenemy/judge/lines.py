@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -112,7 +113,8 @@ def lines_of(
                 }
                 values = of_each(metric.name, parts, metric.of, [], say)
                 if values:
-                    results[name] = _mean(list(values.values()), len(held_out))
+                    note = f"mean of {len(values)} parts of {len(held_out):,} samples"
+                    results[name] = mean_of_parts(list(values.values()), note)
         if results:
             name = protocol_name(metric.name, count, seen, metric.setting)
             lines.append(Line(name, metric.better, results))
@@ -128,9 +130,28 @@ def at_a_time(count: int) -> str:
     return f"{SAMPLES}, {count:,} at a time"
 
 
-def _mean(estimates: Sequence[Estimate], size: int) -> Estimate:
-    values = torch.tensor([estimate.value for estimate in estimates], dtype=torch.float64)
-    return Estimate.of(values, f"mean of {len(values)} parts of {size:,} samples")
+def mean_of_parts(estimates: Sequence[Estimate], note: str = "") -> Estimate:
+    """The mean of a metric on parts of the samples, beside the same real images.
+
+    Of its error what each part's own images make is averaged out, and what the real images make is
+    not.
+
+    >>> print(mean_of_parts([Estimate(0.2, 0.1), Estimate(0.4, 0.1)]))
+    0.300 ± 0.071
+    """
+    count = len(estimates)
+    every = [torch.tensor(e.shared, dtype=torch.float64) for e in estimates]
+    known = all(len(shared) for shared in every)
+    shared = torch.stack(every) if known else torch.zeros(count, 1, dtype=torch.float64)
+    squares = torch.tensor([e.error for e in estimates], dtype=torch.float64).square()
+    own = (squares - shared.square().mean(1)).clamp(min=0).mean().item() / count
+    common = shared.mean(0)
+    return Estimate(
+        value=sum(e.value for e in estimates) / count,
+        error=math.sqrt(own + common.square().mean().item()),
+        note=note,
+        shared=tuple(float(f"{x:.4g}") for x in common.tolist()) if known else (),
+    )
 
 
 def _of_fewer(estimate: Estimate, images: int, samples: int) -> Estimate:
