@@ -204,6 +204,21 @@ def test_what_a_beginning_draws_is_a_function_of_the_seed_and_the_stage():
     assert len(set(drawn)) == 3
 
 
+def test_every_image_is_shown_from_left_to_right_half_of_the_time():
+    images = np.zeros((100, 1, 2, 2), np.uint8)
+    images[..., 0] = 255  # the left is white
+    game = game_of(50)
+    experiment = Experiment([Stage(game, 1)], Source(images))
+    draw = experiment.minibatch(game, 3, CPU, mirror=True)
+    x = torch.cat([draw(0, i)[0] for i in range(20)])
+    assert (x[..., 0] == -x[..., 1]).all()  # nothing is between the two
+    white = (x[:, 0, 0, 0] == 1).double().mean().item()
+    assert abs(white - 0.5) < 4 * 0.5 / math.sqrt(len(x))  # four standard errors
+    again = experiment.minibatch(game, 3, CPU, mirror=True)
+    assert torch.equal(again(0, 7)[0], draw(0, 7)[0])
+    assert not torch.equal(again(1, 7)[0], draw(0, 7)[0])  # of another stream
+
+
 # Arguments
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -95,11 +96,16 @@ class Experiment:
             first = end
         return len(self.stages) - 1, first
 
-    def minibatch(self, game: Game, seed: int, device: torch.device) -> Minibatch:
-        """The streams of minibatches that `game` plays on."""
+    def minibatch(
+        self, game: Game, seed: int, device: torch.device, *, mirror: bool = False
+    ) -> Minibatch:
+        """The streams of minibatches that `game` plays on, every second image mirrored if asked."""
 
         def draw(stream: int, i: int) -> tuple[Tensor, Tensor | None]:
             pixels, labels = self.source.batch((seed, stream), i, game.minibatch)
+            if mirror:
+                turned = np.random.default_rng((seed, stream, i)).random(len(pixels)) < 0.5
+                pixels = np.where(turned[:, None, None, None], pixels[..., ::-1], pixels)
             x = from_pixels(torch.from_numpy(pixels).to(device))
             return x, None if labels is None else torch.from_numpy(labels).to(device)
 

@@ -65,6 +65,8 @@ class Settings(Continued):
             processors that have units for it. Weights stay float32.
         parts: play every minibatch in so many, one after another, which takes less memory. Several
             processes, begun by torchrun, each take their share of a minibatch as well.
+        mirror: also show every image from left to right, which doubles their number; not where
+            left and right differ, as in writing.
     """
 
     out: Annotated[Path | str | None, optional("PATH")] = None
@@ -74,6 +76,7 @@ class Settings(Continued):
     keep_checkpoints: int = 2
     precision: Precision = "float32"
     parts: int = 1
+    mirror: bool = False
 
     def kept(self) -> dict[str, Any]:
         """Those that stay when a run goes on, as `run.json` keeps them.

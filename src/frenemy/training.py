@@ -146,7 +146,8 @@ class Training:
                 self.experiment.begin(progress.stage, self.seed)
             if progress.step == 0:
                 self._draw_samples(stage)
-            streams = self.experiment.minibatch(stage.game, seed, self.device)
+            mirror: bool = self.run.header.get("mirror", False)
+            streams = self.experiment.minibatch(stage.game, seed, self.device, mirror=mirror)
             self._recent.append((progress.step, self._round(stage.game, streams, seed, first)))
             if progress.stage != before or progress.step == played_before:
                 checkpoint.content(self.experiment, progress.stage)  # refuses what cannot be saved
