@@ -21,6 +21,7 @@ from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError, at_least, out_of_memory
 from frenemy.experiment import Experiment, Recipe, Stage, from_pixels
 from frenemy.game import Game, mix
+from frenemy.names import known
 from frenemy.origin import failure, function_of, recipe_of
 from frenemy.run import Run
 from frenemy.sampling import CHUNK, generate, noise, to_pixels
@@ -123,6 +124,17 @@ class Model:
         at_least(1, count=count)
         z = noise(self.game, count, seed)
         return generate(self.game, self.facts, z, count, seed=seed, labels=labels, images=images)
+
+    def labels(self, name: str, count: int) -> NDArray[np.int64]:
+        """The labels of so many samples of one class, (count,).
+
+        Raises:
+            FrenemyError: there is no such class, or the players are told of none.
+        """
+        classes = self.facts.classes
+        if self.game.conditions is None or not classes:
+            raise FrenemyError(f"the players of {self.run.path} are told of no classes")
+        return np.full(count, classes.index(known(name, classes, "class")))
 
     def walk(self, points: int, steps: int, *, seed: int = 0) -> NDArray[Any]:
         """Images along straight lines from each random point of z to the next, back to the first.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from tyro.conf import arg
+
 from frenemy.choices import OptionalPath, optional
 from frenemy.cli.options import Draws, Number, Out, RunPath
 from frenemy.errors import FrenemyError, at_least, at_most
@@ -13,6 +15,9 @@ from frenemy.errors import FrenemyError, at_least, at_most
 def sample(
     drawing: Draws,
     n: Number = 64,
+    of_class: Annotated[
+        str | None, arg(name="class", metavar="NAME", help_behavior_hint="")
+    ] = None,
     seed: int = 0,
     out: Annotated[str | None, optional("PATH", "-o")] = None,
 ) -> None:
@@ -20,7 +25,8 @@ def sample(
 
     Args:
         drawing: which run draws.
-        n: how many; where the players are told classes, each class in turn.
+        n: how many.
+        of_class: of which class; where the players are told classes, each class in turn.
         seed: of the noise.
         out: FILE.png, FILE.npz (`images`: uint8, (N, H, W[, 3]); of points in the plane `points`,
             (N, 2)) or DIR/; RUN/sample.png.
@@ -31,7 +37,9 @@ def sample(
     at_least(0, seed=seed)
     place = out or drawing.run / "sample.png"
     kind_of_place(place)  # refused, if it is, before anything is drawn
-    images = drawing.model().sample(n, seed=seed)
+    model = drawing.model()
+    labels = None if of_class is None else model.labels(of_class, n)
+    images = model.sample(n, seed=seed, labels=labels)
     print(save_images(images, place))
 
 

@@ -1,0 +1,55 @@
+"""Classes told to players that know none: an embedding beside z, a projection beside the logit."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Embedding(nn.Module):
+    """G of z (B, size) and labels (B,): that of z with as many numbers for the class beside it.
+
+    Mirza and Osindero (2014), Conditional Generative Adversarial Nets, with an embedding N(0, 1)
+    for their one-hot labels, so that classes begin as far apart as noises.
+
+    Args:
+        net: takes (B, 2 size).
+        classes: how many.
+        size: of z.
+
+    >>> G = Embedding(nn.Linear(8, 3), classes=10, size=4)
+    >>> G(torch.randn(5, 4), torch.arange(5)).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(self, net: nn.Module, classes: int, size: int) -> None:
+        super().__init__()
+        self.net = net
+        self.embedding = nn.Embedding(classes, size)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.net(torch.cat([z, self.embedding(y)], 1))
+
+
+class Projection(nn.Module):
+    """D of images and labels (B,): D(x) + <e_y, sum over places of h(x)>.
+
+    Miyato and Koyama (2018), cGANs with Projection Discriminator, eq. 12. The e_y begin at 0, so
+    that D begins as one that is told nothing.
+
+    Args:
+        body: images -> maps h, (B, C, H, W).
+        head: h -> logits (B,).
+        classes: how many.
+        width: C.
+    """
+
+    def __init__(self, body: nn.Module, head: nn.Module, classes: int, width: int) -> None:
+        super().__init__()
+        self.body, self.head = body, head
+        self.embedding = nn.Embedding(classes, width)
+        nn.init.zeros_(self.embedding.weight)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        h = self.body(x)
+        return self.head(h) + (self.embedding(y) * h.sum((2, 3))).sum(1)
