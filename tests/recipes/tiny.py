@@ -6,6 +6,7 @@ python -m torch.distributed.run --nproc_per_node 2 tests/recipes/tiny.py OUT
 import functools
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from frenemy.model import set_up
 from frenemy.recipes import paper2014
 
 WIDTHS = {"UNITS": 400, "FACES_UNITS": 8, "CIFAR_UNITS": 8}  # of the largest layers of 2014
-COUNT, MINIBATCH = 12, 4
+COUNT, MINIBATCH, MAPS = 12, 4, 2
 ROUNDS = 5  # so that what is played every fourth is played twice
 SHAPES = [(c, side, side) for side in (8, 16, 28, 32, 48, 64) for c in (1, 3)]
 
@@ -51,14 +52,17 @@ def dataset_for(name):
 
 
 def recipe_of(name):
-    """The recipe with a small minibatch."""
+    """The recipe with a small minibatch, and few maps."""
     recipe = recipes.RECIPES[name]
     known = arguments_of(recipe)
-    return recipes.vary(recipe, minibatch=MINIBATCH) if hasattr(known, "minibatch") else recipe
+    small = {"minibatch": MINIBATCH, "width": MAPS}
+    return recipes.vary(recipe, **{k: v for k, v in small.items() if hasattr(known, k)})
 
 
 def played(name, engine):
-    """What all stages' players hold after some rounds of each, nothing random within networks."""
+    """What all stages' players hold after some rounds of each, nothing random within networks and
+    terms; these draw by `torch.rand`.
+    """
     torch.set_default_dtype(torch.float64)
     try:
         experiment = set_up(recipe_of(name), dataset_for(name), seed=0)
@@ -74,8 +78,9 @@ def played(name, engine):
                 x, y = streams(stream, i)
                 return x.double(), y
 
-            for step in range(ROUNDS):
-                record = game.play(minibatch, seed=0, step=step, engine=engine)
+            with mock.patch.object(torch, "rand", lambda *size: torch.full(size, 0.5)):
+                for step in range(ROUNDS):
+                    record = game.play(minibatch, seed=0, step=step, engine=engine)
             found |= {f"{i} {key}": value for key, value in record.items()}
             for letter, player in game.players.items():
                 state = player.state().items()

@@ -6,6 +6,41 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from frenemy.errors import FrenemyError, at_least
+
+Shape = tuple[int, int, int]
+
+
+def start_of(shape: Shape) -> tuple[tuple[int, int], int]:
+    """The sides of the smallest maps, the shorter 4 to 7, and how often they are doubled.
+
+    Raises:
+        FrenemyError: images (C, H, W) whose sides are not from 16 to 256, or no such start gives
+            them; the nearest sides are named.
+
+    >>> start_of((3, 64, 64)), start_of((1, 28, 28)), start_of((3, 32, 48))
+    (((4, 4), 4), ((7, 7), 2), ((4, 6), 3))
+    """
+    at_least(1, channels=shape[0])
+
+    def start(times: int) -> tuple[int, int]:
+        largest = 256 // 2**times
+        sides = [min(max(round(side / 2**times), 4), largest) for side in shape[1:]]
+        rows, columns = (7 if side == min(sides) > 7 else side for side in sides)
+        return rows, columns
+
+    def off(times: int) -> int:
+        return sum(abs(a * 2**times - b) for a, b in zip(start(times), shape[1:], strict=True))
+
+    times = min(range(6, 1, -1), key=off)
+    if off(times):
+        height, width = (side * 2**times for side in start(times))
+        raise FrenemyError(
+            f"images of {shape[1]}x{shape[2]} pixels: these networks double maps whose shorter side "
+            f"is 4 to 7 pixels, 2 to 6 times: bring the images to {height}x{width}"
+        )
+    return start(times), times
+
 
 class Dropout(nn.Module):
     """Keeps each input with probability `keep` and divides it by that; off in evaluation.

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frenemy.errors import FrenemyError, at_least
+from frenemy.nets.layers import Shape
 
 SLOPE = 0.2  # of the leaky rectifiers, whose gain is 1
 CHANNELS_LAST = torch.channels_last
-Shape = tuple[int, int, int]
 Pull = Callable[[Tensor], Tensor]  # g -> g times a layer's Jacobian
 
 

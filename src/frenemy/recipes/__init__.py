@@ -10,11 +10,15 @@ from frenemy.recipes.paper2014 import (
     faces2014,
     mnist2014,
 )
+from frenemy.recipes.yardsticks import Yardstick, dcgan, sngan, wgan_gp
 
 RECIPES = {
     recipe.__name__: recipe
-    for recipe in (cifar2014, cifar2014_conv, digits, digits2014, faces2014, mnist, mnist2014)
+    for recipe in (
+        *(cifar2014, cifar2014_conv, dcgan, digits, digits2014, faces2014),
+        *(mnist, mnist2014, sngan, wgan_gp),
+    )
 }
 """By their names, which the command line takes."""
 
-__all__ = ["RECIPES", "Arguments2014", "Ours", "vary", *RECIPES]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["RECIPES", "Arguments2014", "Ours", "Yardstick", "vary", *RECIPES]  # pyright: ignore[reportUnsupportedDunderAll]
