@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import statistics
+import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,12 +15,14 @@ from typing import Any, ParamSpec
 import numpy
 import torch
 
+from frenemy import checkpoint
 from frenemy.choices import DeviceName
+from frenemy.choosing import Budget, Choice, Open
 from frenemy.data import Dataset, open_dataset
 from frenemy.data.detect import made_of, resolved
-from frenemy.engine import Share, choose_device, joined, rank_here, world_here
+from frenemy.engine import Engine, Share, choose_device, joined, rank_here, world_here
 from frenemy.errors import FrenemyError
-from frenemy.experiment import Experiment, Recipe
+from frenemy.experiment import Experiment, Recipe, arguments_of, vary
 from frenemy.interrupts import Interrupted, caught_signals
 from frenemy.model import reopen, set_up
 from frenemy.origin import describe, function_of, recipe_of
@@ -27,6 +31,9 @@ from frenemy.settings import DEFAULTS, Continued, Settings
 from frenemy.training import Training, Watcher, kept, way_on
 
 P = ParamSpec("P")
+
+MINUTES = 30.0  # of a run whose recipe leaves its length open, where nothing says otherwise
+TRIED, TRIAL = 4, 1.0  # rounds at least, and seconds, by which a game's speed is measured
 
 
 def _spelled(fields: Callable[P, Settings]):
@@ -73,6 +80,7 @@ class Plan:
         run: where to, of which nothing is written yet if it is new.
         experiment: what is played; device: where.
         writer: of TensorBoard events, if they are wanted.
+        reasons: why it is played as it is, where the recipe left something open.
     """
 
     run: Run
@@ -80,6 +88,7 @@ class Plan:
     device: torch.device
     writer: EventWriter | None
     new: bool = True
+    reasons: Sequence[str] = ()
 
     def play(self, watcher: Watcher | None = None) -> Run:
         """Makes the run, if it is new, and plays it."""
@@ -124,6 +133,11 @@ def plan(
     where = choose_device(settings.device)
     writer = _event_writer() if settings.tensorboard else None
     data = data if isinstance(data, Dataset) else open_dataset(data)
+    reasons: Sequence[str] = ()
+    if isinstance(opened := arguments_of(recipe), Open):
+        choice = _chosen(recipe, opened, data, limit, header, where)
+        recipe, reasons = vary(recipe, **vars(choice.arguments)), choice.reasons
+        limit = limit if limit.keys() - {"minutes"} else {"steps": choice.rounds}
     experiment = set_up(recipe, data, header["seed"])
     _require_share(experiment, header["parts"])
     header |= {
@@ -144,7 +158,59 @@ def plan(
     out = settings.out if settings.out is not None else _free_name(function_of(recipe).__name__)
     run = _kind_of_run()(Path(out), header)
     run.check_new()
-    return Plan(run, experiment, where, writer)
+    return Plan(run, experiment, where, writer, reasons=reasons)
+
+
+def _chosen(
+    recipe: Recipe,
+    opened: Open,
+    data: Dataset,
+    limit: Mapping[str, float],
+    header: Mapping[str, Any],
+    device: torch.device,
+) -> Choice[Any]:
+    """What is left open, as the time decides, or the number of rounds or epochs that is given.
+
+    Raises:
+        FrenemyError: as `Open.choose`; or several processes, whose clocks differ, have to choose.
+    """
+    if world_here() > 1 and not limit.keys() - {"minutes"}:
+        raise FrenemyError("several processes cannot choose by the clock: give --steps or --epochs")
+    engine = Engine(header["precision"], Share(parts=header["parts"]))
+
+    def rounds(arguments: Any) -> int:
+        experiment = set_up(vary(recipe, **vars(arguments)), data, header["seed"])
+        if "steps" in limit:
+            return int(limit["steps"])
+        if "epochs" in limit:
+            return experiment.rounds(experiment.stages[-1], limit["epochs"])
+        return int(60 * minutes * rounds_a_second(experiment, device, engine))
+
+    minutes = limit.get("minutes", MINUTES)
+    said = {"steps": "{:,.0f} rounds", "epochs": "{:,g} epochs"}
+    ((unit, number),) = limit.items() if limit else (("minutes", minutes),)
+    words = said.get(unit, "{:,g} minutes").format(number)
+    return opened.choose(data.facts, Budget(rounds, words, timed=unit == "minutes"))
+
+
+def rounds_a_second(experiment: Experiment, device: torch.device, engine: Engine) -> float:
+    """How many rounds of the last stage's game are played in a second, here and now.
+
+    A few are played, of which the median counts; what they do to the players is lost.
+    """
+    game = experiment.to(device, len(experiment.stages) - 1)
+    for player in game.players.values():
+        engine.lay_out(player.net)
+    streams, seconds = experiment.minibatch(game, 0, device), list[float]()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        for step in itertools.count():
+            begun = time.perf_counter()
+            record = game.play(streams, seed=0, step=step, engine=engine)
+            all(value.isfinite() for value in record.values())  # waits for the device
+            seconds.append(time.perf_counter() - begun)
+            if step >= TRIED and sum(seconds[1:]) > TRIAL:
+                return 1 / statistics.median(seconds[1:])  # the first one allocates
+    raise AssertionError("counting ends")
 
 
 def resume(
@@ -188,10 +254,18 @@ def resume(
         )
     writer = _event_writer() if run.header["tensorboard"] else None
     recipe = recipe_of(run, recipe, changed=recipe_changed)
-    experiment = set_up(recipe, _reopen(run, data), run.header["seed"])
+    opened = _reopen(run, data)
+    experiment = set_up(recipe, opened, run.header["seed"])
     _require_share(experiment, run.header.get("parts", 1))
     if limit:
-        run.header["target"] = _target(limit, experiment)
+        end = run.header["target"] = _target(limit, experiment)
+        arguments, loaded = arguments_of(recipe), checkpoint.load(run)
+        if isinstance(arguments, Open) and loaded is not None:
+            done = loaded[1]
+            rounds = end.get("steps") or int(done.step * 60 * end["minutes"] / done.seconds)
+            recipe = vary(recipe, **vars(arguments.stretched(done.step, int(rounds))))
+            experiment = set_up(recipe, opened, run.header["seed"])
+            run.header.update(describe(recipe), target={"steps": rounds})
     return Plan(run, experiment, where, writer, new=False).play(watcher)
 
 

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from frenemy import recipes
+from frenemy.choosing import Open
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Recipe, arguments_of, vary
 from frenemy.names import known
@@ -39,8 +40,14 @@ def _arguments(recipe: Recipe) -> dict[str, Any]:
 
 
 def _given(recipe: Recipe) -> dict[str, Any]:
-    """Those that were changed."""
-    return _arguments(recipe) if isinstance(recipe, functools.partial) else {}
+    """Those that were changed; of arguments that may be left open those that are not."""
+    if not isinstance(recipe, functools.partial):
+        return {}
+    given, found = arguments_of(recipe), _arguments(recipe)
+    if isinstance(given, Open):
+        left = asdict(type(given)())  # pyright: ignore (arguments are a dataclass with defaults)
+        found = {name: value for name, value in found.items() if value != left[name]}
+    return found
 
 
 # ---- whose it is

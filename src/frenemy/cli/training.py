@@ -37,7 +37,10 @@ def train(
     resume: Annotated[Path | None, optional("RUN")] = None,
     own: Own = NOT_OWN,
 ) -> None:
-    """Play a recipe's game on images: frenemy train RECIPE --data PATH.
+    """Play a recipe's game on images: frenemy train [RECIPE] --data PATH.
+
+    Without a recipe `pictures` is played: it looks at the images, the machine and --minutes (30
+    unless given), and chooses for them.
 
     Args:
         recipe: what is played.
@@ -67,11 +70,16 @@ def train(
             )
         play = functools.partial(begin.resume, resume, data=data, **own.arguments, **anew)
     elif recipe is None:
-        raise FrenemyError("train what? give a recipe (see `frenemy recipes`) or --resume RUN")
+        raise FrenemyError(
+            "train on what? give a folder of pictures by --data, a recipe (see `frenemy recipes`), "
+            "or --resume RUN"
+        )
     else:
         opened = open_dataset(data, **images.arguments)
         tell(opened.description)
         plan = begin.plan(recipe, opened, settings)
+        for line in plan.reasons:
+            tell(line)
         if dry_run:
             for table in game_tables(plan.experiment):
                 console.print(table)
@@ -102,7 +110,7 @@ def train(
 
 
 def train_with_recipes(arguments: Sequence[str]) -> Callable[..., None]:
-    """`train` with the recipe that the arguments name, or with all of frenemy's own.
+    """`train` with the recipe that the arguments name or mean, or with all of frenemy's own.
 
     Raises:
         FrenemyError: there is no such recipe.
@@ -111,13 +119,21 @@ def train_with_recipes(arguments: Sequence[str]) -> Callable[..., None]:
 
     options, where = options_of(train), value("--recipe", arguments)
     word = first_word(arguments, options)
-    if where is None or value("--resume", arguments) is not None:
+    given = {name: value(name, arguments) for name in ("--data", "--resume")}
+    if given["--resume"] is None and where is None and word is None and given["--data"]:
+        return _with(recipes.pictures)
+    if where is None or given["--resume"] is not None:
         chosen = choice_of(recipes.RECIPES, word, "recipe", none="(with --resume)")
         return retyped(train, "recipe", chosen)
     if word is not None:
         raise FrenemyError(f"--recipe {where} and {word}: give one recipe")
-    own = filling(origin.find(where))
-    if taken := options.keys() & options_of(own).keys():
+    own = origin.find(where)
+    if taken := options.keys() & options_of(filling(own)).keys():
         raise FrenemyError(f"{where}: its {', '.join(sorted(taken))} is train's own: rename it")
-    kind = OmitArgPrefixes[Annotated[object, arg(constructor=own)]]
+    return _with(own)
+
+
+def _with(recipe: Callable[..., Any]) -> Callable[..., None]:
+    """`train` with one recipe, whose arguments are options of it."""
+    kind = OmitArgPrefixes[Annotated[object, arg(constructor=filling(recipe))]]
     return retyped(train, "recipe", kind, required=True)

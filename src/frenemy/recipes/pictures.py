@@ -1,0 +1,171 @@
+"""A folder of pictures: the game that makes the most of the time there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Self
+
+import torch
+from torch import Tensor, nn
+from tyro.conf import Suppress
+
+from frenemy.choices import OptionalFloat, OptionalInt
+from frenemy.choosing import Budget, Choice
+from frenemy.data import Facts
+from frenemy.errors import FrenemyError, at_least
+from frenemy.experiment import Stage
+from frenemy.game import Game, HalfLife, Player, Prior, Round, Turn
+from frenemy.nets.augment import R3GAN, Augment
+from frenemy.nets.augmented import Augmented
+from frenemy.nets.conditions import Embedding, Projection
+from frenemy.nets.dcgan import discriminator, generator
+from frenemy.nets.layers import start_of
+from frenemy.objectives import minimax_d, nonsaturating_g
+from frenemy.recipes.schedules import cosine, share_done
+
+WIDTHS = {16: 0.0, 32: 2e5, 64: 3e6, 128: 3e7}
+"""Widths, and the images that a run has to see before the width is worth its time."""
+
+RATE = 4e-4
+PLANNED = 500_000  # images, where nothing tells how many there is time for
+LEAST = 2_000  # images, of which the first recognisable samples come
+FEWEST = 10  # pictures
+SETTLING = 0.1  # of the run's images: the half-life of G's average
+Z = 100
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Arguments of the game on one's own pictures; what is not given is chosen.
+
+    Attributes:
+        images: that D sees until all schedules are at their end; as many as the run has time for.
+        width: maps of the layer next to the image; each layer further in has twice as many.
+        rate: of both players' Adam, at first; it falls to a tenth of it.
+        minibatch: images in a minibatch.
+        augmenting: whether D sees all images, real and generated, turned, moved and coloured at
+            random, with a probability that grows while D knows the training images by heart.
+        classes: whether the players are told the classes, if the pictures have some.
+        ends: of the schedules, where `images` are not given: (images seen when it was chosen,
+            images at the end), in order.
+    """
+
+    images: OptionalInt = None
+    width: OptionalInt = None
+    rate: OptionalFloat = None
+    minibatch: int = 64
+    augmenting: bool = True
+    classes: bool = True
+    ends: Annotated[tuple[tuple[int, int], ...], Suppress] = ()
+
+    def choose(self, facts: Facts, budget: Budget[Self]) -> Choice[Self]:
+        """The widest networks that see as many images as they need in the time there is."""
+        require_pictures(facts)
+        widths = [self.width] if self.width is not None else list(WIDTHS)
+        chosen, images = self, 0
+        for width in widths:
+            candidate = replace(self, width=width)
+            seen = budget.rounds(candidate) * self.minibatch
+            if images and seen < WIDTHS[width]:
+                break
+            chosen, images = candidate, seen
+        if budget.timed and images < LEAST:
+            raise FrenemyError(
+                f"{budget.said}: time for {images:,} images, and first samples need {LEAST:,}: "
+                "give more --minutes, or a smaller --size"
+            )
+        ends = ((0, images),) if self.images is None else ()
+        settled = replace(chosen, ends=ends, rate=self.rate or RATE)
+        reasons = settled.reasons(facts, images, budget.said)
+        return Choice(settled, images // self.minibatch, reasons)
+
+    def stretched(self, done: int, rounds: int) -> Self:
+        """With the rest of the schedules spread over the rest of so many rounds."""
+        end = done * self.minibatch, rounds * self.minibatch
+        return self if self.images is not None else replace(self, ends=(*self.ends, end))
+
+    def share_done(self, t: int) -> float:
+        """Of the schedules, in round t."""
+        ends = self.ends or ((0, self.images or PLANNED),)
+        return share_done(t * self.minibatch, ends)
+
+    def reasons(self, facts: Facts, images: int, said: str) -> list[str]:
+        """What was chosen, and why, in words."""
+        channels, height, width = facts.shape
+        colour = "grey" if channels == 1 else "colour"
+        told = f"{len(facts.classes)} classes, which the players are told"
+        return [
+            f"{facts.count:,} pictures of {width}x{height} in {colour}, "
+            + (told if self.classes and facts.classes else "no classes"),
+            f"{images:,} images in {said}: every picture {images / facts.count:,.1f} times",
+            f"networks of width {self.width}: the widest that learn from so many",
+            f"rate {self.rate:g}, falling to a tenth; minibatches of {self.minibatch}",
+            "augmented as far as D knows the pictures by heart"
+            if self.augmenting
+            else "not augmented",
+        ]
+
+
+def require_pictures(facts: Facts) -> None:
+    """Refuses what no generator can be made of.
+
+    Raises:
+        FrenemyError: too few pictures, or of sides that no start times 2^k gives.
+    """
+    if facts.count < FEWEST:
+        raise FrenemyError(f"{facts.name}: {facts.count} pictures: give {FEWEST} or more")
+    start_of(facts.shape)
+
+
+def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
+    """The best that the time allows on any pictures: `frenemy train --data FOLDER`."""
+    require_pictures(facts)
+    minibatch, width, rate = arguments.minibatch, arguments.width or 32, arguments.rate or RATE
+    images = arguments.images or (arguments.ends[-1][1] if arguments.ends else PLANNED)
+    at_least(1, minibatch=minibatch, width=width, images=images)
+    at_least(0, rate=rate)
+    classes = len(facts.classes) if arguments.classes else 0
+    G, D = _nets(facts, width, classes)
+    T = Augment(R3GAN)
+
+    def adam(net: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.Adam(net.parameters(), lr=rate, betas=(0.5, 0.99), fused=True)
+
+    def schedule(t: int) -> dict[str, float]:
+        return {"lr": cosine(rate, rate / 10, arguments.share_done(t))}
+
+    def half_life(t: int) -> float:
+        return SETTLING * t * minibatch
+
+    def adapt(r: Round) -> dict[str, Tensor]:
+        return {"augmented": T.adapt(r.Dx, minibatch)}
+
+    if arguments.augmenting:
+        D = Augmented(D, T)
+    players = {
+        "D": Player(D, adam(D), schedule=schedule),
+        "G": Player(G, adam(G), schedule=schedule, averaging=HalfLife(half_life)),
+    }
+    turns = (
+        Turn({"D": {minimax_d: 1.0}}, joint=True, after=adapt),
+        Turn({"G": {nonsaturating_g: 1.0}}),
+    )
+    prior = Prior("gaussian", Z)
+    game = Game(players, turns, prior, minibatch, conditions=labels if classes else None)
+    return [Stage(game, images / facts.count)]
+
+
+def _nets(facts: Facts, width: int, classes: int) -> tuple[nn.Module, nn.Module]:
+    if not classes:
+        return generator(Z, facts.shape, width), discriminator(facts.shape, width)
+    *body, last, flat = discriminator(facts.shape, width)
+    assert isinstance(last, nn.Conv2d)
+    head = nn.Sequential(last, flat)
+    G = Embedding(generator(2 * Z, facts.shape, width), classes, Z)
+    return G, Projection(nn.Sequential(*body), head, classes, last.in_channels)
+
+
+def labels(x: Tensor, y: Tensor | None) -> tuple[Tensor, ...]:
+    """The condition of a game that is told classes."""
+    assert y is not None  # the facts have classes
+    return (y,)

@@ -1,0 +1,106 @@
+"""The game on one's own pictures: what is chosen for them, and that it holds."""
+
+import pytest
+
+from frenemy.choosing import Budget, Open
+from frenemy.data import Facts
+from frenemy.errors import FrenemyError
+from frenemy.recipes.pictures import LEAST, WIDTHS, Pictures, pictures
+
+FACES = Facts((1, 32, 32), 27_334)
+
+
+def machine(images_a_second, minutes=30.0):
+    """One on which networks of width 16 see so many images a second, and wider ones fewer."""
+
+    def rounds(arguments):
+        speed = images_a_second * (16 / arguments.width) ** 1.5
+        return int(60 * minutes * speed / arguments.minibatch)
+
+    return Budget(rounds, f"{minutes:g} minutes")
+
+
+SHAPES = [(1, 32, 32), (3, 32, 32), (3, 64, 64), (1, 28, 28), (3, 48, 64)]
+COUNTS = [10, 400, 2_000, 30_000, 1_000_000]
+SPEEDS = [300, 10_000]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("speed", SPEEDS)
+def test_nothing_is_chosen_that_the_time_does_not_allow(shape, count, speed):
+    budget = machine(speed)
+    choice = Pictures().choose(Facts(shape, count, ("a", "b")), budget)
+    chosen = choice.arguments
+    assert choice.rounds == budget.rounds(chosen)
+    assert chosen.ends == ((0, choice.rounds * chosen.minibatch),)
+    assert choice.rounds * chosen.minibatch >= WIDTHS[chosen.width]
+    wider = [width for width in WIDTHS if width > chosen.width]
+    for width in wider[:1]:  # and nothing less than it does
+        more = Pictures(width=width)
+        assert budget.rounds(more) * more.minibatch < WIDTHS[width]
+    assert len(choice.reasons) == 5
+    assert f"{count:,} pictures of {shape[2]}x{shape[1]}" in choice.reasons[0]
+
+
+def test_the_longer_and_the_faster_the_wider():
+    widths = [
+        Pictures().choose(FACES, machine(speed, minutes)).arguments.width
+        for speed, minutes in ((300, 5), (2500, 5), (10_000, 120), (200_000, 240))
+    ]
+    assert widths == sorted(widths)
+    assert len(set(widths)) == 4
+
+
+def test_what_is_given_stays():
+    given = Pictures(images=100_000, width=24, rate=1e-3, minibatch=32, classes=False)
+    budget = machine(1000)
+    choice = given.choose(FACES, budget)
+    assert choice.arguments == given
+    assert choice.rounds == budget.rounds(given)
+    assert isinstance(given, Open)
+
+
+@pytest.mark.parametrize(
+    ("facts", "budget", "said"),
+    [
+        (FACES, machine(10, 0.5), f"0.5 minutes: time for 256 images, .* need {LEAST:,}"),
+        (Facts((1, 32, 32), 9, name="few"), machine(1000), "few: 9 pictures: give 10 or more"),
+        (Facts((3, 30, 32), 99), machine(1000), "30"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_any_training(facts, budget, said):
+    with pytest.raises(FrenemyError, match=said):
+        Pictures().choose(facts, budget)
+
+
+def test_the_players_are_told_the_classes_if_there_are_any_and_nobody_objects():
+    classed = Facts((3, 16, 16), 100, ("cat", "dog"))
+    (told,) = pictures(classed, Pictures(width=4))
+    (untold,) = pictures(classed, Pictures(width=4, classes=False))
+    assert told.game.conditions is not None
+    assert untold.game.conditions is None
+
+
+def test_the_rate_falls_to_a_tenth_when_the_images_end():
+    (stage,) = pictures(FACES, Pictures(width=4, images=64_000, rate=1e-3))
+    schedule = stage.game.players["G"].schedule
+    assert schedule(0)["lr"] == pytest.approx(1e-3)
+    assert schedule(1000)["lr"] == pytest.approx(1e-4)
+
+
+def test_more_time_stretches_what_is_left_of_the_schedules():
+    chosen = Pictures(width=4, rate=1.0).choose(FACES, machine(1000)).arguments
+    end = chosen.ends[0][1] // chosen.minibatch
+
+    def rate(arguments, t):
+        (stage,) = pictures(FACES, arguments)
+        return stage.game.players["G"].schedule(t)["lr"]
+
+    half = end // 2
+    longer = chosen.stretched(half, half + end)
+    assert rate(longer, half - 5) == rate(chosen, half - 5)  # what is played stays as it was
+    assert rate(longer, half + end) == pytest.approx(0.1) == rate(chosen, end)
+    assert rate(longer, half + end // 2) == pytest.approx(rate(chosen, end * 3 // 4), rel=1e-3)
+    given = Pictures(images=1000)
+    assert given.stretched(5, 50) == given  # who says how many has said when they end
