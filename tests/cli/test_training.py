@@ -1,15 +1,22 @@
 """`frenemy train`, in this process; `test_resume.py` runs real processes."""
 
+import copy
 import json
+import math
 import shutil
 import signal
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 from rich.console import Console
 
+from frenemy import begin, recipes
 from frenemy.cli import main
-from frenemy.model import Model
+from frenemy.data import open_dataset
+from frenemy.engine import Engine
+from frenemy.model import Model, set_up
 from frenemy.run import Run
 
 from .command_line import errors
@@ -131,6 +138,67 @@ def test_colour_faces_are_played_in_grey_and_reopened_so(tmp_path):
     assert Model.load(out).data().shape == (1, 8, 8)
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """Pictures of 16x16 in two classes."""
+    rng = np.random.default_rng(0)
+    for name in ("cats", "dogs"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for i in range(15):
+            pixels = rng.integers(0, 256, (16, 16, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / name / f"{i}.png")
+    return tmp_path / "pets"
+
+
+def test_a_folder_alone_is_enough(folder, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["train", "--data", str(folder), "--steps", "3", "--out", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert "24 pictures of 16x16 in colour, 2 classes, which the players are told" in told
+    assert "192 images in 3 rounds: every picture 8.0 times" in told
+    header = json.loads((out / "run.json").read_text())
+    assert header["recipe"] == "pictures"
+    assert header["arguments"]["width"] == 16
+    assert header["arguments"]["ends"] == [[0, 192]]
+    assert main(["sample", str(out), "--class", "dogs", "-n", "4", "-o", str(out / "d.npz")]) == 0
+    drawn = np.load(out / "d.npz")["images"]
+    expected = Model.load(out).sample(4, labels=np.array([1] * 4))
+    assert np.array_equal(drawn, expected.transpose(0, 2, 3, 1))
+    assert not np.array_equal(expected, Model.load(out).sample(4, labels=np.array([0] * 4)))
+    assert "no class 'dog': did you mean dogs?" in errors(capsys, "sample", out, "--class", "dog")
+
+
+def test_more_time_moves_the_end_of_the_schedules(folder, tmp_path):
+    out = tmp_path / "run"
+    assert main(["train", "--data", str(folder), "--steps", "3", "--out", str(out)]) == 0
+    assert main(["train", "--resume", str(out), "--steps", "5"]) == 0
+    header = json.loads((out / "run.json").read_text())
+    assert header["arguments"]["ends"] == [[0, 192], [192, 320]]
+    assert header["target"] == {"steps": 5}
+    assert Model.load(out).progress.step == 5
+
+
+def test_the_clock_decides_how_long_and_how_wide(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("frenemy.begin.rounds_a_second", lambda *_: 500.0)
+    assert main(["train", "--data", str(folder), "--minutes", "0.2", "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "384,000 images in 0.2 minutes" in told
+    assert "networks of width 32" in told
+    assert "ends after 6,000 rounds" in told
+
+
+def test_rounds_are_timed_by_playing_some(folder):
+    data = open_dataset(folder)
+    experiment = set_up(recipes.vary(recipes.pictures, width=4, minibatch=4), data, 0)
+    before = copy.deepcopy(experiment.game.players["G"].state())
+    assert 0 < begin.rounds_a_second(experiment, torch.device("cpu"), Engine()) < math.inf
+    assert any(
+        not torch.equal(v, before[k])
+        for k, v in experiment.game.players["G"].state().items()
+        if k in before
+    )
+
+
 class TestBadInput:
     def test_missing_data(self, capsys, tmp_path):
         line = errors(capsys, "train", "mnist", "--data", tmp_path / "mnist")
@@ -177,7 +245,7 @@ class TestBadInput:
             assert "add only --data" in line and "--minutes, --device" in line
 
     def test_no_recipe(self, capsys):
-        assert "train what?" in errors(capsys, "train", "--seed", 1)
+        assert "train on what?" in errors(capsys, "train", "--seed", 1)
 
     def test_two_targets(self, capsys):
         arguments = ("train", "digits2014", "--steps", 5, "--epochs", 1)
