@@ -12,7 +12,7 @@ from tyro.conf import Suppress
 from frenemy.choices import OptionalFloat, OptionalInt
 from frenemy.choosing import Budget, Choice
 from frenemy.data import Facts
-from frenemy.errors import FrenemyError, at_least
+from frenemy.errors import FrenemyError, at_least, whole
 from frenemy.experiment import Stage
 from frenemy.game import Game, HalfLife, Player, Prior, Round, Turn
 from frenemy.nets.augment import R3GAN, Augment
@@ -120,8 +120,9 @@ def require_pictures(facts: Facts) -> None:
 def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
     """The best that the time allows on any pictures: `frenemy train --data FOLDER`."""
     require_pictures(facts)
-    minibatch, width, rate = arguments.minibatch, arguments.width or 32, arguments.rate or RATE
+    minibatch, width = whole(minibatch=arguments.minibatch), whole(width=arguments.width or 32)
     images = arguments.images or (arguments.ends[-1][1] if arguments.ends else PLANNED)
+    rate = arguments.rate or RATE
     at_least(1, minibatch=minibatch, width=width, images=images)
     at_least(0, rate=rate)
     classes = len(facts.classes) if arguments.classes else 0
