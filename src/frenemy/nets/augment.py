@@ -184,9 +184,6 @@ class Augment(Augmentation):
     def _geometry(self, x: Tensor) -> Map:
         """The inverse of all, q -> A q + b; each operation's inverse is distributed as itself."""
         policy, (height, width) = self.policy, x.shape[2:]
-        sides = torch.stack(
-            [torch.full((len(x),), float(s), device=x.device) for s in (width, height)], 1
-        )
         flip = 1 - 2 * self._mask(x, policy.x_flip * self.p / 2).float()
         turn = (4 * torch.rand(len(x), device=x.device)).floor()
         if height != width:
@@ -201,10 +198,10 @@ class Augment(Augmentation):
         A = _product(A, _rotation(self._angle(x, once)))
         A = _product(A, _matrix(scale * stretch, 0 * scale, 0 * scale, scale / stretch))
         A = _product(A, _rotation(self._angle(x, once)))
-        shift = (torch.rand_like(sides) - 0.5) * (sides / 4)
-        shift = shift.round() * self._mask(x, policy.integer_shift * self.p)[:, None]
-        slide = torch.randn_like(sides) * (sides / 8)
-        slide = slide * self._mask(x, policy.fractional_shift * self.p)[:, None]
+        uniform = torch.rand(len(x), 2, device=x.device)
+        normal = torch.randn(len(x), 2, device=x.device)
+        shift = self._shift(x, policy.integer_shift, uniform / 4 - 0.125).round()
+        slide = self._shift(x, policy.fractional_shift, normal / 8)
         return warp(A, _product(A, slide[:, :, None])[:, :, 0] + shift, height, width)
 
     def _colours(self, x: Tensor) -> Map:
@@ -228,6 +225,12 @@ class Augment(Augmentation):
             return sum(rolled, start=start.to(x.dtype))
 
         return on_colours(lambda x: times(x, -1, offset), lambda g: times(g, 1, 0 * offset))
+
+    def _shift(self, x: Tensor, multiplier: float, parts: Tensor) -> Tensor:
+        """Pixels to the right and down, (B, 2), of parts of the sides; 0 for what is not drawn."""
+        height, width = x.shape[2:]
+        drawn = self._mask(x, multiplier * self.p)
+        return torch.stack([parts[:, 0] * width * drawn, parts[:, 1] * height * drawn], 1)
 
     def _normal(self, x: Tensor, multiplier: float) -> Tensor:
         """N(0, 1) for each image that is drawn, 0 for others."""

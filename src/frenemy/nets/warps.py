@@ -60,7 +60,7 @@ def _neighbours(place: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
     """The pixels at both sides of places, counted from the middle, and how near the second is."""
     place = place + side / 2  # from the edge of the image
     place = (place - 2 * side * (place / (2 * side)).round()).abs()  # mirrored into the image
-    place = (place - 0.5).clamp(0, side - 1)  # from the middle of its first pixel
+    place = (place - 0.5).clamp(min=0)  # from the middle of its first pixel
     first = place.floor()
     index = first.long()
     return index, (index + 1).clamp(max=side - 1), place - first
