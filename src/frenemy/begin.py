@@ -16,9 +16,10 @@ import numpy
 import torch
 
 from frenemy import checkpoint
-from frenemy.choices import DeviceName
+from frenemy.choices import DeviceName, Fit
 from frenemy.choosing import Budget, Choice, Open
 from frenemy.data import Dataset, open_dataset
+from frenemy.data.dataset import shape_at
 from frenemy.data.detect import made_of, resolved
 from frenemy.engine import Engine, Share, choose_device, joined, rank_here, world_here
 from frenemy.errors import FrenemyError
@@ -132,10 +133,10 @@ def plan(
     limit, header = settings.limit, settings.kept()
     where = choose_device(settings.device)
     writer = _event_writer() if settings.tensorboard else None
-    data = data if isinstance(data, Dataset) else open_dataset(data)
+    data = data if isinstance(data, Dataset) else opened(recipe, data)
     reasons: Sequence[str] = ()
-    if isinstance(opened := arguments_of(recipe), Open):
-        choice = _chosen(recipe, opened, data, limit, header, where)
+    if isinstance(left := arguments_of(recipe), Open):
+        choice = _chosen(recipe, left, data, limit, header, where)
         recipe, reasons = vary(recipe, **vars(choice.arguments)), choice.reasons
         limit = limit if limit.keys() - {"minutes"} else {"steps": choice.rounds}
     experiment = set_up(recipe, data, header["seed"])
@@ -161,9 +162,20 @@ def plan(
     return Plan(run, experiment, where, writer, reasons=reasons)
 
 
+def opened(
+    recipe: Recipe, data: Path | str | None, *, size: int | None = None, fit: Fit = "crop",
+    grey: bool = False,
+) -> Dataset:  # fmt: skip
+    """The images, in a size that the recipe chooses where none is given, if it chooses any."""
+    arguments = arguments_of(recipe)
+    if size is None and isinstance(arguments, Open):
+        size = arguments.side(shape_at(data))
+    return open_dataset(data, size=size, fit=fit, grey=grey)
+
+
 def _chosen(
     recipe: Recipe,
-    opened: Open,
+    left: Open,
     data: Dataset,
     limit: Mapping[str, float],
     header: Mapping[str, Any],
@@ -190,7 +202,7 @@ def _chosen(
     said = {"steps": "{:,.0f} rounds", "epochs": "{:,g} epochs"}
     ((unit, number),) = limit.items() if limit else (("minutes", minutes),)
     words = said.get(unit, "{:,g} minutes").format(number)
-    return opened.choose(data.facts, Budget(rounds, words, timed=unit == "minutes"))
+    return left.choose(data.facts, Budget(rounds, words, timed=unit == "minutes"))
 
 
 def rounds_a_second(experiment: Experiment, device: torch.device, engine: Engine) -> float:
@@ -254,8 +266,8 @@ def resume(
         )
     writer = _event_writer() if run.header["tensorboard"] else None
     recipe = recipe_of(run, recipe, changed=recipe_changed)
-    opened = _reopen(run, data)
-    experiment = set_up(recipe, opened, run.header["seed"])
+    images = _reopen(run, data)
+    experiment = set_up(recipe, images, run.header["seed"])
     _require_share(experiment, run.header.get("parts", 1))
     if limit:
         end = run.header["target"] = _target(limit, experiment)
@@ -264,7 +276,7 @@ def resume(
             done = loaded[1]
             rounds = end.get("steps") or int(done.step * 60 * end["minutes"] / done.seconds)
             recipe = vary(recipe, **vars(arguments.stretched(done.step, int(rounds))))
-            experiment = set_up(recipe, opened, run.header["seed"])
+            experiment = set_up(recipe, images, run.header["seed"])
             run.header.update(describe(recipe), target={"steps": rounds})
     return Plan(run, experiment, where, writer, new=False).play(watcher)
 

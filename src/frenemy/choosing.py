@@ -53,6 +53,14 @@ class Open(Protocol):
         """
         ...
 
+    def side(self, shape: tuple[int, int, int] | None) -> int | None:
+        """To how many pixels a side to bring images, where nobody says; None: as they are.
+
+        Args:
+            shape: (C, H, W) of all images, or None where they differ.
+        """
+        ...
+
     def stretched(self, done: int, rounds: int) -> Self:
         """For a run that ends after so many rounds, of which some were played: another end.
 

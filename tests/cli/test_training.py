@@ -187,6 +187,14 @@ def test_the_clock_decides_how_long_and_how_wide(folder, tmp_path, monkeypatch, 
     assert "ends after 6,000 rounds" in told
 
 
+def test_pictures_of_any_sizes_are_brought_to_one(folder, tmp_path, capsys):
+    Image.new("RGBA", (50, 70)).save(folder / "cats" / "another.png")
+    assert main(["train", "--data", str(folder), "--steps", "1", "--dry-run"]) == 0
+    assert "25 pictures of 32x32 in colour" in capsys.readouterr().out
+    assert main(["train", "--data", str(folder), "--size", "16", "--steps", "1", "--dry-run"]) == 0
+    assert "25 pictures of 16x16 in colour" in capsys.readouterr().out
+
+
 def test_rounds_are_timed_by_playing_some(folder):
     data = open_dataset(folder)
     experiment = set_up(recipes.vary(recipes.pictures, width=4, minibatch=4), data, 0)

@@ -104,3 +104,19 @@ def test_more_time_stretches_what_is_left_of_the_schedules():
     assert rate(longer, half + end // 2) == pytest.approx(rate(chosen, end * 3 // 4), rel=1e-3)
     given = Pictures(images=1000)
     assert given.stretched(5, 50) == given  # who says how many has said when they end
+
+
+@pytest.mark.parametrize(
+    ("shape", "side"),
+    [
+        (None, 32),  # they differ
+        ((3, 64, 64), None),
+        ((1, 28, 28), None),
+        ((3, 48, 64), None),
+        ((3, 256, 256), 32),
+        ((3, 37, 41), 32),  # no start gives them
+        ((1, 8, 8), 32),
+    ],
+)
+def test_pictures_are_brought_to_a_size_that_any_machine_has_time_for(shape, side):
+    assert Pictures().side(shape) == side

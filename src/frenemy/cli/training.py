@@ -53,7 +53,6 @@ def train(
         own: a recipe of your own.
     """
     from frenemy import begin
-    from frenemy.data import open_dataset
     from frenemy.game_table import game_tables
     from frenemy.pictures import load_picture
     from frenemy.run import step_of
@@ -75,7 +74,7 @@ def train(
             "or --resume RUN"
         )
     else:
-        opened = open_dataset(data, **images.arguments)
+        opened = begin.opened(recipe, data, **images.arguments)
         tell(opened.description)
         plan = begin.plan(recipe, opened, settings)
         for line in plan.reasons:

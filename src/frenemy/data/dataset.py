@@ -89,6 +89,16 @@ def open_dataset(
     )
 
 
+def shape_at(path: Path | str | None) -> tuple[int, int, int] | None:
+    """(C, H, W) of all images at `path`, by their headers, or None where they differ.
+
+    Raises:
+        FrenemyError: nothing readable lies there.
+    """
+    how, _ = made_of(path)
+    return open_dataset(path).shape if how else find(path).read(None).shape
+
+
 def open_images(
     path: Path | str, *, size: int | None = None, fit: Fit = "crop", grey: bool = False
 ) -> Source:

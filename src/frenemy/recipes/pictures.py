@@ -19,7 +19,7 @@ from frenemy.nets.augment import R3GAN, Augment
 from frenemy.nets.augmented import Augmented
 from frenemy.nets.conditions import Embedding, Projection
 from frenemy.nets.dcgan import discriminator, generator
-from frenemy.nets.layers import start_of
+from frenemy.nets.layers import Shape, start_of
 from frenemy.objectives import minimax_d, nonsaturating_g
 from frenemy.recipes.schedules import cosine, share_done
 
@@ -30,6 +30,7 @@ RATE = 4e-4
 PLANNED = 500_000  # images, where nothing tells how many there is time for
 LEAST = 2_000  # images, of which the first recognisable samples come
 FEWEST = 10  # pictures
+SIDE, LARGE = 32, 64  # pixels: what any machine has time for; and up to which they are left alone
 SETTLING = 0.1  # of the run's images: the half-life of G's average
 Z = 100
 
@@ -78,6 +79,16 @@ class Pictures:
         settled = replace(chosen, ends=ends, rate=self.rate or RATE)
         reasons = settled.reasons(facts, images, budget.said)
         return Choice(settled, images // self.minibatch, reasons)
+
+    def side(self, shape: Shape | None) -> int | None:
+        """32 pixels, unless all pictures have one shape already that is no larger than 64."""
+        if shape is None or max(shape[1:]) > LARGE:
+            return SIDE
+        try:
+            start_of(shape)
+        except FrenemyError:
+            return SIDE
+        return None
 
     def stretched(self, done: int, rounds: int) -> Self:
         """With the rest of the schedules spread over the rest of so many rounds."""
