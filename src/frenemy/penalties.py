@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from frenemy.game import Round, Scheduled, Term, Turn, slopes, value_at
+from frenemy.game import Round, Scheduled, Term, Turn, alternating, slopes, value_at
 
 
 def r1(r: Round) -> Tensor:
@@ -25,8 +25,10 @@ def lazily(D: Term, G: Term, gamma: Scheduled, every: int = 4) -> tuple[Turn, ..
 
     D and G move on their objectives in each; in rounds 0, `every`, ... D moves on `every` gamma
     (R1 + R2) alone as well. Karras et al. (2020), Analyzing and Improving the Image Quality of
-    StyleGAN, section 3.1: lazy regularisation.
+    StyleGAN, section 3.1: lazy regularisation. With `every` 1 it moves on all of them at once.
     """
+    if every == 1:
+        return alternating({D: 1.0, r1: gamma, r2: gamma}, {G: 1.0})
 
     def weight(t: int) -> float:
         return every * value_at(t, gamma)

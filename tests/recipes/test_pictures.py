@@ -5,6 +5,8 @@ import pytest
 from frenemy.choosing import Budget, Open
 from frenemy.data import Facts
 from frenemy.errors import FrenemyError
+from frenemy.objectives import minimax_d, nonsaturating_g, pairing_d, pairing_g
+from frenemy.penalties import r1, r2
 from frenemy.recipes.pictures import LEAST, WIDTHS, Pictures, pictures
 
 FACES = Facts((1, 32, 32), 27_334)
@@ -104,6 +106,19 @@ def test_more_time_stretches_what_is_left_of_the_schedules():
     assert rate(longer, half + end // 2) == pytest.approx(rate(chosen, end * 3 // 4), rel=1e-3)
     given = Pictures(images=1000)
     assert given.stretched(5, 50) == given  # who says how many has said when they end
+
+
+def test_penalties_are_played_as_often_as_is_asked():
+    def turns(**arguments):
+        (stage,) = pictures(FACES, Pictures(width=4, **arguments))
+        return [[*turn.moves.get("D", turn.moves.get("G"))] for turn in stage.game.turns], [
+            turn.every for turn in stage.game.turns
+        ]
+
+    assert turns() == ([[minimax_d], [nonsaturating_g]], [1, 1])
+    assert turns(gamma=1.0, objective="pairing") == ([[pairing_d, r1, r2], [pairing_g]], [1, 1])
+    every = turns(gamma=1.0, objective="pairing", penalty_every=8)
+    assert every == ([[pairing_d], [r1, r2], [pairing_g]], [1, 8, 1])
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,14 @@ from frenemy.choosing import Budget, Choice
 from frenemy.data import Facts
 from frenemy.errors import FrenemyError, at_least, whole
 from frenemy.experiment import Stage
-from frenemy.game import Game, HalfLife, Player, Prior, Round, Turn
+from frenemy.game import Game, HalfLife, Player, Prior, Round, alternating
 from frenemy.nets.augment import R3GAN, Augment
 from frenemy.nets.augmented import Augmented
 from frenemy.nets.conditions import Embedding, Projection
 from frenemy.nets.dcgan import discriminator, generator
 from frenemy.nets.layers import Shape, start_of
-from frenemy.objectives import minimax_d, nonsaturating_g
+from frenemy.objectives import ObjectiveName, objective_named
+from frenemy.penalties import lazily
 from frenemy.recipes.schedules import cosine, share_done
 
 WIDTHS = {16: 0.0, 32: 2e5, 64: 3e6, 128: 3e7}
@@ -43,6 +44,10 @@ class Pictures:
         images: that D sees until all schedules are at their end; as many as the run has time for.
         width: maps of the layer next to the image; each layer further in has twice as many.
         rate: of both players' Adam, at first; it falls to a tenth of it.
+        objective: what both players play for.
+        gamma: weight of the R1 and R2 penalties; 0 for none.
+        penalty_every: in which rounds D moves on these, too, with so many times their weight.
+        normalised: whether D has batch normalisation.
         minibatch: images in a minibatch.
         augmenting: whether D sees all images, real and generated, turned, moved and coloured at
             random, with a probability that grows while D knows the training images by heart.
@@ -54,6 +59,10 @@ class Pictures:
     images: OptionalInt = None
     width: OptionalInt = None
     rate: OptionalFloat = None
+    objective: ObjectiveName = "nonsaturating"
+    gamma: float = 0.0
+    penalty_every: int = 1
+    normalised: bool = True
     minibatch: int = 64
     augmenting: bool = True
     classes: bool = True
@@ -135,9 +144,9 @@ def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
     images = arguments.images or (arguments.ends[-1][1] if arguments.ends else PLANNED)
     rate = arguments.rate or RATE
     at_least(1, minibatch=minibatch, width=width, images=images)
-    at_least(0, rate=rate)
+    at_least(0, rate=rate, gamma=arguments.gamma)
     classes = len(facts.classes) if arguments.classes else 0
-    G, D = _nets(facts, width, classes)
+    G, D = _nets(facts, width, classes, arguments.normalised)
     T = Augment(R3GAN)
 
     def adam(net: nn.Module) -> torch.optim.Optimizer:
@@ -158,19 +167,23 @@ def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
         "D": Player(D, adam(D), schedule=schedule),
         "G": Player(G, adam(G), schedule=schedule, averaging=HalfLife(half_life)),
     }
-    turns = (
-        Turn({"D": {minimax_d: 1.0}}, joint=True, after=adapt),
-        Turn({"G": {nonsaturating_g: 1.0}}),
+    terms = objective_named(arguments.objective)
+    of_D, *others = (
+        lazily(terms.d, terms.g, arguments.gamma, arguments.penalty_every)
+        if arguments.gamma
+        else alternating({terms.d: 1.0}, {terms.g: 1.0})
     )
+    turns = replace(of_D, after=adapt if arguments.augmenting else None), *others
     prior = Prior("gaussian", Z)
     game = Game(players, turns, prior, minibatch, conditions=labels if classes else None)
     return [Stage(game, images / facts.count)]
 
 
-def _nets(facts: Facts, width: int, classes: int) -> tuple[nn.Module, nn.Module]:
+def _nets(facts: Facts, width: int, classes: int, normalised: bool) -> tuple[nn.Module, nn.Module]:
+    D = discriminator(facts.shape, width, normalised=normalised)
     if not classes:
-        return generator(Z, facts.shape, width), discriminator(facts.shape, width)
-    *body, last, flat = discriminator(facts.shape, width)
+        return generator(Z, facts.shape, width), D
+    *body, last, flat = D
     assert isinstance(last, nn.Conv2d)
     head = nn.Sequential(last, flat)
     G = Embedding(generator(2 * Z, facts.shape, width), classes, Z)
