@@ -219,3 +219,17 @@ def test_consensus_fails_in_a_turn_without_G():
     game = consensus_game([Turn({"D": {consensus(minimax_d, nonsaturating_g): 1.0}})])
     with pytest.raises(RuntimeError, match="not have been used in the graph"):
         gradients_of(game)
+
+
+@pytest.mark.parametrize("penalty", [r1, r2])
+def test_a_d_that_counts_what_it_sees_is_held_flat_too(penalty):
+    D = nn.Sequential(nn.Conv2d(2, 4, 2), nn.BatchNorm2d(4), nn.Tanh(), nn.Flatten())
+    D = nn.Sequential(D, nn.Linear(8, 1), nn.Flatten(0))
+    r = round_of(D)
+    alone = penalty(r)  # no term has asked for the logits before
+    assert D[0][1].num_batches_tracked == 1
+    x = (r.x if penalty is r1 else r.Gz).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(D(x).sum(), x)
+    expected = gradient.flatten(1).square().sum(1) / 2
+    # float64: the same sums
+    torch.testing.assert_close(alone, expected, rtol=1e-10, atol=1e-12)

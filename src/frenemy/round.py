@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from frenemy.engine import PLAIN, Engine
 
@@ -145,8 +146,10 @@ class Round:
         return gradients.chunk(2)
 
     def _gradient(self, name: Literal["Dx", "DGz"], x: Tensor) -> Tensor:
-        """Of D at x: with the logits; or from them, where a term has asked for these before."""
-        if name in self.__dict__:
+        """Of D at x: with the logits; or from them, where a term has asked for these before, or D
+        counts what it sees, as batch normalisation does, which `slopes` cannot go through.
+        """
+        if name in self.__dict__ or any(isinstance(m, _NormBase) for m in self.nets["D"].modules()):
             return torch.autograd.grad(getattr(self, name).sum(), x, create_graph=True)[0]
         self.__dict__[name], gradient = slopes(self.D, x, *self.c)
         return gradient

@@ -1,0 +1,167 @@
+"""What `pictures` should play when there is so much time: a search on validation pictures.
+
+    python benchmarks/search.py --data fer2013 animals --minutes 3 --trials 40 --out DIR
+
+Trials are drawn by the tree-structured Parzen estimator (Bergstra et al. 2011, Algorithms for
+Hyper-Parameter Optimization). Each plays the same arguments on every set for so many minutes; its
+value is the mean over sets of the logarithm of the kernel distance, in `lite0` features, from the
+validation pictures. One that lies above the median of those before it, when a third and when two
+thirds of its time are over, is pruned. DIR/search.log keeps all trials: a search that was stopped
+goes on. Prints a Markdown table of the best trials, and how much each argument explains.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import torch
+import tyro
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from torch import Tensor
+
+from frenemy import Model, recipes, train
+from frenemy.data import Dataset, open_dataset
+from frenemy.errors import FrenemyError
+from frenemy.experiment import vary
+from frenemy.judge.features import Features, extract, in_batches
+from frenemy.judge.kernel import kid
+from frenemy.judge.named_features import features_named
+from frenemy.sampling import generate, noise
+from frenemy.training import Training
+
+SAMPLES = 2000
+LOOKS = (1 / 3, 2 / 3)  # of its time, when a trial may be pruned
+WORST = 10.0  # the kernel distance of a game that blows up
+
+
+def drawn(trial: optuna.Trial) -> dict[str, Any]:
+    """A trial's arguments of `pictures`."""
+    found: dict[str, Any] = {
+        "width": trial.suggest_categorical("width", [12, 16, 24, 32, 48, 64]),
+        "rate": trial.suggest_float("rate", 1e-4, 3e-3, log=True),
+        "objective": trial.suggest_categorical("objective", ["nonsaturating", "pairing", "hinge"]),
+        "minibatch": trial.suggest_categorical("minibatch", [32, 64, 128]),
+        "normalised": trial.suggest_categorical("normalised", [True, False]),
+    }
+    if trial.suggest_categorical("penalised", [True, False]):
+        found["gamma"] = trial.suggest_float("gamma", 3e-3, 3.0, log=True)
+        found["penalty_every"] = trial.suggest_categorical("penalty_every", [1, 4, 16])
+    return found
+
+
+class Judged:
+    """A set of pictures, and the features of its validation pictures.
+
+    Args:
+        data: the set; features: by which distances are taken.
+    """
+
+    def __init__(self, data: Dataset, features: Features) -> None:
+        self.data, self._features = data, features
+        self._real = extract(features, data.valid.random(SAMPLES, seed=0)).features
+
+    def distance(self, images: np.ndarray) -> float:
+        """The logarithm of the kernel distance, which may be 0 but for what its error allows."""
+        seen: Tensor = in_batches(
+            self._features.network, images, batch=self._features.batch
+        ).features
+        found = kid(real=self._real, fake=seen)
+        return math.log(max(found.value, found.error))
+
+
+def value(trial: optuna.Trial, sets: dict[str, Judged], minutes: float, out: Path) -> float:
+    """The mean over sets of the logarithm of the kernel distance."""
+    arguments, found = drawn(trial), []
+    for number, (name, judged) in enumerate(sets.items()):
+        place, looks = out / f"trial-{trial.number}-{name}", list(enumerate(LOOKS))
+
+        def look(training: Training, judged: Judged = judged, number: int = number) -> None:
+            if looks and training.share_done >= looks[0][1]:  # noqa: B023 (called before the next)
+                step, _ = looks.pop(0)  # noqa: B023
+                game, facts = training.experiment.game, training.experiment.source.facts
+                images = generate(game, facts, noise(game, SAMPLES, 1), SAMPLES)
+                trial.report(judged.distance(images), len(LOOKS) * number + step)
+                if trial.should_prune():
+                    raise optuna.TrialPruned
+
+        try:
+            train(
+                vary(recipes.pictures, **arguments), judged.data, look, minutes=minutes, out=place
+            )
+            model = Model.load(place)
+            found.append(judged.distance(model.sample(SAMPLES, seed=1)))
+            trial.set_user_attr(f"images {name}", model.progress.step * model.game.minibatch)
+        except FrenemyError as error:
+            trial.set_user_attr("error", str(error))
+            found.append(math.log(WORST))
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+        trial.set_user_attr(name, math.exp(found[-1]))
+    return float(np.mean(found))
+
+
+def table(study: optuna.Study, sets: list[str], count: int = 12) -> str:
+    """The best trials, and how much of the values' variance each argument explains."""
+    done = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
+    best = sorted(done, key=lambda t: t.value if t.value is not None else math.inf)[:count]
+    names = list(dict.fromkeys(name for t in best for name in t.params))
+    heads = [*(f"kid {name}" for name in sets), *(f"images {name}" for name in sets), *names]
+    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    for t in best:
+        cells = [f"{t.user_attrs.get(name, math.nan):.4g}" for name in sets]
+        cells += [f"{t.user_attrs.get(f'images {name}', 0):,}" for name in sets]
+        values = [t.params.get(name, "") for name in names]
+        cells += [f"{x:.3g}" if isinstance(x, float) else str(x) for x in values]
+        lines.append(f"| {' | '.join(cells)} |")
+    pruned = len(study.trials) - len(done)
+    lines += ["", f"{len(done)} trials to their end, {pruned} pruned or stopped."]
+    if len(done) > 8:
+        shares = optuna.importance.get_param_importances(study).items()
+        lines.append("Explained: " + ", ".join(f"{name} {share:.0%}" for name, share in shares))
+    return "\n".join(lines)
+
+
+def main(
+    data: tuple[Path, ...],
+    out: Path,
+    minutes: float = 3.0,
+    trials: int = 40,
+    size: int = 32,
+    features: str = "lite0",
+    seed: int = 0,
+) -> None:
+    """Plays trials until there are so many, and prints the table.
+
+    Args:
+        data: sources of images, each with a validation part.
+        out: where the search is kept.
+        minutes: of each trial on each set.
+        trials: how many there are to be in all.
+        size: of the images.
+        features: by which the judge compares.
+        seed: of the search.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    kind = features_named(features)
+    sets = {place.name: Judged(open_dataset(place, size=size), kind) for place in data}
+    study = optuna.create_study(
+        study_name=f"{minutes:g} minutes",
+        storage=JournalStorage(JournalFileBackend(str(out / "search.log"))),
+        sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=6),
+        load_if_exists=True,
+    )
+    left = trials - len([t for t in study.trials if t.state.is_finished()])
+    print(f"{torch.get_num_threads()} threads; {left} trials to play", flush=True)
+    study.optimize(lambda trial: value(trial, sets, minutes, out), n_trials=max(0, left))
+    print(table(study, [*sets]))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
