@@ -149,7 +149,7 @@ class Round:
         """Of D at x: with the logits; or from them, where a term has asked for these before, or D
         counts what it sees, as batch normalisation does, which `slopes` cannot go through.
         """
-        if name in self.__dict__ or any(isinstance(m, _NormBase) for m in self.nets["D"].modules()):
+        if name in self.__dict__ or _counts(self.nets["D"]):
             return torch.autograd.grad(getattr(self, name).sum(), x, create_graph=True)[0]
         self.__dict__[name], gradient = slopes(self.D, x, *self.c)
         return gradient
@@ -206,6 +206,11 @@ class Round:
             else:
                 self.__dict__[name] = value
         return self
+
+
+def _counts(net: Callable[..., Tensor]) -> bool:
+    """Whether a pass changes its buffers."""
+    return isinstance(net, nn.Module) and any(isinstance(m, _NormBase) for m in net.modules())
 
 
 def slopes(D: Callable[..., Tensor], x: Tensor, *c: Tensor) -> tuple[Tensor, Tensor]:
