@@ -6,10 +6,12 @@ import contextlib
 import functools
 from pathlib import Path
 
-from frenemy.data import arrays, cifar, digits, folder, idx, matfile, matlab
+from frenemy.data import arrays, cifar, folder, idx, matfile, matlab
 from frenemy.data.contents import File, Origin
+from frenemy.data.embedded import DEFAULT, EMBEDDED, PREFIX
 from frenemy.data.toy import STACKED, TOY
 from frenemy.errors import FrenemyError
+from frenemy.names import known
 
 FORMATS = (
     "a folder of pictures (PNG, JPEG, WebP, BMP, GIF), a folder of MNIST-style IDX files or of "
@@ -30,9 +32,14 @@ KNOWN = {
 
 
 def made_of(path: Path | str | None) -> tuple[str, Path | None]:
-    """How the set of this name is made ("toy:ring", "stacked:", or not), and of what files."""
-    if path is None or str(path).startswith(TOY):
-        return str(path or ""), None
+    """How the set of this name is made ("toy:ring", "stacked:", or not), and of what files.
+
+    Sets that come with the package are not made, and of no files that a person gives.
+    """
+    if path is None or str(path).startswith(PREFIX):
+        return "", None
+    if str(path).startswith(TOY):
+        return str(path), None
     if str(path).startswith(STACKED):
         place = str(path).removeprefix(STACKED)
         return STACKED, Path(place) if place else None
@@ -42,7 +49,7 @@ def made_of(path: Path | str | None) -> tuple[str, Path | None]:
 def resolved(path: Path | str) -> str:
     """The name of the same set for those who are in another folder."""
     how, place = made_of(path)
-    return how if place is None else how + str(place.resolve())
+    return str(path) if place is None else how + str(place.resolve())
 
 
 def find(path: Path | str | None) -> Origin:
@@ -53,8 +60,8 @@ def find(path: Path | str | None) -> Origin:
     Raises:
         FrenemyError: if nothing lies there, or nothing that is read.
     """
-    if path is None:
-        return digits.origin()
+    if path is None or str(path).startswith(PREFIX):
+        return EMBEDDED[known(str(path or DEFAULT), list(EMBEDDED), "embedded set")]()
     if made_of(path)[0]:
         raise FrenemyError(f"{path}: no pictures in files, but made for games: give it to train")
     path = Path(path)
