@@ -6,11 +6,15 @@ import torch
 from torch import Tensor, nn
 
 
+NEAR = 0.1  # of a class's numbers, at first, where those of z are 1
+
+
 class Embedding(nn.Module):
     """G of z (B, size) and labels (B,): that of z with as many numbers for the class beside it.
 
-    Mirza and Osindero (2014), Conditional Generative Adversarial Nets, with an embedding N(0, 1)
-    for their one-hot labels, so that classes begin as far apart as noises.
+    Mirza and Osindero (2014), Conditional Generative Adversarial Nets, with an embedding for their
+    one-hot labels. It begins N(0, .1^2): with numbers as large as z's, G soon draws one picture for
+    each class, whatever z is.
 
     Args:
         net: takes (B, 2 size).
@@ -26,6 +30,7 @@ class Embedding(nn.Module):
         super().__init__()
         self.net = net
         self.embedding = nn.Embedding(classes, size)
+        nn.init.normal_(self.embedding.weight, std=NEAR)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         return self.net(torch.cat([z, self.embedding(y)], 1))
