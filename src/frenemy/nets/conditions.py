@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-
 NEAR = 0.1  # of a class's numbers, at first, where those of z are 1
 
 
