@@ -62,6 +62,8 @@ def test_a_game_that_goes_well_is_left_alone():
         ({"diversity": lambda i: 0.48 * 1.03 ** (i - 19), "coverage": 0.3}, None),  # it widens
         ({"diversity": 0.4, "motion": 1.5}, "non-convergence"),
         ({"repeats": 0.3}, "mode collapse"),
+        ({"diversity within classes": 0.2}, "mode collapse"),  # each class is one picture
+        ({"diversity within classes": 0.4}, None),
         ({"coverage": 0.2}, "mode collapse"),  # good samples, most kinds never made
         ({"coverage": 0.2, "precision": 0.1}, None),  # not good yet
         ({"coverage": 0.3}, None),

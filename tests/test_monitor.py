@@ -75,6 +75,32 @@ def test_a_collapsed_generator_repeats_itself():
     assert found["recall"] < 0.02 < 0.9 < found["precision"]  # it makes one good point
 
 
+class Classed(Shift):
+    """G(z, y) = spread * z + (4 y, 0)."""
+
+    def forward(self, z, y):
+        return super().forward(z) + 4 * nn.functional.pad(y[:, None].float(), (0, 1))
+
+
+@pytest.mark.parametrize(("spread", "expected"), [(1.0, 1.0), (0.1, 0.1)])
+def test_samples_of_a_class_are_as_far_apart_as_g_makes_them(spread, expected):
+    def classes(stream, i):
+        x, _ = normal(stream, i)
+        y = torch.arange(B) % 3
+        return x + 4 * nn.functional.pad(y[:, None].float(), (0, 1)), y
+
+    D = Logit()
+    D.forward = lambda x, y: x.sum(1)
+    g = game(Classed(spread=spread), D)
+    g.conditions = lambda x, y: (y,)
+    found = Monitor(g, classes, seed=0).compare(MEASURE_EVERY)
+    found = {k.removeprefix(HEALTH): v.item() for k, v in found.items()}
+    # means over the pairs of 85 normal points of each class
+    assert found["diversity within classes"] == pytest.approx(expected, rel=4 / math.sqrt(85))
+    assert found["diversity"] > 0.7  # whatever z does, there are three classes
+    assert "diversity within classes" not in measured(game())
+
+
 def test_the_value_of_a_discriminator_that_knows_nothing_is_minus_log_four():
     assert measured(game(D=Logit(0.0)))["value"] == pytest.approx(0, abs=1e-6)
 

@@ -136,7 +136,8 @@ def diagnose(
     - *D does not learn*: in each of the last ten measurements it ranks less than 5 % of pairs
       rightly;
     - *mode collapse*: samples are nearer to each other than .3 of what real images are; or *G makes
-      no headway*, if D has won and they move by less than .01;
+      no headway*, if D has won and they move by less than .01; or, where the players are told
+      classes, *mode collapse* if those of one class are, each class being one picture;
     - *non-convergence*: the same z's sample moves in 100 rounds by more than the real images' mean
       distance, or more than half of it while coverage is below .25; and by more than .6 of what it
       moved five measurements before;
@@ -237,6 +238,8 @@ def _failure(history: Sequence[Measurement], end: int) -> FailureMode | None:
     motion = now.get("motion", 0.0)
     if diversity < VERY_NARROW:
         return "G makes no headway" if won and now.get("motion", 1.0) < STILL else "mode collapse"
+    if now.get("diversity within classes", 1.0) < VERY_NARROW:
+        return "mode collapse"
     restless = motion > SETTLING * before.get("motion", 0.0)
     if restless and (motion > RESTLESS or (motion > UNSETTLED and coverage < FEW)):
         return "non-convergence"
@@ -299,6 +302,7 @@ def _evidence(failure: FailureMode, now: Measurement) -> str:
         case "mode collapse":
             said = {
                 "diversity": "samples are {:.2f} times as far from each other as real images",
+                "diversity within classes": "those of one class {:.2f} times",
                 "repeats": "{:.0%} repeat another",
                 "coverage": "coverage is {:.2f}",
             }

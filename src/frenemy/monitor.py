@@ -85,6 +85,10 @@ class Monitor:
         self._rows = rows_at_a_time(x.shape[1:])
         self._seed = mix(seed, 4)
         self._real = self._features(x.cpu().unique(dim=0))  # a small set comes round several times
+        self._classes = next(
+            (c.cpu() for c in self._c if c.ndim == 1 and not c.is_floating_point()), None
+        )
+        self._within = self._apart_within_classes(self._features(x))
         distances = _distances(self._real)
         self._spread = _mean_pair(distances)
         nearest = _nearest(distances)
@@ -93,6 +97,14 @@ class Monitor:
         directions = torch.randn(d, min(d, DIRECTIONS), generator=generator)
         self._directions = torch.linalg.qr(directions).Q
         self._step = _mean_pair(_distances(self._real @ self._directions))
+
+    def _apart_within_classes(self, features: Tensor) -> Tensor:
+        """The mean distance of different images of one class, in the order of the conditions."""
+        if self._classes is None:
+            return torch.tensor(math.nan)
+        distances = _distances(features)
+        same = (self._classes[:, None] == self._classes) & (distances > 0)
+        return distances[same].mean()
 
     @torch.no_grad()
     def _features(self, x: Tensor) -> Tensor:
@@ -156,6 +168,7 @@ class Monitor:
         found = {
             "images": torch.tensor(float(rounds * self.game.minibatch)),
             "diversity": _mean_pair(distances) / self._spread,
+            "diversity within classes": self._apart_within_classes(fake) / self._within,
         }
         if (count := len(self._real)) >= FEWEST_REAL:
             nearest = _nearest(distances[:count, :count])  # among as many as there are real ones
