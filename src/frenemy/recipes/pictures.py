@@ -30,7 +30,7 @@ WIDTHS = {16: 0.0, 32: 2e5, 64: 3e6, 128: 3e7}
 RATE = 4e-4
 PLANNED = 500_000  # images, where nothing tells how many there is time for
 LEAST = 2_000  # images, of which the first recognisable samples come
-FEWEST = 10  # pictures
+FEWEST = 8  # pictures to train on: of ten, one is kept to choose by, and one to judge by
 SIDE, LARGE = 32, 64  # pixels: what any machine has time for; and up to which they are left alone
 SETTLING = 0.1  # of the run's images: the half-life of G's average
 Z = 100
@@ -133,7 +133,10 @@ def require_pictures(facts: Facts) -> None:
         FrenemyError: too few pictures, or of sides that no start times 2^k gives.
     """
     if facts.count < FEWEST:
-        raise FrenemyError(f"{facts.name}: {facts.count} pictures: give {FEWEST} or more")
+        raise FrenemyError(
+            f"{facts.name}: {facts.count} pictures to train on, beside those that are kept to choose "
+            "and to judge by: give ten in all, or more"
+        )
     start_of(facts.shape)
 
 
