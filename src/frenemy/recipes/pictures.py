@@ -134,8 +134,8 @@ def require_pictures(facts: Facts) -> None:
     """
     if facts.count < FEWEST:
         raise FrenemyError(
-            f"{facts.name}: {facts.count} pictures to train on, beside those that are kept to choose "
-            "and to judge by: give ten in all, or more"
+            f"{facts.name}: {facts.count} pictures to train on, beside those that are kept to "
+            "choose and to judge by: give ten in all, or more"
         )
     start_of(facts.shape)
 
