@@ -30,6 +30,7 @@ from frenemy.origin import describe, function_of, recipe_of
 from frenemy.run import Followed, Run
 from frenemy.settings import DEFAULTS, Continued, Settings
 from frenemy.training import Training, Watcher, kept, way_on
+from frenemy.transfer import like, newest, starting_from
 
 P = ParamSpec("P")
 
@@ -133,6 +134,8 @@ def plan(
     limit, header = settings.limit, settings.kept()
     where = choose_device(settings.device)
     writer = _event_writer() if settings.tensorboard else None
+    for other in filter(None, (settings.init, settings.like)):
+        recipe = like(recipe, other)
     data = data if isinstance(data, Dataset) else opened(recipe, data)
     reasons: Sequence[str] = ()
     if isinstance(left := arguments_of(recipe), Open):
@@ -141,6 +144,10 @@ def plan(
         limit = limit if limit.keys() - {"minutes"} else {"steps": choice.rounds}
     experiment = set_up(recipe, data, header["seed"])
     _require_share(experiment, header["parts"])
+    if settings.init is not None:
+        header["init"] = str(newest(settings.init))
+        experiment, said = starting_from(experiment, Path(header["init"]))
+        reasons = [*reasons, said]
     header |= {
         **describe(recipe),
         "target": _target(limit, experiment),
@@ -278,6 +285,8 @@ def resume(
             recipe = vary(recipe, **vars(arguments.stretched(done.step, int(rounds))))
             experiment = set_up(recipe, images, run.header["seed"])
             run.header.update(describe(recipe), target={"steps": rounds})
+    if (file := run.header.get("init")) and not run.checkpoints():
+        experiment, _ = starting_from(experiment, Path(file))
     return Plan(run, experiment, where, writer, new=False).play(watcher)
 
 

@@ -39,13 +39,13 @@ def _arguments(recipe: Recipe) -> dict[str, Any]:
     return {} if arguments is None else asdict(arguments)
 
 
-def _given(recipe: Recipe) -> dict[str, Any]:
-    """Those that were changed; of arguments that may be left open those that are not."""
+def arguments_given(recipe: Recipe) -> dict[str, Any]:
+    """Arguments that were changed; of those that may be left open the ones that are not."""
     if not isinstance(recipe, functools.partial):
         return {}
-    given, found = arguments_of(recipe), _arguments(recipe)
-    if isinstance(given, Open):
-        left = asdict(type(given)())  # pyright: ignore (arguments are a dataclass with defaults)
+    arguments, found = arguments_of(recipe), _arguments(recipe)
+    if isinstance(arguments, Open):
+        left = asdict(type(arguments)())  # pyright: ignore (arguments are a dataclass with defaults)
         found = {name: value for name, value in found.items() if value != left[name]}
     return found
 
@@ -89,7 +89,7 @@ def recipe_of(run: Run, given: Recipe | None = None, *, changed: bool = False) -
                 f"--recipe {shlex.quote(name)} (in Python: recipe=)"
             )
         return vary(recipes.RECIPES[name], **arguments)
-    now = {**describe(given), "arguments": {**arguments, **_given(given)}}
+    now = {**describe(given), "arguments": {**arguments, **arguments_given(given)}}
     same = {
         "recipe": name.rpartition(":")[1:] == now["recipe"].rpartition(":")[1:],
         "recipe_digest": then["recipe_digest"] in (None, now["recipe_digest"]),
@@ -100,7 +100,7 @@ def recipe_of(run: Run, given: Recipe | None = None, *, changed: bool = False) -
             f"{run.path} was begun with {field} {then[field]}, not {now[field]}: give that, or "
             "take this by --recipe-changed (in Python: recipe_changed=True)"
         )
-    recipe = vary(given, **{**arguments, **_given(given)})
+    recipe = vary(given, **{**arguments, **arguments_given(given)})
     run.header.update(describe(recipe))
     return recipe
 

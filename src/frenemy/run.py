@@ -64,6 +64,8 @@ HEADER: Mapping[str, Check] = {
     "threads": _whole(1),
     "precision": lambda name: name in (None, "float32", "bfloat16"),  # none in older runs
     "parts": lambda parts: parts is None or _whole(1)(parts),
+    "mirror": lambda mirror: mirror is None or isinstance(mirror, bool),
+    "init": lambda file: file is None or isinstance(file, str),
     "checkpoint_seconds": _number,
     "keep_checkpoints": _whole(2),
     "tensorboard": _is(bool),

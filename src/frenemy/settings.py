@@ -6,7 +6,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
-from frenemy.choices import DeviceName, OptionalFloat, OptionalInt, Precision, optional
+from frenemy.choices import (
+    DeviceName,
+    OptionalFloat,
+    OptionalInt,
+    OptionalPath,
+    Precision,
+    optional,
+)
 from frenemy.errors import FrenemyError, at_least, whole
 
 MOST = 1e12  # rounds, epochs or minutes
@@ -67,6 +74,9 @@ class Settings(Continued):
             processes, begun by torchrun, each take their share of a minibatch as well.
         mirror: also show every image from left to right, which doubles their number; not where
             left and right differ, as in writing.
+        like: a run whose arguments are taken, but for those that are given here.
+        init: a run whose weights are started from, as far as they fit, and whose arguments are
+            taken, too.
     """
 
     out: Annotated[Path | str | None, optional("PATH")] = None
@@ -77,6 +87,8 @@ class Settings(Continued):
     precision: Precision = "float32"
     parts: int = 1
     mirror: bool = False
+    like: OptionalPath = None
+    init: OptionalPath = None
 
     def kept(self) -> dict[str, Any]:
         """Those that stay when a run goes on, as `run.json` keeps them.
@@ -88,7 +100,7 @@ class Settings(Continued):
         at_least(1, parts=whole(parts=self.parts))
         at_least(0, seed=seed, checkpoint_seconds=self.checkpoint_seconds)
         at_least(2, keep_checkpoints=most)
-        gone = {"out", *(field.name for field in fields(Continued))}
+        gone = {"out", "like", "init", *(field.name for field in fields(Continued))}
         kept = {name: value for name, value in asdict(self).items() if name not in gone}
         return {**kept, "seed": seed, "keep_checkpoints": most}
 

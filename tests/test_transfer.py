@@ -1,0 +1,90 @@
+"""A run that begins like another, or from its weights."""
+
+import numpy as np
+import pytest
+import torch
+
+from frenemy import begin, recipes
+from frenemy.data import Dataset, Source
+from frenemy.errors import FrenemyError
+from frenemy.model import Model
+
+SMALL = recipes.vary(recipes.pictures, width=4, minibatch=4, images=40)
+
+
+def images(classes, seed=0, shape=(1, 16, 16)):
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (12, *shape), np.uint8)
+    labels = np.arange(12) % classes if classes else None
+    source = Source(pixels, labels, classes=tuple("abcdef"[:classes]))
+    return Dataset(source, source, source, "random images")
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    return begin.train(SMALL, images(2), steps=3, out=tmp_path_factory.mktemp("first") / "run")
+
+
+def test_it_begins_where_the_other_ended(first, tmp_path):
+    plan = begin.plan(
+        recipes.pictures, images(2), begin.Settings(steps=1, init=first.path, out=tmp_path / "run")
+    )
+    assert "all" not in plan.reasons[-1]
+    plan.experiment.begin(0, seed=7)
+    there = Model.load(first.path, recipe=SMALL).game.players
+    for name, player in plan.experiment.game.players.items():
+        expected = there[name].best.state_dict()
+        assert all(torch.equal(v, expected[k]) for k, v in player.net.state_dict().items())
+        assert all(torch.equal(v, expected[k]) for k, v in player.best.state_dict().items())
+
+
+def test_other_classes_begin_anew_and_all_else_is_taken(first, tmp_path):
+    out = tmp_path / "run"
+    plan = begin.plan(
+        recipes.pictures, images(3), begin.Settings(steps=1, init=first.path, out=out)
+    )
+    G = plan.experiment.game.players["G"].net
+    fresh = G.embedding.weight.clone()
+    plan.experiment.begin(0, seed=7)
+    assert torch.equal(G.embedding.weight, fresh)
+    expected = Model.load(first.path, recipe=SMALL).game.players["G"].best
+    assert torch.equal(G.net[1].weight, expected.net[1].weight)
+    total = len(G.state_dict())
+    assert f"{total - 1} of G's {total}" in plan.reasons[-1]
+    run = plan.play()
+    assert run.header["arguments"]["width"] == 4  # its arguments were taken
+    assert begin.resume(out, data=images(3), steps=2, recipe=recipes.pictures).checkpoints()
+
+
+def test_what_is_given_is_not_taken_from_the_other(first, tmp_path):
+    other = recipes.vary(recipes.pictures, minibatch=6)
+    settings = begin.Settings(steps=1, like=first.path, out=tmp_path / "run")
+    run = begin.plan(other, images(2), settings).run
+    assert (run.header["arguments"]["minibatch"], run.header["arguments"]["width"]) == (6, 4)
+    assert "init" not in run.header
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_weights(first, tmp_path):
+    settings = begin.Settings(steps=2, init=first.path, out=tmp_path / "run")
+    run = begin.plan(recipes.pictures, images(2), settings).play()
+    expected = Model.load(run.path).sample(3)
+    for file in run.checkpoints():
+        file.unlink()
+    begin.resume(run.path, data=images(2))
+    assert np.array_equal(Model.load(run.path).sample(3), expected)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "shape", "said"),
+    [
+        (recipes.digits2014, (1, 16, 16), "was begun with pictures, not digits2014"),
+        (recipes.vary(recipes.pictures, width=6), (3, 32, 32), "none of its weights fit"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(
+    first, tmp_path, recipe, shape, said
+):
+    settings = begin.Settings(steps=1, init=first.path, out=tmp_path / "run")
+    with pytest.raises(FrenemyError, match=said):
+        begin.plan(recipe, images(0, shape=shape), settings)
+    assert not (tmp_path / "run").exists()
