@@ -310,7 +310,7 @@ _ALL = (
         told="The same in features, which may know an image again that was turned or enlarged, if "
         "they are made for that.",
         error="as `copying`",
-        source="as `copying`",
+        source="Lowe 2004, Distinctive Image Features from Scale-Invariant Keypoints",
         measure=lambda p: p.feature_copies.share,
         noise=False,
     ),
