@@ -29,11 +29,13 @@ from frenemy.model import reopen, set_up
 from frenemy.origin import describe, function_of, recipe_of
 from frenemy.run import Followed, Run
 from frenemy.settings import DEFAULTS, Continued, Settings
-from frenemy.training import Training, Watcher, kept, way_on
+from frenemy.training import NotFinite, Training, Watcher, kept, way_on
 from frenemy.transfer import like, newest, starting_from
 
 P = ParamSpec("P")
 
+STEPPED_BACK = "stepped_back"
+"""The field of `run.json` that says why a run goes on with half the rate."""
 MINUTES = 30.0  # of a run whose recipe leaves its length open, where nothing says otherwise
 TRIED, TRIAL = 4, 1.0  # rounds at least, and seconds, by which a game's speed is measured
 
@@ -82,6 +84,7 @@ class Plan:
         run: where to, of which nothing is written yet if it is new.
         experiment: what is played; device: where.
         writer: of TensorBoard events, if they are wanted.
+        recipe, data: of the experiment.
         reasons: why it is played as it is, where the recipe left something open.
     """
 
@@ -89,11 +92,29 @@ class Plan:
     experiment: Experiment
     device: torch.device
     writer: EventWriter | None
+    recipe: Recipe
+    data: Dataset
     new: bool = True
     reasons: Sequence[str] = ()
 
     def play(self, watcher: Watcher | None = None) -> Run:
-        """Makes the run, if it is new, and plays it."""
+        """Makes the run, if it is new, and plays it.
+
+        Where a loss or a weight becomes infinite or NaN, and the recipe has a calmer game to play,
+        it goes on with that from the last checkpoint, once.
+        """
+        try:
+            return self._play(watcher)
+        except NotFinite as error:
+            arguments = arguments_of(self.recipe)
+            if not isinstance(arguments, Open) or STEPPED_BACK in self.run.header:
+                raise
+            warnings.warn(f"{error}: going on from there once, with half the rate", stacklevel=2)
+            calmer = vary(self.recipe, **vars(arguments.calmed()))
+            self.run.update(**describe(calmer), **{STEPPED_BACK: str(error)})
+            return resume(self.run.path, recipe=calmer, data=self.data, watcher=watcher)
+
+    def _play(self, watcher: Watcher | None) -> Run:
         run = self.run
         gpus = [self.device] if self.device.type == "cuda" else []
         threads = torch.get_num_threads()
@@ -166,7 +187,7 @@ def plan(
     out = settings.out if settings.out is not None else _free_name(function_of(recipe).__name__)
     run = _kind_of_run()(Path(out), header)
     run.check_new()
-    return Plan(run, experiment, where, writer, reasons=reasons)
+    return Plan(run, experiment, where, writer, recipe, data, reasons=reasons)
 
 
 def opened(
@@ -287,7 +308,7 @@ def resume(
             run.header.update(describe(recipe), target={"steps": rounds})
     if (file := run.header.get("init")) and not run.checkpoints():
         experiment, _ = starting_from(experiment, Path(file))
-    return Plan(run, experiment, where, writer, new=False).play(watcher)
+    return Plan(run, experiment, where, writer, recipe, images, new=False).play(watcher)
 
 
 def _kind_of_run() -> type[Run]:

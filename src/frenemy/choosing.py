@@ -67,3 +67,7 @@ class Open(Protocol):
         What is left of its schedules is spread over what is left of its rounds.
         """
         ...
+
+    def calmed(self) -> Self:
+        """For a game that blew up: with half of the rate."""
+        ...

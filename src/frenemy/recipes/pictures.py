@@ -104,6 +104,10 @@ class Pictures:
         end = done * self.minibatch, rounds * self.minibatch
         return self if self.images is not None else replace(self, ends=(*self.ends, end))
 
+    def calmed(self) -> Self:
+        """With half of the rate."""
+        return replace(self, rate=(self.rate or RATE) / 2)
+
     def share_done(self, t: int) -> float:
         """Of the schedules, in round t."""
         ends = self.ends or ((0, self.images or PLANNED),)
