@@ -62,6 +62,13 @@ def test_held_out_images_that_are_training_images_say_nothing():
         FeatureCopying(train=train, held_out=train)
 
 
+def test_where_few_are_held_out_training_images_stand_in():
+    train, fake = cloud(400, 0), torch.cat([cloud(140, 3), cloud(400, 0)[:8] + 1e-4])
+    search = FeatureCopying(train=train, held_out=cloud(40, 1))
+    assert search.of(fake).certain  # 40 alone could not tell 8 of 148 from chance
+    assert not any(search.of(cloud(150, seed)).certain for seed in range(100, 120))
+
+
 @pytest.mark.parametrize(
     ("train", "held_out", "said"),
     [
