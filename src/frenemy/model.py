@@ -159,6 +159,36 @@ class Model:
         images = generate(self.game, self.facts, z, count, seed=seed, labels=labels)
         return images.reshape(points, steps, *images.shape[1:])
 
+    def mix(
+        self,
+        seeds: tuple[int, int],
+        steps: int = 8,
+        *,
+        classes: tuple[str, str] | None = None,
+    ) -> NDArray[Any]:
+        """Images on the straight line from the first z that one seed names to that of another.
+
+        Where the players are told classes, the first half of the images, and the middle one, are of
+        the first of `classes` and the others of the second; by default all are of the class of a
+        seed's first sample. What networks draw within themselves is that of the first seed.
+
+        Returns:
+            uint8 (steps, C, H, W), with both ends.
+
+        Raises:
+            FrenemyError: steps is below 2, a seed out of range, there are no such classes, or the
+                players are told of images.
+        """
+        at_least(2, steps=steps)
+        a, b = (next(noise(self.game, 1, seed)) for seed in seeds)
+        where = torch.linspace(0, 1, steps)[:, None]  # (steps, 1)
+        labels = np.zeros(steps, np.int64)
+        if classes is not None:
+            ends = (self.labels(name, steps) for name in classes)
+            labels = np.where(where[:, 0].numpy() <= 0.5, *ends)
+        z = torch.lerp(a, b, where).split(CHUNK)
+        return generate(self.game, self.facts, z, steps, seed=seeds[0], labels=labels)
+
     def as_seen(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Images (N, C, H, W) as the game saw them (contrast-normalised, say), as pixels again."""
         if self.game.prepare is None:

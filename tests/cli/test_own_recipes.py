@@ -71,6 +71,7 @@ def uses(run, *more):
     return [
         ("sample", run, "-n", 2, *more),
         ("walk", run, "--points", 2, "--steps", 2, *more),
+        ("mix", run, "--seeds", 1, 2, *more),
         ("neighbours", run, "-n", 5, *more),
         ("judge", run, "--metrics", "parzen", "--samples", 20, "-o", out / "judge.json", *more),
         ("train", "--resume", run, "--steps", 3, *more),

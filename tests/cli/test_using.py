@@ -12,6 +12,27 @@ from frenemy.run import Run
 from .command_line import errors
 
 
+@pytest.fixture(scope="module")
+def classed(tmp_path_factory):
+    """A run of tiny networks that are told whether a picture is of a dark or a light square."""
+    folder = tmp_path_factory.mktemp("squares")
+    for name, level in (("dark", 30), ("light", 220)):
+        (folder / name).mkdir()
+        for i in range(10):
+            pixels = np.full((16, 16), level + i, np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    path = tmp_path_factory.mktemp("runs") / "classed"
+    arguments = ["--data", folder, "--out", path, "--width", 4, "--minibatch", 8, "--steps", 30]
+    assert main(["train", "pictures", *map(str, arguments)]) == 0
+    return path
+
+
+def shown_in(path, count, size=64):
+    """The images of a strip, enlarged as they are, (count, size, size)."""
+    pixels = np.asarray(Image.open(path))
+    return np.stack([pixels[:size, i * (size + 2) :][:, :size] for i in range(count)])
+
+
 def test_samples_as_picture_arrays_and_folder(run, tmp_path):
     for out in ("s.png", "s.npz", "folder"):
         arguments = ["sample", str(run), "-n", "5", "--seed", "3", "-o", str(tmp_path / out)]
@@ -85,6 +106,31 @@ def test_nothing_is_written_if_one_place_of_a_walk_is_refused(run, tmp_path, cap
     assert not list(tmp_path.iterdir())
 
 
+def test_a_mix_goes_from_the_first_sample_of_one_seed_to_that_of_another(run, tmp_path):
+    out = tmp_path / "mix.png"
+    assert main(["mix", str(run), "--seeds", "5", "9", "--steps", "4", "-o", str(out)]) == 0
+    assert Image.open(out).size == (4 * 66 - 2, 64)
+    model, images = Model.load(run), shown_in(out, 4)[:, ::8, ::8].astype(int)
+    for end, seed in ((0, 5), (-1, 9)):
+        expected = model.sample(1, seed=seed)[0, 0].astype(int)
+        assert np.abs(images[end] - expected).max() <= 1  # a product of more rows, as above
+    assert np.array_equal(model.mix((5, 9), 4), model.mix((5, 9), 4))
+
+
+def test_a_mix_of_classes_switches_halfway(classed, tmp_path):
+    model = Model.load(classed)
+    mixed = model.mix((3, 3), 5, classes=("dark", "light")).astype(int)  # one z: labels alone
+    dark, light = (
+        model.sample(1, seed=3, labels=model.labels(name, 1)).astype(int)
+        for name in ("dark", "light")
+    )
+    assert np.abs(dark - light).max() > 2
+    assert np.abs(mixed - np.concatenate([dark] * 3 + [light] * 2)).max() <= 1
+    words = ["mix", classed, "--seeds", 3, 3, "--class", "light", "-o", tmp_path / "m.png"]
+    assert main([str(word) for word in words]) == 0
+    assert (np.ptp(shown_in(tmp_path / "m.png", 8).astype(int), axis=0) <= 1).all()
+
+
 def test_neighbours_end_each_row_with_the_training_image_nearest_to_the_fifth(run, tmp_path):
     out = tmp_path / "neighbours.png"
     assert main(["neighbours", str(run), "-n", "13", "--seed", "2", "-o", str(out)]) == 0
@@ -127,6 +173,16 @@ class TestBadInput:
         said = errors(capsys, verb, run, "--seed", 2**64)
         assert said.endswith("seed is 18446744073709551616: give 18446744073709551615 or less")
         assert "give 0 or more" in errors(capsys, verb, run, "--seed", -1)
+
+    def test_mixes_of_what_is_not_there(self, capsys, run, classed, tmp_path):
+        mix = ("mix", run, "--seeds", 1)
+        assert "seed is -2: give 0 or more" in errors(capsys, *mix, -2)
+        assert "steps is 1: give 2 or more" in errors(capsys, *mix, 2, "--steps", 1)
+        assert "told of no classes" in errors(capsys, *mix, 2, "--class", "a")
+        assert "unknown picture format" in errors(capsys, *mix, 2, "-o", tmp_path / "m.gift")
+        mix = ("mix", classed, "--seeds", 1, 2)
+        assert "did you mean dark?" in errors(capsys, *mix, "--class", "drak")
+        assert "needs --class" in errors(capsys, *mix, "--to-class", "dark")
 
     def test_too_few_samples_for_a_row_of_neighbours(self, capsys, run):
         assert "n is 3: give 5 or more" in errors(capsys, "neighbours", run, "-n", 3)

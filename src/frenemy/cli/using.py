@@ -11,13 +11,13 @@ from frenemy.choices import OptionalPath, optional
 from frenemy.cli.options import Draws, Number, Out, RunPath
 from frenemy.errors import FrenemyError, at_least, at_most
 
+OfClass = Annotated[str | None, arg(name="class", metavar="NAME", help_behavior_hint="")]
+
 
 def sample(
     drawing: Draws,
     n: Number = 64,
-    of_class: Annotated[
-        str | None, arg(name="class", metavar="NAME", help_behavior_hint="")
-    ] = None,
+    of_class: OfClass = None,
     seed: int = 0,
     out: Annotated[str | None, optional("PATH", "-o")] = None,
 ) -> None:
@@ -74,6 +74,36 @@ def walk(
         else:
             save_picture(shown(images, columns=steps), path)
     print(*places, sep="\n")
+
+
+def mix(
+    drawing: Draws,
+    seeds: tuple[int, int],
+    of_class: OfClass = None,
+    to_class: Annotated[str | None, optional("NAME")] = None,
+    steps: int = 8,
+    out: Out = None,
+) -> None:
+    """Mix two samples: images on the straight line in z from one to the other.
+
+    Args:
+        drawing: which run draws.
+        seeds: of the two, as `sample` takes them: the first sample of each.
+        of_class: of which class, where the players are told classes; the first class.
+        to_class: the class of the second half: the label switches halfway.
+        steps: images, with both ends.
+        out: the picture; RUN/mix.png.
+    """
+    from frenemy.pictures import require_picture, save_picture, shown
+
+    at_least(2, steps=steps)
+    place = out or drawing.run / "mix.png"
+    require_picture(place)
+    if to_class is not None and of_class is None:
+        raise FrenemyError(f"--to-class {to_class} needs --class, for the first half")
+    classes = None if of_class is None else (of_class, to_class or of_class)
+    images = drawing.model().mix(seeds, steps, classes=classes)
+    print(save_picture(shown(images, columns=steps), place))
 
 
 def neighbours(
