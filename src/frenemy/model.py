@@ -24,7 +24,7 @@ from frenemy.game import Game, mix
 from frenemy.names import known
 from frenemy.origin import failure, function_of, recipe_of
 from frenemy.run import Run
-from frenemy.sampling import CHUNK, generate, noise, to_pixels
+from frenemy.sampling import CHUNK, generate, noise, reads_images, to_pixels
 
 
 class Model:
@@ -135,6 +135,21 @@ class Model:
         if self.game.conditions is None or not classes:
             raise FrenemyError(f"the players of {self.run.path} are told of no classes")
         return np.full(count, classes.index(known(name, classes, "class")))
+
+    def require_latents(self) -> None:
+        """Refuses games whose images are not G's of z, or of z and a class.
+
+        Raises:
+            FrenemyError: nobody is called G, the players are told of images, or draw points.
+        """
+        require_images(self.facts.shape, str(self.run.path))
+        if "G" not in self.game.players:
+            players = ", ".join(self.game.players)
+            raise FrenemyError(f"{self.run.path} has no G that draws from z, only {players}")
+        if reads_images(self.game, self.facts):
+            raise FrenemyError(
+                f"the G of {self.run.path} is told of images, and does not draw from z alone"
+            )
 
     def walk(self, points: int, steps: int, *, seed: int = 0) -> NDArray[Any]:
         """Images along straight lines from each random point of z to the next, back to the first.

@@ -131,6 +131,18 @@ def test_a_mix_of_classes_switches_halfway(classed, tmp_path):
     assert (np.ptp(shown_in(tmp_path / "m.png", 8).astype(int), axis=0) <= 1).all()
 
 
+def test_directions_are_rows_about_one_sample(run, tmp_path):
+    out = tmp_path / "d.png"
+    assert main(["directions", str(run), "-n", "3", "--seed", "4", "-o", str(out)]) == 0
+    assert Image.open(out).size == (7 * 66 - 2, 3 * 66 - 2)
+    pixels, sample = np.asarray(Image.open(out)), Model.load(run).sample(1, seed=4)[0, 0]
+    for row in range(3):
+        images = pixels[66 * row : 66 * row + 64 : 8]
+        middle = images[:, 3 * 66 : 3 * 66 + 64 : 8].astype(int)
+        assert np.abs(middle - sample.astype(int)).max() <= 1  # a product of more rows, as above
+        assert (images[:, :64:8] != images[:, 6 * 66 :: 8]).any()
+
+
 def test_neighbours_end_each_row_with_the_training_image_nearest_to_the_fifth(run, tmp_path):
     out = tmp_path / "neighbours.png"
     assert main(["neighbours", str(run), "-n", "13", "--seed", "2", "-o", str(out)]) == 0
@@ -168,7 +180,7 @@ def test_neighbours_and_film_write_beside_the_run(run, capsys):
 
 
 class TestBadInput:
-    @pytest.mark.parametrize("verb", ["sample", "walk", "neighbours", "judge"])
+    @pytest.mark.parametrize("verb", ["sample", "walk", "directions", "neighbours", "judge"])
     def test_seeds_that_no_generator_takes(self, capsys, run, verb):
         said = errors(capsys, verb, run, "--seed", 2**64)
         assert said.endswith("seed is 18446744073709551616: give 18446744073709551615 or less")
@@ -183,6 +195,10 @@ class TestBadInput:
         mix = ("mix", classed, "--seeds", 1, 2)
         assert "did you mean dark?" in errors(capsys, *mix, "--class", "drak")
         assert "needs --class" in errors(capsys, *mix, "--to-class", "dark")
+
+    def test_more_directions_than_z_has_numbers(self, capsys, run):
+        assert "count is 1000: give" in errors(capsys, "directions", run, "-n", 1000)
+        assert "n is 0: give 1 or more" in errors(capsys, "directions", run, "-n", 0)
 
     def test_too_few_samples_for_a_row_of_neighbours(self, capsys, run):
         assert "n is 3: give 5 or more" in errors(capsys, "neighbours", run, "-n", 3)

@@ -106,6 +106,31 @@ def mix(
     print(save_picture(shown(images, columns=steps), place))
 
 
+def directions(drawing: Draws, n: Number = 8, seed: int = 0, out: Out = None) -> None:
+    """Show the directions of z in which the outputs of G's first layer vary most.
+
+    Each row is one direction, the strongest first; its columns go from -3 to +3 standard
+    deviations about one sample.
+
+    Args:
+        drawing: which run draws.
+        n: how many directions: at most as many as z has numbers.
+        seed: of the sample.
+        out: the picture; RUN/directions.png.
+    """
+    from frenemy.directions import principal_directions, sheet
+    from frenemy.pictures import require_picture, save_picture, shown
+
+    at_least(1, n=n)
+    at_least(0, seed=seed)
+    place = out or drawing.run / "directions.png"
+    require_picture(place)
+    model = drawing.model()
+    rows = sheet(model, principal_directions(model, n), seed=seed)
+    images = rows.reshape(-1, *rows.shape[2:])
+    print(save_picture(shown(images, columns=rows.shape[1]), place))
+
+
 def neighbours(
     drawing: Draws,
     data: OptionalPath = None,
