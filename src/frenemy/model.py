@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from frenemy import checkpoint
 from frenemy.checkpoint import Progress
 from frenemy.choices import DeviceName
-from frenemy.data import Dataset, Facts, Source, open_dataset
+from frenemy.data import Dataset, Facts, Source, open_dataset, read_picture
 from frenemy.data.source import PLANE, require_images
 from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError, at_least, out_of_memory
@@ -100,6 +100,11 @@ class Model:
         """That of the stage which the run had come to."""
         return self.experiment.stages[self.progress.stage].game
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Those that the players are told, or none."""
+        return () if self.game.conditions is None else self.facts.classes
+
     def sample(
         self,
         count: int,
@@ -131,10 +136,9 @@ class Model:
         Raises:
             FrenemyError: there is no such class, or the players are told of none.
         """
-        classes = self.facts.classes
-        if self.game.conditions is None or not classes:
+        if not self.classes:
             raise FrenemyError(f"the players of {self.run.path} are told of no classes")
-        return np.full(count, classes.index(known(name, classes, "class")))
+        return np.full(count, self.classes.index(known(name, self.classes, "class")))
 
     def require_latents(self) -> None:
         """Refuses games whose images are not G's of z, or of z and a class.
@@ -236,6 +240,25 @@ class Model:
             return reopen(self.run)
         except FrenemyError as error:
             raise FrenemyError(f"{error}; or name other images to compare with") from None
+
+    def picture(self, path: Path) -> NDArray[np.uint8]:
+        """One picture, read and brought to the shape of the run's data as they were, (C, H, W).
+
+        Raises:
+            FrenemyError: it cannot be read; the data are no squares, and it is of another size; or
+                they are points.
+        """
+        require_images(self.facts.shape, str(self.run.path))
+        channels, height, width = self.facts.shape
+        fit = self.run.header["data"].get("fit", "crop")
+        size = height if height == width else None
+        picture = read_picture(path, size=size, fit=fit, grey=channels == 1)
+        if picture.shape != self.facts.shape:
+            raise FrenemyError(
+                f"{path}: {picture.shape[2]}x{picture.shape[1]} pixels, but {self.run.path} draws "
+                f"{width}x{height}: bring it to that size"
+            )
+        return picture
 
     def seen(self, data: Dataset) -> Dataset:
         """The data as the game saw them: see `as_seen`."""

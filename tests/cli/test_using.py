@@ -1,5 +1,7 @@
 """The verbs that draw and film."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -143,6 +145,44 @@ def test_directions_are_rows_about_one_sample(run, tmp_path):
         assert (images[:, :64:8] != images[:, 6 * 66 :: 8]).any()
 
 
+def test_an_inverted_sample_is_found_again(run, tmp_path, capsys):
+    model = Model.load(run)
+    sample = model.sample(1, seed=12)[0, 0]
+    sought = tmp_path / "sought.png"
+    Image.fromarray(sample.repeat(3, axis=0).repeat(3, axis=1)).save(sought)  # to be brought back
+    places = [tmp_path / "pair.png", tmp_path / "found.npz"]
+    assert main(["invert", str(run), str(sought), "-o", *map(str, places)]) == 0
+    line, *printed = capsys.readouterr().out.splitlines()
+    assert printed == [str(place) for place in places]
+    off, nearest = re.fullmatch(
+        r"(\S+) of 255 grey levels off \(root mean square\); the nearest of 1,000 samples (\S+)",
+        line,
+    ).groups()
+    read = model.picture(sought)[0]
+    pair = shown_in(places[0], 2)[:, ::8, ::8]
+    assert np.array_equal(pair[0], read)
+    with np.load(places[1], allow_pickle=False) as file:
+        assert file.files == ["z", "image"]
+        assert np.array_equal(file["image"], pair[1])
+        assert file["z"].shape == (model.game.prior.size,)
+    rms = np.sqrt(((pair[1].astype(float) - pair[0]) ** 2).mean())
+    assert float(off) == pytest.approx(rms, abs=0.05)  # printed with one decimal
+    assert float(off) < float(nearest) / 4
+
+
+def test_inversion_says_of_which_class_a_picture_is(classed, tmp_path, capsys):
+    for name in ("dark", "light"):
+        model = Model.load(classed)
+        sample = model.sample(1, seed=2, labels=model.labels(name, 1))[0, 0]
+        Image.fromarray(sample).save(tmp_path / "sought.png")
+        capsys.readouterr()
+        words = ["invert", classed, tmp_path / "sought.png", "-o", tmp_path / "f.npz"]
+        assert main([str(word) for word in words]) == 0
+        assert capsys.readouterr().out.startswith(f"class {name}\n")
+        with np.load(tmp_path / "f.npz", allow_pickle=False) as file:
+            assert file["label"] == model.classes.index(name)
+
+
 def test_neighbours_end_each_row_with_the_training_image_nearest_to_the_fifth(run, tmp_path):
     out = tmp_path / "neighbours.png"
     assert main(["neighbours", str(run), "-n", "13", "--seed", "2", "-o", str(out)]) == 0
@@ -199,6 +239,15 @@ class TestBadInput:
     def test_more_directions_than_z_has_numbers(self, capsys, run):
         assert "count is 1000: give" in errors(capsys, "directions", run, "-n", 1000)
         assert "n is 0: give 1 or more" in errors(capsys, "directions", run, "-n", 0)
+
+    def test_pictures_to_invert_that_cannot_be_read(self, capsys, run, tmp_path):
+        picture = tmp_path / "a.png"
+        assert "a.png: No such file or directory" in errors(capsys, "invert", run, picture)
+        Image.new("L", (8, 8)).save(picture)
+        invert = ("invert", run, picture)
+        assert "use .png, .jpg, .webp; or .npz" in errors(capsys, *invert, "-o", "a.avi")
+        assert "told of no classes" in errors(capsys, *invert, "--class", "a")
+        assert "seed is -1: give 0" in errors(capsys, *invert, "--seed", -1)
 
     def test_too_few_samples_for_a_row_of_neighbours(self, capsys, run):
         assert "n is 3: give 5 or more" in errors(capsys, "neighbours", run, "-n", 3)

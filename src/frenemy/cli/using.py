@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from frenemy.choices import OptionalPath, optional
-from frenemy.cli.options import Draws, Number, Out, RunPath
+from frenemy.cli.options import Drawing, Draws, Number, Out, RunPath
 from frenemy.errors import FrenemyError, at_least, at_most
 
 OfClass = Annotated[str | None, arg(name="class", metavar="NAME", help_behavior_hint="")]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DrawingOf(Drawing):
+    """Which run draws, and what.
+
+    Attributes:
+        picture: the picture's file.
+    """
+
+    picture: Annotated[Positional[Path], arg(metavar="PICTURE")]
 
 
 def sample(
@@ -129,6 +141,43 @@ def directions(drawing: Draws, n: Number = 8, seed: int = 0, out: Out = None) ->
     rows = sheet(model, principal_directions(model, n), seed=seed)
     images = rows.reshape(-1, *rows.shape[2:])
     print(save_picture(shown(images, columns=rows.shape[1]), place))
+
+
+def invert(
+    drawing: Annotated[OmitArgPrefixes[DrawingOf], arg(name="run")],
+    of_class: OfClass = None,
+    seed: int = 0,
+    out: Annotated[list[Path] | None, optional("PATH [PATH ...]", "-o")] = None,
+) -> None:
+    """Find the z of which G makes what is most like a picture, and say how far off it stays.
+
+    The picture is read and brought to one size as the run's data were.
+
+    Args:
+        drawing: which run draws, and what.
+        of_class: that it shows, where the players are told classes; up to 20 are all tried.
+        seed: of the samples that the search begins from.
+        out: pictures (what was sought beside what was found) and .npz (`z`, `image`, and `label`
+            where there are classes); RUN/invert.png.
+    """
+    from frenemy.inversion import invert, save_inversion
+    from frenemy.pictures import require_picture
+
+    at_least(0, seed=seed)
+    places = out or [drawing.run / "invert.png"]
+    for place in places:
+        if place.suffix.lower() != ".npz":
+            require_picture(place, others="; or .npz")
+    model = drawing.model()
+    found = invert(model, model.picture(drawing.picture), of_class=of_class, seed=seed)
+    if found.label is not None:
+        print(f"class {model.classes[found.label]}")
+    print(
+        f"{found.error:.1f} of 255 grey levels off (root mean square); the nearest of 1,000 "
+        f"samples {found.nearest:.1f}"
+    )
+    for place in places:
+        print(save_inversion(found, place))
 
 
 def neighbours(
