@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+from frenemy.data import read_picture
 from frenemy.errors import FrenemyError
 from frenemy.inversion import invert
 from frenemy.nets.conditions import Embedding
@@ -96,6 +98,21 @@ def test_the_picture_is_sought_as_the_players_see_it():
     found = invert(model, large)
     assert found.picture.shape == found.image.shape == (1, 4, 4)
     assert found.error <= ROUNDED
+
+
+def test_pictures_are_brought_to_the_shape_of_the_runs_data(tmp_path):
+    path, square = tmp_path / "a.png", (3, 4, 4)
+    pixels = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
+    Image.fromarray(pixels).save(path)
+    model = model_of(net(4), 4, square)
+    for fit in ("crop", "stretch"):
+        model.run.header["data"]["fit"] = fit
+        expected = read_picture(path, size=4, fit=fit)
+        assert expected.shape == square
+        assert np.array_equal(model.picture(path), expected)
+    assert np.array_equal(model_of(net(4), 4, (1, 4, 6)).picture(path)[0], pixels)
+    with pytest.raises(FrenemyError, match=r"6x4 pixels, but run draws 4x6: bring it to that size"):
+        model_of(net(4), 4, (1, 6, 4)).picture(path)
 
 
 def test_refused(classed):

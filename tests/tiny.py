@@ -52,7 +52,7 @@ def model_of(G, size, shape, classes=(), **options):
     player = Player(G, torch.optim.SGD(G.parameters(), lr=0.1))
     game = Game({"G": player}, [Turn({"G": {}})], Prior("gaussian", size), 4, **options)
     source = Source(np.zeros((4, *shape), np.uint8), classes=classes)
-    return Model(Run(Path("run"), {}), Experiment([Stage(game, 1)], source), Progress())
+    return Model(Run(Path("run"), {"data": {}}), Experiment([Stage(game, 1)], source), Progress())
 
 
 def play(game, steps, seed=0):

@@ -80,7 +80,7 @@ def invert(
             f"trained on {facts.shape}: see Model.picture"
         )
     choices = _labels(model, of_class)
-    x = model.as_seen(picture[None])
+    x = np.array(model.as_seen(picture[None]))  # a copy: what Pillow has read is not writable
     z = torch.cat([*noise(game, SAMPLES, seed)])
     labels = np.resize(choices, SAMPLES)
     samples = generate(game, facts, z.split(CHUNK), SAMPLES, seed=seed, labels=labels)

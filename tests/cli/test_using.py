@@ -152,8 +152,9 @@ def test_an_inverted_sample_is_found_again(run, tmp_path, capsys):
     Image.fromarray(sample.repeat(3, axis=0).repeat(3, axis=1)).save(sought)  # to be brought back
     places = [tmp_path / "pair.png", tmp_path / "found.npz"]
     assert main(["invert", str(run), str(sought), "-o", *map(str, places)]) == 0
-    line, *printed = capsys.readouterr().out.splitlines()
-    assert printed == [str(place) for place in places]
+    said = capsys.readouterr()
+    line, *printed = said.out.splitlines()
+    assert printed == [str(place) for place in places] and not said.err
     off, nearest = re.fullmatch(
         r"(\S+) of 255 grey levels off \(root mean square\); the nearest of 1,000 samples (\S+)",
         line,
