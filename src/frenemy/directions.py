@@ -90,7 +90,8 @@ def _first_outputs(model: Model) -> tuple[Tensor, Tensor]:
 
         def see(layer: nn.Module, _: object, output: object) -> None:
             if isinstance(output, Tensor):
-                found.setdefault(layer, output.flatten(1).float().cpu())
+                # a copy: what follows may work in place
+                found.setdefault(layer, output.flatten(1).to("cpu", torch.float32, copy=True))
 
         c = told(game, facts, range(len(z)), np.zeros(len(z), np.int64))
         handles = [layer.register_forward_hook(see) for layer in layers]
