@@ -89,9 +89,10 @@ def _first_outputs(model: Model) -> tuple[Tensor, Tensor]:
         found: dict[nn.Module, Tensor] = {}
 
         def see(layer: nn.Module, _: object, output: object) -> None:
-            if isinstance(output, Tensor):
+            if isinstance(output, Tensor) and output.shape[:1] == z.shape[:1]:
                 # a copy: what follows may work in place
-                found.setdefault(layer, output.flatten(1).to("cpu", torch.float32, copy=True))
+                rows = output.reshape(len(z), -1).to("cpu", torch.float32, copy=True)
+                found.setdefault(layer, rows)
 
         c = told(game, facts, range(len(z)), np.zeros(len(z), np.int64))
         handles = [layer.register_forward_hook(see) for layer in layers]

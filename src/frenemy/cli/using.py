@@ -162,6 +162,7 @@ def invert(
     """
     from frenemy.inversion import invert, save_inversion
     from frenemy.pictures import require_picture
+    from frenemy.terminal import working
 
     at_least(0, seed=seed)
     places = out or [drawing.run / "invert.png"]
@@ -169,7 +170,10 @@ def invert(
         if place.suffix.lower() != ".npz":
             require_picture(place, others="; or .npz")
     model = drawing.model()
-    found = invert(model, model.picture(drawing.picture), of_class=of_class, seed=seed)
+    picture = model.picture(drawing.picture)
+    with working() as say:
+        say(f"searching for {drawing.picture}")
+        found = invert(model, picture, of_class=of_class, seed=seed)
     if found.label is not None:
         print(f"class {model.classes[found.label]}")
     print(
