@@ -1,11 +1,19 @@
 """Games of tiny networks on 2x2 images, in float64, for the tests of the core."""
 
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import nn
 
-from frenemy.game import Game, Player, Prior
+from frenemy.checkpoint import Progress
+from frenemy.data import Source
+from frenemy.experiment import Experiment, Stage
+from frenemy.game import Game, Player, Prior, Turn
+from frenemy.model import Model
 from frenemy.nets.layers import Dropout
 from frenemy.objectives import minimax_d, nonsaturating_g
+from frenemy.run import Run
 
 SHAPE = (1, 2, 2)
 COUNT = 6
@@ -37,6 +45,14 @@ def game_of(turns, optimiser=sgd, *, dropout=False, init=0, **player):
     )
     players = {name: Player(net, optimiser(net), **player) for name, net in (("D", D), ("G", G))}
     return Game(players, turns, Prior("gaussian", 3), COUNT)
+
+
+def model_of(G, size, shape, classes=(), **options):
+    """A model that draws by G, of `size` numbers of noise, and was never trained."""
+    player = Player(G, torch.optim.SGD(G.parameters(), lr=0.1))
+    game = Game({"G": player}, [Turn({"G": {}})], Prior("gaussian", size), 4, **options)
+    source = Source(np.zeros((4, *shape), np.uint8), classes=classes)
+    return Model(Run(Path("run"), {"data": {}}), Experiment([Stage(game, 1)], source), Progress())
 
 
 def play(game, steps, seed=0):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from frenemy import checkpoint
 from frenemy.checkpoint import Progress
 from frenemy.choices import DeviceName
-from frenemy.data import Dataset, Facts, Source, open_dataset
+from frenemy.data import Dataset, Facts, Source, open_dataset, read_picture
 from frenemy.data.source import PLANE, require_images
 from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError, at_least, out_of_memory
@@ -24,7 +24,7 @@ from frenemy.game import Game, mix
 from frenemy.names import known
 from frenemy.origin import failure, function_of, recipe_of
 from frenemy.run import Run
-from frenemy.sampling import CHUNK, generate, noise, to_pixels
+from frenemy.sampling import CHUNK, generate, noise, reads_images, to_pixels
 
 
 class Model:
@@ -100,6 +100,11 @@ class Model:
         """That of the stage which the run had come to."""
         return self.experiment.stages[self.progress.stage].game
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Those that the players are told, or none."""
+        return () if self.game.conditions is None else self.facts.classes
+
     def sample(
         self,
         count: int,
@@ -131,10 +136,24 @@ class Model:
         Raises:
             FrenemyError: there is no such class, or the players are told of none.
         """
-        classes = self.facts.classes
-        if self.game.conditions is None or not classes:
+        if not self.classes:
             raise FrenemyError(f"the players of {self.run.path} are told of no classes")
-        return np.full(count, classes.index(known(name, classes, "class")))
+        return np.full(count, self.classes.index(known(name, self.classes, "class")))
+
+    def require_latents(self) -> None:
+        """Refuses games whose images are not G's of z, or of z and a class.
+
+        Raises:
+            FrenemyError: nobody is called G, the players are told of images, or draw points.
+        """
+        require_images(self.facts.shape, str(self.run.path))
+        if "G" not in self.game.players:
+            players = ", ".join(self.game.players)
+            raise FrenemyError(f"{self.run.path} has no G that draws from z, only {players}")
+        if reads_images(self.game, self.facts):
+            raise FrenemyError(
+                f"the G of {self.run.path} is told of images, and does not draw from z alone"
+            )
 
     def walk(self, points: int, steps: int, *, seed: int = 0) -> NDArray[Any]:
         """Images along straight lines from each random point of z to the next, back to the first.
@@ -158,6 +177,36 @@ class Model:
         labels = np.arange(points).repeat(steps) % max(1, len(self.facts.classes))
         images = generate(self.game, self.facts, z, count, seed=seed, labels=labels)
         return images.reshape(points, steps, *images.shape[1:])
+
+    def mix(
+        self,
+        seeds: tuple[int, int],
+        steps: int = 8,
+        *,
+        classes: tuple[str, str] | None = None,
+    ) -> NDArray[Any]:
+        """Images on the straight line from the first z that one seed names to that of another.
+
+        Where the players are told classes, the first half of the images, and the middle one, are of
+        the first of `classes` and the others of the second; by default all are of the class of a
+        seed's first sample. What networks draw within themselves is that of the first seed.
+
+        Returns:
+            uint8 (steps, C, H, W), with both ends.
+
+        Raises:
+            FrenemyError: steps is below 2, a seed out of range, there are no such classes, or the
+                players are told of images.
+        """
+        at_least(2, steps=steps)
+        a, b = (next(noise(self.game, 1, seed)) for seed in seeds)
+        where = torch.linspace(0, 1, steps)[:, None]  # (steps, 1)
+        labels = np.zeros(steps, np.int64)
+        if classes is not None:
+            ends = (self.labels(name, steps) for name in classes)
+            labels = np.where(where[:, 0].numpy() <= 0.5, *ends)
+        z = torch.lerp(a, b, where).split(CHUNK)
+        return generate(self.game, self.facts, z, steps, seed=seeds[0], labels=labels)
 
     def as_seen(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Images (N, C, H, W) as the game saw them (contrast-normalised, say), as pixels again."""
@@ -191,6 +240,25 @@ class Model:
             return reopen(self.run)
         except FrenemyError as error:
             raise FrenemyError(f"{error}; or name other images to compare with") from None
+
+    def picture(self, path: Path) -> NDArray[np.uint8]:
+        """One picture, read and brought to the shape of the run's data as they were, (C, H, W).
+
+        Raises:
+            FrenemyError: it cannot be read; the data are no squares, and it is of another size; or
+                they are points.
+        """
+        require_images(self.facts.shape, str(self.run.path))
+        channels, height, width = self.facts.shape
+        fit = self.run.header["data"].get("fit", "crop")
+        size = height if height == width else None
+        picture = read_picture(path, size=size, fit=fit, grey=channels == 1)
+        if picture.shape != self.facts.shape:
+            raise FrenemyError(
+                f"{path}: {picture.shape[2]}x{picture.shape[1]} pixels, but {self.run.path} draws "
+                f"{width}x{height}: bring it to that size"
+            )
+        return picture
 
     def seen(self, data: Dataset) -> Dataset:
         """The data as the game saw them: see `as_seen`."""

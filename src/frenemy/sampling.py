@@ -125,8 +125,7 @@ def generate(
     shape = shape_of(game, facts)
     most = rows_at_a_time(shape)
     drawn, done = np.empty((count, *shape), np.float32 if shape == PLANE else np.uint8), 0
-    gpus = [game.device] if game.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=gpus), at_rest(game) as nets:
+    with drawing(game) as nets:
         for part in (part for chunk in z for part in chunk.split(most)):
             rows = range(done, done + len(part))
             c = [c.to(game.device) for c in told(game, facts, rows, labels, images)]
@@ -183,3 +182,11 @@ def at_rest(game: Game) -> Iterator[Mapping[str, nn.Module]]:
     finally:
         for module, was in training:
             module.training = was
+
+
+@contextmanager
+def drawing(game: Game) -> Iterator[Mapping[str, nn.Module]]:
+    """As `at_rest`; and the random generators go on afterwards as if nothing had been drawn."""
+    gpus = [game.device] if game.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus), at_rest(game) as nets:
+        yield nets

@@ -116,7 +116,9 @@ class TestBadInput:
         line = errors(capsys, *(run if a == "RUN" else a for a in arguments))
         assert "not enough memory: a smaller --minibatch" in line
 
-    @pytest.mark.parametrize("verb", ["sample", "walk", "neighbours", "health", "film"])
+    @pytest.mark.parametrize(
+        "verb", ["sample", "walk", "directions", "neighbours", "health", "film"]
+    )
     def test_no_run(self, capsys, tmp_path, verb):
         assert "holds no run" in errors(capsys, verb, tmp_path)
 

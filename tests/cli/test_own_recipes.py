@@ -71,6 +71,9 @@ def uses(run, *more):
     return [
         ("sample", run, "-n", 2, *more),
         ("walk", run, "--points", 2, "--steps", 2, *more),
+        ("mix", run, "--seeds", 1, 2, *more),
+        ("directions", run, "-n", 1, *more),
+        ("invert", run, run / "samples" / "00000000.png", *more),
         ("neighbours", run, "-n", 5, *more),
         ("judge", run, "--metrics", "parzen", "--samples", 20, "-o", out / "judge.json", *more),
         ("train", "--resume", run, "--steps", 3, *more),

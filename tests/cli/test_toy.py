@@ -52,6 +52,8 @@ def test_what_needs_images_refuses_points_in_one_line(points, tmp_path, capsys):
     for arguments, said in (
         (["judge", points], "points in the plane"),
         (["neighbours", points], "points in the plane"),
+        (["directions", points], "points in the plane"),
+        (["invert", points, "a.png"], "points in the plane"),
         (["judge", "--train-features", "toy:ring", "--name", "ring"], "points in the plane"),
         (["data", "toy:ring"], "no pictures in files"),
         (["train", "mnist", "--data", "toy:ring", "--dry-run"], "mnist plays on 1x28x28 images"),

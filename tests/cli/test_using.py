@@ -1,5 +1,7 @@
 """The verbs that draw and film."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +12,27 @@ from frenemy.model import Model
 from frenemy.run import Run
 
 from .command_line import errors
+
+
+@pytest.fixture(scope="module")
+def classed(tmp_path_factory):
+    """A run of tiny networks that are told whether a picture is of a dark or a light square."""
+    folder = tmp_path_factory.mktemp("squares")
+    for name, level in (("dark", 30), ("light", 220)):
+        (folder / name).mkdir()
+        for i in range(10):
+            pixels = np.full((16, 16), level + i, np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    path = tmp_path_factory.mktemp("runs") / "classed"
+    arguments = ["--data", folder, "--out", path, "--width", 4, "--minibatch", 8, "--steps", 30]
+    assert main(["train", "pictures", *map(str, arguments)]) == 0
+    return path
+
+
+def shown_in(path, count, size=64):
+    """The images of a strip, enlarged as they are, (count, size, size)."""
+    pixels = np.asarray(Image.open(path))
+    return np.stack([pixels[:size, i * (size + 2) :][:, :size] for i in range(count)])
 
 
 def test_samples_as_picture_arrays_and_folder(run, tmp_path):
@@ -85,6 +108,82 @@ def test_nothing_is_written_if_one_place_of_a_walk_is_refused(run, tmp_path, cap
     assert not list(tmp_path.iterdir())
 
 
+def test_a_mix_goes_from_the_first_sample_of_one_seed_to_that_of_another(run, tmp_path):
+    out = tmp_path / "mix.png"
+    assert main(["mix", str(run), "--seeds", "5", "9", "--steps", "4", "-o", str(out)]) == 0
+    assert Image.open(out).size == (4 * 66 - 2, 64)
+    model, images = Model.load(run), shown_in(out, 4)[:, ::8, ::8].astype(int)
+    for end, seed in ((0, 5), (-1, 9)):
+        expected = model.sample(1, seed=seed)[0, 0].astype(int)
+        assert np.abs(images[end] - expected).max() <= 1  # a product of more rows, as above
+    assert np.array_equal(model.mix((5, 9), 4), model.mix((5, 9), 4))
+
+
+def test_a_mix_of_classes_switches_halfway(classed, tmp_path):
+    model = Model.load(classed)
+    mixed = model.mix((3, 3), 5, classes=("dark", "light")).astype(int)  # one z: labels alone
+    dark, light = (
+        model.sample(1, seed=3, labels=model.labels(name, 1)).astype(int)
+        for name in ("dark", "light")
+    )
+    assert np.abs(dark - light).max() > 2
+    assert np.abs(mixed - np.concatenate([dark] * 3 + [light] * 2)).max() <= 1
+    words = ["mix", classed, "--seeds", 3, 3, "--class", "light", "-o", tmp_path / "m.png"]
+    assert main([str(word) for word in words]) == 0
+    assert (np.ptp(shown_in(tmp_path / "m.png", 8).astype(int), axis=0) <= 1).all()
+
+
+def test_directions_are_rows_about_one_sample(run, tmp_path):
+    out = tmp_path / "d.png"
+    assert main(["directions", str(run), "-n", "3", "--seed", "4", "-o", str(out)]) == 0
+    assert Image.open(out).size == (7 * 66 - 2, 3 * 66 - 2)
+    pixels, sample = np.asarray(Image.open(out)), Model.load(run).sample(1, seed=4)[0, 0]
+    for row in range(3):
+        images = pixels[66 * row : 66 * row + 64 : 8]
+        middle = images[:, 3 * 66 : 3 * 66 + 64 : 8].astype(int)
+        assert np.abs(middle - sample.astype(int)).max() <= 1  # a product of more rows, as above
+        assert (images[:, :64:8] != images[:, 6 * 66 :: 8]).any()
+
+
+def test_an_inverted_sample_is_found_again(run, tmp_path, capsys):
+    model = Model.load(run)
+    sample = model.sample(1, seed=12)[0, 0]
+    sought = tmp_path / "sought.png"
+    Image.fromarray(sample.repeat(3, axis=0).repeat(3, axis=1)).save(sought)  # to be brought back
+    places = [tmp_path / "pair.png", tmp_path / "found.npz"]
+    assert main(["invert", str(run), str(sought), "-o", *map(str, places)]) == 0
+    said = capsys.readouterr()
+    *_, line, one, other = said.out.splitlines()
+    assert [one, other] == [str(place) for place in places] and not said.err
+    off, nearest = re.fullmatch(
+        r"(\S+) of 255 grey levels off \(root mean square\); the nearest of 1,000 samples (\S+)",
+        line,
+    ).groups()
+    read = model.picture(sought)[0]
+    pair = shown_in(places[0], 2)[:, ::8, ::8]
+    assert np.array_equal(pair[0], read)
+    with np.load(places[1], allow_pickle=False) as file:
+        assert file.files == ["z", "image"]
+        assert np.array_equal(file["image"], pair[1])
+        assert file["z"].shape == (model.game.prior.size,)
+    rms = np.sqrt(((pair[1].astype(float) - pair[0]) ** 2).mean())
+    assert float(off) == pytest.approx(rms, abs=0.05)  # printed with one decimal
+    assert float(off) < float(nearest) / 4
+
+
+def test_inversion_says_of_which_class_a_picture_is(classed, tmp_path, capsys):
+    for name in ("dark", "light"):
+        model = Model.load(classed)
+        sample = model.sample(1, seed=2, labels=model.labels(name, 1))[0, 0]
+        Image.fromarray(sample).save(tmp_path / "sought.png")
+        capsys.readouterr()
+        words = ["invert", classed, tmp_path / "sought.png", "-o", tmp_path / "f.npz"]
+        assert main([str(word) for word in words]) == 0
+        assert f"class {name}" in capsys.readouterr().out.splitlines()
+        with np.load(tmp_path / "f.npz", allow_pickle=False) as file:
+            assert file["label"] == model.classes.index(name)
+
+
 def test_neighbours_end_each_row_with_the_training_image_nearest_to_the_fifth(run, tmp_path):
     out = tmp_path / "neighbours.png"
     assert main(["neighbours", str(run), "-n", "13", "--seed", "2", "-o", str(out)]) == 0
@@ -122,11 +221,34 @@ def test_neighbours_and_film_write_beside_the_run(run, capsys):
 
 
 class TestBadInput:
-    @pytest.mark.parametrize("verb", ["sample", "walk", "neighbours", "judge"])
+    @pytest.mark.parametrize("verb", ["sample", "walk", "directions", "neighbours", "judge"])
     def test_seeds_that_no_generator_takes(self, capsys, run, verb):
         said = errors(capsys, verb, run, "--seed", 2**64)
         assert said.endswith("seed is 18446744073709551616: give 18446744073709551615 or less")
         assert "give 0 or more" in errors(capsys, verb, run, "--seed", -1)
+
+    def test_mixes_of_what_is_not_there(self, capsys, run, classed, tmp_path):
+        mix = ("mix", run, "--seeds", 1)
+        assert "seed is -2: give 0 or more" in errors(capsys, *mix, -2)
+        assert "steps is 1: give 2 or more" in errors(capsys, *mix, 2, "--steps", 1)
+        assert "told of no classes" in errors(capsys, *mix, 2, "--class", "a")
+        assert "unknown picture format" in errors(capsys, *mix, 2, "-o", tmp_path / "m.gift")
+        mix = ("mix", classed, "--seeds", 1, 2)
+        assert "did you mean dark?" in errors(capsys, *mix, "--class", "drak")
+        assert "needs --class" in errors(capsys, *mix, "--to-class", "dark")
+
+    def test_more_directions_than_z_has_numbers(self, capsys, run):
+        assert "count is 1000: give" in errors(capsys, "directions", run, "-n", 1000)
+        assert "n is 0: give 1 or more" in errors(capsys, "directions", run, "-n", 0)
+
+    def test_pictures_to_invert_that_cannot_be_read(self, capsys, run, tmp_path):
+        picture = tmp_path / "a.png"
+        assert "a.png: No such file or directory" in errors(capsys, "invert", run, picture)
+        Image.new("L", (8, 8)).save(picture)
+        invert = ("invert", run, picture)
+        assert "use .png, .jpg, .webp; or .npz" in errors(capsys, *invert, "-o", "a.avi")
+        assert "told of no classes" in errors(capsys, *invert, "--class", "a")
+        assert "seed is -1: give 0" in errors(capsys, *invert, "--seed", -1)
 
     def test_too_few_samples_for_a_row_of_neighbours(self, capsys, run):
         assert "n is 3: give 5 or more" in errors(capsys, "neighbours", run, "-n", 3)

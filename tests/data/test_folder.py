@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from frenemy.data import describe, open_dataset
+from frenemy.data import describe, open_dataset, open_images, read_picture
 from frenemy.data.detect import find
 from frenemy.data.pixels import MAX_PIXELS, Resize
 from frenemy.errors import FrenemyError
@@ -462,3 +462,28 @@ def test_odd_names(tmp_path, cache):
         open_dataset(folder)
     message = str(caught[0].message)
     assert message.isprintable() and "'line\\nbreak.png'" in message
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
+@pytest.mark.parametrize("how", [{}, {"size": 5}, {"size": 5, "fit": "stretch", "grey": True}])
+def test_one_picture_is_read_as_a_folder_of_it(pictures, mode, how):
+    path = pictures / "a.png"
+    noise("RGB").convert(mode).save(path) if mode == "P" else noise(mode).save(path)
+    expected = open_images(pictures, **how).images[0]
+    read = read_picture(path, **{"grey": len(expected) == 1, **how})
+    np.testing.assert_array_equal(read, expected)
+
+
+def test_one_picture_that_is_none(pictures):
+    path = pictures / "a.png"
+    with pytest.raises(FrenemyError, match=r"a\.png: No such file or directory; give a picture"):
+        read_picture(path)
+    path.write_bytes(b"no picture")
+    with pytest.raises(FrenemyError, match=r"a\.png: is not a picture of a known format; give"):
+        read_picture(path)
+    noise().save(path)
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(FrenemyError, match=r"a\.png: .*; give a picture"):
+        read_picture(path)
+    with pytest.raises(FrenemyError, match="; give a picture"):
+        read_picture(pictures)

@@ -16,7 +16,7 @@ from frenemy.cli.judging import compare, health, judge
 from frenemy.cli.lab import lab, lab_with_lessons
 from frenemy.cli.listing import data, recipes
 from frenemy.cli.training import train, train_with_recipes
-from frenemy.cli.using import film, neighbours, sample, walk
+from frenemy.cli.using import directions, film, invert, mix, neighbours, sample, walk
 from frenemy.errors import FrenemyError, out_of_memory
 from frenemy.interrupts import Interrupted
 from frenemy.names import known
@@ -27,6 +27,9 @@ VERBS: dict[str, Verb] = {
     "train": train,
     "sample": sample,
     "walk": walk,
+    "mix": mix,
+    "directions": directions,
+    "invert": invert,
     "neighbours": neighbours,
     "judge": judge,
     "compare": compare,

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from frenemy.choices import OptionalPath, optional
-from frenemy.cli.options import Draws, Number, Out, RunPath
+from frenemy.cli.options import Drawing, Draws, Number, Out, RunPath
 from frenemy.errors import FrenemyError, at_least, at_most
+
+OfClass = Annotated[str | None, arg(name="class", metavar="NAME", help_behavior_hint="")]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DrawingOf(Drawing):
+    """Which run draws, and what.
+
+    Attributes:
+        picture: the picture's file.
+    """
+
+    picture: Annotated[Positional[Path], arg(metavar="PICTURE")]
 
 
 def sample(
     drawing: Draws,
     n: Number = 64,
-    of_class: Annotated[
-        str | None, arg(name="class", metavar="NAME", help_behavior_hint="")
-    ] = None,
+    of_class: OfClass = None,
     seed: int = 0,
     out: Annotated[str | None, optional("PATH", "-o")] = None,
 ) -> None:
@@ -74,6 +86,102 @@ def walk(
         else:
             save_picture(shown(images, columns=steps), path)
     print(*places, sep="\n")
+
+
+def mix(
+    drawing: Draws,
+    seeds: tuple[int, int],
+    of_class: OfClass = None,
+    to_class: Annotated[str | None, optional("NAME")] = None,
+    steps: int = 8,
+    out: Out = None,
+) -> None:
+    """Mix two samples: images on the straight line in z from one to the other.
+
+    Args:
+        drawing: which run draws.
+        seeds: of the two, as `sample` takes them: the first sample of each.
+        of_class: of which class, where the players are told classes; the first class.
+        to_class: the class of the second half: the label switches halfway.
+        steps: images, with both ends.
+        out: the picture; RUN/mix.png.
+    """
+    from frenemy.pictures import require_picture, save_picture, shown
+
+    at_least(2, steps=steps)
+    place = out or drawing.run / "mix.png"
+    require_picture(place)
+    if to_class is not None and of_class is None:
+        raise FrenemyError(f"--to-class {to_class} needs --class, for the first half")
+    classes = None if of_class is None else (of_class, to_class or of_class)
+    images = drawing.model().mix(seeds, steps, classes=classes)
+    print(save_picture(shown(images, columns=steps), place))
+
+
+def directions(drawing: Draws, n: Number = 8, seed: int = 0, out: Out = None) -> None:
+    """Show the directions of z in which the outputs of G's first layer vary most.
+
+    Each row is one direction, the strongest first; its columns go from -3 to +3 standard
+    deviations about one sample.
+
+    Args:
+        drawing: which run draws.
+        n: how many directions: at most as many as z has numbers.
+        seed: of the sample.
+        out: the picture; RUN/directions.png.
+    """
+    from frenemy.directions import principal_directions, sheet
+    from frenemy.pictures import require_picture, save_picture, shown
+
+    at_least(1, n=n)
+    at_least(0, seed=seed)
+    place = out or drawing.run / "directions.png"
+    require_picture(place)
+    model = drawing.model()
+    rows = sheet(model, principal_directions(model, n), seed=seed)
+    images = rows.reshape(-1, *rows.shape[2:])
+    print(save_picture(shown(images, columns=rows.shape[1]), place))
+
+
+def invert(
+    drawing: Annotated[OmitArgPrefixes[DrawingOf], arg(name="run")],
+    of_class: OfClass = None,
+    seed: int = 0,
+    out: Annotated[list[Path] | None, optional("PATH [PATH ...]", "-o")] = None,
+) -> None:
+    """Find the z of which G makes what is most like a picture, and say how far off it stays.
+
+    The picture is read and brought to one size as the run's data were.
+
+    Args:
+        drawing: which run draws, and what.
+        of_class: that it shows, where the players are told classes; up to 20 are all tried.
+        seed: of the samples that the search begins from.
+        out: pictures (what was sought beside what was found) and .npz (`z`, `image`, and `label`
+            where there are classes); RUN/invert.png.
+    """
+    from frenemy.inversion import invert, save_inversion
+    from frenemy.pictures import require_picture
+    from frenemy.terminal import working
+
+    at_least(0, seed=seed)
+    places = out or [drawing.run / "invert.png"]
+    for place in places:
+        if place.suffix.lower() != ".npz":
+            require_picture(place, others="; or .npz")
+    model = drawing.model()
+    picture = model.picture(drawing.picture)
+    with working() as say:
+        say(f"searching for {drawing.picture}")
+        found = invert(model, picture, of_class=of_class, seed=seed)
+    if found.label is not None:
+        print(f"class {model.classes[found.label]}")
+    print(
+        f"{found.error:.1f} of 255 grey levels off (root mean square); the nearest of 1,000 "
+        f"samples {found.nearest:.1f}"
+    )
+    for place in places:
+        print(save_inversion(found, place))
 
 
 def neighbours(

@@ -6,10 +6,14 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from frenemy.choices import Fit
 from frenemy.data import store, toy
 from frenemy.data.contents import PARTS, Origin, PartSizes
 from frenemy.data.detect import find, made_of, resolved
+from frenemy.data.folder import picture_at
 from frenemy.data.pixels import Resize
 from frenemy.data.source import Dataset, Source
 from frenemy.data.streams import shown
@@ -108,6 +112,17 @@ def open_images(
         FrenemyError: as `open_dataset`, but any number of images will do.
     """
     return _fetch(path, size, fit, grey)[1].source
+
+
+def read_picture(
+    path: Path | str, *, size: int | None = None, fit: Fit = "crop", grey: bool = False
+) -> NDArray[np.uint8]:
+    """One picture, read as those in a folder: uint8, (1, H, W) if `grey`, else (3, H, W).
+
+    Raises:
+        FrenemyError: it cannot be read.
+    """
+    return picture_at(Path(path), grey, resize_to(size, fit))
 
 
 def _fetch(

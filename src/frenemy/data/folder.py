@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from frenemy.data.contents import PARTS, Contents, File, Origin, UnreadableImage
-from frenemy.data.pixels import FORMATS, MAX_PIXELS, Header, Resize, decoded, header
+from frenemy.data.pixels import FORMATS, MAX_PIXELS, Header, Resize, decoded, header, luminance
 from frenemy.data.streams import BoundedFile, in_one_line, shown
 from frenemy.data.threads import each_in_order
 from frenemy.errors import FrenemyError
@@ -104,10 +104,7 @@ def _read(files: tuple[File, ...], resize: Resize | None) -> Contents:
     headers: list[Header] = []
     readable: list[File] = []
     unreadable: dict[str, str] = {}
-    with warnings.catch_warnings():
-        # `header` refuses what Pillow only warns of, and no thread can set this for itself.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        found = list(each_in_order(_header_or_reason, files, 64, "looking at"))
+    found = _headers([file.path for file in files])
     for file, seen in zip(files, found, strict=True):
         if isinstance(seen, str):
             unreadable[file.name] = seen
@@ -143,9 +140,17 @@ def _opened(path: str) -> Iterator[Image.Image]:
         yield image
 
 
-def _header_or_reason(file: File) -> Header | str:
+def _headers(paths: list[str]) -> list[Header | str]:
+    """Of each picture, or why it is skipped."""
+    with warnings.catch_warnings():
+        # `header` refuses what Pillow only warns of, and no thread can set this for itself.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return list(each_in_order(_header_or_reason, paths, 64, "looking at"))
+
+
+def _header_or_reason(path: str) -> Header | str:
     try:
-        with _opened(file.path) as image:
+        with _opened(path) as image:
             return header(image)
     except Exception as error:  # whatever a damaged file makes of Pillow's parsers
         return _reason(error)
@@ -157,6 +162,22 @@ def _decode(path: str, grey: bool, resize: Resize | None) -> NDArray[np.uint8]:
             return decoded(image, grey=grey, resize=resize)
     except Exception as error:  # as above
         raise UnreadableImage(_reason(error)) from error
+
+
+def picture_at(path: Path, grey: bool, resize: Resize | None) -> NDArray[np.uint8]:
+    """One picture as it would come out of a folder of such.
+
+    Raises:
+        FrenemyError: it cannot be read.
+    """
+    (seen,) = _headers([os.fspath(path)])
+    try:
+        if isinstance(seen, str):
+            raise UnreadableImage(seen)
+        pixels = _decode(os.fspath(path), grey and seen.grey, resize)
+    except UnreadableImage as error:
+        raise FrenemyError(f"{path}: {error}; give a picture ({', '.join(FORMATS)})") from None
+    return luminance(pixels) if grey else pixels
 
 
 def _reason(error: Exception) -> str:
