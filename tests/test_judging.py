@@ -70,13 +70,14 @@ def test_all_metrics_but_slow_ones_are_measured_for_every_column(judgement):
         "fld179_random",
         "vendi179_random",
         "copying179_pixels",
+        "feature-copying179_random",
         "data-copying179_random",
         "authpct179_random",
         "parzen179_default-grid",
         "parzen179_authors-grid",
     ]
     for line in judgement.report.lines:
-        alone = line.metric.startswith(("copying", "data-copying", "authpct"))
+        alone = line.metric.startswith(("copying", "feature-copying", "data-copying", "authpct"))
         noise = [] if alone else [NOISE]
         assert list(line.results) == [SAMPLES, HELD_OUT, *noise]
         for estimate in line.results.values():
