@@ -25,11 +25,12 @@ from frenemy.penalties import lazily
 from frenemy.recipes.schedules import cosine, share_done
 
 WIDTHS = {16: 0.0, 32: 2e5, 64: 3e6, 128: 3e7}
-"""Widths, and the images that a run has to see before the width is worth its time."""
+"""Widths, and the images that a run has to see before the width is worth its time: first guesses,
+as `RATE` is, from a handful of runs on faces of 32 pixels (`benchmarks/search.py` is to tell)."""
 
 RATE = 4e-4
 PLANNED = 500_000  # images, where nothing tells how many there is time for
-LEAST = 2_000  # images, of which the first recognisable samples come
+LEAST = 2_000  # images, without which nothing is learnt
 FEWEST = 8  # pictures to train on: of ten, one is kept to choose by, and one to judge by
 SIDE, LARGE = 32, 64  # pixels: what any machine has time for; and up to which they are left alone
 SETTLING = 0.1  # of the run's images: the half-life of G's average
@@ -81,7 +82,7 @@ class Pictures:
             chosen, images = candidate, seen
         if budget.timed and images < LEAST:
             raise FrenemyError(
-                f"{budget.said}: time for {images:,} images, and first samples need {LEAST:,}: "
+                f"{budget.said}: time for {images:,} images, and {LEAST:,} are the least: "
                 "give more --minutes, or a smaller --size"
             )
         ends = ((0, images),) if self.images is None else ()
