@@ -3,7 +3,7 @@
 import pytest
 
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.sets import HELD_OUT, SAMPLES
+from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES
 from frenemy.judge.verdict import Evidence, verdict_of
 
 EQUAL = "samples, 200 at a time"
@@ -39,6 +39,11 @@ def test_samples_are_compared_with_as_many_held_out_images():
         ({"two-sample": {SAMPLES: 0.97}}, {}, "fair"),
         ({"recall": {SAMPLES: 0.1, HELD_OUT: 0.9}}, {}, "collapsed"),
         ({"precision": {SAMPLES: 0.1, HELD_OUT: 0.9}}, {}, "unlike real images"),
+        # in features where noise lies among real images, too, kernel distances tell
+        ({"kid": {SAMPLES: 12.0, NOISE: 22.0}, "recall": {SAMPLES: 0.0}}, {}, "unlike real images"),
+        ({"kid": {SAMPLES: 1.0, NOISE: 22.0}}, {}, "good"),
+        ({"kid": {SAMPLES: 0.001, NOISE: -0.001}}, {}, "good"),
+        ({"precision": {SAMPLES: 0.1, HELD_OUT: 0.8, NOISE: 0.95}}, {}, "good"),
         # noise drives samples out of the real images' reach, and these out of theirs
         ({"recall": {SAMPLES: 0.1, HELD_OUT: 0.9}, "sharpness": {SAMPLES: 2.0}}, {}, "noisy"),
         # blurred images can have more precision than real ones, or none in features that see blur
@@ -55,6 +60,13 @@ def test_samples_are_compared_with_as_many_held_out_images():
 )
 def test_the_word_for_what_is_wrong(changes, known, expected):
     assert word(GOOD | changes, **known).word == expected
+
+
+def test_where_noise_lies_among_real_images_nothing_is_made_of_samples_that_do():
+    told = "90 of 100 samples lie among the real images"
+    assert told in str(word())
+    fooled = GOOD | {"precision": {SAMPLES: 0.9, HELD_OUT: 0.8, NOISE: 0.95}}
+    assert told not in str(word(fooled))
 
 
 def test_everything_that_is_wrong_is_told():

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.sets import HELD_OUT, SAMPLES
+from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES
 
 FEWEST = 100  # images of each set: with fewer, shares are known to a tenth at best
 REPEATED = 0.1  # of the samples repeat another one: collapsed
@@ -16,6 +16,8 @@ LOST, GOOD = (
     0.3,
     0.75,
 )  # of the held-out images' precision or recall: below the one, above the other
+NO_BETTER = 0.5  # of the held-out images' precision: where noise has more, precision tells nothing
+FAR = 0.3  # of noise's kernel distance: as far from real images
 TOLD_APART = 0.9  # of pairs of sets' images a classifier tells apart: not good, whatever else
 
 NEEDED = ("precision", "recall", "sharpness", "copying")
@@ -74,6 +76,18 @@ class Evidence:
         ours = self.value(metric, self.equal)
         return self.value(metric, SAMPLES) if ours is None else ours
 
+    @property
+    def precision_tells(self) -> bool:
+        """Whether it is higher for real images than for noise: in some features it is not."""
+        noise, best = self.value("precision", NOISE), self.value("precision", HELD_OUT)
+        return noise is None or best is None or noise < NO_BETTER * best
+
+    @property
+    def far(self) -> bool:
+        """Whether samples are nearly as far from real images as noise is."""
+        ours, noise = self.value("kid", SAMPLES), self.value("kid", NOISE)
+        return ours is not None and noise is not None and ours > FAR * noise > 0
+
     def relative(self, metric: str) -> float | None:
         """That over the held-out images' value."""
         ours, theirs = self.of_samples(metric), self.value(metric, HELD_OUT)
@@ -87,7 +101,9 @@ def verdict_of(evidence: Evidence) -> Verdict:
     - *copied*: samples are training images, for certain (see `frenemy.judge.copying`);
     - *too few images to say*: fewer than 100 samples or held-out images;
     - *blurred*: less than .7 of the real images' fine detail; *noisy*: more than 1.5 of it;
-    - *unlike real images*: less than .3 of the held-out images' precision;
+    - *unlike real images*: less than .3 of the held-out images' precision, or more than .3 of
+      noise's kernel distance; where noise has more than half of the held-out images' precision,
+      that of samples says nothing, and is not told;
     - *collapsed*: less than .3 of their recall, at equal counts;
     - *kinds missing*: classes that are due are not there;
     - *fair*: less than .75 of either, or a classifier tells 9 of 10 images rightly;
@@ -97,7 +113,8 @@ def verdict_of(evidence: Evidence) -> Verdict:
         evidence: all that is known. Without precision, recall, sharpness and copying there is no
             verdict but what is certain without them.
     """
-    precision, recall = evidence.relative("precision"), evidence.relative("recall")
+    precision = evidence.relative("precision") if evidence.precision_tells else None
+    recall = evidence.relative("recall")
     detail = evidence.of_samples("sharpness")
     told_apart = evidence.of_samples("two-sample")
     told: list[tuple[str, str]] = []
@@ -112,7 +129,7 @@ def verdict_of(evidence: Evidence) -> Verdict:
         told.append(("blurred", f"They have {detail:.0%} of the fine detail of real images."))
     if detail is not None and detail > ROUGH:
         told.append(("noisy", f"They have {detail:.1f} times the fine detail of real images."))
-    if precision is not None and precision < LOST:
+    if (precision is not None and precision < LOST) or evidence.far:
         told.append(("unlike real images", ""))
     if recall is not None and recall < LOST:
         told.append(("collapsed", "Most of what real images show, they never show."))
@@ -158,6 +175,8 @@ def _shares(evidence: Evidence) -> list[str]:
             "as many held-out images show {:.0f}.",
         ),
     ):
+        if metric == "precision" and not evidence.precision_tells:
+            continue
         mine, best = evidence.of_samples(metric), evidence.value(metric, HELD_OUT)
         if mine is not None and best is not None:
             text = f"{ours.format(100 * mine)}; {theirs.format(100 * best)}"
