@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from frenemy.data import open_dataset
 from frenemy.engine import choose_device
+from frenemy.errors import FrenemyError
 from frenemy.judge.classifier import Outputs
 from frenemy.judge.features import Features, in_batches
 from frenemy.judge.fld import fld
@@ -116,6 +117,8 @@ def main(
     data = open_dataset(Path(os.environ["FRENEMY_DATA"]) / set)
     parts = [data.test] if len(data.test) >= 2 * count else [data.train, data.valid, data.test]
     images = np.concatenate([part.images[:] for part in parts])
+    if data.train.labels is None:
+        raise FrenemyError(f"{set}: no labels: give a set in folders by class")
     labels = np.concatenate([np.asarray(part.labels) for part in parts])
     order = np.random.default_rng(0).permutation(len(images))
     images, labels = images[order], labels[order]
