@@ -83,7 +83,7 @@ def value(trial: optuna.Trial, sets: dict[str, Judged], minutes: float, out: Pat
 
         def look(training: Training, judged: Judged = judged, number: int = number) -> None:
             if looks and training.share_done >= looks[0][1]:  # noqa: B023 (called before the next)
-                step, _ = looks.pop(0)  # noqa: B023
+                step, _ = looks.pop(0)  # noqa: B023 (likewise)
                 game, facts = training.experiment.game, training.experiment.source.facts
                 images = generate(game, facts, noise(game, SAMPLES, 1), SAMPLES)
                 trial.report(judged.distance(images), len(LOOKS) * number + step)
