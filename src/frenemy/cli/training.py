@@ -46,7 +46,8 @@ def train(
         recipe: what is played.
         settings: how long, where to, what is kept.
         data: a folder of images, of IDX or CIFAR, a .npy, .npz, .mat; stacked:PATH for stacks of
-            three grey images, toy:ring or toy:grid for points; if none, the embedded digits.
+            three grey images, toy:ring or toy:grid for points, embedded:emoji for small pictures
+            that come with the package; if none, the embedded digits.
         images: what is done to them.
         dry_run: print the game that would be played, and stop.
         resume: go on with this run; --data tells where its images are now, if they have moved.

@@ -146,7 +146,7 @@ def require_pictures(facts: Facts) -> None:
 
 
 def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
-    """The best that the time allows on any pictures: `frenemy train --data FOLDER`."""
+    """Any pictures, as wide and as long as the time allows: `frenemy train --data FOLDER`."""
     require_pictures(facts)
     minibatch, width = whole(minibatch=arguments.minibatch), whole(width=arguments.width or 32)
     images = arguments.images or (arguments.ends[-1][1] if arguments.ends else PLANNED)
