@@ -104,9 +104,10 @@ class Stopped(Exception):
     pass
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("recipe", [convolutional, judged_by_the_first])
-def test_convolutions_in_low_precision_end_bit_identical_wherever_they_stop(
-    tmp_path, monkeypatch, recipe
+def test_convolutions_laid_out_anew_end_bit_identical_wherever_they_stop(
+    tmp_path, monkeypatch, recipe, precision
 ):
     monkeypatch.setattr("frenemy.training.LOG_EVERY", 3)
     monkeypatch.setattr("frenemy.monitor.AT_FIRST", 1)
@@ -123,7 +124,7 @@ def test_convolutions_in_low_precision_end_bit_identical_wherever_they_stop(
         assert conv.dtype == torch.float32
         assert conv.is_contiguous(memory_format=torch.channels_last)
 
-    settings = {"steps": steps, "seed": 5, "precision": "bfloat16"}
+    settings = {"steps": steps, "seed": 5, "precision": precision}
     train(recipe, out=tmp_path / "whole", watcher=look, **settings)
     with pytest.raises(Stopped):
         train(recipe, out=tmp_path / "parts", watcher=stop, **settings)

@@ -236,10 +236,12 @@ class Engine:
     share: Share = Share()
 
     def lay_out(self, net: nn.Module) -> None:
-        """Puts the channels of convolutions last where low precision wants them so: 2 to 4 times
-        as fast on processors.
+        """Puts the channels of convolutions last, on processors and in low precision.
+
+        There these are up to 1.5 times as fast so in float32, and 2 to 4 times in bfloat16.
         """
-        if self.precision != "float32":
+        on_cpu = all(weight.device.type == "cpu" for weight in net.parameters())
+        if on_cpu or self.precision != "float32":
             net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (an overload that torch declares keyword-only)
 
     def run(self, net: nn.Module, *inputs: Tensor) -> Tensor:

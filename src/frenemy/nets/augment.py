@@ -67,7 +67,8 @@ class Augmentation(nn.Module, ABC):
         FrenemyError: p is not in [0, 1].
 
     Attributes:
-        p: 0-dim, a buffer, which is never read on the processor: no GPU is waited for.
+        p: 0-dim, a buffer. Where it lies on the CPU and is 0, nothing is drawn; on a GPU it is
+            never looked at, so that none is waited for.
     """
 
     p: Tensor
@@ -107,13 +108,13 @@ class Augmentation(nn.Module, ABC):
         return self.p.clone()
 
     def forward(self, x: Tensor) -> Tensor:
-        for apply, _ in self.maps(x) if self.training else ():
+        for apply, _ in self._drawn(x):
             x = apply(x)
         return x
 
     def linearised(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """T(x), and the transpose of the same draw: gradients at T(x) -> gradients at x."""
-        maps = self.maps(x) if self.training else []
+        maps = self._drawn(x)
         for apply, _ in maps:
             x = apply(x)
 
@@ -123,6 +124,10 @@ class Augmentation(nn.Module, ABC):
             return g
 
         return x, pull
+
+    def _drawn(self, x: Tensor) -> list[Map]:
+        idle = self.p.device.type == "cpu" and not self.p
+        return self.maps(x) if self.training and not idle else []
 
     @abstractmethod
     def maps(self, x: Tensor) -> list[Map]:
