@@ -24,16 +24,16 @@ from frenemy.objectives import ObjectiveName, objective_named
 from frenemy.penalties import lazily
 from frenemy.recipes.schedules import cosine, share_done
 
-WIDTHS = {16: 0.0, 32: 2e5, 64: 3e6, 128: 3e7}
-"""Widths, and the images that a run has to see before the width is worth its time: first guesses,
-as `RATE` is, from a handful of runs on faces of 32 pixels (`benchmarks/search.py` is to tell)."""
+WIDTHS = {16: 0.0, 24: 1.2e5, 32: 4e5, 48: 1.2e6, 64: 3e6, 128: 3e7}
+"""Widths, and the images that a run has to see before the width is worth its time: up to 32 as
+`benchmarks/search.py` found on faces of 32 pixels (docs/numbers.md), beyond that by the same law."""
 
-RATE = 4e-4
+RATE, BETAS = 1e-3, (0.0, 0.99)  # of Adam
 PLANNED = 500_000  # images, where nothing tells how many there is time for
 LEAST = 2_000  # images, without which nothing is learnt
 FEWEST = 8  # pictures to train on: of ten, one is kept to choose by, and one to judge by
 SIDE, LARGE = 32, 64  # pixels: what any machine has time for; and up to which they are left alone
-SETTLING = 0.1  # of the run's images: the half-life of G's average
+SETTLING = 0.05  # of the run's images: the half-life of G's average
 Z = 100
 
 
@@ -60,11 +60,11 @@ class Pictures:
     images: OptionalInt = None
     width: OptionalInt = None
     rate: OptionalFloat = None
-    objective: ObjectiveName = "nonsaturating"
+    objective: ObjectiveName = "hinge"
     gamma: float = 0.0
     penalty_every: int = 1
     normalised: bool = True
-    minibatch: int = 64
+    minibatch: int = 32
     augmenting: bool = True
     classes: bool = True
     ends: Annotated[tuple[tuple[int, int], ...], Suppress] = ()
@@ -158,7 +158,7 @@ def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
     T = Augment(R3GAN)
 
     def adam(net: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.Adam(net.parameters(), lr=rate, betas=(0.5, 0.99), fused=True)
+        return torch.optim.Adam(net.parameters(), lr=rate, betas=BETAS, fused=True)
 
     def schedule(t: int) -> dict[str, float]:
         return {"lr": cosine(rate, rate / 10, arguments.share_done(t))}
