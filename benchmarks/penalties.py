@@ -20,6 +20,7 @@ without normalisation, as pairing. The stacks' modes are told by a classifier: `
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -55,8 +56,9 @@ from frenemy.sampling import generate, noise
 Row = dict[str, Any]
 Task = Literal["ring", "grid", "stacked", "faces"]
 TASKS: tuple[Task, ...] = get_args(Task)
-TIMED, REPEATS = 16, 15  # rounds, a multiple of every `every`; how often
+TIMED = 16  # rounds of a kind in a row, when their cost is measured: a multiple of every `every`
 P = 0.3  # of each augmentation
+JUDGED = {"stacked": 26_000, "faces": 2000}  # samples
 LOOKS = 16  # minibatches on which the penalties are compared at the end
 
 
@@ -132,21 +134,26 @@ class Played:
 
     Attributes:
         task: which it is.
-        data: the images, if it has some.
+        place: of its data, if these are images.
         gamma: weight of the penalties on images.
         width: of the networks for images.
         samples: that are judged; of pictures.
     """
 
     task: Task
-    data: Dataset | None
+    place: Path | None
     gamma: float
     width: int
     samples: int
 
     @property
+    def data(self) -> Dataset | None:
+        """The images, if it has some."""
+        return None if self.place is None else _opened(self.task, self.place)
+
+    @property
     def kinds(self) -> Mapping[str, Kind]:
-        return KINDS if self.data is None else {**KINDS, **AUGMENTED}
+        return KINDS if self.place is None else {**KINDS, **AUGMENTED}
 
     def game(self, kind: Kind, seed: int, rounds: int) -> Game:
         """The game of that kind, whose schedules end after so many rounds."""
@@ -193,7 +200,8 @@ class Played:
                 seconds[name].append(_play(game, self.minibatch(game, 0), 0, steps) / TIMED)
         exact = seconds["exact"]
         return {
-            name: min(exact) * statistics.median(a / b for a, b in zip(mine, exact, strict=True))
+            name: statistics.median(exact)
+            * statistics.median(a / b for a, b in zip(mine, exact, strict=True))
             for name, mine in seconds.items()
         }
 
@@ -309,7 +317,6 @@ def main(
     _one_thread()
     if miniature:
         seconds, seeds, width = 1.0, 1, 2
-    samples = {"stacked": 26_000, "faces": 2000}
     rows = [*map(json.loads, out.read_text("utf-8").splitlines())] if out.exists() else []
 
     def keep(row: Row) -> None:
@@ -320,31 +327,35 @@ def main(
 
     with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
         for task in tasks:
-            opened = None
-            if task in samples:
-                if data is None:
-                    raise SystemExit(f"{task}: give --data")
-                opened = open_dataset(
-                    f"stacked:{data}" if task == "stacked" else data,
-                    size=28 if task == "stacked" else 32,
-                )
-            count = 500 if miniature else samples.get(task, 0)
-            played = Played(task, opened, gamma, width, count)
-            key = {"task": task, **({"gamma": gamma, "width": width} if opened else {})}
-            same = key if opened else {"task": "plane"}  # ring and grid have the same networks
-            about = next((r for r in rows if "costs" in r and same.items() <= r.items()), None)
-            if about is None:
-                keep(about := {**same, "costs": played.costs(2 if miniature else REPEATS)})
-            key |= {"seconds": seconds}
-            done = {(r["kind"], r["seed"]) for r in rows if key.items() <= r.items()}
+            images = task in JUDGED
+            if images and data is None:
+                raise SystemExit(f"{task}: give --data")
+            samples = 500 if miniature else JUDGED.get(task, 0)
+            played = Played(task, data if images else None, gamma, width, samples)
+            # ring and grid have the same networks
+            place = {"task": task, "gamma": gamma, "width": width} if images else {"task": "plane"}
+            found = [
+                row["costs"] for row in rows if "costs" in row and place.items() <= row.items()
+            ]
+            if not found:
+                found = [played.costs(2 if miniature else 8 if images else 32)]
+                keep({**place, "costs": found[0]})
+            key = {**place, "task": task, "seconds": seconds}
+            done = {(row["kind"], row["seed"]) for row in rows if key.items() <= row.items()}
             playing = [
-                pool.submit(play, played, name, seed, max(1, round(seconds / about["costs"][name])))
+                pool.submit(play, played, name, seed, max(1, round(seconds / found[0][name])))
                 for seed, name in itertools.product(range(seeds), kinds or played.kinds)
                 if (name, seed) not in done
             ]
             for game in as_completed(playing):
                 keep({**key, **game.result()})
     print(table([row for row in rows if "found" in row]))
+
+
+@functools.cache
+def _opened(task: Task, place: Path) -> Dataset:
+    """The images of a task."""
+    return open_dataset(f"stacked:{place}") if task == "stacked" else open_dataset(place, size=32)
 
 
 def _one_thread() -> None:
