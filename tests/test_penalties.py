@@ -9,10 +9,20 @@ from torch import nn
 from torch.autograd import gradcheck
 from torch.func import functional_call
 
+from frenemy.errors import FrenemyError
 from frenemy.game import Game, Player, Prior, Round, Turn, simultaneous
 from frenemy.nets.mlp import Logit, Maxout
 from frenemy.objectives import minimax_d, nonsaturating_g
-from frenemy.penalties import consensus, r1, r2, wgan_gp
+from frenemy.penalties import (
+    consensus,
+    differences,
+    lazily,
+    on_share,
+    penalties_named,
+    r1,
+    r2,
+    wgan_gp,
+)
 
 SHAPE = (2, 3, 2)
 
@@ -233,3 +243,180 @@ def test_a_d_that_counts_what_it_sees_is_held_flat_too(penalty):
     expected = gradient.flatten(1).square().sum(1) / 2
     # float64: the same sums
     torch.testing.assert_close(alone, expected, rtol=1e-10, atol=1e-12)
+
+
+# Finite differences in the place of gradients
+
+
+def pass_of(penalties, D, x, z=None, joint=False, seed=3):
+    """The values of some penalties in a round of their own, all that is drawn being the same."""
+    torch.manual_seed(seed)
+    r = round_of(D, x, x if z is None else z, joint)
+    return [penalty(r) for penalty in penalties]
+
+
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("build", [smooth, maxout])
+def test_differences_are_the_exact_penalties_in_the_mean(build, joint):
+    D, count = build(), 20_000
+    x, z = (torch.randn(1, *SHAPE).expand(count, *SHAPE).contiguous() for _ in range(2))
+    exact = [penalty(round_of(D, x[:1], z[:1])).item() for penalty in (r1, r2)]
+    for values, expected in zip(pass_of(differences(1e-4), D, x, z, joint), exact, strict=True):
+        assert values.shape == (count,)
+        error = values.std().item() / math.sqrt(count)
+        # five standard errors; epsilon^2 = 1e-8 of third derivatives is far below
+        assert values.mean().item() == pytest.approx(expected, abs=5 * error)
+        # (n.g)^2 / 2 with g the gradient: chi-squared of one degree, whose deviation is sqrt 2 its
+        # mean; of so many, to 5 sqrt(14 / 4 / count) of itself
+        assert values.std().item() == pytest.approx(math.sqrt(2) * expected, rel=0.07)
+
+
+def test_differences_of_a_quadratic_D_exceed_the_exact_penalty_by_their_second_order():
+    epsilon, count = 0.5, 100_000
+    x = torch.ones(1, *SHAPE).expand(count, *SHAPE)
+    values, _ = pass_of(differences(epsilon), Quadratic(1.7), x)
+    # D(x + e n) - D(x) = a (e n.x + e^2 |n|^2 / 2), and E |n|^4 = d (d + 2)
+    expected = 1.7**2 / 2 * (12 + epsilon**2 * 12 * 14 / 4)
+    error = values.std().item() / math.sqrt(count)
+    assert values.mean().item() == pytest.approx(expected, abs=5 * error)
+
+
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_differences_of_a_linear_D_are_those_of_any_epsilon(joint, order):
+    D, x, z = Linear(torch.randn(12)), *torch.randn(2, 5, *SHAPE)
+    near, far = (
+        pass_of([differences(epsilon)[i] for i in order], D, x, z, joint)
+        for epsilon in (1e-3, 10.0)
+    )
+    # logits of 1, with roundings of 1e-16, over 1e-3: 1e-12 of the difference after cancellation
+    torch.testing.assert_close(near, far, rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_what_D_draws_is_the_same_at_both_ends_of_a_difference(joint):
+    class Masked(Linear):
+        def forward(self, x):
+            return super().forward(x * torch.rand_like(x).round())
+
+    x = torch.randn(5, *SHAPE)
+    D = Masked(torch.randn(12))
+    near, far = (pass_of(differences(e), D, x, joint=joint) for e in (1e-3, 10.0))
+    torch.testing.assert_close(near, far, rtol=1e-10, atol=1e-11)  # as above
+    assert not torch.equal(*near)  # images and samples have draws of their own
+
+
+@pytest.mark.parametrize("i", [0, 1])
+def test_what_is_drawn_after_a_difference_is_new(i):
+    w, x = torch.randn(12), torch.randn(5, *SHAPE)
+    (found,) = pass_of(differences()[i : i + 1], Linear(w), x)
+    n = torch.randn(5, *SHAPE)
+    assert not torch.allclose(found, (n.flatten(1) @ w).square() / 2)
+
+
+def test_patches_of_an_image_count_together():
+    net = nn.Conv2d(2, 1, 2)
+    x = torch.randn(5, *SHAPE)
+    patches, whole = (
+        pass_of([r1, *differences()], D, x)
+        for D in (lambda x: net(x).squeeze(1), lambda x: net(x).flatten(1).sum(1))
+    )
+    torch.testing.assert_close(patches, whole, rtol=1e-9, atol=1e-11)  # sums in another order
+
+
+@pytest.mark.parametrize("i", [0, 1])
+@pytest.mark.parametrize("build", [smooth, lambda: Linear(torch.randn(12)), Quadratic])
+def test_gradients_of_differences_agree_with_finite_differences_by_the_weights(build, i):
+    D = build()
+    names = [name for name, _ in D.named_parameters()]
+    x, z = torch.randn(2, 3, *SHAPE)
+
+    def of_theta(*theta):
+        torch.manual_seed(1)
+        weights = dict(zip(names, theta, strict=True))
+        return differences(0.1)[i](round_of(lambda x: functional_call(D, weights, (x,)), x, z))
+
+    assert gradcheck(of_theta, tuple(p.detach().requires_grad_() for p in D.parameters()))
+
+
+@pytest.mark.parametrize("epsilon", [0.0, -1.0, math.nan, math.inf])
+def test_an_epsilon_that_is_none_is_refused(epsilon):
+    with pytest.raises(FrenemyError, match=f"epsilon is {epsilon}: give more than 0"):
+        differences(epsilon)
+
+
+# Penalties on a share of the minibatch
+
+
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("penalty", [r1, r2])
+def test_a_penalty_on_a_share_is_that_of_the_first_examples(penalty, joint):
+    D, (x, z) = smooth(), torch.randn(2, 8, *SHAPE)
+    for first in (lambda r: None, minimax_d):  # before and after the logits are asked for
+        r = round_of(D, x, z, joint)
+        first(r)
+        found = on_share(penalty, 0.25)(r)
+        # float64 roundings: products of fewer rows
+        torch.testing.assert_close(found, penalty(round_of(D, x, z))[:2], rtol=1e-12, atol=1e-14)
+    assert on_share(penalty, 1.0) is penalty
+    assert on_share(penalty, 0.01)(r).shape == (1,)
+    assert on_share(penalty, 0.5).__name__ == penalty.__name__
+
+
+def test_a_penalty_on_a_share_costs_a_pass_of_those_examples_alone():
+    rows = []
+
+    class Counting(Quadratic):
+        def forward(self, x):
+            rows.append(len(x))
+            return super().forward(x)
+
+    for terms in ((r1, r2), differences()):
+        r = round_of(Counting(), *torch.randn(2, 8, *SHAPE), joint=True)
+        rows.clear()
+        for term in (minimax_d, *(on_share(term, 0.25) for term in terms)):
+            term(r)
+        assert rows == [16, 4, *([4] if terms != (r1, r2) else [])]
+
+
+def test_the_mean_over_shares_is_that_over_all():
+    D, (x, z) = smooth(), torch.randn(2, 8, *SHAPE)
+    parts = [on_share(r1, 0.25)(round_of(D, x.roll(2 * k, 0), z)).mean() for k in range(4)]
+    whole = r1(round_of(D, x, z)).mean()
+    torch.testing.assert_close(torch.stack(parts).mean(), whole, rtol=1e-12, atol=0)  # roundings
+
+
+def test_a_share_of_a_round_knows_its_labels_and_conditions():
+    x, y = torch.randn(4, *SHAPE), torch.arange(4)
+    nets = {"G": lambda z, c: z, "D": lambda x, c: Quadratic()(x) * c}
+    r = Round(nets, torch.randn(4, *SHAPE), lambda: (x, y), (), conditions=lambda x, y: (1.0 * y,))
+    seen = []
+    on_share(lambda r: seen.append((r.y, r.Dx)) or r.Dx, 0.5)(r)
+    ((labels, logits),) = seen
+    assert labels.tolist() == [0, 1]
+    torch.testing.assert_close(logits, squares(x[:2]) / 2 * y[:2], rtol=1e-12, atol=0)  # roundings
+
+
+@pytest.mark.parametrize(("share", "said"), [(0, "more than 0"), (1.5, "1 or less")])
+def test_a_share_that_is_none_is_refused(share, said):
+    with pytest.raises(FrenemyError, match=f"penalty_share is {share}: give {said}"):
+        on_share(r1, share)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("name", ["exact", "differences"])
+def test_any_penalties_are_played_as_lazily_as_the_exact_ones(name, every):
+    penalties = penalties_named(name, 0.5)
+    turns = lazily(minimax_d, nonsaturating_g, 0.7, every, penalties)
+    weights = [
+        (turn.every, weight)
+        for turn in turns
+        for term, weight in turn.moves.get("D", {}).items()
+        if term in penalties
+    ]
+    assert weights == [(every, pytest.approx(every * 0.7))] * 2
+
+
+def test_penalties_of_an_unknown_name_are_refused():
+    with pytest.raises(FrenemyError, match=r"no penalty.*exact.*differences|exakt"):
+        penalties_named("exakt")

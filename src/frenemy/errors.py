@@ -28,6 +28,17 @@ def at_least(least: float, **numbers: float) -> None:
             raise FrenemyError(f"{name} is {number}: give {least} or more")
 
 
+def above_zero(**numbers: float) -> None:
+    """Refuses numbers that are not above 0, infinite or not a number, by their names.
+
+    Raises:
+        FrenemyError: one of them is not finite, or not above 0.
+    """
+    for name, number in numbers.items():
+        if not 0 < number < math.inf:
+            raise FrenemyError(f"{name} is {number}: give more than 0")
+
+
 def at_most(most: float, **numbers: float) -> None:
     """Refuses numbers that are too large, by their names.
 

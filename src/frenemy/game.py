@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from frenemy.engine import PLAIN, Engine, seed_everything
 from frenemy.errors import FrenemyError, at_least
 from frenemy.player import Gradient, HalfLife, Player, Scheduled, value_at
-from frenemy.round import Conditions, Draw, Round, Term, between, slopes
+from frenemy.round import Conditions, Draw, Round, Term, between, cut, slopes
 
 __all__ = [
     "Conditions",
@@ -244,7 +244,7 @@ class Game:
         draw = functools.cache(draw)
 
         def round_of(rows: slice) -> Round:
-            return self.round(turn, z[rows], lambda: _cut(draw(), rows), step, engine)
+            return self.round(turn, z[rows], lambda: cut(draw(), rows), step, engine)
 
         gradients: dict[str, Gradient] = {}
         records: list[dict[str, Tensor]] = []
@@ -295,11 +295,6 @@ class Game:
                 r.signals[name] = signal
             record |= {f"{name}/{term.__name__}": mean.detach() for term, mean in means.items()}
         return record, gradients
-
-
-def _cut(drawn: tuple[Tensor, Tensor | None], rows: slice) -> tuple[Tensor, Tensor | None]:
-    x, y = drawn
-    return x[rows], None if y is None else y[rows]
 
 
 def _sum(a: Gradient | None, b: Gradient) -> Gradient:

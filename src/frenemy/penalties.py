@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
+from frenemy.errors import above_zero, at_most
 from frenemy.game import Round, Scheduled, Term, Turn, alternating, slopes, value_at
+from frenemy.names import known
 
 
 def r1(r: Round) -> Tensor:
@@ -20,7 +24,70 @@ def r2(r: Round) -> Tensor:
     return _squared_norm(r.grad_DGz) / 2
 
 
-def lazily(D: Term, G: Term, gamma: Scheduled, every: int = 4) -> tuple[Turn, ...]:
+def differences(epsilon: float = 0.01) -> tuple[Term, Term]:
+    """aR1 and aR2: R1 and R2 of one more pass of D each, without its second derivative.
+
+    (D(x + epsilon n) - D(x))^2 / (2 epsilon^2) with n ~ N(0, I), at real images and at samples: in
+    the mean over n |grad_x D(x)|^2 / 2 + O(epsilon^2). Lin et al. (2025), Diffusion Adversarial
+    Post-Training for One-Step Video Generation, eq. 9, whose lambda is gamma / (2 epsilon^2).
+
+    Raises:
+        FrenemyError: epsilon is not above 0.
+    """
+    above_zero(epsilon=epsilon)
+
+    def ar1(r: Round) -> Tensor:
+        return _squared_sum(r.moved("Dx", epsilon) - r.Dx) / (2 * epsilon**2)
+
+    def ar2(r: Round) -> Tensor:
+        return _squared_sum(r.moved("DGz", epsilon) - r.DGz) / (2 * epsilon**2)
+
+    return ar1, ar2
+
+
+def on_share(term: Term, share: float) -> Term:
+    """The term of the first examples of a minibatch of B alone: (n,), n = share B, at least 1.
+
+    Its mean over them is expected to be that over all, so that its weight stays what it is.
+
+    Raises:
+        FrenemyError: the share is not above 0 and at most 1.
+    """
+    above_zero(penalty_share=share)
+    at_most(1, penalty_share=share)
+    if share == 1:
+        return term
+
+    def on_first(r: Round) -> Tensor:
+        return term(r.first(max(1, round(share * len(r.z)))))
+
+    on_first.__name__ = term.__name__
+    return on_first
+
+
+PenaltyName = Literal["exact", "differences"]
+
+PENALTIES: dict[PenaltyName, tuple[Term, Term]] = {"exact": (r1, r2), "differences": differences()}
+
+
+def penalties_named(name: PenaltyName, share: float = 1.0) -> tuple[Term, Term]:
+    """R1 and R2, as that name says, on that share of every minibatch.
+
+    Raises:
+        FrenemyError: no penalties are called so, or the share is not above 0 and at most 1.
+    """
+    known(name, list(PENALTIES), "penalty")
+    at_x, at_Gz = PENALTIES[name]
+    return on_share(at_x, share), on_share(at_Gz, share)
+
+
+def lazily(
+    D: Term,
+    G: Term,
+    gamma: Scheduled,
+    every: int = 4,
+    penalties: tuple[Term, Term] = (r1, r2),
+) -> tuple[Turn, ...]:
     """The turns of a game whose D is held flat by R1 and R2, but not in every round.
 
     D and G move on their objectives in each; in rounds 0, `every`, ... D moves on `every` gamma
@@ -28,7 +95,7 @@ def lazily(D: Term, G: Term, gamma: Scheduled, every: int = 4) -> tuple[Turn, ..
     StyleGAN, section 3.1: lazy regularisation. With `every` 1 it moves on all of them at once.
     """
     if every == 1:
-        return alternating({D: 1.0, r1: gamma, r2: gamma}, {G: 1.0})
+        return alternating({D: 1.0, **dict.fromkeys(penalties, gamma)}, {G: 1.0})
 
     def weight(t: int) -> float:
         return every * value_at(t, gamma)
@@ -36,7 +103,7 @@ def lazily(D: Term, G: Term, gamma: Scheduled, every: int = 4) -> tuple[Turn, ..
     of_each = weight if callable(gamma) else weight(0)
     return (
         Turn({"D": {D: 1.0}}, joint=True),
-        Turn({"D": {r1: of_each, r2: of_each}}, every=every),
+        Turn({"D": dict.fromkeys(penalties, of_each)}, every=every, joint=True),
         Turn({"G": {G: 1.0}}),
     )
 
@@ -84,3 +151,8 @@ def consensus(D: Term, G: Term) -> Term:
 
 def _squared_norm(x: Tensor) -> Tensor:
     return x.flatten(1).square().sum(1)  # (B, ...) -> (B,)
+
+
+def _squared_sum(logits: Tensor) -> Tensor:
+    """Of the patches of each image: gradients are those of the sum, too."""
+    return logits.reshape(len(logits), -1).sum(1).square()  # (B, ...) -> (B,)

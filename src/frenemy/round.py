@@ -25,6 +25,9 @@ Conditions = Callable[[Tensor, Tensor | None], tuple[Tensor, ...]]
 View = Callable[["Round"], tuple[Tensor, tuple[Tensor, ...]]]
 """Round -> its x and c as another pair of players sees them."""
 
+Pass = Literal["Dx", "DGz", "both"]
+"""Of D, at x, at G(z), or at both at once."""
+
 NOTE = "note "
 
 
@@ -79,6 +82,9 @@ class Round:
         self._conditions = conditions
         self._engine = engine
         self._casts: dict[tuple[str, str, View | None], Round] = {}
+        self._parts: dict[int, Round] = {}
+        self._states: dict[Pass, list[Tensor]] = {}
+        self._moved: dict[tuple[Pass, float], Tensor] = {}
 
     def net(self, name: str) -> Callable[..., Tensor]:
         """The network of that name, as the engine runs it."""
@@ -118,22 +124,29 @@ class Round:
             Gz = self.G(self.z, *self.c)
         return Gz.requires_grad_()
 
-    @property
-    def _both(self) -> tuple[Tensor, ...]:
-        """Both kinds of image in one minibatch, x and G(z), and the conditions twice."""
-        return torch.cat([self.x, self.Gz]), *(torch.cat([c, c]) for c in self.c)
+    def _inputs(self, of: Pass) -> tuple[Tensor, ...]:
+        """What D is given in that pass: images, and the conditions."""
+        if of == "both":
+            return torch.cat([self.x, self.Gz]), *(torch.cat([c, c]) for c in self.c)
+        return self.x if of == "Dx" else self.Gz, *self.c
+
+    def _begin(self, of: Pass) -> tuple[Tensor, ...]:
+        """These, at the beginning of the pass: D may draw, and may have to draw the same again."""
+        inputs = self._inputs(of)
+        self._states[of] = _generators(self.z.device)
+        return inputs
 
     @cached_property
     def _together(self) -> tuple[Tensor, ...]:
-        return self.D(*self._both).chunk(2)
+        return self.D(*self._begin("both")).chunk(2)
 
     @cached_property
     def Dx(self) -> Tensor:
-        return self._together[0] if self._joint else self.D(self.x, *self.c)
+        return self._together[0] if self._joint else self.D(*self._begin("Dx"))
 
     @cached_property
     def DGz(self) -> Tensor:
-        return self._together[1] if self._joint else self.D(self.Gz, *self.c)
+        return self._together[1] if self._joint else self.D(*self._begin("DGz"))
 
     @cached_property
     def _gradients(self) -> tuple[Tensor, ...]:
@@ -141,7 +154,7 @@ class Round:
         if "_together" in self.__dict__:
             logits = [self.Dx.sum(), self.DGz.sum()]
             return torch.autograd.grad(logits, [self.x, self.Gz], create_graph=True)
-        logits, gradients = slopes(self.D, *self._both)
+        logits, gradients = slopes(self.D, *self._begin("both"))
         self._together = logits.chunk(2)
         return gradients.chunk(2)
 
@@ -151,7 +164,7 @@ class Round:
         """
         if name in self.__dict__ or _counts(self.nets["D"]):
             return torch.autograd.grad(getattr(self, name).sum(), x, create_graph=True)[0]
-        self.__dict__[name], gradient = slopes(self.D, x, *self.c)
+        self.__dict__[name], gradient = slopes(self.D, *self._begin(name))
         return gradient
 
     @cached_property
@@ -161,6 +174,41 @@ class Round:
     @cached_property
     def grad_DGz(self) -> Tensor:
         return self._gradients[1] if self._joint else self._gradient("DGz", self.Gz)
+
+    def moved(self, name: Literal["Dx", "DGz"], epsilon: float) -> Tensor:
+        """D at x + epsilon n, or at G(z) + epsilon n, with n ~ N(0, I): logits shaped as `Dx`.
+
+        What D draws within itself, such as an augmentation or dropout, is what it drew for `Dx` or
+        `DGz`. In a joint round one pass is made for both.
+        """
+        getattr(self, name)  # whose draws are taken again
+        of: Pass = "both" if self._joint else name
+        if (of, epsilon) not in self._moved:
+            x, *c = self._inputs(of)
+            x = x + epsilon * torch.randn_like(x)
+            later = _generators(x.device)
+            _turn_back(self._states[of], x.device)
+            self._moved[of, epsilon] = self.D(x, *c)
+            _turn_back(later, x.device)
+        logits = self._moved[of, epsilon]
+        return logits.chunk(2)[name == "DGz"] if self._joint else logits
+
+    def first(self, count: int) -> Round:
+        """The round of its first `count` examples alone, which D sees in a pass of their own."""
+        if count not in self._parts:
+            part = Round(
+                self.nets,
+                self.z[:count],
+                lambda: cut(self._drawn, slice(count)),
+                self._learners,
+                self._joint,
+                step=self.step,
+                engine=self._engine,
+            )
+            c = tuple(c[:count] for c in self.c)
+            part.__dict__.update(x=self.x[:count], Gz=self.Gz[:count], c=c)
+            self._parts[count] = part
+        return self._parts[count]
 
     def cast(self, G: str, D: str, view: View | None = None) -> Round:
         """This round with two others in the places of G and D, who may see another x and c."""
@@ -206,6 +254,24 @@ class Round:
             else:
                 self.__dict__[name] = value
         return self
+
+
+def cut(drawn: tuple[Tensor, Tensor | None], rows: slice) -> tuple[Tensor, Tensor | None]:
+    """Those rows of a minibatch as drawn."""
+    x, y = drawn
+    return x[rows], None if y is None else y[rows]
+
+
+def _generators(device: torch.device) -> list[Tensor]:
+    """The states of torch's global generators, on the processor and on the device."""
+    own = [] if device.type == "cpu" else [getattr(torch, device.type).get_rng_state()]
+    return [torch.get_rng_state(), *own]
+
+
+def _turn_back(states: Sequence[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    for state in states[1:]:
+        getattr(torch, device.type).set_rng_state(state)
 
 
 def _counts(net: Callable[..., Tensor]) -> bool:

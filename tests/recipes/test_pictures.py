@@ -1,6 +1,7 @@
 """The game on one's own pictures: what is chosen for them, and that it holds."""
 
 import pytest
+import torch
 
 from frenemy.choosing import Budget, Open
 from frenemy.data import Facts
@@ -119,6 +120,36 @@ def test_penalties_are_played_as_often_as_is_asked():
     assert turns(gamma=1.0, objective="pairing") == ([[pairing_d, r1, r2], [pairing_g]], [1, 1])
     every = turns(gamma=1.0, objective="pairing", penalty_every=8)
     assert every == ([[pairing_d], [r1, r2], [pairing_g]], [1, 8, 1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ({}, ["r1", "r2"]),
+        ({"penalty_share": 0.25}, ["r1", "r2"]),
+        ({"penalty": "differences"}, ["ar1", "ar2"]),
+        ({"penalty": "differences", "penalty_share": 0.25, "penalty_every": 4}, ["ar1", "ar2"]),
+    ],
+)
+def test_penalties_are_the_ones_that_are_asked_for(arguments, names):
+    (stage,) = pictures(FACES, Pictures(width=2, minibatch=8, gamma=1.0, **arguments))
+    x = torch.rand(8, 1, 32, 32) * 2 - 1
+    record = stage.game.play(lambda stream, i: (x, None), seed=0, step=0)
+    assert {name: record[f"D/{name}"].item() > 0 for name in names} == dict.fromkeys(names, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"penalty": "none"}, "no penalty 'none'"),
+        ({"penalty_share": 0.0}, "penalty_share is 0.0: give more than 0"),
+        ({"penalty_share": 2.0}, "penalty_share is 2.0: give 1 or less"),
+        ({"gamma": 1.0, "penalty_every": 0}, "every is 0"),
+    ],
+)
+def test_penalties_that_make_no_sense_are_refused(arguments, said):
+    with pytest.raises(FrenemyError, match=said):
+        pictures(FACES, Pictures(width=2, **arguments))
 
 
 @pytest.mark.parametrize(

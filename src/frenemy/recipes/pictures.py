@@ -21,7 +21,7 @@ from frenemy.nets.conditions import Embedding, Projection
 from frenemy.nets.dcgan import discriminator, generator
 from frenemy.nets.layers import Shape, start_of
 from frenemy.objectives import ObjectiveName, objective_named
-from frenemy.penalties import lazily
+from frenemy.penalties import PenaltyName, lazily, penalties_named
 from frenemy.recipes.schedules import cosine, share_done
 
 WIDTHS = {16: 0.0, 24: 1.2e5, 32: 4e5, 48: 1.2e6, 64: 3e6, 128: 3e7}
@@ -47,7 +47,9 @@ class Pictures:
         rate: of both players' Adam, at first; it falls to a tenth of it.
         objective: what both players play for.
         gamma: weight of the R1 and R2 penalties; 0 for none.
+        penalty: by exact gradients of D, or by differences of its logits beside each image.
         penalty_every: in which rounds D moves on these, too, with so many times their weight.
+        penalty_share: of each minibatch, on which they are computed.
         normalised: whether D has batch normalisation.
         minibatch: images in a minibatch.
         augmenting: whether D sees all images, real and generated, turned, moved and coloured at
@@ -62,7 +64,9 @@ class Pictures:
     rate: OptionalFloat = None
     objective: ObjectiveName = "hinge"
     gamma: float = 0.0
+    penalty: PenaltyName = "exact"
     penalty_every: int = 1
+    penalty_share: float = 1.0
     normalised: bool = True
     minibatch: int = 32
     augmenting: bool = True
@@ -176,8 +180,9 @@ def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
         "G": Player(G, adam(G), schedule=schedule, averaging=HalfLife(half_life)),
     }
     terms = objective_named(arguments.objective)
+    penalties = penalties_named(arguments.penalty, arguments.penalty_share)
     of_D, *others = (
-        lazily(terms.d, terms.g, arguments.gamma, arguments.penalty_every)
+        lazily(terms.d, terms.g, arguments.gamma, arguments.penalty_every, penalties)
         if arguments.gamma
         else alternating({terms.d: 1.0}, {terms.g: 1.0})
     )
