@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import one_hot
 
 from frenemy import checkpoint
 from frenemy.checkpoint import Progress
@@ -24,7 +27,16 @@ from frenemy.game import Game, mix
 from frenemy.names import known
 from frenemy.origin import failure, function_of, recipe_of
 from frenemy.run import Run
-from frenemy.sampling import CHUNK, generate, noise, reads_images, to_pixels
+from frenemy.sampling import (
+    CHUNK,
+    Labels,
+    generate,
+    mixes,
+    noise,
+    reads_images,
+    to_pixels,
+    truncated,
+)
 
 
 class Model:
@@ -110,24 +122,30 @@ class Model:
         count: int,
         *,
         seed: int = 0,
-        labels: NDArray[np.int64] | None = None,
+        labels: Labels | None = None,
         images: NDArray[np.uint8] | None = None,
+        truncation: float | None = None,
     ) -> NDArray[Any]:
         """The first `count` samples that `seed` names: uint8 (count, C, H, W), or float32 points.
 
         Args:
             count: how many.
             seed: of the noise, and of what networks draw within themselves.
-            labels: of each, where the players are told classes; by default each class in turn.
+            labels: of each, (count,), where the players are told classes, or weights of these,
+                (count, K), where G `mixes` them; by default each class in turn.
             images: of each, uint8 (count, C, H, W), where the players are told of images.
+            truncation: draws every number of z anew until it is no farther from 0: see `truncated`.
 
         Raises:
-            FrenemyError: the count is below 1, the seed below 0 or more than 64 bits hold, or
-                images are needed.
+            FrenemyError: the count is below 1, the seed below 0 or more than 64 bits hold, images
+                are needed, or z is not Gaussian and to be truncated.
             MemoryError: so many do not fit.
         """
         at_least(1, count=count)
         z = noise(self.game, count, seed)
+        if truncation is not None:
+            self.require_tails(truncation)
+            z = (truncated(part, truncation) for part in z)
         return generate(self.game, self.facts, z, count, seed=seed, labels=labels, images=images)
 
     def labels(self, name: str, count: int) -> NDArray[np.int64]:
@@ -139,6 +157,20 @@ class Model:
         if not self.classes:
             raise FrenemyError(f"the players of {self.run.path} are told of no classes")
         return np.full(count, self.classes.index(known(name, self.classes, "class")))
+
+    def require_tails(self, truncation: float) -> None:
+        """Refuses to truncate z that is not Gaussian, and at no number above 0.
+
+        Raises:
+            FrenemyError: it is not, or it is no such number.
+        """
+        if not 0 < truncation < math.inf:
+            raise FrenemyError(f"truncation is {truncation}: give a number above 0, such as 1")
+        if self.game.prior.kind != "gaussian":
+            raise FrenemyError(
+                f"the z of {self.run.path} is {self.game.prior.kind} and has no tails: leave out "
+                "the truncation"
+            )
 
     def require_latents(self) -> None:
         """Refuses games whose images are not G's of z, or of z and a class.
@@ -155,26 +187,51 @@ class Model:
                 f"the G of {self.run.path} is told of images, and does not draw from z alone"
             )
 
-    def walk(self, points: int, steps: int, *, seed: int = 0) -> NDArray[Any]:
+    def walk(
+        self,
+        points: int,
+        steps: int,
+        *,
+        seed: int = 0,
+        classes: Sequence[str] = (),
+        one_z: bool = False,
+    ) -> NDArray[Any]:
         """Images along straight lines from each random point of z to the next, back to the first.
 
-        As in Figure 3 of Goodfellow et al. (2014).
+        As in Figure 3 of Goodfellow et al. (2014). Where the players are told classes, line i is of
+        class i. If some are named, point i is of the i-th of these, over and over, and on a line
+        from one class to another their weights go straight, too, as z does.
+
+        Args:
+            points: of z; steps: images from one to the next.
+            seed: of the points.
+            classes: by name.
+            one_z: all points are the first one.
 
         Returns:
             uint8 (points, steps, C, H, W): line i begins at point i and ends one step before the
             next point.
 
         Raises:
-            FrenemyError: points or steps is below 1, or the seed out of range.
+            FrenemyError: points or steps is below 1, the seed out of range, there are no such
+                classes, or G takes no weights of them; or nothing would change.
         """
         at_least(1, points=points, steps=steps)
-        corners = torch.cat([*noise(self.game, points, seed)])
+        corners = torch.cat([*noise(self.game, 1 if one_z else points, seed)]).expand(points, -1)
         weights = torch.linspace(0, 1, steps + 1)[:-1, None]  # (steps, 1)
-        lines = [
-            torch.lerp(a, b, weights) for a, b in zip(corners, corners.roll(-1, 0), strict=True)
-        ]
-        z, count = torch.cat(lines).split(CHUNK), points * steps
-        labels = np.arange(points).repeat(steps) % max(1, len(self.facts.classes))
+
+        def along(corners: Tensor) -> Tensor:
+            ends = zip(corners, corners.roll(-1, 0), strict=True)
+            return torch.cat([torch.lerp(a, b, weights) for a, b in ends])
+
+        named = [classes[i % len(classes)] for i in range(points)] if classes else []
+        if one_z and len(set(named)) < 2:
+            raise FrenemyError("one z, and not two classes: nothing would change")
+        if named:
+            labels = self._told(named, along)
+        else:
+            labels = np.arange(points).repeat(steps) % max(1, len(self.facts.classes))
+        z, count = along(corners).split(CHUNK), points * steps
         images = generate(self.game, self.facts, z, count, seed=seed, labels=labels)
         return images.reshape(points, steps, *images.shape[1:])
 
@@ -187,26 +244,44 @@ class Model:
     ) -> NDArray[Any]:
         """Images on the straight line from the first z that one seed names to that of another.
 
-        Where the players are told classes, the first half of the images, and the middle one, are of
-        the first of `classes` and the others of the second; by default all are of the class of a
-        seed's first sample. What networks draw within themselves is that of the first seed.
+        Where the players are told classes, the line goes from the first of `classes` to the second;
+        by default all images are of the first class there is. What networks draw within themselves
+        is that of the first seed.
 
         Returns:
             uint8 (steps, C, H, W), with both ends.
 
         Raises:
-            FrenemyError: steps is below 2, a seed out of range, there are no such classes, or the
-                players are told of images.
+            FrenemyError: steps is below 2, a seed out of range, there are no such classes, G takes
+                no weights of them, or the players are told of images.
         """
         at_least(2, steps=steps)
-        a, b = (next(noise(self.game, 1, seed)) for seed in seeds)
         where = torch.linspace(0, 1, steps)[:, None]  # (steps, 1)
-        labels = np.zeros(steps, np.int64)
-        if classes is not None:
-            ends = (self.labels(name, steps) for name in classes)
-            labels = np.where(where[:, 0].numpy() <= 0.5, *ends)
-        z = torch.lerp(a, b, where).split(CHUNK)
+
+        def along(ends: Tensor) -> Tensor:
+            return torch.lerp(*ends, where)
+
+        ends = torch.cat([next(noise(self.game, 1, seed)) for seed in seeds])
+        labels = np.zeros(steps, np.int64) if classes is None else self._told(classes, along)
+        z = along(ends).split(CHUNK)
         return generate(self.game, self.facts, z, steps, seed=seeds[0], labels=labels)
+
+    def _told(self, names: Sequence[str], along: Callable[[Tensor], Tensor]) -> Labels:
+        """What G is told on the way along lines between these classes, of as many corners.
+
+        Raises:
+            FrenemyError: there are no such classes, or they differ and G takes no weights of them.
+        """
+        labels = torch.from_numpy(np.concatenate([self.labels(name, 1) for name in names]))
+        weights = along(one_hot(labels, len(self.classes)).float())  # (N, K)
+        if len(set(names)) == 1:
+            return self.labels(names[0], len(weights))
+        if not mixes(self.game):
+            raise FrenemyError(
+                f"the G of {self.run.path} takes labels alone, and no weights of classes (see docs/"
+                "concepts.md, Told the class): name one class"
+            )
+        return weights.numpy()
 
     def as_seen(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Images (N, C, H, W) as the game saw them (contrast-normalised, say), as pixels again."""

@@ -21,7 +21,8 @@ from PIL import Image
 from rich.style import Style
 from rich.text import Text
 
-from frenemy.errors import FrenemyError
+from frenemy.choices import Format
+from frenemy.errors import FrenemyError, at_least
 from frenemy.files import filling, require_empty, write_atomically
 
 Images = NDArray[np.uint8]
@@ -55,6 +56,16 @@ def enlarge(images: Images) -> Images:
     """Small images repeated pixel by pixel up to about 64 pixels, (N, C, H', W')."""
     factor = max(1, SMALLEST // max(images.shape[2:]))
     return images.repeat(factor, axis=2).repeat(factor, axis=3)
+
+
+def upscaled(images: Images, times: int) -> Images:
+    """Images of so many times the sides, by Pillow's Lanczos filter, (N, C, times H, times W).
+
+    It adds no detail, but shows no steps either; `enlarge` repeats pixels as they are.
+    """
+    height, width = (times * side for side in images.shape[2:])
+    filter = Image.Resampling.LANCZOS
+    return np.stack([from_pillow(to_pillow(x).resize((width, height), filter)) for x in images])
 
 
 def shown(images: NDArray[Any], columns: int | None = None) -> Images:
@@ -147,7 +158,9 @@ def require_picture(path: Path, others: str = "") -> str:
 def _encode_picture(image: Images, format: str, path: Path) -> bytes:
     with _held_by(f"{path}: {format}", image):
         buffer = io.BytesIO()
-        to_pillow(image).save(buffer, format=format)
+        # without loss, and with the colours of what is transparent
+        exact = {"lossless": True, "exact": True} if format == "WEBP" else {}
+        to_pillow(image).save(buffer, format=format, **exact)
     return buffer.getvalue()
 
 
@@ -214,37 +227,53 @@ def kind_of_place(path: Path | str) -> Literal["arrays", "picture", "folder"]:
     return "picture"
 
 
-def save_images(images: NDArray[Any], path: Path | str) -> Path:
+def save_images(
+    images: NDArray[Any],
+    path: Path | str,
+    *,
+    columns: int | None = None,
+    upscale: int = 1,
+    format: Format = "png",
+) -> Path:
     """Writes images (N, C, H, W) as one grid, as `images` in an .npz, or one by one into a folder.
 
     Args:
         images: any number; or points, which are shown in one plot, or `points` (N, 2) in an .npz.
         path: a picture file, an .npz, or a folder: anything without an ending, or a string that
             ends in a slash.
+        columns: of a grid; as many as rows by default.
+        upscale: makes them so many times as large first: see `upscaled`; a grid shows them so.
+        format: in a folder: of each picture, "webp" without loss, or one samples.npz.
 
     Raises:
         FrenemyError: the ending is unknown, the folder holds files, the format cannot hold the
-            grid, or writing failed; or points, and a folder.
+            grid, or writing failed; or points, and a folder of pictures or an upscale.
     """
     kind, path, points = kind_of_place(path), Path(path), images.dtype == np.float32
+    at_least(1, upscale=upscale)
+    if points and (upscale > 1 or (kind == "folder" and format != "npz")):
+        raise FrenemyError(f"{path}: these are points, and no pictures: write an .npz")
+    if upscale > 1:
+        images = upscaled(images, upscale)
     if kind == "arrays":
-
-        def write(part: Path) -> None:
-            with open(part, "wb") as file:
-                if points:
-                    np.savez_compressed(file, points=images[..., 0, 0])
-                else:
-                    np.savez_compressed(file, images=channels_last(images))
-
-        return write_atomically(path, write)
+        return write_atomically(path, lambda part: _write_arrays(images, part))
     if kind == "picture":
-        return save_picture(shown(images), path)
-    if points:
-        raise FrenemyError(f"{path}: a folder holds pictures, but these are points: write an .npz")
+        sheet = grid(images, columns) if upscale > 1 else shown(images, columns)
+        return save_picture(sheet, path)
     with filling(path) as folder:
-        for i, image in enumerate(images):
-            (folder / f"{i:06d}.png").write_bytes(_encode_picture(image, "PNG", path))
+        if format == "npz":
+            _write_arrays(images, folder / "samples.npz")
+        for i, image in enumerate(images if format != "npz" else ()):
+            encoded = _encode_picture(image, format.upper(), path)
+            (folder / f"{i:06d}.{format}").write_bytes(encoded)
     return path
+
+
+def _write_arrays(images: NDArray[Any], path: Path) -> None:
+    points = images.dtype == np.float32
+    arrays = {"points": images[..., 0, 0]} if points else {"images": channels_last(images)}
+    with open(path, "wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def of_one_size(frames: Sequence[Images]) -> list[Images]:
