@@ -11,6 +11,7 @@ from frenemy.data import Facts
 from frenemy.errors import FrenemyError
 from frenemy.game import Game, Player, Prior, Turn
 from frenemy.sampling import columns, generate, noise, truncated
+from frenemy.walks import mix, walk
 
 from .tiny import model_of
 
@@ -107,16 +108,16 @@ def test_classes_come_in_turn_unless_they_are_named():
 
 def test_a_g_that_takes_labels_alone_walks_within_a_class():
     model = model_of(Classed(), 3, (1, 2, 2), ("a", "b", "c"), conditions=labels_alone)
-    assert (model.walk(2, 3, classes=("c",)) == 255).all()
-    assert (model.mix((0, 1), 3, classes=("a", "a")) == 0).all()
+    assert (walk(model, 2, 3, classes=("c",)) == 255).all()
+    assert (mix(model, (0, 1), 3, classes=("a", "a")) == 0).all()
     for refused in (
-        lambda: model.walk(2, 3, classes=("a", "b")),
-        lambda: model.mix((0, 1), 3, classes=("a", "b")),
+        lambda: walk(model, 2, 3, classes=("a", "b")),
+        lambda: mix(model, (0, 1), 3, classes=("a", "b")),
     ):
         with pytest.raises(FrenemyError, match="takes labels alone"):
             refused()
     with pytest.raises(FrenemyError, match="nothing would change"):
-        model.walk(2, 3, classes=("a", "a"), one_z=True)
+        walk(model, 2, 3, classes=("a", "a"), one_z=True)
 
 
 class Copying(nn.Module):

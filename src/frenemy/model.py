@@ -5,15 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import one_hot
 
 from frenemy import checkpoint
 from frenemy.checkpoint import Progress
@@ -27,16 +25,7 @@ from frenemy.game import Game, mix
 from frenemy.names import known
 from frenemy.origin import failure, function_of, recipe_of
 from frenemy.run import Run
-from frenemy.sampling import (
-    CHUNK,
-    Labels,
-    generate,
-    mixes,
-    noise,
-    reads_images,
-    to_pixels,
-    truncated,
-)
+from frenemy.sampling import CHUNK, Labels, generate, noise, reads_images, to_pixels, truncated
 
 
 class Model:
@@ -187,102 +176,6 @@ class Model:
                 f"the G of {self.run.path} is told of images, and does not draw from z alone"
             )
 
-    def walk(
-        self,
-        points: int,
-        steps: int,
-        *,
-        seed: int = 0,
-        classes: Sequence[str] = (),
-        one_z: bool = False,
-    ) -> NDArray[Any]:
-        """Images along straight lines from each random point of z to the next, back to the first.
-
-        As in Figure 3 of Goodfellow et al. (2014). Where the players are told classes, line i is of
-        class i. If some are named, point i is of the i-th of these, over and over, and on a line
-        from one class to another their weights go straight, too, as z does.
-
-        Args:
-            points: of z; steps: images from one to the next.
-            seed: of the points.
-            classes: by name.
-            one_z: all points are the first one.
-
-        Returns:
-            uint8 (points, steps, C, H, W): line i begins at point i and ends one step before the
-            next point.
-
-        Raises:
-            FrenemyError: points or steps is below 1, the seed out of range, there are no such
-                classes, or G takes no weights of them; or nothing would change.
-        """
-        at_least(1, points=points, steps=steps)
-        corners = torch.cat([*noise(self.game, 1 if one_z else points, seed)]).expand(points, -1)
-        weights = torch.linspace(0, 1, steps + 1)[:-1, None]  # (steps, 1)
-
-        def along(corners: Tensor) -> Tensor:
-            ends = zip(corners, corners.roll(-1, 0), strict=True)
-            return torch.cat([torch.lerp(a, b, weights) for a, b in ends])
-
-        named = [classes[i % len(classes)] for i in range(points)] if classes else []
-        if one_z and len(set(named)) < 2:
-            raise FrenemyError("one z, and not two classes: nothing would change")
-        if named:
-            labels = self._told(named, along)
-        else:
-            labels = np.arange(points).repeat(steps) % max(1, len(self.facts.classes))
-        z, count = along(corners).split(CHUNK), points * steps
-        images = generate(self.game, self.facts, z, count, seed=seed, labels=labels)
-        return images.reshape(points, steps, *images.shape[1:])
-
-    def mix(
-        self,
-        seeds: tuple[int, int],
-        steps: int = 8,
-        *,
-        classes: tuple[str, str] | None = None,
-    ) -> NDArray[Any]:
-        """Images on the straight line from the first z that one seed names to that of another.
-
-        Where the players are told classes, the line goes from the first of `classes` to the second;
-        by default all images are of the first class there is. What networks draw within themselves
-        is that of the first seed.
-
-        Returns:
-            uint8 (steps, C, H, W), with both ends.
-
-        Raises:
-            FrenemyError: steps is below 2, a seed out of range, there are no such classes, G takes
-                no weights of them, or the players are told of images.
-        """
-        at_least(2, steps=steps)
-        where = torch.linspace(0, 1, steps)[:, None]  # (steps, 1)
-
-        def along(ends: Tensor) -> Tensor:
-            return torch.lerp(*ends, where)
-
-        ends = torch.cat([next(noise(self.game, 1, seed)) for seed in seeds])
-        labels = np.zeros(steps, np.int64) if classes is None else self._told(classes, along)
-        z = along(ends).split(CHUNK)
-        return generate(self.game, self.facts, z, steps, seed=seeds[0], labels=labels)
-
-    def _told(self, names: Sequence[str], along: Callable[[Tensor], Tensor]) -> Labels:
-        """What G is told on the way along lines between these classes, of as many corners.
-
-        Raises:
-            FrenemyError: there are no such classes, or they differ and G takes no weights of them.
-        """
-        labels = torch.from_numpy(np.concatenate([self.labels(name, 1) for name in names]))
-        weights = along(one_hot(labels, len(self.classes)).float())  # (N, K)
-        if len(set(names)) == 1:
-            return self.labels(names[0], len(weights))
-        if not mixes(self.game):
-            raise FrenemyError(
-                f"the G of {self.run.path} takes labels alone, and no weights of classes (see docs/"
-                "concepts.md, Told the class): name one class"
-            )
-        return weights.numpy()
-
     def as_seen(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Images (N, C, H, W) as the game saw them (contrast-normalised, say), as pixels again."""
         if self.game.prepare is None:
@@ -303,7 +196,7 @@ class Model:
             channels, height, width = recorded["shape"]
             how = _prepared(recorded)
             how["size"] = height if height == width else recorded.get("size")
-            how["grey"] = channels == 1
+            how |= {"grey": channels < 3, "opaque": channels % 2 == 1}
             data = open_dataset(path, **how)
             if list(data.shape) != recorded["shape"]:
                 raise FrenemyError(
@@ -327,7 +220,8 @@ class Model:
         channels, height, width = self.facts.shape
         fit = self.run.header["data"].get("fit", "crop")
         size = height if height == width else None
-        picture = read_picture(path, size=size, fit=fit, grey=channels == 1)
+        how: dict[str, Any] = {"grey": channels < 3, "opaque": channels % 2 == 1}
+        picture = read_picture(path, size=size, fit=fit, **how)
         if picture.shape != self.facts.shape:
             raise FrenemyError(
                 f"{path}: {picture.shape[2]}x{picture.shape[1]} pixels, but {self.run.path} draws "
@@ -370,7 +264,7 @@ def reopen(run: Run, data: Dataset | None = None) -> Dataset:
 
 def _prepared(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """How a run's images were prepared, as `open_dataset` takes it."""
-    return {name: recorded[name] for name in ("size", "fit", "grey") if name in recorded}
+    return {name: recorded[name] for name in ("size", "fit", "grey", "opaque") if name in recorded}
 
 
 def set_up(recipe: Recipe, data: Dataset, seed: int) -> Experiment:

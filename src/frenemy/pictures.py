@@ -1,6 +1,7 @@
 """Grids, strips and films of images, for files and for the terminal; scatter plots of points.
 
-Images here are uint8, (N, C, H, W) with C = 1 or 3; points in the plane float32, (N, 2, 1, 1).
+Images here are uint8, (N, C, H, W), and show a checker behind what is transparent; points in the
+plane float32, (N, 2, 1, 1).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rich.text import Text
 from frenemy.choices import Format
 from frenemy.errors import FrenemyError, at_least
 from frenemy.files import filling, require_empty, write_atomically
+from frenemy.opacity import on_checker
 
 Images = NDArray[np.uint8]
 
@@ -38,6 +40,7 @@ SCATTER = 256  # pixels, a side
 
 def grid(images: Images, columns: int | None = None) -> Images:
     """Images side by side on black, (3 or 1, height, width); as square as can be by default."""
+    images = on_checker(images)
     count, channels, height, width = images.shape
     if not count:
         raise FrenemyError("no images to show")
@@ -118,7 +121,7 @@ def nearest_grid(*, fake: Images, train: Images, index: NDArray[np.int64]) -> Im
 
 
 def channels_last(images: Images) -> Images:
-    """(..., C, H, W) -> (..., H, W) for grey images, (..., H, W, 3) for colour."""
+    """(..., C, H, W) -> (..., H, W) for grey images, (..., H, W, C) for others."""
     return images[..., 0, :, :] if images.shape[-3] == 1 else np.moveaxis(images, -3, -1)
 
 
@@ -128,7 +131,7 @@ def to_pillow(image: Images) -> Image.Image:
 
 
 def from_pillow(image: Image.Image) -> Images:
-    """A Pillow image of mode L or RGB as (1, H, W) or (3, H, W)."""
+    """A Pillow image of mode L, LA, RGB or RGBA as (C, H, W)."""
     pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 
@@ -270,10 +273,11 @@ def save_images(
 
 
 def _write_arrays(images: NDArray[Any], path: Path) -> None:
-    points = images.dtype == np.float32
-    arrays = {"points": images[..., 0, 0]} if points else {"images": channels_last(images)}
     with open(path, "wb") as file:
-        np.savez_compressed(file, **arrays)
+        if images.dtype == np.float32:
+            np.savez_compressed(file, points=images[..., 0, 0])
+        else:
+            np.savez_compressed(file, images=channels_last(images))
 
 
 def of_one_size(frames: Sequence[Images]) -> list[Images]:

@@ -9,9 +9,11 @@ from PIL import Image
 
 from frenemy.cli import main
 from frenemy.data import open_dataset
+from frenemy.judge.report import Report
 from frenemy.model import Model
 from frenemy.run import Run
 from frenemy.sampling import generate, noise, to_pixels, truncated
+from frenemy.walks import mix, walk
 
 from .command_line import errors
 
@@ -22,7 +24,7 @@ def classed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("squares")
     for name, level in (("dark", 30), ("light", 220)):
         (folder / name).mkdir()
-        for i in range(10):
+        for i in range(30):
             pixels = np.full((16, 16), level + i, np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{i}.png")
     path = tmp_path_factory.mktemp("runs") / "classed"
@@ -118,7 +120,7 @@ def test_a_mix_goes_from_the_first_sample_of_one_seed_to_that_of_another(run, tm
     for end, seed in ((0, 5), (-1, 9)):
         expected = model.sample(1, seed=seed)[0, 0].astype(int)
         assert np.abs(images[end] - expected).max() <= 1  # a product of more rows, as above
-    assert np.array_equal(model.mix((5, 9), 4), model.mix((5, 9), 4))
+    assert np.array_equal(mix(model, (5, 9), 4), mix(model, (5, 9), 4))
 
 
 def mean_of(model, z, names):
@@ -131,7 +133,7 @@ def mean_of(model, z, names):
 
 def test_a_mix_of_classes_goes_straight_from_the_one_to_the_other(classed, tmp_path):
     model = Model.load(classed)
-    mixed = model.mix((3, 3), 5, classes=("dark", "light")).astype(int)  # one z: labels alone
+    mixed = mix(model, (3, 3), 5, classes=("dark", "light")).astype(int)  # one z: labels alone
     dark, light = (
         model.sample(1, seed=3, labels=model.labels(name, 1)).astype(int)
         for name in ("dark", "light")
@@ -158,12 +160,12 @@ def test_a_walk_goes_from_class_to_class_and_back(classed, tmp_path):
     )
     between = mean_of(model, next(noise(model.game, 1, 3)), ("dark", "light"))[0, 0]
     assert np.abs(np.stack(shown) - np.stack([dark, between, light, between])).max() <= 1
-    both = model.walk(4, 3, seed=3, classes=("dark", "light"))
+    both = walk(model, 4, 3, seed=3, classes=("dark", "light"))
     z = torch.cat([*noise(model.game, 4, 3)])
     for i, name in enumerate(("dark", "light", "dark", "light")):  # over and over; z moves, too
         corner = mean_of(model, z[i : i + 1], (name,))
         assert np.abs(both[i, 0] - corner[0]).max() <= 1
-    alone = model.walk(3, 2, seed=3, classes=("light",))
+    alone = walk(model, 3, 2, seed=3, classes=("light",))
     assert np.abs(alone[0, 0].astype(int) - light).max() <= 1
 
 
@@ -188,6 +190,49 @@ def test_truncated_samples_are_of_truncated_noise(classed, tmp_path, capsys):
         expected = generate(model.game, model.facts, z, 6)[:, 0]
         assert np.array_equal(file["images"], expected)
     assert not np.array_equal(model.sample(6)[:, 0], expected)
+
+
+def test_a_class_has_its_own_neighbours_and_judgement(classed, tmp_path, capsys):
+    out = tmp_path / "n.png"
+    words = ["neighbours", classed, "--class", "light", "-n", 5, "-o", out]
+    assert main([str(word) for word in words]) == 0
+    nearest = np.asarray(Image.open(out))[:64, -64:]
+    assert nearest.min() >= 220  # of the light ones, whatever G draws
+    words = ["judge", classed, "--class", "dark", "--samples", 16, "--metrics", "kid", "copying"]
+    out = tmp_path / "j.json"
+    assert main([str(word) for word in [*words, "--features", "pixels", "-o", out]]) == 0
+    report = Report.load(out)
+    assert "class dark" in report.against and "class dark" in report.protocol["reference"]
+    assert not report.by_class
+    words = ["judge", classed, "--samples", 16, "--metrics", "kid", "--features", "pixels"]
+    assert main([str(word) for word in [*words, "-o", out]]) == 0
+    assert set(Report.load(out).by_class) == {"dark", "light"}
+    assert "Each class by itself" in out.with_suffix(".html").read_text("utf-8")
+    assert "recognised, samples" in capsys.readouterr().out
+
+
+def test_transparent_pictures_are_drawn_and_judged_with_their_opacity(tmp_path, capsys):
+    folder, run = tmp_path / "discs", tmp_path / "run"
+    folder.mkdir()
+    rows, columns = np.ogrid[-8:8, -8:8]
+    for i in range(30):
+        pixels = np.zeros((16, 16, 4), np.uint8)
+        pixels[rows**2 + columns**2 < (3 + i % 5) ** 2] = (200, 8 * i, 30, 255)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    words = ["train", "--data", folder, "--out", run, "--width", 4, "--minibatch", 8]
+    assert main([str(word) for word in [*words, "--steps", 4]]) == 0
+    assert "colour with opacity" in capsys.readouterr().out
+    assert Image.open(run / "samples" / "00000004.png").mode == "RGB"  # on a checker
+    assert main(["sample", str(run), "-n", "2", "-o", str(tmp_path / "folder")]) == 0
+    assert Image.open(tmp_path / "folder" / "000000.png").mode == "RGBA"
+    for verb, *more in (
+        ("neighbours", "-n", 5),
+        ("judge", "--samples", 20, "--metrics", "kid", "--features", "random"),
+        ("invert", folder / "3.png"),
+        ("sample", "--upscale", 2),
+    ):
+        assert main([verb, str(run), *map(str, more)]) == 0
+    assert "class" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("format", ["png", "webp", "npz"])
@@ -315,6 +360,11 @@ class TestBadInput:
         assert "is uniform and has no tails" in errors(capsys, "sample", run, "--truncation", 1)
         for t in (0, -1, "nan", "inf"):
             assert "give a number above 0" in errors(capsys, "sample", classed, "--truncation", t)
+
+    def test_classes_that_are_not_there(self, capsys, run, classed):
+        for verb in ("neighbours", "judge"):
+            assert "told of no classes" in errors(capsys, verb, run, "--class", "3")
+            assert "did you mean dark?" in errors(capsys, verb, classed, "--class", "drak")
 
     def test_formats_and_sizes_that_make_no_sense(self, capsys, run, tmp_path):
         sample = ("sample", run, "-o", tmp_path / "a.png")

@@ -9,10 +9,9 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from frenemy.choices import Format, OptionalInt, OptionalPath, optional
-from frenemy.cli.options import Drawing, Draws, Number, Out, RunPath
+from frenemy.cli.options import Drawing, Draws, Number, OfClass, Out, RunPath
 from frenemy.errors import FrenemyError, at_least, at_most
 
-OfClass = Annotated[str | None, arg(name="class", metavar="NAME", help_behavior_hint="")]
 OfClasses = Annotated[
     tuple[str, ...], arg(name="class", metavar="NAME [NAME ...]", help_behavior_hint="")
 ]
@@ -103,6 +102,7 @@ def walk(
         one_z: keep to the first point of z: only the class changes.
         out: pictures (strips, one line a row) and films (.gif, .webp, .mp4); RUN/walk.png and .gif.
     """
+    from frenemy import walks
     from frenemy.pictures import is_film, save_film, save_picture, shown
 
     if points is None:
@@ -114,7 +114,7 @@ def walk(
     places = {
         path: is_film(path) for path in out or [drawing.run / "walk.png", drawing.run / "walk.gif"]
     }
-    lines = drawing.model().walk(points, steps, seed=seed, classes=of_class, one_z=one_z)
+    lines = walks.walk(drawing.model(), points, steps, seed=seed, classes=of_class, one_z=one_z)
     images = lines.reshape(-1, *lines.shape[2:])
     for path, moves in places.items():
         if moves:
@@ -142,6 +142,7 @@ def mix(
         steps: images, with both ends.
         out: the picture; RUN/mix.png.
     """
+    from frenemy import walks
     from frenemy.pictures import require_picture, save_picture, shown
 
     at_least(2, steps=steps)
@@ -150,7 +151,7 @@ def mix(
     if to_class is not None and of_class is None:
         raise FrenemyError(f"--to-class {to_class} needs --class, for the first")
     classes = None if of_class is None else (of_class, to_class or of_class)
-    images = drawing.model().mix(seeds, steps, classes=classes)
+    images = walks.mix(drawing.model(), seeds, steps, classes=classes)
     print(save_picture(shown(images, columns=steps), place))
 
 
@@ -223,6 +224,7 @@ def invert(
 def neighbours(
     drawing: Draws,
     data: OptionalPath = None,
+    of_class: OfClass = None,
     n: Number = 1000,
     seed: int = 0,
     out: Out = None,
@@ -236,11 +238,13 @@ def neighbours(
     Args:
         drawing: which run draws.
         data: the training data, if not where the run found them.
+        of_class: samples and real images of one class alone, where the players are told classes.
         n: samples, and test images, whose distances are compared; 5 or more.
         seed: of the noise.
         out: the picture; RUN/neighbours.png.
     """
     from frenemy.judge.neighbours import compare_with_training, distance_table
+    from frenemy.opacity import over_white
     from frenemy.pictures import nearest_grid, require_picture, save_picture
     from frenemy.terminal import console
 
@@ -249,9 +253,12 @@ def neighbours(
     place = out or drawing.run / "neighbours.png"
     require_picture(place)
     model = drawing.model()
-    parts = model.data(data)
-    fake = model.sample(n, seed=seed)
+    parts, labels = model.data(data), None
+    if of_class is not None:
+        labels, parts = model.labels(of_class, n), parts.of_class(of_class)
+    fake = model.sample(n, seed=seed, labels=labels)
     train, test = model.as_seen(parts.train.images), model.as_seen(parts.test.images[:n])
+    fake, train, test = map(over_white, (fake, train, test))
     found = compare_with_training(fake=fake, train=train, test=test)
     picture = nearest_grid(fake=fake, train=train, index=found.index)
     save_picture(picture, place)
