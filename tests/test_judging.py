@@ -168,6 +168,7 @@ def test_samples_have_the_classes_of_the_training_images(digits):
             return self.levels[y].view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
 
     model = model_of(Bright(), 3, (1, 8, 8), digits.train.classes, conditions=lambda x, y: (y,))
+    model.run.header["arguments"] = {}
     target = target_of(model, 80, 0, data)
     assert np.bincount(target.labels).tolist() == (2 * np.bincount(few.labels)).tolist()
     assert np.array_equal(target.images[:, 0, 0, 0] // 28, target.labels)

@@ -70,6 +70,7 @@ class Contents:
             own word; None if it has no parts of its own.
         mixed: whether any slice of the images is a fair sample already.
         unreadable: images that are not among the `count`, and why.
+        on_white: decodes image i laid over white, where that is better done before it is resized.
         note: what else was found that whoever trains on them should know.
     """
 
@@ -84,6 +85,7 @@ class Contents:
     parts: NDArray[np.uint8] | None = None
     mixed: bool = False
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    on_white: Callable[[int], NDArray[np.uint8]] | None = None
     note: str = ""
 
     def order(self) -> list[int]:
@@ -108,7 +110,8 @@ class Contents:
     def opaque(self) -> Contents:
         """The same images laid over white."""
         shape = self.shape and (self.shape[0] - 1 + self.shape[0] % 2, *self.shape[1:])
-        return replace(self, decode=lambda i: over_white(self.decode(i)), shape=shape, note="")
+        decode = self.on_white or (lambda i: over_white(self.decode(i)))
+        return replace(self, decode=decode, shape=shape, note="")
 
     def try_decode(self, i: int) -> NDArray[np.uint8] | str:
         """Image i, or the reason why it cannot be decoded."""

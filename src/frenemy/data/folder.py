@@ -152,9 +152,10 @@ def _read(files: tuple[File, ...], resize: Resize | None) -> Contents:
         classes=classes,
         parts=parts,
         unreadable=unreadable,
+        on_white=lambda i: _decode(readable[i].path, grey, resize, clear=False),
         note=""
         if clear or not share
-        else f"some {max(1, round(share * len(readable))):,} of {len(readable):,} pictures are "
+        else f"about {max(1, round(share * len(readable))):,} of {len(readable):,} pictures are "
         "transparent somewhere, and not most: all are laid over white",
     )
 

@@ -128,8 +128,9 @@ class Source:
 
     def __post_init__(self) -> None:
         shape, dtype = self.images.shape, self.images.dtype
-        pixels = dtype == np.uint8 and len(shape) == 4 and shape[1] in range(1, 5)
-        if 0 in shape or not (pixels or (dtype == np.float32 and shape[1:] == PLANE)):
+        points = shape[1:] == PLANE
+        pixels = dtype == np.uint8 and len(shape) == 4 and shape[1] in range(1, 5) and not points
+        if 0 in shape or not (pixels or (dtype == np.float32 and points)):
             raise FrenemyError(
                 f"{self.name}: images must be uint8 (N, C, H, W), N at least 1 and C 1 to 4, "
                 f"not {dtype} {shape}"
