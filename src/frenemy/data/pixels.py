@@ -121,8 +121,7 @@ def is_clear(image: Image.Image) -> bool:
     """
     if not image.has_transparency_data:
         return False
-    low, _ = image.convert("RGBA").getchannel("A").getextrema()
-    return low < 255
+    return bool(np.asarray(image.convert("RGBA").getchannel("A")).min() < 255)
 
 
 def luminance(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
