@@ -28,6 +28,8 @@ from frenemy.judging import Protocol, Target, curves, default_features, judge, t
 from frenemy.model import Model
 from frenemy.supervised import train_classifier
 
+from .tiny import model_of
+
 
 @pytest.fixture(scope="module")
 def digits():
@@ -127,6 +129,62 @@ def test_copies_that_only_features_know_again_are_told_at_the_top(digits):
 def test_the_parzen_row_for_held_out_images_is_that_of_training_images(judgement):
     (line,) = [x for x in judgement.report.lines if x.metric == "parzen179_default-grid"]
     assert line.results[HELD_OUT].note.startswith("training images as samples; nats, sigma")
+
+
+def test_each_class_is_judged_by_itself(digits):
+    valid = digits.valid
+    how = Protocol(metrics=["kid"], features=["random"])
+    true = judge(Target("valid", valid.images, labels=valid.labels), digits, how).report.by_class
+    assert set(true) == set(digits.train.classes)
+    told = np.where(valid.labels == 3, 8, np.where(valid.labels == 8, 3, valid.labels))
+    report = judge(Target("valid", valid.images, labels=told), digits, how).report
+    found = report.by_class
+    assert set([*found][:2]) == {"3", "8"}  # the least recognised first
+    for name, (recognised, kid) in found.items():
+        assert kid.metric == f"kid{(told == int(name)).sum()}_random"
+        held_out = recognised.results[HELD_OUT]
+        assert held_out.value > 0.6 and held_out == true[name][0].results[HELD_OUT]
+        if name in ("3", "8"):
+            assert recognised.results[SAMPLES].value < 0.3
+            off, right = (x[name][1].results[SAMPLES] for x in (found, true))
+            assert off.value - right.value > 3 * off.error
+        else:
+            assert recognised == true[name][0]
+    assert not judge(Target("valid", valid.images), digits, how).report.by_class
+
+
+def test_samples_have_the_classes_of_the_training_images(digits):
+    few = digits.train.take(np.flatnonzero(digits.train.labels < 2)[:40], "few")
+    data = replace(digits, train=few)
+
+    class Bright(torch.nn.Module):
+        """Shows the class as brightness."""
+
+        def __init__(self):
+            super().__init__()
+            self.levels = torch.nn.Parameter(torch.linspace(-1, 1, 10))
+
+        def forward(self, z, y):
+            return self.levels[y].view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+
+    model = model_of(Bright(), 3, (1, 8, 8), digits.train.classes, conditions=lambda x, y: (y,))
+    model.run.header["arguments"] = {}
+    target = target_of(model, 80, 0, data)
+    assert np.bincount(target.labels).tolist() == (2 * np.bincount(few.labels)).tolist()
+    assert np.array_equal(target.images[:, 0, 0, 0] // 28, target.labels)
+    assert target_of(model, 80, 0).labels is None
+
+
+def test_the_images_of_one_class(digits):
+    three = digits.of_class("3")
+    for part, of in ((three.train, digits.train), (three.test, digits.test)):
+        assert np.array_equal(part.images, of.images[of.labels == 3])
+        assert part.digest != of.digest and "class 3" in part.name
+    with pytest.raises(FrenemyError, match="no class '11'"):
+        digits.of_class("11")
+    lonely = replace(digits, test=digits.test.take(np.flatnonzero(digits.test.labels == 1), "t"))
+    with pytest.raises(FrenemyError, match="t has no image of class 3: give more"):
+        lonely.of_class("3")
 
 
 def test_a_model_is_judged_and_its_report_kept(run, digits, tmp_path):
@@ -435,7 +493,7 @@ def test_the_decoder_takes_z_to_where_the_weights_are(run, monkeypatch):
     player = model.game.players["G"]
     player.net = player.average = Elsewhere()
     monkeypatch.setattr(type(model.game), "device", elsewhere)
-    monkeypatch.setattr(model, "sample", lambda count, seed: np.zeros((count, 1, 8, 8), np.uint8))
+    monkeypatch.setattr(model, "sample", lambda n, **_: np.zeros((n, 1, 8, 8), np.uint8))
     decoder, _ = target_of(model, 2, seed=0).decoder
     assert torch.equal(decoder(torch.zeros(5, size)), torch.full((5, 64), 0.5))
     assert places == [elsewhere]

@@ -12,6 +12,7 @@ from PIL import Image, ImageSequence
 
 from frenemy import pictures
 from frenemy.errors import FrenemyError
+from frenemy.opacity import over_white
 from frenemy.pictures import (
     GAP,
     channels_last,
@@ -25,6 +26,7 @@ from frenemy.pictures import (
     save_picture,
     shown,
     terminal,
+    to_pillow,
 )
 
 CHANNELS = pytest.mark.parametrize("channels", [1, 3])
@@ -470,3 +472,41 @@ def test_frames_of_a_game_that_grew_are_brought_to_one_size():
     assert [frame.shape for frame in frames] == [(1, 4, 6)] * 2
     assert np.array_equal(frames[0], small.repeat(2, 1).repeat(3, 2))
     assert frames[1] is large
+
+
+# Opacity
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_sheets_show_what_is_transparent_on_a_checker(tmp_path, channels):
+    x = images(4, channels, 16, 16)
+    x[0, -1], x[1, -1], x[2, -1] = 0, 255, 51
+    sheet = grid(x)
+    assert sheet.shape == (channels - 1, 34, 34)
+    board = np.where(np.add.outer(np.arange(16) // 8, np.arange(16) // 8) % 2, 204, 255)
+    assert (sheet[:, :16, :16] == board).all()
+    assert np.array_equal(sheet[:, :16, 18:], x[1, :-1])
+    # a fifth of the colour, four of the board, rounded
+    assert np.abs(sheet[:, 18:, :16] - (0.2 * x[2, :-1] + 0.8 * board)).max() <= 0.5
+    assert load_picture(save_picture(sheet, tmp_path / "a.png")).shape == sheet.shape
+
+
+@pytest.mark.parametrize("format", ["png", "webp"])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_single_pictures_keep_their_opacity(tmp_path, channels, format):
+    x = images(3, channels)
+    save_images(x, tmp_path / "folder", format=format)
+    for i, image in enumerate(x):
+        with Image.open(tmp_path / "folder" / f"{i:06d}.{format}") as read:
+            assert read.mode == ("RGBA" if channels == 4 or format == "webp" else "LA")
+            expected = np.concatenate([np.broadcast_to(image[:-1], (3, 5, 4)), image[-1:]])
+            assert np.array_equal(np.asarray(read.convert("RGBA")), np.moveaxis(expected, 0, -1))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_over_white_is_what_pillow_shows_on_white(channels):
+    (x,) = images(1, channels)
+    white = Image.new("RGBA", (4, 5), "white")
+    white.alpha_composite(to_pillow(x).convert("RGBA"))
+    found = np.broadcast_to(over_white(x), (3, 5, 4))
+    assert np.abs(np.asarray(white)[..., :3] - np.moveaxis(found, 0, -1).astype(int)).max() <= 1

@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from frenemy import sampling
 from frenemy.data import Facts
 from frenemy.errors import FrenemyError
 from frenemy.game import Game, Player, Prior, Turn
-from frenemy.sampling import generate, noise
+from frenemy.sampling import columns, generate, noise, truncated
+from frenemy.walks import mix, walk
+
+from .tiny import model_of
 
 FACTS = Facts((1, 2, 2), 10, ("a", "b", "c"))
 
@@ -102,6 +106,20 @@ def test_classes_come_in_turn_unless_they_are_named():
     assert chosen[:, 0, 0, 0].tolist() == [255, 255, 0]
 
 
+def test_a_g_that_takes_labels_alone_walks_within_a_class():
+    model = model_of(Classed(), 3, (1, 2, 2), ("a", "b", "c"), conditions=labels_alone)
+    assert (walk(model, 2, 3, classes=("c",)) == 255).all()
+    assert (mix(model, (0, 1), 3, classes=("a", "a")) == 0).all()
+    for refused in (
+        lambda: walk(model, 2, 3, classes=("a", "b")),
+        lambda: mix(model, (0, 1), 3, classes=("a", "b")),
+    ):
+        with pytest.raises(FrenemyError, match="takes labels alone"):
+            refused()
+    with pytest.raises(FrenemyError, match="nothing would change"):
+        walk(model, 2, 3, classes=("a", "a"), one_z=True)
+
+
 class Copying(nn.Module):
     def __init__(self):
         super().__init__()
@@ -135,3 +153,32 @@ def test_samples_have_the_size_that_the_game_sees():
     G = nn.Sequential(nn.Linear(3, 1), nn.Unflatten(1, (1, 1, 1)))
     small = game_of(G, prepare=nn.AvgPool2d(2))
     assert draw(small, 3).shape == (3, 1, 1, 1)
+
+
+@pytest.mark.parametrize("t", [0.05, 0.7, 2.0])
+def test_truncated_noise_has_the_law_of_noise_that_is_drawn_anew(t):
+    z = torch.randn(20_000)
+    found = truncated(z, t)
+    assert found.abs().max() <= t
+    assert stats.kstest(found.double().numpy(), stats.truncnorm(-t, t).cdf).pvalue > 1e-3
+    anew = torch.randn(2_000_000)  # of which at least 3.9 % lie within .05
+    kept = anew[anew.abs() <= t][:20_000]
+    assert stats.ks_2samp(found.numpy(), kept.numpy()).pvalue > 1e-3
+    order = z.argsort()
+    assert (found[order].diff() >= 0).all()  # a function of z that rises
+
+
+def test_truncation_far_out_changes_nothing():
+    z = torch.randn(1000)
+    # 1.5e-8 of the law lies beyond 5.66; float32 rounds at 6e-8
+    torch.testing.assert_close(truncated(z, 8.0), z, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", range(1, 20))
+@pytest.mark.parametrize("count", [1, 9, 64, 100])
+def test_every_column_of_a_grid_is_of_one_class(classes, count):
+    wide = columns(classes, count)
+    if wide is None:
+        assert classes > 2 * np.ceil(np.sqrt(count))
+    else:
+        assert wide % classes == 0

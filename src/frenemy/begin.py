@@ -192,13 +192,13 @@ def plan(
 
 def opened(
     recipe: Recipe, data: Path | str | None, *, size: int | None = None, fit: Fit = "crop",
-    grey: bool = False,
+    grey: bool = False, opaque: bool = False,
 ) -> Dataset:  # fmt: skip
     """The images, in a size that the recipe chooses where none is given, if it chooses any."""
     arguments = arguments_of(recipe)
     if size is None and isinstance(arguments, Open):
         size = arguments.side(shape_at(data))
-    return open_dataset(data, size=size, fit=fit, grey=grey)
+    return open_dataset(data, size=size, fit=fit, grey=grey, opaque=opaque)
 
 
 def _chosen(

@@ -16,6 +16,9 @@ Precision = Literal["float32", "bfloat16"]
 Fit = Literal["crop", "stretch"]
 """How an image is brought to a square: its centre is cropped, or it is stretched."""
 
+Format = Literal["png", "webp", "npz"]
+"""Of what is written into a folder: a file a picture, or one for all."""
+
 
 def optional(metavar: str, *aliases: str) -> Any:
     """How an argument that may be None is shown: what that means, its help says."""

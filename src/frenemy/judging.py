@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Literal
 from warnings import warn
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from frenemy.data import Dataset
@@ -23,14 +24,14 @@ from frenemy.diagnosis import measurements_of, outcome
 from frenemy.errors import FrenemyError, at_least
 from frenemy.figures import Figure
 from frenemy.judge import ais
+from frenemy.judge.by_class import by_class
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.feature_pairs import FeaturePair, pairs_of
 from frenemy.judge.features import Features, judging_device
 from frenemy.judge.likelihoods import PUBLISHED, ais_lines, is_mnist_test, parzen_lines
 from frenemy.judge.lines import at_a_time, lines_of
-from frenemy.judge.lite0 import lite0_is_here
 from frenemy.judge.metrics import METRICS, metric_of
-from frenemy.judge.named_features import classifiers_of, features_named, require_features
+from frenemy.judge.named_features import default_features, features_named, require_features
 from frenemy.judge.neighbours import nearest
 from frenemy.judge.page import copies_figure, neighbours_figure, page, samples_figure
 from frenemy.judge.plots import class_shares as class_bars
@@ -40,6 +41,7 @@ from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Images, Sets, ch
 from frenemy.judge.verdict import Evidence, Verdict, verdict_of
 from frenemy.model import Model
 from frenemy.names import known
+from frenemy.opacity import over_white
 from frenemy.run import step_of
 
 Reference = Literal["samples", "all"]
@@ -56,12 +58,14 @@ class Target:
         images: uint8 (N, C, H, W).
         decoder: standard normal z -> pixels in [0, 1], and the size of z; where there is one.
         ails: what health found while the game was played, in words.
+        labels: int64 (N,), what class of the real images' each was told to be of, if any.
     """
 
     name: str
     images: Images
     decoder: tuple[ais.Decoder, int] | None = None
     ails: str = ""
+    labels: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ def judge(
     references: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> Judgement:
-    """Measures the target, held-out real images and noise against training images.
+    """Measures the target, held-out real images and noise against training images, all on white.
 
     As many random training images as there are samples are the reference, and as many random test
     images, if there are so many, the column of held-out images.
@@ -178,6 +182,8 @@ def judge(
         FrenemyError: features that cannot be loaded, images of another shape than the target's, or
             nothing that could be measured of them.
     """
+    target = replace(target, images=over_white(target.images))
+    against = against.opaque()
     metrics = _metrics(protocol.metrics, against)
     seed, device = protocol.seed, judging_device(protocol.device)
     require_shape(target.name, target.images.shape[1:], against)
@@ -187,7 +193,7 @@ def judge(
         features_named(kind, device) if isinstance(kind, str) else kind
         for kind in (protocol.features or default_features(against) if looks else ())
     ]
-    sets = _sets(target.images[: protocol.samples], against, protocol, references)
+    sets = _sets(target, against, protocol, references)
     lines: list[Line] = []
     pairs: dict[str, FeaturePair] = {}
     for kind in reversed(kinds):  # the first is what the pictures show
@@ -209,7 +215,11 @@ def judge(
     said = _said(sets, against, kinds, protocol)
     warnings = [*check_sets(sets), *warnings]
     verdict = _verdict(lines, pairs.get(SAMPLES), sets, target.ails) if references else None
-    report = Report(target.name, against.description, said, names, lines, warnings, verdict=verdict)
+    report = Report(
+        *(target.name, against.description, said, names, lines, warnings),
+        by_class=by_class(pairs) if pairs and references else {},
+        verdict=verdict,
+    )
     return Judgement(report, sets, pairs.get(SAMPLES))
 
 
@@ -273,7 +283,7 @@ def curves(
             step = model.restore(path).progress.step
             say(f"round {step:,}")
             if step not in reports:
-                target = target_of(model, protocol.samples, protocol.seed)
+                target = target_of(model, protocol.samples, protocol.seed, against)
                 reports[step] = judge(target, against, protocol, references=False).report
         except FrenemyError as error:
             warn(f"round {step_of(path):,} is left out: {error}", stacklevel=2)
@@ -284,15 +294,23 @@ def curves(
     return found
 
 
-def target_of(model: Model, count: int, seed: int) -> Target:
-    """The first `count` samples of a model, and its decoder."""
+def target_of(model: Model, count: int, seed: int, against: Dataset | None = None) -> Target:
+    """The first `count` samples of a model, and its decoder.
+
+    Where its players are told the classes that `against` has, the samples have the labels of as
+    many training images, drawn at random, so that each class has its share.
+    """
     name, game = f"{model.run.path} (round {model.progress.step:,})", model.game
-    images = model.sample(count, seed=seed)
+    labels = None
+    if against is not None and model.classes and model.classes == against.train.classes:
+        _, labels = against.train.batch((seed, 1), 0, count)
+    images = model.sample(count, seed=seed, labels=labels)
     rows = (row for row in model.run.rows() if row["step"] <= model.progress.step)
     health = outcome(measurements_of(rows), model.run.header["arguments"])
     ails = health.sentence if health.word == "failure" else ""
-    if "G" not in game.players or game.conditions is not None:
-        return Target(name, images, ails=ails)
+    opaque = images.shape[1] % 2  # others are judged on white, where no decoder draws them
+    if "G" not in game.players or game.conditions is not None or not opaque:
+        return Target(name, images, ails=ails, labels=labels)
     G = copy.deepcopy(game.players["G"].best).eval().requires_grad_(False)
     device = game.device  # not always where it is judged: see `judging_device`
     uniform = game.prior.kind == "uniform"
@@ -302,18 +320,6 @@ def target_of(model: Model, count: int, seed: int) -> Target:
         return G(z.to(device)).to(z.device).flatten(1).add(1).div(2)
 
     return Target(name, images, (decoder, game.prior.size), ails)
-
-
-def default_features(data: Dataset) -> list[str]:
-    """A classifier of these very images, if there is one; else "lite0" for pictures, or "random".
-
-    Pictures are in colour, or larger than 32 pixels: small grey ones, as digits, are nothing that
-    ImageNet has. And the weights of lite0 have to be installed.
-    """
-    if trained := classifiers_of(data.train):
-        return trained[:1]
-    channels, *sides = data.shape
-    return ["lite0" if (channels == 3 or max(sides) > 32) and lite0_is_here() else "random"]
 
 
 def require_shape(name: str, found: tuple[int, ...], against: Dataset) -> None:
@@ -337,11 +343,15 @@ def require_shape(name: str, found: tuple[int, ...], against: Dataset) -> None:
         )
 
 
-def _sets(fake: Images, against: Dataset, protocol: Protocol, references: bool) -> Sets:
-    judged, seed = {SAMPLES: fake}, protocol.seed
+def _sets(target: Target, against: Dataset, protocol: Protocol, references: bool) -> Sets:
+    fake, seed = target.images[: protocol.samples], protocol.seed
+    judged, told = {SAMPLES: fake}, {}
     if references:
-        judged[HELD_OUT] = against.test.random(len(fake), seed=seed)
+        many = min(len(fake), len(against.test))
+        judged[HELD_OUT], told[HELD_OUT] = against.test.batch(seed, 0, many)
         judged[NOISE] = noise_like(fake, seed)
+    if target.labels is not None:
+        told[SAMPLES] = target.labels[: len(fake)]
     valid = permutation(seed, 0, len(against.valid))[:VALIDATION_IMAGES]
     whole, many = against.train, min(len(fake), len(against.train))
     if protocol.reference == "all":
@@ -353,6 +363,7 @@ def _sets(fake: Images, against: Dataset, protocol: Protocol, references: bool) 
         reference=reference,
         labels=labels,
         classes=whole.classes,
+        told={name: labels for name, labels in told.items() if labels is not None},
         digest=whole.digest,
         train=Drawn(whole.images, np.arange(len(whole))),
         valid=Drawn(against.valid.images, np.sort(valid)),  # in order: Parzen takes the first

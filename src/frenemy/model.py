@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from frenemy.game import Game, mix
 from frenemy.names import known
 from frenemy.origin import failure, function_of, recipe_of
 from frenemy.run import Run
-from frenemy.sampling import CHUNK, generate, noise, reads_images, to_pixels
+from frenemy.sampling import CHUNK, Labels, generate, noise, reads_images, to_pixels, truncated
 
 
 class Model:
@@ -110,24 +111,30 @@ class Model:
         count: int,
         *,
         seed: int = 0,
-        labels: NDArray[np.int64] | None = None,
+        labels: Labels | None = None,
         images: NDArray[np.uint8] | None = None,
+        truncation: float | None = None,
     ) -> NDArray[Any]:
         """The first `count` samples that `seed` names: uint8 (count, C, H, W), or float32 points.
 
         Args:
             count: how many.
             seed: of the noise, and of what networks draw within themselves.
-            labels: of each, where the players are told classes; by default each class in turn.
+            labels: of each, (count,), where the players are told classes, or weights of these,
+                (count, K), where G `mixes` them; by default each class in turn.
             images: of each, uint8 (count, C, H, W), where the players are told of images.
+            truncation: draws every number of z anew until it is no farther from 0: see `truncated`.
 
         Raises:
-            FrenemyError: the count is below 1, the seed below 0 or more than 64 bits hold, or
-                images are needed.
+            FrenemyError: the count is below 1, the seed below 0 or more than 64 bits hold, images
+                are needed, or z is not Gaussian and to be truncated.
             MemoryError: so many do not fit.
         """
         at_least(1, count=count)
         z = noise(self.game, count, seed)
+        if truncation is not None:
+            self.require_tails(truncation)
+            z = (truncated(part, truncation) for part in z)
         return generate(self.game, self.facts, z, count, seed=seed, labels=labels, images=images)
 
     def labels(self, name: str, count: int) -> NDArray[np.int64]:
@@ -139,6 +146,20 @@ class Model:
         if not self.classes:
             raise FrenemyError(f"the players of {self.run.path} are told of no classes")
         return np.full(count, self.classes.index(known(name, self.classes, "class")))
+
+    def require_tails(self, truncation: float) -> None:
+        """Refuses to truncate z that is not Gaussian, and at no number above 0.
+
+        Raises:
+            FrenemyError: it is not, or it is no such number.
+        """
+        if not 0 < truncation < math.inf:
+            raise FrenemyError(f"truncation is {truncation}: give a number above 0, such as 1")
+        if self.game.prior.kind != "gaussian":
+            raise FrenemyError(
+                f"the z of {self.run.path} is {self.game.prior.kind} and has no tails: leave out "
+                "the truncation"
+            )
 
     def require_latents(self) -> None:
         """Refuses games whose images are not G's of z, or of z and a class.
@@ -154,59 +175,6 @@ class Model:
             raise FrenemyError(
                 f"the G of {self.run.path} is told of images, and does not draw from z alone"
             )
-
-    def walk(self, points: int, steps: int, *, seed: int = 0) -> NDArray[Any]:
-        """Images along straight lines from each random point of z to the next, back to the first.
-
-        As in Figure 3 of Goodfellow et al. (2014).
-
-        Returns:
-            uint8 (points, steps, C, H, W): line i begins at point i and ends one step before the
-            next point.
-
-        Raises:
-            FrenemyError: points or steps is below 1, or the seed out of range.
-        """
-        at_least(1, points=points, steps=steps)
-        corners = torch.cat([*noise(self.game, points, seed)])
-        weights = torch.linspace(0, 1, steps + 1)[:-1, None]  # (steps, 1)
-        lines = [
-            torch.lerp(a, b, weights) for a, b in zip(corners, corners.roll(-1, 0), strict=True)
-        ]
-        z, count = torch.cat(lines).split(CHUNK), points * steps
-        labels = np.arange(points).repeat(steps) % max(1, len(self.facts.classes))
-        images = generate(self.game, self.facts, z, count, seed=seed, labels=labels)
-        return images.reshape(points, steps, *images.shape[1:])
-
-    def mix(
-        self,
-        seeds: tuple[int, int],
-        steps: int = 8,
-        *,
-        classes: tuple[str, str] | None = None,
-    ) -> NDArray[Any]:
-        """Images on the straight line from the first z that one seed names to that of another.
-
-        Where the players are told classes, the first half of the images, and the middle one, are of
-        the first of `classes` and the others of the second; by default all are of the class of a
-        seed's first sample. What networks draw within themselves is that of the first seed.
-
-        Returns:
-            uint8 (steps, C, H, W), with both ends.
-
-        Raises:
-            FrenemyError: steps is below 2, a seed out of range, there are no such classes, or the
-                players are told of images.
-        """
-        at_least(2, steps=steps)
-        a, b = (next(noise(self.game, 1, seed)) for seed in seeds)
-        where = torch.linspace(0, 1, steps)[:, None]  # (steps, 1)
-        labels = np.zeros(steps, np.int64)
-        if classes is not None:
-            ends = (self.labels(name, steps) for name in classes)
-            labels = np.where(where[:, 0].numpy() <= 0.5, *ends)
-        z = torch.lerp(a, b, where).split(CHUNK)
-        return generate(self.game, self.facts, z, steps, seed=seeds[0], labels=labels)
 
     def as_seen(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Images (N, C, H, W) as the game saw them (contrast-normalised, say), as pixels again."""
@@ -228,7 +196,7 @@ class Model:
             channels, height, width = recorded["shape"]
             how = _prepared(recorded)
             how["size"] = height if height == width else recorded.get("size")
-            how["grey"] = channels == 1
+            how |= {"grey": channels < 3, "opaque": channels % 2 == 1}
             data = open_dataset(path, **how)
             if list(data.shape) != recorded["shape"]:
                 raise FrenemyError(
@@ -252,7 +220,8 @@ class Model:
         channels, height, width = self.facts.shape
         fit = self.run.header["data"].get("fit", "crop")
         size = height if height == width else None
-        picture = read_picture(path, size=size, fit=fit, grey=channels == 1)
+        how: dict[str, Any] = {"grey": channels < 3, "opaque": channels % 2 == 1}
+        picture = read_picture(path, size=size, fit=fit, **how)
         if picture.shape != self.facts.shape:
             raise FrenemyError(
                 f"{path}: {picture.shape[2]}x{picture.shape[1]} pixels, but {self.run.path} draws "
@@ -295,7 +264,7 @@ def reopen(run: Run, data: Dataset | None = None) -> Dataset:
 
 def _prepared(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """How a run's images were prepared, as `open_dataset` takes it."""
-    return {name: recorded[name] for name in ("size", "fit", "grey") if name in recorded}
+    return {name: recorded[name] for name in ("size", "fit", "grey", "opaque") if name in recorded}
 
 
 def set_up(recipe: Recipe, data: Dataset, seed: int) -> Experiment:

@@ -1,6 +1,7 @@
 """Grids, strips and films of images, for files and for the terminal; scatter plots of points.
 
-Images here are uint8, (N, C, H, W) with C = 1 or 3; points in the plane float32, (N, 2, 1, 1).
+Images here are uint8, (N, C, H, W), and show a checker behind what is transparent; points in the
+plane float32, (N, 2, 1, 1).
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from PIL import Image
 from rich.style import Style
 from rich.text import Text
 
-from frenemy.errors import FrenemyError
+from frenemy.choices import Format
+from frenemy.errors import FrenemyError, at_least
 from frenemy.files import filling, require_empty, write_atomically
+from frenemy.opacity import on_checker
 
 Images = NDArray[np.uint8]
 
@@ -37,6 +40,7 @@ SCATTER = 256  # pixels, a side
 
 def grid(images: Images, columns: int | None = None) -> Images:
     """Images side by side on black, (3 or 1, height, width); as square as can be by default."""
+    images = on_checker(images)
     count, channels, height, width = images.shape
     if not count:
         raise FrenemyError("no images to show")
@@ -55,6 +59,16 @@ def enlarge(images: Images) -> Images:
     """Small images repeated pixel by pixel up to about 64 pixels, (N, C, H', W')."""
     factor = max(1, SMALLEST // max(images.shape[2:]))
     return images.repeat(factor, axis=2).repeat(factor, axis=3)
+
+
+def upscaled(images: Images, times: int) -> Images:
+    """Images of so many times the sides, by Pillow's Lanczos filter, (N, C, times H, times W).
+
+    It adds no detail, but shows no steps either; `enlarge` repeats pixels as they are.
+    """
+    height, width = (times * side for side in images.shape[2:])
+    filter = Image.Resampling.LANCZOS
+    return np.stack([from_pillow(to_pillow(x).resize((width, height), filter)) for x in images])
 
 
 def shown(images: NDArray[Any], columns: int | None = None) -> Images:
@@ -107,7 +121,7 @@ def nearest_grid(*, fake: Images, train: Images, index: NDArray[np.int64]) -> Im
 
 
 def channels_last(images: Images) -> Images:
-    """(..., C, H, W) -> (..., H, W) for grey images, (..., H, W, 3) for colour."""
+    """(..., C, H, W) -> (..., H, W) for grey images, (..., H, W, C) for others."""
     return images[..., 0, :, :] if images.shape[-3] == 1 else np.moveaxis(images, -3, -1)
 
 
@@ -117,7 +131,7 @@ def to_pillow(image: Images) -> Image.Image:
 
 
 def from_pillow(image: Image.Image) -> Images:
-    """A Pillow image of mode L or RGB as (1, H, W) or (3, H, W)."""
+    """A Pillow image of mode L, LA, RGB or RGBA as (C, H, W)."""
     pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 
@@ -147,7 +161,9 @@ def require_picture(path: Path, others: str = "") -> str:
 def _encode_picture(image: Images, format: str, path: Path) -> bytes:
     with _held_by(f"{path}: {format}", image):
         buffer = io.BytesIO()
-        to_pillow(image).save(buffer, format=format)
+        # without loss, and with the colours of what is transparent
+        exact = {"lossless": True, "exact": True} if format == "WEBP" else {}
+        to_pillow(image).save(buffer, format=format, **exact)
     return buffer.getvalue()
 
 
@@ -214,37 +230,54 @@ def kind_of_place(path: Path | str) -> Literal["arrays", "picture", "folder"]:
     return "picture"
 
 
-def save_images(images: NDArray[Any], path: Path | str) -> Path:
+def save_images(
+    images: NDArray[Any],
+    path: Path | str,
+    *,
+    columns: int | None = None,
+    upscale: int = 1,
+    format: Format = "png",
+) -> Path:
     """Writes images (N, C, H, W) as one grid, as `images` in an .npz, or one by one into a folder.
 
     Args:
         images: any number; or points, which are shown in one plot, or `points` (N, 2) in an .npz.
         path: a picture file, an .npz, or a folder: anything without an ending, or a string that
             ends in a slash.
+        columns: of a grid; as many as rows by default.
+        upscale: makes them so many times as large first: see `upscaled`; a grid shows them so.
+        format: in a folder: of each picture, "webp" without loss, or one samples.npz.
 
     Raises:
         FrenemyError: the ending is unknown, the folder holds files, the format cannot hold the
-            grid, or writing failed; or points, and a folder.
+            grid, or writing failed; or points, and a folder of pictures or an upscale.
     """
     kind, path, points = kind_of_place(path), Path(path), images.dtype == np.float32
+    at_least(1, upscale=upscale)
+    if points and (upscale > 1 or (kind == "folder" and format != "npz")):
+        raise FrenemyError(f"{path}: these are points, and no pictures: write an .npz")
+    if upscale > 1:
+        images = upscaled(images, upscale)
     if kind == "arrays":
-
-        def write(part: Path) -> None:
-            with open(part, "wb") as file:
-                if points:
-                    np.savez_compressed(file, points=images[..., 0, 0])
-                else:
-                    np.savez_compressed(file, images=channels_last(images))
-
-        return write_atomically(path, write)
+        return write_atomically(path, lambda part: _write_arrays(images, part))
     if kind == "picture":
-        return save_picture(shown(images), path)
-    if points:
-        raise FrenemyError(f"{path}: a folder holds pictures, but these are points: write an .npz")
+        sheet = grid(images, columns) if upscale > 1 else shown(images, columns)
+        return save_picture(sheet, path)
     with filling(path) as folder:
-        for i, image in enumerate(images):
-            (folder / f"{i:06d}.png").write_bytes(_encode_picture(image, "PNG", path))
+        if format == "npz":
+            _write_arrays(images, folder / "samples.npz")
+        for i, image in enumerate(images if format != "npz" else ()):
+            encoded = _encode_picture(image, format.upper(), path)
+            (folder / f"{i:06d}.{format}").write_bytes(encoded)
     return path
+
+
+def _write_arrays(images: NDArray[Any], path: Path) -> None:
+    with open(path, "wb") as file:
+        if images.dtype == np.float32:
+            np.savez_compressed(file, points=images[..., 0, 0])
+        else:
+            np.savez_compressed(file, images=channels_last(images))
 
 
 def of_one_size(frames: Sequence[Images]) -> list[Images]:

@@ -34,7 +34,7 @@ from frenemy.monitor import Monitor, is_measured
 from frenemy.pictures import save_picture, shown
 from frenemy.remedies import remedy
 from frenemy.run import Run, step_of
-from frenemy.sampling import generate, noise, reads_images
+from frenemy.sampling import columns, generate, noise, reads_images
 
 LOG_EVERY = 50  # rounds
 SAMPLES = 64  # images in a sample grid
@@ -276,7 +276,8 @@ class Training:
         given = source.batch(SAMPLE_SEED, 0, SAMPLES)[0] if reads_images(game, facts) else None
         images = generate(game, facts, z, SAMPLES, seed=SAMPLE_SEED, images=given)
         path = self.run.path / "samples" / f"{self.progress.step:08d}.png"
-        save_picture(shown(images), path)
+        told = 0 if given is not None or game.conditions is None else len(facts.classes)
+        save_picture(shown(images, columns(told, SAMPLES)), path)
 
 
 def kept(run: Run) -> str:

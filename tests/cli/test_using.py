@@ -4,25 +4,34 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from frenemy.cli import main
 from frenemy.data import open_dataset
+from frenemy.judge.report import Report
 from frenemy.model import Model
 from frenemy.run import Run
+from frenemy.sampling import generate, noise, to_pixels, truncated
+from frenemy.walks import mix, walk
 
 from .command_line import errors
+
+
+def squares(folder, count):
+    """So many dark and as many light squares, in a folder each."""
+    for name, level in (("dark", 30), ("light", 220)):
+        (folder / name).mkdir()
+        for i in range(count):
+            pixels = np.full((16, 16), level + i, np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    return folder
 
 
 @pytest.fixture(scope="module")
 def classed(tmp_path_factory):
     """A run of tiny networks that are told whether a picture is of a dark or a light square."""
-    folder = tmp_path_factory.mktemp("squares")
-    for name, level in (("dark", 30), ("light", 220)):
-        (folder / name).mkdir()
-        for i in range(10):
-            pixels = np.full((16, 16), level + i, np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    folder = squares(tmp_path_factory.mktemp("squares"), 10)
     path = tmp_path_factory.mktemp("runs") / "classed"
     arguments = ["--data", folder, "--out", path, "--width", 4, "--minibatch", 8, "--steps", 30]
     assert main(["train", "pictures", *map(str, arguments)]) == 0
@@ -116,21 +125,165 @@ def test_a_mix_goes_from_the_first_sample_of_one_seed_to_that_of_another(run, tm
     for end, seed in ((0, 5), (-1, 9)):
         expected = model.sample(1, seed=seed)[0, 0].astype(int)
         assert np.abs(images[end] - expected).max() <= 1  # a product of more rows, as above
-    assert np.array_equal(model.mix((5, 9), 4), model.mix((5, 9), 4))
+    assert np.array_equal(mix(model, (5, 9), 4), mix(model, (5, 9), 4))
 
 
-def test_a_mix_of_classes_switches_halfway(classed, tmp_path):
+def mean_of(model, z, names):
+    """The images that the net in G's `Embedding` makes of z and the mean of classes' numbers."""
+    G = model.game.players["G"].best.eval()
+    numbers = G.embedding.weight[[model.classes.index(name) for name in names]].mean(0)
+    with torch.inference_mode():
+        return to_pixels(G.net(torch.cat([z, numbers[None]], 1))).astype(int)
+
+
+def test_a_mix_of_classes_goes_straight_from_the_one_to_the_other(classed, tmp_path):
     model = Model.load(classed)
-    mixed = model.mix((3, 3), 5, classes=("dark", "light")).astype(int)  # one z: labels alone
+    mixed = mix(model, (3, 3), 5, classes=("dark", "light")).astype(int)  # one z: labels alone
     dark, light = (
         model.sample(1, seed=3, labels=model.labels(name, 1)).astype(int)
         for name in ("dark", "light")
     )
     assert np.abs(dark - light).max() > 2
-    assert np.abs(mixed - np.concatenate([dark] * 3 + [light] * 2)).max() <= 1
+    between = mean_of(model, next(noise(model.game, 1, 3)), ("dark", "light"))
+    # a level: a product of more rows adds in another order
+    assert np.abs(mixed[[0, 2, 4]] - np.concatenate([dark, between, light])).max() <= 1
     words = ["mix", classed, "--seeds", 3, 3, "--class", "light", "-o", tmp_path / "m.png"]
     assert main([str(word) for word in words]) == 0
     assert (np.ptp(shown_in(tmp_path / "m.png", 8).astype(int), axis=0) <= 1).all()
+
+
+def test_a_walk_goes_from_class_to_class_and_back(classed, tmp_path):
+    out = tmp_path / "walk.png"
+    words = ["walk", classed, "--class", "dark", "light", "--one-z", "--steps", 2, "--seed", 3]
+    assert main([str(word) for word in [*words, "-o", out]]) == 0
+    pixels = np.asarray(Image.open(out)).astype(int)
+    assert pixels.shape == (2 * 66 - 2, 2 * 66 - 2)  # a point a class
+    shown = [pixels[i : i + 64 : 4, j : j + 64 : 4] for i in (0, 66) for j in (0, 66)]
+    model = Model.load(classed)
+    dark, light = (
+        model.sample(1, seed=3, labels=model.labels(name, 1))[0, 0] for name in ("dark", "light")
+    )
+    between = mean_of(model, next(noise(model.game, 1, 3)), ("dark", "light"))[0, 0]
+    assert np.abs(np.stack(shown) - np.stack([dark, between, light, between])).max() <= 1
+    both = walk(model, 4, 3, seed=3, classes=("dark", "light"))
+    z = torch.cat([*noise(model.game, 4, 3)])
+    for i, name in enumerate(("dark", "light", "dark", "light")):  # over and over; z moves, too
+        corner = mean_of(model, z[i : i + 1], (name,))
+        assert np.abs(both[i, 0] - corner[0]).max() <= 1
+    alone = walk(model, 3, 2, seed=3, classes=("light",))
+    assert np.abs(alone[0, 0].astype(int) - light).max() <= 1
+
+
+def test_samples_of_classes_stand_in_columns(classed, tmp_path):
+    def sheet(*more):
+        words = ["sample", classed, "-n", 9, "-o", tmp_path / "s.png", *more]
+        assert main([str(word) for word in words]) == 0
+        return Image.open(tmp_path / "s.png").size
+
+    assert sheet() == (4 * 66 - 2, 3 * 66 - 2)  # an even number of columns for two classes
+    assert sheet("--class", "dark") == (3 * 66 - 2, 3 * 66 - 2)
+
+
+def test_truncated_samples_are_of_truncated_noise(classed, tmp_path, capsys):
+    words = ["sample", classed, "-n", 6, "--truncation", 0.3, "-o", tmp_path / "s.npz"]
+    assert main([str(word) for word in words]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "drawn anew until it lies in [-0.3, 0.3] (Brock et al. 2019)" in said[0]
+    model = Model.load(classed)
+    z = [truncated(z, 0.3) for z in noise(model.game, 6, 0)]
+    with np.load(tmp_path / "s.npz", allow_pickle=False) as file:
+        expected = generate(model.game, model.facts, z, 6)[:, 0]
+        assert np.array_equal(file["images"], expected)
+    assert not np.array_equal(model.sample(6)[:, 0], expected)
+
+
+def test_a_class_has_its_own_neighbours_and_judgement(classed, tmp_path, capsys):
+    (tmp_path / "more").mkdir()
+    more = squares(tmp_path / "more", 30)
+    out = tmp_path / "n.png"
+    words = ["neighbours", classed, "--data", more, "--class", "light", "-n", 5, "-o", out]
+    assert main([str(word) for word in words]) == 0
+    nearest = np.asarray(Image.open(out))[:64, -64:]
+    assert nearest.min() >= 220  # of the light ones, whatever G draws
+    out = tmp_path / "j.json"
+    judge = [
+        "judge",
+        classed,
+        "--against",
+        more,
+        "--samples",
+        16,
+        "--features",
+        "pixels",
+        "-o",
+        out,
+    ]
+    words = [*judge, "--metrics", "kid", "--class", "dark"]
+    assert main([str(word) for word in words]) == 0
+    report = Report.load(out)
+    assert "class dark" in report.against and "class dark" in report.protocol["reference"]
+    assert not report.by_class
+    assert main([str(word) for word in [*judge, "--metrics", "kid"]]) == 0
+    assert set(Report.load(out).by_class) == {"dark", "light"}
+    assert "Each class by itself" in out.with_suffix(".html").read_text("utf-8")
+    assert "recognised, samples" in " ".join(capsys.readouterr().out.split())
+
+
+def test_transparent_pictures_are_drawn_and_judged_with_their_opacity(tmp_path, capsys):
+    folder, run = tmp_path / "discs", tmp_path / "run"
+    folder.mkdir()
+    rows, columns = np.ogrid[-8:8, -8:8]
+    for i in range(30):
+        pixels = np.zeros((16, 16, 4), np.uint8)
+        pixels[rows**2 + columns**2 < (3 + i % 5) ** 2] = (200, 8 * i, 30, 255)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    words = ["train", "--data", folder, "--out", run, "--width", 4, "--minibatch", 8]
+    assert main([str(word) for word in [*words, "--steps", 4]]) == 0
+    assert "colour with opacity" in capsys.readouterr().out
+    assert Image.open(run / "samples" / "00000004.png").mode == "RGB"  # on a checker
+    assert main(["sample", str(run), "-n", "2", "-o", str(tmp_path / "folder")]) == 0
+    assert Image.open(tmp_path / "folder" / "000000.png").mode == "RGBA"
+    for verb, *more in (
+        ("neighbours", "-n", 5),
+        ("judge", "--samples", 20, "--metrics", "kid", "--features", "random"),
+        ("invert", folder / "3.png"),
+        ("sample", "--upscale", 2),
+    ):
+        assert main([verb, str(run), *map(str, more)]) == 0
+    assert "class" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("format", ["png", "webp", "npz"])
+def test_samples_in_a_folder_are_of_the_format_that_is_asked_for(run, tmp_path, format):
+    out = tmp_path / "folder"
+    words = ["sample", run, "-n", 3, "--format", format, "-o", out]
+    assert main([str(word) for word in words]) == 0
+    names = sorted(path.name for path in out.iterdir())
+    expected = Model.load(run).sample(3)[:, 0]
+    if format == "npz":
+        assert names == ["samples.npz"]
+        with np.load(out / "samples.npz", allow_pickle=False) as file:
+            assert np.array_equal(file["images"], expected)
+    else:
+        assert names == [f"{i:06d}.{format}" for i in range(3)]
+        found = [np.asarray(Image.open(out / name).convert("L")) for name in names]
+        assert np.array_equal(found, expected)  # lossless
+
+
+def test_without_a_place_the_format_is_that_of_the_file_beside_the_run(run, capsys):
+    assert main(["sample", str(run), "-n", "2", "--format", "npz"]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(run / "sample.npz")]
+
+
+def test_upscaled_samples_are_pillows(run, tmp_path):
+    for out in ("up", "up.png"):
+        words = ["sample", run, "-n", 2, "--upscale", 5, "-o", tmp_path / out]
+        assert main([str(word) for word in words]) == 0
+    sample = Image.fromarray(Model.load(run).sample(2)[1, 0])
+    expected = np.asarray(sample.resize((40, 40), Image.Resampling.LANCZOS))
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "up" / "000001.png")), expected)
+    grid = np.asarray(Image.open(tmp_path / "up.png"))  # no larger than was asked for
+    assert grid.shape == (40, 82) and np.array_equal(grid[:, 42:], expected)
 
 
 def test_directions_are_rows_about_one_sample(run, tmp_path):
@@ -221,6 +374,27 @@ def test_neighbours_and_film_write_beside_the_run(run, capsys):
 
 
 class TestBadInput:
+    def test_truncation_that_makes_no_sense(self, capsys, run, classed):
+        assert "is uniform and has no tails" in errors(capsys, "sample", run, "--truncation", 1)
+        for t in (0, -1, "nan", "inf"):
+            assert "give a number above 0" in errors(capsys, "sample", classed, "--truncation", t)
+
+    def test_classes_that_are_not_there(self, capsys, run, classed):
+        for verb in ("neighbours", "judge"):
+            assert "told of no classes" in errors(capsys, verb, run, "--class", "3")
+            assert "did you mean dark?" in errors(capsys, verb, classed, "--class", "drak")
+
+    def test_formats_and_sizes_that_make_no_sense(self, capsys, run, tmp_path):
+        sample = ("sample", run, "-o", tmp_path / "a.png")
+        assert "a.png is to be another" in errors(capsys, *sample, "--format", "webp")
+        assert "upscale is 0: give 1 or more" in errors(capsys, *sample, "--upscale", 0)
+
+    def test_walks_between_classes_that_are_not_there(self, capsys, run, classed):
+        assert "told of no classes" in errors(capsys, "walk", run, "--class", "a", "b")
+        walk = ("walk", classed, "--class", "dark")
+        assert "did you mean light?" in errors(capsys, *walk, "ligth")
+        assert "name two by --class" in errors(capsys, *walk, "--one-z")
+
     @pytest.mark.parametrize("verb", ["sample", "walk", "directions", "neighbours", "judge"])
     def test_seeds_that_no_generator_takes(self, capsys, run, verb):
         said = errors(capsys, verb, run, "--seed", 2**64)

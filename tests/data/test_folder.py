@@ -1,5 +1,6 @@
 import os
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -23,9 +24,9 @@ def pictures(tmp_path):
     return folder
 
 
-def only(folder, size=None, fit="crop"):
+def only(folder, size=None, fit="crop", **how):
     """The one image of a folder as decoded."""
-    contents = find(folder).read(None if size is None else Resize(size, fit))
+    contents = find(folder).read(None if size is None else Resize(size, fit), **how)
     assert (contents.count, dict(contents.unreadable)) == (1, {})
     return contents.decode(0)
 
@@ -111,8 +112,52 @@ def test_transparency_is_laid_over_white(pictures, mode):
     image.save(pictures / "a.png")
     *colours, alpha = planes(image).astype(float)
     expected = (np.array(colours) * alpha + 255 * (255 - alpha)) / 255
-    assert np.abs(only(pictures) - expected).max() <= 1
-    assert len(only(pictures)) == len(colours)
+    found = only(pictures, opaque=True)
+    assert np.abs(found - expected).max() <= 1
+    assert len(found) == len(colours)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_opacity_stays_and_what_nobody_sees_is_white(pictures, mode):
+    pixels = np.asarray(noise(mode)).copy()
+    pixels[..., -1] = np.maximum(pixels[..., -1], 1)
+    pixels[:2, :, -1] = 0
+    Image.fromarray(pixels).save(pictures / "a.png")
+    pixels[:2, :, :-1] = 255
+    # a level: grey and colour are Pillow's own conversions of one another
+    assert np.abs(only(pictures).astype(int) - planes(pixels)).max() <= 1
+    grey = only(pictures, grey=True)
+    assert grey.shape == (2, 4, 6) and np.array_equal(grey[1], pixels[..., -1])
+
+
+def test_resized_pictures_take_no_colour_from_what_is_transparent(pictures):
+    pixels = np.full((32, 32, 4), (255, 0, 0, 0), np.uint8)  # red that nobody sees
+    pixels[8:24, 8:24] = (0, 0, 255, 255)
+    Image.fromarray(pixels).save(pictures / "a.png")
+    *colours, opacity = only(pictures, 8)
+    seen = opacity > 16  # 8 bits of a colour times its opacity leave a level in 16
+    assert seen.sum() >= 16 and (opacity == 0).any()
+    assert np.abs(np.stack(colours)[:, seen].T - [0.0, 0, 255]).max() <= 16
+
+
+@pytest.mark.parametrize(("clear", "channels"), [(0, 3), (4, 3), (5, 3), (6, 4), (10, 4)])
+def test_opacity_is_kept_where_most_pictures_are_transparent(tmp_path, cache, clear, channels):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(10):
+        pixels = np.asarray(noise("RGBA")).copy()
+        pixels[..., 3] = 255  # opaque, whatever its mode
+        pixels[0, 0, 3] = 254 if i < clear else 255
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data = open_dataset(folder)
+    assert data.shape == (channels, 4, 6)
+    assert ("with opacity" in data.description) == (channels == 4)
+    said = [str(warning.message) for warning in caught]
+    mixed = f"about {clear} of 10 pictures are transparent somewhere, and not most"
+    assert [mixed in line for line in said] == [True] * (0 < clear < 6)
+    assert open_dataset(folder, opaque=True).shape == (3, 4, 6)
 
 
 def test_a_transparent_palette_entry_is_white(pictures):
@@ -120,7 +165,9 @@ def test_a_transparent_palette_entry_is_white(pictures):
     image.putpalette([255, 0, 0, 0, 255, 0])
     image.putdata([0, 1])
     image.save(pictures / "a.png", transparency=0)
-    np.testing.assert_array_equal(only(pictures)[:, 0], [[255, 0], [255, 255], [255, 0]])
+    white = only(pictures, opaque=True)[:, 0]
+    np.testing.assert_array_equal(white, [[255, 0], [255, 255], [255, 0]])
+    np.testing.assert_array_equal(only(pictures)[:, 0], [*white, [0, 255]])
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -198,7 +245,8 @@ def test_a_grey_palette_is_grey_whatever_stands_behind_the_pixels(pictures):
     image.save(pictures / "a.png", transparency=b"\0\xff\xff")
     data = (pictures / "a.png").read_bytes()
     (pictures / "a.png").write_bytes(data[:-12] + LATE["eXIf"] + data[-12:])
-    assert find(pictures).read(None).shape == (1, 3, 1)
+    assert find(pictures).read(None).shape == (2, 3, 1)
+    assert find(pictures).read(None, opaque=True).shape == (1, 3, 1)
 
 
 def test_grey_only_if_all_are(pictures):
@@ -469,9 +517,11 @@ def test_odd_names(tmp_path, cache):
 def test_one_picture_is_read_as_a_folder_of_it(pictures, mode, how):
     path = pictures / "a.png"
     noise("RGB").convert(mode).save(path) if mode == "P" else noise(mode).save(path)
-    expected = open_images(pictures, **how).images[0]
-    read = read_picture(path, **{"grey": len(expected) == 1, **how})
-    np.testing.assert_array_equal(read, expected)
+    for opaque in (True, False):
+        expected = open_images(pictures, opaque=opaque, **how).images[0]
+        as_found = {"grey": len(expected) < 3, "opaque": len(expected) % 2 == 1}
+        read = read_picture(path, **{**as_found, **how})
+        np.testing.assert_array_equal(read, expected)
 
 
 def test_one_picture_that_is_none(pictures):

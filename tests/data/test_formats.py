@@ -180,7 +180,7 @@ def test_floats_in_0_1_are_scaled(tmp_path, dtype):
         (np.full((3, 5, 4), np.nan), r"must lie in \[0, 1\]"),
         (np.zeros((3, 5, 4), np.int64), "pixels are int64; save them as uint8"),
         (np.zeros((3, 5), np.uint8), r"its shape is \(3, 5\); images are"),
-        (np.zeros((3, 5, 4, 2), np.uint8), r"its shape is \(3, 5, 4, 2\); images are"),
+        (np.zeros((3, 6, 7, 5), np.uint8), r"its shape is \(3, 6, 7, 5\); images are"),
         (np.zeros((0, 5, 4), np.uint8), "holds nothing"),
         (np.zeros((2, 5, 4), np.uint8), "2 images; a set needs three"),
         (np.zeros((3, 5, 4), [("a", "u1")]), "pixels are"),

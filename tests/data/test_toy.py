@@ -70,7 +70,7 @@ def test_the_mean_of_points_lies_where_pixels_do():
         (np.zeros((3, 3, 1, 1), np.float32), r"float32 \(3, 3, 1, 1\)"),
         (np.zeros((3, 2, 2, 1), np.float32), "float32"),
         (np.zeros((3, 2, 1, 1)), "float64"),
-        (np.zeros((3, 2, 1, 1), np.uint8), "C 1 or 3"),
+        (np.zeros((3, 2, 1, 1), np.uint8), "C 1 to 4"),
         (np.zeros((0, 2, 1, 1), np.float32), "N at least 1"),
     ],
 )

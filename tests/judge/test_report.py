@@ -2,12 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
 from frenemy.errors import FrenemyError
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.report import Line, Report
+from frenemy.judge.report import Line, Report, class_rows
+from frenemy.judge.sets import SAMPLES
 from frenemy.judge.verdict import Verdict
 
 REPORT = Report(
@@ -28,6 +30,10 @@ REPORT = Report(
     ],
     warnings=["only 200 images"],
     curves={"fid10k_random": [(100, 40.5, 0.5), (2000, 12.5, 0.25)]},
+    by_class={
+        "cat[0]": [Line("recognised50_random", "higher", {SAMPLES: Estimate(0.25, 0.06)})],
+        "dog": [Line("recognised50_random", "higher", {SAMPLES: Estimate(0.9, 0.04)})],
+    },
     verdict=Verdict("blurred", ["They have 40% of the detail."]),
 )
 
@@ -139,3 +145,10 @@ def test_a_report_that_cannot_be_written_says_so(tmp_path):
     with pytest.raises(FrenemyError, match="cannot write here"):
         REPORT.save(path / "judge.json")  # in a file
     assert path.read_bytes() == before
+
+
+def test_classes_are_told_in_rows():
+    report = replace(REPORT, columns=[SAMPLES, "noise"])
+    heads, rows = class_rows(report)
+    assert heads == ["recognised, samples"]
+    assert rows == {"cat[0]": ["0.250 ± 0.060"], "dog": ["0.900 ± 0.040"]}

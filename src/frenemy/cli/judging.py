@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from frenemy.choices import DeviceName, OptionalPath, optional
-from frenemy.cli.options import AS_THEY_ARE, NOT_OWN, Out, Own, OwnRecipe, Prepared, Round, RunPath
+from frenemy.cli.options import (
+    AS_THEY_ARE,
+    NOT_OWN,
+    OfClass,
+    Out,
+    Own,
+    OwnRecipe,
+    Prepared,
+    Round,
+    RunPath,
+)
 from frenemy.errors import FrenemyError, at_least, at_most
 
 if TYPE_CHECKING:
@@ -42,6 +52,8 @@ class JudgeOptions:
 
     Attributes:
         against: the real images; those that the run was trained on, if it is one.
+        of_class: judge samples of one class, of those that a run's players are told, against real
+            images of it.
         metrics: what is measured; "all" for everything but what is slow.
         features: what images are compared by: pixels, random, lite0, classifier-NAME, stacked-NAME,
             inception, inception-clean or FILE.onnx; a classifier that was trained on these images
@@ -63,6 +75,7 @@ class JudgeOptions:
     """
 
     against: Annotated[Path | None, optional("PATH", "--data")] = None
+    of_class: OfClass = None
     metrics: Metrics = ()
     features: Names = ()
     mean: Numbers = ()
@@ -162,16 +175,25 @@ def _features(options: JudgeOptions, names: Iterable[str]) -> list[str | Feature
 def _judge_run(run: Path, options: JudgeOptions, own: OwnRecipe) -> Judged:
     """Opens the run and what it is judged by; what is returned does the work."""
     from frenemy import judging
+    from frenemy.judge.named_features import default_features
     from frenemy.model import Model
 
     if options.images != AS_THEY_ARE:
-        raise FrenemyError("--size, --fit, --grey: a run's images stay as it was trained on them")
+        raise FrenemyError(
+            "--size, --fit, --grey, --opaque: a run's images stay as it was trained on them"
+        )
     model = Model.load(run, options.device, step=options.step, **own.arguments)
-    opened = model.data(options.against)
+    opened = whole = model.data(options.against)
+    if options.of_class is not None:
+        model.labels(options.of_class, 1)
+        opened = whole.of_class(options.of_class)
 
     def judged(protocol: Protocol, say: Callable[[str], None]) -> Judgement:
         data = model.seen(opened)
-        target = judging.target_of(model, protocol.samples, protocol.seed)
+        if options.of_class and not protocol.features:  # as for all classes
+            features = default_features(model.seen(whole).opaque())
+            protocol = dataclasses.replace(protocol, features=features)
+        target = judging.target_of(model, protocol.samples, protocol.seed, data)
         judgement = judging.judge(target, data, protocol, say=say)
         if not options.all_checkpoints:
             return judgement
@@ -189,10 +211,12 @@ def _judge_images(path: Path, options: JudgeOptions, own: OwnRecipe) -> Judged:
 
     if options.against is None:
         raise FrenemyError(f"{path} is no run: say what to judge it by: --against SOURCE")
-    if options.all_checkpoints or options.step is not None or own != NOT_OWN:
-        raise FrenemyError(f"{path} is no run: leave out --all-checkpoints, --step and --recipe")
+    if options.all_checkpoints or options.step is not None or own != NOT_OWN or options.of_class:
+        told = "--all-checkpoints, --step, --class and --recipe"
+        raise FrenemyError(f"{path} is no run: leave out {told}")
     how = options.images.arguments
-    data, images = open_dataset(options.against, **how), open_images(path, **how)
+    data = open_dataset(options.against, **how).opaque()
+    images = open_images(path, **how).opaque()
     judging.require_shape(str(path), images.shape, data)
 
     def judged(protocol: Protocol, say: Callable[[str], None]) -> Judgement:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 RunPath = Annotated[Positional[Path], arg(metavar="RUN")]
 Out = Annotated[Path | None, optional("PATH", "-o")]
 Number = Annotated[int, arg(aliases=["-n"])]
+OfClass = Annotated[str | None, arg(name="class", metavar="NAME", help_behavior_hint="")]
 Round = Annotated[int | None, optional("ROUND")]
 
 
@@ -28,11 +29,14 @@ class Preparation:
         size: make every image size x size.
         fit: how: crop the centre, or stretch.
         grey: leave out colours.
+        opaque: lay over white what is transparent; else, if most pictures are transparent
+            somewhere, opacity is drawn, too.
     """
 
     size: OptionalInt = None
     fit: Fit = "crop"
     grey: bool = False
+    opaque: bool = False
 
     @property
     def arguments(self) -> dict[str, Any]:

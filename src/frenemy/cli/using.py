@@ -8,11 +8,13 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from frenemy.choices import OptionalPath, optional
-from frenemy.cli.options import Drawing, Draws, Number, Out, RunPath
+from frenemy.choices import Format, OptionalInt, OptionalPath, optional
+from frenemy.cli.options import Drawing, Draws, Number, OfClass, Out, RunPath
 from frenemy.errors import FrenemyError, at_least, at_most
 
-OfClass = Annotated[str | None, arg(name="class", metavar="NAME", help_behavior_hint="")]
+OfClasses = Annotated[
+    tuple[str, ...], arg(name="class", metavar="NAME [NAME ...]", help_behavior_hint="")
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,9 @@ def sample(
     n: Number = 64,
     of_class: OfClass = None,
     seed: int = 0,
+    truncation: Annotated[float | None, optional("T")] = None,
+    upscale: int = 1,
+    format: Annotated[Format | None, optional("{png,webp,npz}")] = None,
     out: Annotated[str | None, optional("PATH", "-o")] = None,
 ) -> None:
     """Draw samples into a picture, an .npz or a folder.
@@ -40,45 +45,76 @@ def sample(
         n: how many.
         of_class: of which class; where the players are told classes, each class in turn.
         seed: of the noise.
-        out: FILE.png, FILE.npz (`images`: uint8, (N, H, W[, 3]); of points in the plane `points`,
+        truncation: draw every number of a Gaussian z anew until it lies between -T and T: the
+            smaller T is, say .7, the better the samples and the less various.
+        upscale: make them so many times as large, by Pillow's Lanczos filter, which adds no detail.
+        format: of the pictures in a folder, webp without loss, or one samples.npz; png. Without a
+            place, of RUN/sample.
+        out: FILE.png, FILE.npz (`images`: uint8, (N, H, W[, C]); of points in the plane `points`,
             (N, 2)) or DIR/; RUN/sample.png.
     """
+    from frenemy.data.source import require_images
     from frenemy.pictures import kind_of_place, save_images
+    from frenemy.sampling import columns
 
-    at_least(1, n=n)
+    at_least(1, n=n, upscale=upscale)
     at_least(0, seed=seed)
-    place = out or drawing.run / "sample.png"
-    kind_of_place(place)  # refused, if it is, before anything is drawn
+    place = out or drawing.run / f"sample.{format or 'png'}"
+    kind = kind_of_place(place)  # refused, if it is, before anything is drawn
+    if format is not None and kind != "folder" and not str(place).lower().endswith(f".{format}"):
+        raise FrenemyError(f"--format {format}: {place} is to be another: leave out one of the two")
     model = drawing.model()
+    if upscale > 1:
+        require_images(model.facts.shape, str(drawing.run))
+    if truncation is not None:
+        model.require_tails(truncation)
+        print(
+            f"truncated: each number of z drawn anew until it lies in [-{truncation:g}, "
+            f"{truncation:g}] (Brock et al. 2019)"
+        )
     labels = None if of_class is None else model.labels(of_class, n)
-    images = model.sample(n, seed=seed, labels=labels)
-    print(save_images(images, place))
+    images = model.sample(n, seed=seed, labels=labels, truncation=truncation)
+    wide = None if labels is not None else columns(len(model.classes), n)
+    print(save_images(images, place, columns=wide, upscale=upscale, format=format or "png"))
 
 
 def walk(
     drawing: Draws,
-    points: int = 8,
+    points: OptionalInt = None,
     steps: int = 12,
     seed: int = 0,
+    of_class: OfClasses = (),
+    one_z: bool = False,
     out: Annotated[list[Path] | None, optional("PATH [PATH ...]", "-o")] = None,
 ) -> None:
     """Walk along straight lines between points of z, as in the paper's Figure 3.
 
+    Where the players are told classes, each line is of one class, each in turn, or goes from one of
+    those that are named to the next.
+
     Args:
         drawing: which run draws.
-        points: how many; the walk returns to the first.
+        points: how many; as many as classes are named, if several are, or 8. The walk returns to
+            the first.
         steps: images from one point to the next.
         seed: of the points.
+        of_class: the points' classes, over and over.
+        one_z: keep to the first point of z: only the class changes.
         out: pictures (strips, one line a row) and films (.gif, .webp, .mp4); RUN/walk.png and .gif.
     """
+    from frenemy import walks
     from frenemy.pictures import is_film, save_film, save_picture, shown
 
+    if points is None:
+        points = len(of_class) if len(of_class) > 1 else 8
     at_least(1, points=points, steps=steps)
     at_least(0, seed=seed)
+    if one_z and len(set(of_class)) < 2:
+        raise FrenemyError("--one-z keeps z, so only the class can change: name two by --class")
     places = {
         path: is_film(path) for path in out or [drawing.run / "walk.png", drawing.run / "walk.gif"]
     }
-    lines = drawing.model().walk(points, steps, seed=seed)
+    lines = walks.walk(drawing.model(), points, steps, seed=seed, classes=of_class, one_z=one_z)
     images = lines.reshape(-1, *lines.shape[2:])
     for path, moves in places.items():
         if moves:
@@ -102,19 +138,20 @@ def mix(
         drawing: which run draws.
         seeds: of the two, as `sample` takes them: the first sample of each.
         of_class: of which class, where the players are told classes; the first class.
-        to_class: the class of the second half: the label switches halfway.
+        to_class: the class of the second: what G is told goes straight from the one to the other.
         steps: images, with both ends.
         out: the picture; RUN/mix.png.
     """
+    from frenemy import walks
     from frenemy.pictures import require_picture, save_picture, shown
 
     at_least(2, steps=steps)
     place = out or drawing.run / "mix.png"
     require_picture(place)
     if to_class is not None and of_class is None:
-        raise FrenemyError(f"--to-class {to_class} needs --class, for the first half")
+        raise FrenemyError(f"--to-class {to_class} needs --class, for the first")
     classes = None if of_class is None else (of_class, to_class or of_class)
-    images = drawing.model().mix(seeds, steps, classes=classes)
+    images = walks.mix(drawing.model(), seeds, steps, classes=classes)
     print(save_picture(shown(images, columns=steps), place))
 
 
@@ -187,6 +224,7 @@ def invert(
 def neighbours(
     drawing: Draws,
     data: OptionalPath = None,
+    of_class: OfClass = None,
     n: Number = 1000,
     seed: int = 0,
     out: Out = None,
@@ -200,11 +238,13 @@ def neighbours(
     Args:
         drawing: which run draws.
         data: the training data, if not where the run found them.
+        of_class: samples and real images of one class alone, where the players are told classes.
         n: samples, and test images, whose distances are compared; 5 or more.
         seed: of the noise.
         out: the picture; RUN/neighbours.png.
     """
     from frenemy.judge.neighbours import compare_with_training, distance_table
+    from frenemy.opacity import over_white
     from frenemy.pictures import nearest_grid, require_picture, save_picture
     from frenemy.terminal import console
 
@@ -213,9 +253,12 @@ def neighbours(
     place = out or drawing.run / "neighbours.png"
     require_picture(place)
     model = drawing.model()
-    parts = model.data(data)
-    fake = model.sample(n, seed=seed)
+    parts, labels = model.data(data), None
+    if of_class is not None:
+        labels, parts = model.labels(of_class, n), parts.of_class(of_class)
+    fake = model.sample(n, seed=seed, labels=labels)
     train, test = model.as_seen(parts.train.images), model.as_seen(parts.test.images[:n])
+    fake, train, test = map(over_white, (fake, train, test))
     found = compare_with_training(fake=fake, train=train, test=test)
     picture = nearest_grid(fake=fake, train=train, index=found.index)
     save_picture(picture, place)

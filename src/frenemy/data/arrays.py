@@ -1,6 +1,7 @@
 """numpy's own files: .npy, and the images (and labels) in an .npz. Never pickled objects.
 
-Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C being 1 or 3; uint8, or floats in [0, 1].
+Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C being 1 to 4 (the second or fourth is
+opacity); uint8, or floats in [0, 1].
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ def _contents(
     if images is None:
         raise FrenemyError(
             f"{path}: its shape is {array.shape}; images are (N, H, W), (N, H, W, C) or "
-            "(N, C, H, W) with C 1 or 3"
+            "(N, C, H, W) with C 1 to 4"
         )
     labels, classes = (None, ()) if values is None else numbered(values, len(images), path)
     return from_arrays(

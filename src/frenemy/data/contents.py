@@ -20,6 +20,7 @@ from frenemy.data.source import permutation
 from frenemy.data.streams import in_one_line
 from frenemy.data.threads import Result, each_in_order
 from frenemy.errors import FrenemyError
+from frenemy.opacity import over_white
 
 PARTS = ("train", "valid", "test")
 """What a set is cut into: to train on, to choose on, to report on."""
@@ -69,6 +70,8 @@ class Contents:
             own word; None if it has no parts of its own.
         mixed: whether any slice of the images is a fair sample already.
         unreadable: images that are not among the `count`, and why.
+        on_white: decodes image i laid over white, where that is better done before it is resized.
+        note: what else was found that whoever trains on them should know.
     """
 
     count: int
@@ -82,6 +85,8 @@ class Contents:
     parts: NDArray[np.uint8] | None = None
     mixed: bool = False
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    on_white: Callable[[int], NDArray[np.uint8]] | None = None
+    note: str = ""
 
     def order(self) -> list[int]:
         """The order to store images in: part by part, so that any slice of one is a fair sample."""
@@ -99,8 +104,14 @@ class Contents:
 
     def greyed(self) -> Contents:
         """The same images without their colours."""
-        shape = self.shape and (1, *self.shape[1:])
+        shape = self.shape and (2 - self.shape[0] % 2, *self.shape[1:])
         return replace(self, decode=lambda i: luminance(self.decode(i)), shape=shape)
+
+    def opaque(self) -> Contents:
+        """The same images laid over white."""
+        shape = self.shape and (self.shape[0] - 1 + self.shape[0] % 2, *self.shape[1:])
+        decode = self.on_white or (lambda i: over_white(self.decode(i)))
+        return replace(self, decode=decode, shape=shape, note="")
 
     def try_decode(self, i: int) -> NDArray[np.uint8] | str:
         """Image i, or the reason why it cannot be decoded."""
@@ -131,10 +142,11 @@ class Origin:
     reader: Callable[[Resize | None], Contents]
     skipped: Mapping[str, str] = field(default_factory=dict)
 
-    def read(self, resize: Resize | None, grey: bool = False) -> Contents:
-        """The images, resized and grey if told to; raises FrenemyError on damaged files."""
+    def read(self, resize: Resize | None, grey: bool = False, opaque: bool = False) -> Contents:
+        """The images, resized, grey and opaque if told to; raises FrenemyError on damaged files."""
         with self._naming_errors():
             contents = self.reader(resize)
+            contents = contents.opaque() if opaque else contents
             return contents.greyed() if grey else contents
 
     def decode_each(
@@ -174,7 +186,7 @@ def from_arrays(
     """Contents whose images lie in arrays, those of one after those of another.
 
     Args:
-        images: each (n, C, H, W), C 1 or 3, N images in all; `scale` times a pixel, rounded, is its
+        images: each (n, C, H, W), N images in all; `scale` times a pixel, rounded, is its
             value of 0 .. 255. They may be memory maps.
         resize: what is done to each image.
         scale: 1 for bytes, 255 for pixels in [0, 1].
@@ -201,7 +213,7 @@ def from_arrays(
         decode=decode,
         name_of="image {}".format,
         sizes=Counter({native: count}),
-        modes=Counter({"L" if channels == 1 else "RGB": count}),
+        modes=Counter({("L", "LA", "RGB", "RGBA")[channels - 1]: count}),
         shape=(channels, height, width),
         labels=labels,
         classes=classes,

@@ -23,8 +23,9 @@ MAX_SIZE = 4096
 
 
 def open_dataset(
-    path: Path | str | None, *, size: int | None = None, fit: Fit = "crop", grey: bool = False
-) -> Dataset:
+    path: Path | str | None, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
+    opaque: bool = False,
+) -> Dataset:  # fmt: skip
     """The three parts of the set at `path`, as memory maps of uint8 (N, C, H, W).
 
     What lies there is found out from the files: a folder of pictures (its sub-folders are the
@@ -48,10 +49,13 @@ def open_dataset(
             which then have to be of one size.
         fit: "crop" resizes the centre square, "stretch" the whole image.
         grey: whether colours are left out.
+        opaque: whether transparent pictures are laid over white: else, if most of a folder's are
+            transparent somewhere, and in arrays of two or four channels, the last is opacity.
 
     Warns:
         UserWarning: once, naming the first few, if images or folders in a folder are left out:
-            those that cannot be read, links that lead out, links to folders, and runs.
+            those that cannot be read, links that lead out, links to folders, and runs; and where
+            some pictures are transparent, and most are not.
 
     Raises:
         FrenemyError: if nothing readable lies at `path`, its images differ in size and no size is
@@ -65,12 +69,12 @@ def open_dataset(
     """
     how, place = made_of(path)
     if how == toy.STACKED:
-        return toy.stacked(open_dataset(place, size=size, fit=fit, grey=grey))
+        return toy.stacked(open_dataset(place, size=size, fit=fit, grey=grey, opaque=opaque))
     if how:
         if size is not None or grey:
             raise FrenemyError(f"{path}: points in the plane have no size and no colours")
         return toy.points(how.removeprefix(toy.TOY))
-    origin, stored = _fetch(path, size, fit, grey)
+    origin, stored = _fetch(path, size, fit, grey, opaque)
     whole = stored.source
     train, valid, test = part_sizes(len(whole), stored.parts)
     if not (train and valid and test):
@@ -89,7 +93,7 @@ def open_dataset(
     return Dataset(
         *parts,
         description=_description(origin, whole, stored.parts),
-        arguments={"path": where, "size": size, "fit": fit, "grey": grey},
+        arguments={"path": where, "size": size, "fit": fit, "grey": grey, "opaque": opaque},
     )
 
 
@@ -104,33 +108,39 @@ def shape_at(path: Path | str | None) -> tuple[int, int, int] | None:
 
 
 def open_images(
-    path: Path | str, *, size: int | None = None, fit: Fit = "crop", grey: bool = False
-) -> Source:
+    path: Path | str, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
+    opaque: bool = False,
+) -> Source:  # fmt: skip
     """All images at `path` as one source; how they are found and stored is told by `open_dataset`.
 
     Raises:
         FrenemyError: as `open_dataset`, but any number of images will do.
     """
-    return _fetch(path, size, fit, grey)[1].source
+    return _fetch(path, size, fit, grey, opaque)[1].source
 
 
 def read_picture(
-    path: Path | str, *, size: int | None = None, fit: Fit = "crop", grey: bool = False
-) -> NDArray[np.uint8]:
+    path: Path | str, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
+    opaque: bool = True,
+) -> NDArray[np.uint8]:  # fmt: skip
     """One picture, read as those in a folder: uint8, (1, H, W) if `grey`, else (3, H, W).
+
+    If it is not to be `opaque`, opacity is one channel more.
 
     Raises:
         FrenemyError: it cannot be read.
     """
-    return picture_at(Path(path), grey, resize_to(size, fit))
+    return picture_at(Path(path), grey, resize_to(size, fit), clear=not opaque)
 
 
 def _fetch(
-    path: Path | str | None, size: int | None, fit: Fit, grey: bool
+    path: Path | str | None, size: int | None, fit: Fit, grey: bool, opaque: bool
 ) -> tuple[Origin, store.Stored]:
     origin = find(path)
-    stored = store.fetch(origin, resize_to(size, fit), grey)
+    stored = store.fetch(origin, resize_to(size, fit), grey, opaque)
     _warn({**origin.skipped, **stored.unreadable}, origin.name)
+    if stored.note:
+        warnings.warn(f"{origin.name}: {stored.note}", stacklevel=3)
     return origin, stored
 
 
@@ -162,7 +172,7 @@ def part_sizes(count: int, own: PartSizes | None) -> PartSizes:
 def _description(origin: Origin, whole: Source, own: PartSizes | None) -> str:
     channels, height, width = whole.shape
     count = " + ".join(f"{size:,}" for size in own or (len(whole),) if size)
-    colour = "grey" if channels == 1 else "colour"
+    colour = ("grey" if channels < 3 else "colour") + ("" if channels % 2 else " with opacity")
     classes = f", {len(whole.classes)} classes" if whole.classes else ""
     return f"{origin.kind}, {count} images {width}x{height} {colour}{classes}"
 

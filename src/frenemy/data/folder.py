@@ -2,6 +2,9 @@
 
 If all pictures lie in two or more sub-folders, the sub-folders at the top level are the classes:
 or, if they are named so, the set's own parts, and those a level below are the classes.
+
+If most of the pictures are transparent somewhere, their opacity is one more channel; else what is
+transparent is laid over white.
 """
 
 from __future__ import annotations
@@ -19,7 +22,16 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from frenemy.data.contents import PARTS, Contents, File, Origin, UnreadableImage
-from frenemy.data.pixels import FORMATS, MAX_PIXELS, Header, Resize, decoded, header, luminance
+from frenemy.data.pixels import (
+    FORMATS,
+    MAX_PIXELS,
+    Header,
+    Resize,
+    decoded,
+    header,
+    is_clear,
+    luminance,
+)
 from frenemy.data.streams import BoundedFile, in_one_line, shown
 from frenemy.data.threads import each_in_order
 from frenemy.errors import FrenemyError
@@ -38,6 +50,13 @@ PART_NAMES = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 """What sub-folders that are parts are called -> one of `PARTS`."""
+
+
+MOST = 0.5
+"""Of the pictures have to be transparent somewhere for opacity to be kept."""
+
+LOOKED_AT = 256
+"""Pictures, at most, by which that is told."""
 
 
 class NoPicture(FrenemyError):
@@ -113,16 +132,18 @@ def _read(files: tuple[File, ...], resize: Resize | None) -> Contents:
             readable.append(file)
     sizes = Counter(f"{seen.width}x{seen.height}" for seen in headers)
     grey = all(seen.grey for seen in headers)
+    share = _share_clear([file.path for file in readable], headers)
+    clear, channels = share > MOST, (1 if grey else 3) + (share > MOST)
     shape = None
     if resize is not None:
-        shape = (1 if grey else 3, resize.size, resize.size)
+        shape = (channels, resize.size, resize.size)
     elif len(sizes) == 1:
-        shape = (1 if grey else 3, headers[0].height, headers[0].width)
+        shape = (channels, headers[0].height, headers[0].width)
     parts, below = _parts([file.name for file in readable])
     labels, classes = _classes(below)
     return Contents(
         count=len(readable),
-        decode=lambda i: _decode(readable[i].path, grey, resize),
+        decode=lambda i: _decode(readable[i].path, grey, resize, clear),
         name_of=lambda i: readable[i].name,
         sizes=sizes,
         modes=Counter(seen.mode for seen in headers),
@@ -131,7 +152,28 @@ def _read(files: tuple[File, ...], resize: Resize | None) -> Contents:
         classes=classes,
         parts=parts,
         unreadable=unreadable,
+        on_white=lambda i: _decode(readable[i].path, grey, resize, clear=False),
+        note=""
+        if clear or not share
+        else f"about {max(1, round(share * len(readable))):,} of {len(readable):,} pictures are "
+        "transparent somewhere, and not most: all are laid over white",
     )
+
+
+def _share_clear(paths: list[str], headers: list[Header]) -> float:
+    """What share of the pictures is transparent somewhere; of many a few hundred are looked at."""
+    candidates = [path for path, seen in zip(paths, headers, strict=True) if seen.clear]
+    some = candidates[:: max(1, -(-len(candidates) // LOOKED_AT))]
+    found = list(each_in_order(_is_clear, some, 16, "looking at"))
+    return sum(found) / len(found) * len(candidates) / len(paths) if found else 0.0
+
+
+def _is_clear(path: str) -> bool:
+    try:
+        with _opened(path) as image:
+            return is_clear(image)
+    except Exception:  # as in `_header_or_reason`: it will be told when it is decoded
+        return False
 
 
 @contextlib.contextmanager
@@ -156,15 +198,17 @@ def _header_or_reason(path: str) -> Header | str:
         return _reason(error)
 
 
-def _decode(path: str, grey: bool, resize: Resize | None) -> NDArray[np.uint8]:
+def _decode(path: str, grey: bool, resize: Resize | None, clear: bool) -> NDArray[np.uint8]:
     try:
         with _opened(path) as image:
-            return decoded(image, grey=grey, resize=resize)
+            return decoded(image, grey=grey, resize=resize, clear=clear)
     except Exception as error:  # as above
         raise UnreadableImage(_reason(error)) from error
 
 
-def picture_at(path: Path, grey: bool, resize: Resize | None) -> NDArray[np.uint8]:
+def picture_at(
+    path: Path, grey: bool, resize: Resize | None, clear: bool = False
+) -> NDArray[np.uint8]:
     """One picture as it would come out of a folder of such.
 
     Raises:
@@ -174,7 +218,7 @@ def picture_at(path: Path, grey: bool, resize: Resize | None) -> NDArray[np.uint
     try:
         if isinstance(seen, str):
             raise UnreadableImage(seen)
-        pixels = _decode(os.fspath(path), grey and seen.grey, resize)
+        pixels = _decode(os.fspath(path), grey and seen.grey, resize, clear)
     except UnreadableImage as error:
         raise FrenemyError(f"{path}: {error}; give a picture ({', '.join(FORMATS)})") from None
     return luminance(pixels) if grey else pixels

@@ -11,19 +11,21 @@ from frenemy.errors import FrenemyError
 
 
 def channels_first(images: NDArray) -> NDArray | None:
-    """A view (N, C, H, W) of (N, H, W), (N, H, W, C) or (N, C, H, W), C being 1 or 3.
+    """A view (N, C, H, W) of (N, H, W), (N, H, W, C) or (N, C, H, W).
 
-    Where both the second and the last axis could be C, it is the last. Anything else, and an
-    array without a single pixel, gives None.
+    C is 1 or 3, or with opacity 2 or 4. Where both the second and the last axis could be C, it is
+    that of 1 or 3, or else the last. Anything else, and an array without a single pixel, gives
+    None.
     """
     if images.size == 0:
         return None
     if images.ndim == 3:
         return images[:, None]
-    if images.ndim == 4 and images.shape[3] in (1, 3):
-        return images.transpose(0, 3, 1, 2)
-    if images.ndim == 4 and images.shape[1] in (1, 3):
-        return images
+    for channels in ((1, 3), (2, 4)) if images.ndim == 4 else ():
+        if images.shape[3] in channels:
+            return images.transpose(0, 3, 1, 2)
+        if images.shape[1] in channels:
+            return images
     return None
 
 

@@ -1,4 +1,4 @@
-"""From whatever Pillow opens to 8-bit grey or RGB, upright, opaque and of one size."""
+"""From whatever Pillow opens to 8-bit grey or RGB, upright and of one size, maybe with opacity."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Resize:
     fit: Fit
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        """`image`, of mode L or RGB, at `size` x `size`."""
+        """`image`, of mode L, LA, RGB or RGBA, at `size` x `size`."""
         width, height = image.size
         left, top = 0, 0
         if self.fit == "crop":
@@ -51,17 +51,21 @@ class Resize:
         )
 
     def array(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The same for a uint8 (C, H, W) array, C 1 or 3; returns (C, size, size)."""
+        """The same for a uint8 (C, H, W) array; returns (C, size, size)."""
         return from_pillow(self(to_pillow(image)))
 
 
 class Header(NamedTuple):
-    """What a picture says of itself before it is decoded: upright size, mode, and if it is grey."""
+    """What a picture says of itself before it is decoded.
+
+    Its upright size and mode, whether it is grey, and whether it may be transparent somewhere.
+    """
 
     width: int
     height: int
     mode: str
     grey: bool
+    clear: bool
 
 
 def header(image: Image.Image) -> Header:
@@ -78,14 +82,17 @@ def header(image: Image.Image) -> Header:
     # Not image.getexif(), which decodes any PNG that has no EXIF data before its pixels.
     if Image.Image.getexif(image).get(_ORIENTATION, 1) in (5, 6, 7, 8):
         width, height = height, width
-    return Header(width, height, image.mode, _is_grey(image))
+    return Header(width, height, image.mode, _is_grey(image), image.has_transparency_data)
 
 
-def decoded(image: Image.Image, *, grey: bool, resize: Resize | None) -> NDArray[np.uint8]:
+def decoded(
+    image: Image.Image, *, grey: bool, resize: Resize | None, clear: bool = False
+) -> NDArray[np.uint8]:
     """The pixels of an opened picture: uint8, (1, H, W) if `grey`, else (3, H, W).
 
     The picture is turned upright as its EXIF or XMP data say, laid over white where it is
-    transparent, and 16-bit grey is divided by 257 (Pillow's own conversion clips it).
+    transparent, and 16-bit grey is divided by 257 (Pillow's own conversion clips it). If it is to
+    stay `clear`, opacity is a channel more, and what nobody can see is white.
 
     Raises:
         Exception: whatever Pillow raises on damaged data.
@@ -93,19 +100,41 @@ def decoded(image: Image.Image, *, grey: bool, resize: Resize | None) -> NDArray
     if resize is not None:
         # A JPEG can be decoded at 1/2, 1/4 or 1/8 scale; twice the size keeps Lanczos's quality.
         image.draft(None, (2 * resize.size, 2 * resize.size))
-    image = _opaque(ImageOps.exif_transpose(image)).convert("L" if grey else "RGB")
-    return from_pillow(image if resize is None else resize(image))
+    image = _of_eight_bits(ImageOps.exif_transpose(image))
+    if clear:
+        image = image.convert("RGBA")  # from a palette, LA would lose its transparency
+        image = image.convert("LA") if grey else image
+    else:
+        image = _opaque(image).convert("L" if grey else "RGB")
+    pixels = from_pillow(image if resize is None else resize(image))
+    if clear:
+        colours = np.where(pixels[-1:] > 0, pixels[:-1], np.uint8(255))
+        pixels = np.concatenate([colours, pixels[-1:]])
+    return pixels
+
+
+def is_clear(image: Image.Image) -> bool:
+    """Whether an opened picture is transparent somewhere, be it a little.
+
+    Raises:
+        Exception: as `decoded`.
+    """
+    if not image.has_transparency_data:
+        return False
+    return bool(np.asarray(image.convert("RGBA").getchannel("A")).min() < 255)
 
 
 def luminance(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A uint8 (C, H, W) array as grey, (1, H, W): .299 R + .587 G + .114 B, of ITU-R BT.601.
 
+    Opacity stays: of four channels two are left.
+
     >>> luminance(np.array([255, 0, 0], np.uint8).reshape(3, 1, 1))
     array([[[76]]], dtype=uint8)
     """
-    if len(image) == 1:
+    if len(image) < 3:
         return image
-    return from_pillow(to_pillow(image).convert("L"))
+    return np.concatenate([from_pillow(to_pillow(image[:3]).convert("L")), image[3:]])
 
 
 def _has_late_metadata(file: IO[bytes]) -> bool:
@@ -135,10 +164,14 @@ def _is_grey(image: Image.Image) -> bool:
     return image.mode in ("1", "L", "LA", "La", *_SIXTEEN_BIT)
 
 
+def _of_eight_bits(image: Image.Image) -> Image.Image:
+    if image.mode not in _SIXTEEN_BIT:
+        return image
+    wide = np.asarray(image, np.uint32)
+    return Image.fromarray(((wide + 128) // 257).astype(np.uint8))
+
+
 def _opaque(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BIT:
-        wide = np.asarray(image, np.uint32)
-        return Image.fromarray(((wide + 128) // 257).astype(np.uint8))
     if not image.has_transparency_data:
         return image
     white = Image.new("RGBA", image.size, "white")

@@ -71,8 +71,9 @@ class Report:
 
 
 def describe(
-    path: Path | str | None, *, size: int | None = None, fit: Fit = "crop", grey: bool = False
-) -> Report:
+    path: Path | str | None, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
+    opaque: bool = False,
+) -> Report:  # fmt: skip
     """What lies at `path`. Each image is decoded and forgotten, so any sizes may be mixed.
 
     Args:
@@ -80,6 +81,7 @@ def describe(
         size: as there; pixels and duplicates are then those of the resized images.
         fit: as there.
         grey: as there.
+        opaque: as there.
 
     Raises:
         FrenemyError: if nothing lies at `path`, or no image that can be read.
@@ -89,7 +91,7 @@ def describe(
     (1797, {'8x8': 1797}, 0, 178)
     """
     origin = find(path)
-    contents = origin.read(resize_to(size, fit), grey)
+    contents = origin.read(resize_to(size, fit), grey, opaque)
     seen: list[int] = []
     unreadable = dict(contents.unreadable)
     values = np.zeros((1, 256), np.int64)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from frenemy.errors import FrenemyError
+from frenemy.names import known
+from frenemy.opacity import over_white
 
 PLANE = (2, 1, 1)
 """The shape of points in the plane, which are no images: float32 in [-1, 1]."""
@@ -106,8 +108,8 @@ class Source:
     """Images of one shape with optional labels, or points in the plane: read but never changed.
 
     Attributes:
-        images: uint8, (N, C, H, W), usually a read-only memory map; C is 1 or 3, N at least 1.
-            Points are float32, (N, 2, 1, 1).
+        images: uint8, (N, C, H, W), usually a read-only memory map; C is 1 to 4, of which a second
+            or fourth is opacity, N at least 1. Points are float32, (N, 2, 1, 1).
         labels: int64, (N,), or None.
         name: what it is, for messages: "mnist train[0:50000]".
         digest: sha256, as hexadecimal digits, of the files of the set that it was cut from; where
@@ -126,10 +128,11 @@ class Source:
 
     def __post_init__(self) -> None:
         shape, dtype = self.images.shape, self.images.dtype
-        pixels = dtype == np.uint8 and len(shape) == 4 and shape[1] in (1, 3)
-        if 0 in shape or not (pixels or (dtype == np.float32 and shape[1:] == PLANE)):
+        points = shape[1:] == PLANE
+        pixels = dtype == np.uint8 and len(shape) == 4 and shape[1] in range(1, 5) and not points
+        if 0 in shape or not (pixels or (dtype == np.float32 and points)):
             raise FrenemyError(
-                f"{self.name}: images must be uint8 (N, C, H, W), N at least 1 and C 1 or 3, "
+                f"{self.name}: images must be uint8 (N, C, H, W), N at least 1 and C 1 to 4, "
                 f"not {dtype} {shape}"
             )
         if self.labels is not None and np.shape(self.labels) != (len(self.images),):
@@ -170,6 +173,13 @@ class Source:
         """
         labels = None if self.labels is None else self.labels[index]
         return Source(self.images[index], labels, name, self.digest, self.classes)
+
+    def opaque(self) -> Source:
+        """The images laid over white, where they have opacity: a copy in memory."""
+        if self.shape == PLANE or self.shape[0] % 2:
+            return self
+        images = over_white(np.asarray(self.images))
+        return replace(self, images=images, digest=f"{self.digest} over white")
 
     def batch(
         self, seed: Sequence[int] | int, i: int, size: int
@@ -217,7 +227,7 @@ class Dataset:
     Attributes:
         train, valid, test: the parts.
         description: one line that says what was found.
-        arguments: those of `open_dataset` that open it again: path, size, fit, grey.
+        arguments: those of `open_dataset` that open it again: path, size, fit, grey, opaque.
     """
 
     train: Source
@@ -235,3 +245,29 @@ class Dataset:
     def facts(self) -> Facts:
         """What a recipe is told of it."""
         return self.train.facts
+
+    def opaque(self) -> Dataset:
+        """The images of every part laid over white, where they have opacity."""
+        train, valid, test = (part.opaque() for part in (self.train, self.valid, self.test))
+        return replace(self, train=train, valid=valid, test=test)
+
+    def of_class(self, name: str) -> Dataset:
+        """The images of one class alone, of every part.
+
+        Raises:
+            FrenemyError: there is no such class, or a part has no image of it.
+        """
+        if self.train.labels is None or not self.train.classes:
+            raise FrenemyError(f"{self.train.name} has no classes")
+        label = self.train.classes.index(known(name, self.train.classes, "class"))
+        parts: list[Source] = []
+        for source in (self.train, self.valid, self.test):
+            index = np.flatnonzero(source.labels == label)
+            if not len(index):
+                raise FrenemyError(f"{source.name} has no image of class {name}: give more images")
+            part = source.take(index, f"{source.name}, class {name}")
+            parts.append(replace(part, digest=f"{source.digest} class {name}"))
+        return replace(
+            self, train=parts[0], valid=parts[1], test=parts[2],
+            description=f"{self.description}, of which class {name} alone",
+        )  # fmt: skip

@@ -39,7 +39,7 @@ from frenemy.data.threads import each_in_order
 from frenemy.errors import FrenemyError
 from frenemy.files import WritingFailed, appearing, sweep
 
-VERSION = 3
+VERSION = 4
 """Part of every key; raise it when the same files would be decoded to other bytes."""
 
 _TICK = 100_000_000
@@ -57,11 +57,13 @@ class Stored(NamedTuple):
         parts: how many images, one part after the other, are train, valid and test by the set's
             own word; None if it has no parts of its own.
         unreadable: the names of images that were left out, and why.
+        note: as of `Contents`.
     """
 
     source: Source
     parts: PartSizes | None
     unreadable: dict[str, str]
+    note: str
 
 
 def cache_folder() -> Path:
@@ -69,7 +71,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get("FRENEMY_CACHE") or platformdirs.user_cache_path("frenemy"))
 
 
-def fetch(origin: Origin, resize: Resize | None, grey: bool = False) -> Stored:
+def fetch(
+    origin: Origin, resize: Resize | None, grey: bool = False, opaque: bool = False
+) -> Stored:
     """The entry of a set; it is built first if it is not there, or damaged.
 
     Raises:
@@ -81,11 +85,13 @@ def fetch(origin: Origin, resize: Resize | None, grey: bool = False) -> Stored:
     options = "native" if resize is None else f"{resize.fit} {resize.size}"
     if grey:
         options += " grey"
+    if opaque:
+        options += " opaque"
     key = hashlib.sha256(f"{VERSION}|{origin.kind}|{digest}|{options}".encode()).hexdigest()
     stem = folder / "images" / key
     stored = _open(stem, origin.name)
     if stored is None:
-        _build(stem, origin.read(resize, grey), origin, digest)
+        _build(stem, origin.read(resize, grey, opaque), origin, digest)
         stored = _open(stem, origin.name)
     if stored is None:
         raise FrenemyError(f"{folder}: what was just written to it reads differently")
@@ -165,6 +171,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
         "classes": contents.classes,
         "parts": contents.part_sizes(kept),
         "unreadable": unreadable,
+        "note": contents.note,
     }
     with _replacing(_file(stem, ".json")) as file:
         file.write(json.dumps(about, indent=1).encode())
@@ -201,7 +208,8 @@ def _open(stem: Path, name: str) -> Stored | None:
         if about["labels"]:
             labels = _mapped(_file(stem, ".labels.npy"), np.int64, shape[:1])
         source = Source(images, labels, name, about["digest"], tuple(about["classes"]))
-        return Stored(source, about["parts"] and tuple(about["parts"]), about["unreadable"])
+        parts = about["parts"] and tuple(about["parts"])
+        return Stored(source, parts, about["unreadable"], str(about["note"]))
     except (OSError, ValueError, KeyError, TypeError, FrenemyError):
         return None
 

@@ -80,7 +80,10 @@ class RandomNetwork(nn.Module):
             self.register_buffer(f"weight{i}", weight * (2 / (9 * n_in)) ** 0.5)
 
     def forward(self, x: Tensor) -> Outputs:
-        """(B, 1 or 3, H, W) in [-1, 1] -> (B, 384)."""
+        """(B, 1 to 4, H, W) in [-1, 1] -> (B, 384); with opacity, seen over white."""
+        if x.shape[1] % 2 == 0:
+            colours, opacity = x[:, :-1], (x[:, -1:] + 1) / 2
+            x = 1 + (colours - 1) * opacity
         shrinks = min(x.shape[2:]) >= 32
         x = F.interpolate(x, (32, 32), mode="area" if shrinks else "bilinear")
         x = x.expand(-1, 3, -1, -1)

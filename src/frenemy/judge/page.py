@@ -13,7 +13,7 @@ from frenemy.figures import Figure
 from frenemy.judge.copying import Pair
 from frenemy.judge.metrics import metric_of
 from frenemy.judge.plots import curve
-from frenemy.judge.report import ARROWS, Better, Report
+from frenemy.judge.report import ARROWS, Better, Report, class_rows
 from frenemy.judge.sets import Drawn
 from frenemy.pages import render
 from frenemy.pictures import enlarge, grid, nearest_grid
@@ -48,6 +48,7 @@ def page(
         report=report,
         samples=samples,
         rows=rows,
+        classes=class_rows(report) if report.by_class else None,
         notes=list(dict.fromkeys(estimate.note for estimate in found if estimate.note)),
         figures={title: shown for title, shown in figures.items() if shown},
         curves=curves,

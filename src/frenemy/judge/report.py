@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,9 @@ from frenemy.judge.verdict import Verdict
 
 Better = Literal["lower", "higher", ""]
 ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "": ""}
+
+MOST_CLASSES = 12
+"""That the terminal shows, the least recognised."""
 
 PUBLISHED = "published"
 """The column of figures that others measured on the same test images."""
@@ -55,6 +59,7 @@ class Report:
         lines: the metrics.
         warnings: what the numbers are worth where that is in doubt.
         curves: for each metric of a run's checkpoints, (round, value, error) in order.
+        by_class: lines of each class by its name, the least recognised first.
         verdict: what it comes to; None where nothing was measured to compare with.
     """
 
@@ -65,6 +70,7 @@ class Report:
     lines: Sequence[Line]
     warnings: Sequence[str] = ()
     curves: Mapping[str, Sequence[tuple[int, float, float]]] = field(default_factory=dict)
+    by_class: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     verdict: Verdict | None = None
 
     def save(self, path: Path) -> Path:
@@ -81,14 +87,6 @@ class Report:
         """
         try:
             found = json.loads(path.read_text("utf-8"))
-            lines = [
-                Line(
-                    str(line["metric"]),
-                    _better(line["better"]),
-                    {str(k): _estimate(v) for k, v in line["results"].items()},
-                )
-                for line in found["lines"]
-            ]
             curves = {
                 str(k): [(int(t), _number(v), _number(e)) for t, v, e in points]
                 for k, points in found["curves"].items()
@@ -99,9 +97,10 @@ class Report:
                 str(found["against"]),
                 {str(k): str(v) for k, v in found["protocol"].items()},
                 [str(name) for name in found["columns" if "columns" in found else "subjects"]],
-                lines,
+                _lines(found["lines"]),
                 [str(text) for text in found["warnings"]],
                 curves,
+                {str(name): _lines(lines) for name, lines in found.get("by_class", {}).items()},
                 verdict and Verdict(str(verdict["word"]), [str(x) for x in verdict["said"]]),
             )
         except FileNotFoundError:
@@ -134,7 +133,48 @@ def report_table(report: Report) -> Group:
         colour = "bold green" if report.verdict.word == "good" else "bold yellow"
         word = (f"{report.verdict.word.capitalize()}. ", colour)
         told = [Text.assemble(word, " ".join(report.verdict.said))]
-    return Group(*told, table, *said, *warnings)
+    classes = [_class_table(report)] if report.by_class else []
+    return Group(*told, table, *said, *classes, *warnings)
+
+
+def class_rows(report: Report) -> tuple[list[str], dict[str, list[str]]]:
+    """The heads of a table of classes, and the cells of each: what was found of it, by column."""
+    lines = [line for lines in report.by_class.values() for line in lines]
+    columns = [name for name in report.columns if any(name in x.results for x in lines)]
+    names = dict.fromkeys(_stem(line.metric) for line in lines)
+    heads = [f"{name}, {column}" for name in names for column in columns]
+    rows = {
+        of_class: [str(line.results.get(column, "")) for line in lines for column in columns]
+        for of_class, lines in report.by_class.items()
+    }
+    return heads, rows
+
+
+def _stem(line: str) -> str:
+    """A line's name without its protocol."""
+    return re.split(r"\d", line)[0]
+
+
+def _class_table(report: Report) -> Table:
+    heads, rows = class_rows(report)
+    columns = [Column(head, justify="right") for head in heads]
+    table = Table("class", *columns, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for of_class, cells in list(rows.items())[:MOST_CLASSES]:
+        table.add_row(escape(of_class), *cells)
+    if len(rows) > MOST_CLASSES:
+        table.caption = f"and {len(rows) - MOST_CLASSES:,} more, on the page"
+    return table
+
+
+def _lines(found: Sequence[Mapping[str, Any]]) -> list[Line]:
+    return [
+        Line(
+            str(line["metric"]),
+            _better(line["better"]),
+            {str(k): _estimate(v) for k, v in line["results"].items()},
+        )
+        for line in found
+    ]
 
 
 def _estimate(found: Mapping[str, Any]) -> Estimate:

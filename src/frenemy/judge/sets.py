@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ class Sets:
         judged: those that are judged, by the names above; `SAMPLES` are always among them.
         reference: real images to compare them with, drawn from the training images.
         labels: their true classes, (N,), if these are known; classes: their names.
+        told: the classes that judged images were told to be of, or are of, (M,), where known.
         digest: of the training images, for those who want to know whether they have seen them.
         train: training images, for those who look for copies.
         valid: real images to choose settings on.
@@ -38,6 +39,7 @@ class Sets:
     test: Images
     labels: NDArray[np.int64] | None = None
     classes: tuple[str, ...] = ()
+    told: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     digest: str = ""
 
     @property

@@ -5,11 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from frenemy.nets.layers import numbers_of
+
 NEAR = 0.1  # of a class's numbers, at first, where those of z are 1
 
 
 class Embedding(nn.Module):
     """G of z (B, size) and labels (B,): that of z with as many numbers for the class beside it.
+
+    Of weights (B, classes) in place of labels it has the weighted sum of the classes' numbers.
 
     Mirza and Osindero (2014), Conditional Generative Adversarial Nets, with an embedding for their
     one-hot labels. It begins N(0, .1^2): with numbers as large as z's, G soon draws one picture for
@@ -25,6 +29,8 @@ class Embedding(nn.Module):
     torch.Size([5, 3])
     """
 
+    mixes = True  # weights of classes, too
+
     def __init__(self, net: nn.Module, classes: int, size: int) -> None:
         super().__init__()
         self.net = net
@@ -32,7 +38,7 @@ class Embedding(nn.Module):
         nn.init.normal_(self.embedding.weight, std=NEAR)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        return self.net(torch.cat([z, self.embedding(y)], 1))
+        return self.net(torch.cat([z, numbers_of(self.embedding.weight, y)], 1))
 
 
 class Projection(nn.Module):

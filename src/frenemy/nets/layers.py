@@ -99,3 +99,12 @@ class Scale(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.factor:.4g}"
+
+
+def numbers_of(classes: Tensor, y: Tensor) -> Tensor:
+    """The rows of classes (K, n) that labels (B,) name, or of weights (B, K) the sums: (B, n).
+
+    >>> numbers_of(torch.tensor([[0.0], [8.0]]), torch.tensor([[0.75, 0.25]]))
+    tensor([[2.]])
+    """
+    return y.to(classes.dtype) @ classes if y.is_floating_point() else F.embedding(y, classes)

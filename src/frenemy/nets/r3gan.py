@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frenemy.errors import FrenemyError, at_least
-from frenemy.nets.layers import Shape
+from frenemy.nets.layers import Shape, numbers_of
 
 SLOPE = 0.2  # of the leaky rectifiers, whose gain is 1
 CHANNELS_LAST = torch.channels_last
@@ -29,7 +29,7 @@ class Generator(nn.Module):
 
     Each of the first stage's maps is a learned one times a linear map of z; further stages begin
     with a 1x1 convolution, where widths differ, and twice the side. A class is as many numbers as
-    z, beside it.
+    z, beside it; weights (B, classes) in place of labels have the weighted sum of these.
 
     Args:
         size_of_z: 64 in the paper, all N(0, 1).
@@ -45,6 +45,8 @@ class Generator(nn.Module):
     >>> Generator(8, (3, 16, 24), [16, 8, 8], blocks=2)(torch.randn(5, 8)).shape
     torch.Size([5, 3, 16, 24])
     """
+
+    mixes = True  # weights of classes, too
 
     def __init__(
         self, size_of_z: int, shape: Shape, widths: Sequence[int], blocks: int, classes: int = 0,
@@ -66,8 +68,8 @@ class Generator(nn.Module):
         self.to_rgb = Convolution(widths[-1], shape[0])
 
     def forward(self, z: Tensor, *c: Tensor) -> Tensor:
-        told = [w[:, y].T for w, y in zip(self.conditions, c, strict=True)]
         with torch.autocast(z.device.type, enabled=False):
+            told = [numbers_of(w.T, y) for w, y in zip(self.conditions, c, strict=True)]
             scales = F.linear(torch.cat([z, *told], 1), self.scales)
             x = (scales[:, :, None, None] * self.basis).contiguous(memory_format=CHANNELS_LAST)
             x = self.stages[0](x)

@@ -121,7 +121,7 @@ class Pictures:
     def reasons(self, facts: Facts, images: int, said: str) -> list[str]:
         """What was chosen, and why, in words."""
         channels, height, width = facts.shape
-        colour = "grey" if channels == 1 else "colour"
+        colour = ("grey" if channels < 3 else "colour") + ("" if channels % 2 else " with opacity")
         told = f"{len(facts.classes)} classes, which the players are told"
         return [
             f"{facts.count:,} pictures of {width}x{height} in {colour}, "
