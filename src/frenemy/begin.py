@@ -266,7 +266,7 @@ def resume(
         arguments, loaded = arguments_of(recipe), checkpoint.load(run)
         if isinstance(arguments, Open) and loaded is not None:
             done = loaded[1]
-            rounds = int(end.get("steps") or done.step * 60 * end["minutes"] / done.seconds)
+            rounds = round(end.get("steps") or done.step * 60 * end["minutes"] / done.seconds)
             recipe = vary(recipe, **vars(arguments.stretched(done.step, rounds)))
             experiment = set_up(recipe, images, run.header["seed"])
             run.header.update(describe(recipe), target={"steps": rounds})

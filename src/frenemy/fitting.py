@@ -119,7 +119,7 @@ def in_words(fit: EngineChoice, trial: Trial) -> str:
         said += f" (bfloat16 is {fit.gain:.1f} times as fast as float32)"
     if fit.parts > 1:
         alone = ", each normalised alone" if trial.least > 1 else ""
-        said += f"; minibatches in {fit.parts} parts, as memory allows{alone}"
+        said += f"; minibatches in {fit.parts} parts, to save memory{alone}"
     return said
 
 
@@ -135,6 +135,7 @@ class Rehearsal:
     def __init__(self, experiment: Experiment, device: torch.device, *, mirror: bool) -> None:
         self._experiment, self._device, self._mirror = experiment, device, mirror
         self._game = experiment.to(device, len(experiment.stages) - 1)
+        self.players = self._game.players
         self.minibatch = self._game.minibatch
         self.least = 2 if any(map(looks_across, self._game.nets.values())) else 1
 
@@ -143,7 +144,7 @@ class Rehearsal:
         while parts are summed; and of the images that the monitor compares, with its copies.
         """
         self.need(self.least)  # so that the optimisers have begun
-        players = self._game.players.values()
+        players = self.players.values()
         state = sum(_bytes(player.state().values()) for player in players)
         gradients = max(_bytes(player.theta) for player in players)
         return state + 2 * gradients + 4 * SAMPLES * 4 * math.prod(self._experiment.source.shape)
@@ -159,7 +160,7 @@ class Rehearsal:
     def speed(self, parts: int, precision: Precision) -> float:
         """As `Trial` has it: the median of a few rounds counts."""
         engine = Engine(precision, Share(parts=parts))
-        for player in self._game.players.values():
+        for player in self.players.values():
             engine.lay_out(player.net)
             player.arrange()
         seconds = list[float]()

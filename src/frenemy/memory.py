@@ -21,11 +21,11 @@ def memory_left(device: torch.device) -> float:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return min(_free(), _left_by_control_group(), _left_by_limit())
+    return min(free_memory(), left_by_control_groups(), left_by_limit())
 
 
-def _free(proc: Path = Path("/proc")) -> float:
-    """As the system has it; elsewhere than on Linux half of all memory, if that is known."""
+def free_memory(proc: Path = Path("/proc")) -> float:
+    """Bytes, as the system has it; elsewhere than on Linux half of all memory, if that is known."""
     with suppress(OSError, StopIteration):
         lines = (proc / "meminfo").read_text().splitlines()
         return 1024 * next(int(x.split()[1]) for x in lines if x.startswith("MemAvailable:"))
@@ -34,10 +34,10 @@ def _free(proc: Path = Path("/proc")) -> float:
     return math.inf
 
 
-def _left_by_control_group(
+def left_by_control_groups(
     proc: Path = Path("/proc"), mounted: Path = Path("/sys/fs/cgroup")
 ) -> float:
-    """Of the limits that a container sets, of both versions of Linux's control groups.
+    """Bytes of the limits that a container sets, of both versions of Linux's control groups.
 
     What the group's files take in the page cache is given back when memory is needed.
     """
@@ -70,8 +70,8 @@ def _up(folder: Path, root: Path) -> Iterator[Path]:
         yield folder
 
 
-def _left_by_limit() -> float:
-    """Of what `ulimit -v` allows."""
+def left_by_limit() -> float:
+    """Bytes of what `ulimit -v` allows."""
     try:
         import resource
     except ImportError:  # Windows

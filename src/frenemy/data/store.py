@@ -57,11 +57,13 @@ class Stored(NamedTuple):
         parts: how many images, one part after the other, are train, valid and test by the set's
             own word; None if it has no parts of its own.
         unreadable: the names of images that were left out, and why.
+        enlarged: how many images were smaller before.
     """
 
     source: Source
     parts: PartSizes | None
     unreadable: dict[str, str]
+    enlarged: int
 
 
 def cache_folder() -> Path:
@@ -165,6 +167,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
         "classes": contents.classes,
         "parts": contents.part_sizes(kept),
         "unreadable": unreadable,
+        "enlarged": _smaller(contents.sizes, shape),
     }
     with _replacing(_file(stem, ".json")) as file:
         file.write(json.dumps(about, indent=1).encode())
@@ -181,6 +184,13 @@ def _common_shape(contents: Contents, origin: Origin) -> tuple[int, int, int]:
             "bring them to one with --size, such as --size 64"
         )
     return contents.shape
+
+
+def _smaller(sizes: Mapping[str, int], shape: tuple[int, int, int]) -> int:
+    """How many images have a side that is shorter than the shape's."""
+    _, height, width = shape
+    sides = ((size.split("x"), count) for size, count in sizes.items())
+    return sum(n for (w, h), n in sides if int(w) < width or int(h) < height)
 
 
 def none_readable(origin: Origin, unreadable: Mapping[str, str]) -> FrenemyError:
@@ -201,7 +211,8 @@ def _open(stem: Path, name: str) -> Stored | None:
         if about["labels"]:
             labels = _mapped(_file(stem, ".labels.npy"), np.int64, shape[:1])
         source = Source(images, labels, name, about["digest"], tuple(about["classes"]))
-        return Stored(source, about["parts"] and tuple(about["parts"]), about["unreadable"])
+        parts, enlarged = about["parts"] and tuple(about["parts"]), int(about.get("enlarged", 0))
+        return Stored(source, parts, about["unreadable"], enlarged)
     except (OSError, ValueError, KeyError, TypeError, FrenemyError):
         return None
 
