@@ -225,6 +225,15 @@ def test_the_precision_that_is_faster_is_the_runs(tmp_path, monkeypatch):
     assert (header["precision"], header["target"]) == ("float32", {"steps": 60_000})
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_rounds_are_timed_by_playing_some(precision):
+    trial = rehearsal(4)
+    before = {k: v.clone() for k, v in trial.players["G"].state().items()}
+    assert 0 < trial.speed(2, precision) < math.inf
+    after = trial.players["G"].state()
+    assert any(not torch.equal(v, after[k]) for k, v in before.items())
+
+
 def test_a_rehearsal_leaves_the_users_random_numbers_alone():
     trial = rehearsal(4)
     torch.manual_seed(3)

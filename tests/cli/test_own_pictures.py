@@ -138,7 +138,7 @@ class TestBadInput:
     def test_a_size_that_no_start_gives(self, capsys, tmp_path):
         data = write(tmp_path / "mine", 12)
         said = self.refused(capsys, tmp_path, data, "--size", 37)
-        assert "37x37 pixels" in said and "bring the images to 36x36" in said
+        assert "37x37 pixels" in said and "bring the images to 40x40" in said
 
     def test_minutes_too_few(self, capsys, tmp_path, planned):
         data, out = write(tmp_path / "mine", 12), tmp_path / "run"

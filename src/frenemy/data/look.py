@@ -33,17 +33,18 @@ def look(source: Source) -> list[str]:
         return []
     size = math.prod(source.shape)
     copies, looked = _copies(source.images[: max(1, min(LOOKED, NUMBERS // size))])
-    if (different := looked - copies) < FEWEST <= looked:
+    if looked < FEWEST:
+        return []  # a recipe says of how few it can be played
+    if (different := looked - copies) < FEWEST:
         raise FrenemyError(
             f"{source.name}: {_counted(looked, source)} show {different} different pictures: give "
             "ten in all, or more"
         )
-    pixels = source.images[: max(FEWEST, MEASURED // size)].astype(np.float32)
-    middle = pixels.mean(axis=0)
-    whole, apart = pixels.var(axis=(0, 2, 3)), pixels.var(axis=0)  # (C,), (C, H, W)
-    if not pixels.var(axis=(2, 3)).any():
+    seen = source.images[: max(FEWEST, MEASURED // size)]
+    if not np.ptp(seen, axis=(2, 3)).any():
         raise FrenemyError(f"{source.name}: each picture is of one colour, with nothing to learn")
-    differ = math.sqrt(apart.mean() / whole.mean())
+    pixels = seen.astype(np.float32)
+    differ = math.sqrt(pixels.var(axis=0).mean() / pixels.var(axis=(0, 2, 3)).mean())
     if differ < ALIKE:
         raise FrenemyError(f"{source.name}: the pictures are all alike, but for traces")
     lines: list[str] = []
@@ -56,7 +57,7 @@ def look(source: Source) -> list[str]:
         lines.append(
             f"they are nearly alike: {1 - differ**2:.1%} of what they show is the same in all"
         )
-    lines += _channels(pixels - middle, whole)
+    lines += _channels(pixels - pixels.mean(axis=0), np.ptp(seen, axis=(0, 2, 3)))
     return lines + _classes(source)
 
 
@@ -70,13 +71,13 @@ def _copies(images: NDArray[np.uint8]) -> tuple[int, int]:
     return len(images) - len(seen), len(images)
 
 
-def _channels(pixels: NDArray[np.float32], whole: NDArray[np.float32]) -> list[str]:
-    """Which channels of (N, C, H, W), less their mean image, are empty or noise."""
+def _channels(pixels: NDArray[np.float32], spans: NDArray[np.uint8]) -> list[str]:
+    """Which channels of (N, C, H, W), less their mean image, are empty, of no span, or noise."""
     lines: list[str] = []
-    for i, deviation in enumerate(whole):
+    for i, span in enumerate(spans):
         channel = pixels[:, i]
-        name = f"channel {i + 1} of {len(whole)}" if len(whole) > 1 else "what they show"
-        if not deviation:
+        name = f"channel {i + 1} of {len(spans)}" if len(spans) > 1 else "what they show"
+        if not span:
             lines.append(f"{name} is the same everywhere")
             continue
         power = np.square(channel).mean()
