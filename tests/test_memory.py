@@ -6,7 +6,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from frenemy.memory import Living, free_memory, left_by_control_groups, left_by_limit, memory_left
+from frenemy.memory import (
+    Living,
+    free_memory,
+    left_by_control_groups,
+    left_by_limit,
+    memory_left,
+    peak,
+)
 
 
 def test_what_a_graph_keeps_for_its_gradient_lives():
@@ -98,3 +105,15 @@ def test_on_a_gpu_what_torch_keeps_but_does_not_use_is_free(monkeypatch):
     fake = {name: lambda _, value=value: value for name, value in numbers.items()}
     monkeypatch.setattr(torch, "cuda", SimpleNamespace(**fake))
     assert memory_left(torch.device("cuda")) == 140
+
+
+def test_peaks_are_the_devices_own_count_where_it_has_one(monkeypatch):
+    assert peak(torch.device("cpu"), lambda: torch.ones(10) + 1) == 80
+    allocated = iter([100, 150])
+    fake = {
+        "reset_peak_memory_stats": lambda _: None,
+        "memory_allocated": lambda _: next(allocated),
+        "max_memory_allocated": lambda _: 400,
+    }
+    monkeypatch.setattr(torch, "cuda", SimpleNamespace(**fake))
+    assert peak(torch.device("cuda"), lambda: None) == 300

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, cast
 
 import numpy
 import torch
@@ -120,7 +120,12 @@ class Plan:
         least = progress.seconds * (progress.step + 1) / progress.step / 60  # one round more
         minutes = max(self.run.header[REPLAN]["minutes"], least)
         return resume(
-            *(self.run.path,), recipe=self.recipe, data=self.data, minutes=minutes, watcher=watcher
+            self.run.path,
+            recipe=self.recipe,
+            data=self.data,
+            minutes=minutes,
+            device=cast(DeviceName, self.device.type),
+            watcher=watcher,
         )
 
     def _play(self, watcher: Watcher | None) -> Progress | None:
@@ -280,7 +285,7 @@ def resume(
 def _replanned(done: int, rounds: int, minutes: float) -> dict[str, Any]:
     """After which round the end is set anew by how fast the run was: soon, and half-way from there.
 
-    Each time is one sooner than there would be less than a quarter left.
+    Not where less than a quarter of the rounds would be left by then.
     """
     if not done:
         step = max(1, int(rounds * min(SOON[0], SOON[1] / minutes)))

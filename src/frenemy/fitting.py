@@ -24,7 +24,7 @@ from frenemy.engine import PLAIN, Engine, Share, world_here
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Recipe, vary
 from frenemy.game import Game, looks_across
-from frenemy.memory import Living, memory_left
+from frenemy.memory import memory_left, peak
 from frenemy.model import set_up
 
 MINUTES = 30.0  # of a run whose recipe leaves its length open, where nothing says otherwise
@@ -153,9 +153,7 @@ class Rehearsal:
         """As `Trial` has it: all tensors that are made by a round of so many images."""
         game = copy(self._game)
         game.minibatch = images
-        with Living() as living:
-            self._play(game, 0, PLAIN)
-        return living.most
+        return peak(self._device, lambda: self._play(game, 0, PLAIN))
 
     def speed(self, parts: int, precision: Precision) -> float:
         """As `Trial` has it: the median of a few rounds counts."""
@@ -199,7 +197,7 @@ def low_is_fast(device: torch.device) -> bool:
         best = math.inf
         for _ in range(4):  # the first one chooses its kernel
             begun = time.perf_counter()
-            a @ a
+            torch.mm(a, a)
             best = min(best, time.perf_counter() - begun)
         return best
 

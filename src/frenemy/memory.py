@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,18 @@ def left_by_limit() -> float:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         return max(0, limit - pages * resource.getpagesize())
     return limit
+
+
+def peak(device: torch.device, play: Callable[[], object]) -> int:
+    """Bytes that are allocated on the device at the peak of `play`, above what was before."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        play()
+        return torch.cuda.max_memory_allocated(device) - before
+    with Living() as living:
+        play()
+    return living.most
 
 
 class Living(TorchDispatchMode):

@@ -133,7 +133,7 @@ class TestBadInput:
     @pytest.mark.parametrize("size", [(1, 40), (40, 1)])
     def test_one_pixel_wide(self, capsys, tmp_path, size):
         data = write(tmp_path / "lines", 20, size)
-        assert "each picture is of one colour" in self.refused(capsys, tmp_path, data)
+        assert "images 1 pixel wide or high" in self.refused(capsys, tmp_path, data)
 
     def test_a_size_that_no_start_gives(self, capsys, tmp_path):
         data = write(tmp_path / "mine", 12)

@@ -183,6 +183,9 @@ def _common_shape(contents: Contents, origin: Origin) -> tuple[int, int, int]:
             f"{origin.name}: images of {len(contents.sizes):,} sizes ({common}{more}); "
             "bring them to one with --size, such as --size 64"
         )
+    channels, height, width = contents.shape
+    if min(height, width) > 1 and _smaller(contents.sizes, (channels, 2, 2)) == contents.count:
+        raise FrenemyError(f"{origin.name}: images 1 pixel wide or high have nothing to enlarge")
     return contents.shape
 
 
