@@ -26,6 +26,7 @@ from frenemy.experiment import Experiment, Recipe, vary
 from frenemy.game import Game, looks_across
 from frenemy.memory import memory_left, peak
 from frenemy.model import set_up
+from frenemy.nets.augment import Augmentation
 
 MINUTES = 30.0  # of a run whose recipe leaves its length open, where nothing says otherwise
 TRIED, TRIAL = 4, 1.0  # rounds at least, and seconds, by which a game's speed is measured
@@ -138,6 +139,9 @@ class Rehearsal:
         self.players = self._game.players
         self.minibatch = self._game.minibatch
         self.least = 2 if any(map(looks_across, self._game.nets.values())) else 1
+        for module in (m for net in self._game.nets.values() for m in net.modules()):
+            if isinstance(module, Augmentation):
+                module.set(1.0)  # what it may come to
 
     def fixed(self) -> float:
         """Bytes of all weights, averages and optimisers; of the gradients, which are there twice
