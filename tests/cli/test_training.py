@@ -149,11 +149,11 @@ def test_a_folder_alone_is_enough(folder, tmp_path, capsys):
     assert main(["train", "--data", str(folder), "--steps", "3", "--out", str(out)]) == 0
     told = capsys.readouterr().out
     assert "24 pictures of 16x16 in colour, 2 classes, which the players are told" in told
-    assert "192 images in 3 rounds: every picture 8.0 times" in told
+    assert "96 images in 3 rounds: every picture 4.0 times" in told
     header = json.loads((out / "run.json").read_text())
     assert header["recipe"] == "pictures"
     assert header["arguments"]["width"] == 16
-    assert header["arguments"]["ends"] == [[0, 192]]
+    assert header["arguments"]["ends"] == [[0, 96]]
     assert main(["sample", str(out), "--class", "dogs", "-n", "4", "-o", str(out / "d.npz")]) == 0
     drawn = np.load(out / "d.npz")["images"]
     expected = Model.load(out).sample(4, labels=np.array([1] * 4))
@@ -167,7 +167,7 @@ def test_more_time_moves_the_end_of_the_schedules(folder, tmp_path):
     assert main(["train", "--data", str(folder), "--steps", "3", "--out", str(out)]) == 0
     assert main(["train", "--resume", str(out), "--steps", "5"]) == 0
     header = json.loads((out / "run.json").read_text())
-    assert header["arguments"]["ends"] == [[0, 192], [192, 320]]
+    assert header["arguments"]["ends"] == [[0, 96], [96, 160]]
     assert header["target"] == {"steps": 5}
     assert Model.load(out).progress.step == 5
 
@@ -177,8 +177,8 @@ def test_the_clock_decides_how_long_and_how_wide(folder, tmp_path, monkeypatch, 
     monkeypatch.setattr("frenemy.fitting.low_is_fast", lambda _: False)
     assert main(["train", "--data", str(folder), "--minutes", "0.2", "--dry-run"]) == 0
     told = capsys.readouterr().out
-    assert "384,000 images in 0.2 minutes" in told
-    assert "networks of width 32" in told
+    assert "192,000 images in 0.2 minutes" in told
+    assert "networks of width 24" in told
     assert "ends after 6,000 rounds" in told
 
 

@@ -79,9 +79,11 @@ def test_channels_that_are_noise_or_empty_are_named():
     images[:, 1] = np.random.default_rng(1).integers(0, 256, images[:, 1].shape)
     images[:, 2] = 7
     assert look(Source(images)) == [
-        "channel 2 of 3 is noise: neighbouring pixels have nothing to do with each other",
         "channel 3 of 3 is the same everywhere",
+        "channel 2 of 3 is noise: neighbouring pixels have nothing to do with each other",
     ]
+    images[:, 0] = 9
+    assert look(Source(images))[0] == "channels 1 and 3 of 3 are the same everywhere"
     (line,) = look(Source(np.random.default_rng(1).integers(0, 256, (40, 1, 9, 9), np.uint8)))
     assert line.startswith("what they show is noise")
 

@@ -73,19 +73,30 @@ def _copies(images: NDArray[np.uint8]) -> tuple[int, int]:
 
 def _channels(pixels: NDArray[np.float32], spans: NDArray[np.uint8]) -> list[str]:
     """Which channels of (N, C, H, W), less their mean image, are empty, of no span, or noise."""
-    lines: list[str] = []
+    empty, noise = list[int](), list[int]()
     for i, span in enumerate(spans):
         channel = pixels[:, i]
-        name = f"channel {i + 1} of {len(spans)}" if len(spans) > 1 else "what they show"
-        if not span:
-            lines.append(f"{name} is the same everywhere")
-            continue
         power = np.square(channel).mean()
         pairs = [(channel[:, 1:], channel[:, :-1]), (channel[..., 1:], channel[..., :-1])]
         alike = [float((a * b).mean() / power) for a, b in pairs if a.size and power]
-        if alike and max(map(abs, alike)) < NOISE:
-            lines.append(f"{name} is noise: neighbouring pixels have nothing to do with each other")
-    return lines
+        if not span:
+            empty.append(i)
+        elif alike and max(map(abs, alike)) < NOISE:
+            noise.append(i)
+    found = {
+        "the same everywhere": empty,
+        "noise: neighbouring pixels have nothing to do with each other": noise,
+    }
+    return [f"{_named(which, len(spans))} {what}" for what, which in found.items() if which]
+
+
+def _named(channels: list[int], count: int) -> str:
+    """Which of so many channels, and "is" or "are"."""
+    if len(channels) == count:
+        return "what they show is"
+    numbers = " and ".join(str(i + 1) for i in channels)
+    is_one = len(channels) == 1
+    return f"channel{'' if is_one else 's'} {numbers} of {count} {'is' if is_one else 'are'}"
 
 
 def _classes(source: Source) -> list[str]:
