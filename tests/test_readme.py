@@ -52,7 +52,8 @@ def test_the_commands_run(tmp_path, monkeypatch):
     (tmp_path / "pictures").mkdir()
     for i in range(16):
         mode = ("L", "RGB", "RGBA", "P")[i % 4]
-        Image.new(mode, (40 + i, 50), i).save(tmp_path / "pictures" / f"{mode}{i}.png")
+        picture = Image.effect_noise((40 + i, 50), 99).convert(mode)
+        picture.save(tmp_path / "pictures" / f"{mode}{i}.png")
     Image.new("RGB", (90, 60), "grey").save(tmp_path / "digit.png")
     for _, *arguments in commands():
         if "--minutes" in arguments:  # the same command, for as long as a test may take

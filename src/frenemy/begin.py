@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import itertools
-import statistics
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, cast
 
 import numpy
 import torch
 
 from frenemy import checkpoint
+from frenemy.checkpoint import Progress
 from frenemy.choices import DeviceName, Fit
-from frenemy.choosing import Budget, Choice, Open
+from frenemy.choosing import EngineChoice, Open
 from frenemy.data import Dataset, open_dataset
 from frenemy.data.dataset import shape_at
 from frenemy.data.detect import made_of, resolved
-from frenemy.engine import Engine, Share, choose_device, joined, rank_here, world_here
+from frenemy.engine import Share, choose_device, joined, rank_here, world_here
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Recipe, arguments_of, vary
+from frenemy.fitting import MINUTES, chosen
 from frenemy.interrupts import Interrupted, caught_signals
 from frenemy.model import reopen, set_up
 from frenemy.origin import describe, function_of, recipe_of
@@ -36,8 +36,9 @@ P = ParamSpec("P")
 
 STEPPED_BACK = "stepped_back"
 """The field of `run.json` that says why a run goes on with half the rate."""
-MINUTES = 30.0  # of a run whose recipe leaves its length open, where nothing says otherwise
-TRIED, TRIAL = 4, 1.0  # rounds at least, and seconds, by which a game's speed is measured
+REPLAN = "replan"
+"""The field that says after which round a run's end is set anew, and for how many minutes."""
+SOON = 0.1, 1.0  # a share of the time, and minutes, after which it is for the first time
 
 
 def _spelled(fields: Callable[P, Settings]):
@@ -101,10 +102,11 @@ class Plan:
         """Makes the run, if it is new, and plays it.
 
         Where a loss or a weight becomes infinite or NaN, and the recipe has a calmer game to play,
-        it goes on with that from the last checkpoint, once.
+        it goes on with that from the last checkpoint, once. Where a run is to end by the clock, and
+        it is time to see how fast it really is, it goes on to the end that this gives.
         """
         try:
-            return self._play(watcher)
+            progress = self._play(watcher)
         except NotFinite as error:
             arguments = arguments_of(self.recipe)
             if not isinstance(arguments, Open) or STEPPED_BACK in self.run.header:
@@ -113,8 +115,21 @@ class Plan:
             calmer = vary(self.recipe, **vars(arguments.calmed()))
             self.run.update(**describe(calmer), **{STEPPED_BACK: str(error)})
             return resume(self.run.path, recipe=calmer, data=self.data, watcher=watcher)
+        if progress is None:
+            return self.run
+        least = progress.seconds * (progress.step + 1) / progress.step / 60  # one round more
+        minutes = max(self.run.header[REPLAN]["minutes"], least)
+        return resume(
+            self.run.path,
+            recipe=self.recipe,
+            data=self.data,
+            minutes=minutes,
+            device=cast(DeviceName, self.device.type),
+            watcher=watcher,
+        )
 
-    def _play(self, watcher: Watcher | None) -> Run:
+    def _play(self, watcher: Watcher | None) -> Progress | None:
+        """How far it is, if it is time to set the end anew."""
         run = self.run
         gpus = [self.device] if self.device.type == "cuda" else []
         threads = torch.get_num_threads()
@@ -133,6 +148,7 @@ class Plan:
                     events = self.writer(str(run.path / "events"), purge_step=after)
                     training.events = events
                 training.play(caught, watcher)
+                return training.progress if training.is_due else None
             except KeyboardInterrupt:
                 if not caught:
                     raise
@@ -142,7 +158,6 @@ class Plan:
                 torch.set_num_threads(threads)
                 if events is not None:
                     events.close()
-        return run
 
 
 def plan(
@@ -159,10 +174,15 @@ def plan(
         recipe = like(recipe, other)
     data = data if isinstance(data, Dataset) else opened(recipe, data)
     reasons: Sequence[str] = ()
+    precision = header["precision"]
+    fit = EngineChoice(header["parts"] or 1, "float32" if precision == "auto" else precision)
     if isinstance(left := arguments_of(recipe), Open):
-        choice = _chosen(recipe, left, data, limit, header, where)
-        recipe, reasons = vary(recipe, **vars(choice.arguments)), choice.reasons
-        limit = limit if limit.keys() - {"minutes"} else {"steps": choice.rounds}
+        choice = chosen(recipe, left, data, limit, header, where)
+        recipe, fit, reasons = choice.recipe, choice.fit, choice.reasons
+        if choice.timed:
+            header |= _replanned(0, choice.rounds, limit.get("minutes", MINUTES))
+            limit = {"steps": choice.rounds}
+    header |= {"parts": fit.parts, "precision": fit.precision}
     experiment = set_up(recipe, data, header["seed"])
     _require_share(experiment, header["parts"])
     if settings.init is not None:
@@ -199,58 +219,6 @@ def opened(
     if size is None and isinstance(arguments, Open):
         size = arguments.side(shape_at(data))
     return open_dataset(data, size=size, fit=fit, grey=grey, opaque=opaque)
-
-
-def _chosen(
-    recipe: Recipe,
-    left: Open,
-    data: Dataset,
-    limit: Mapping[str, float],
-    header: Mapping[str, Any],
-    device: torch.device,
-) -> Choice[Any]:
-    """What is left open, as the time decides, or the number of rounds or epochs that is given.
-
-    Raises:
-        FrenemyError: as `Open.choose`; or several processes, whose clocks differ, have to choose.
-    """
-    if world_here() > 1 and not limit.keys() - {"minutes"}:
-        raise FrenemyError("several processes cannot choose by the clock: give --steps or --epochs")
-    engine = Engine(header["precision"], Share(parts=header["parts"]))
-
-    def rounds(arguments: Any) -> int:
-        experiment = set_up(vary(recipe, **vars(arguments)), data, header["seed"])
-        if "steps" in limit:
-            return int(limit["steps"])
-        if "epochs" in limit:
-            return experiment.rounds(experiment.stages[-1], limit["epochs"])
-        return int(60 * minutes * rounds_a_second(experiment, device, engine))
-
-    minutes = limit.get("minutes", MINUTES)
-    said = {"steps": "{:,.0f} rounds", "epochs": "{:,g} epochs"}
-    ((unit, number),) = limit.items() if limit else (("minutes", minutes),)
-    words = said.get(unit, "{:,g} minutes").format(number)
-    return left.choose(data.facts, Budget(rounds, words, timed=unit == "minutes"))
-
-
-def rounds_a_second(experiment: Experiment, device: torch.device, engine: Engine) -> float:
-    """How many rounds of the last stage's game are played in a second, here and now.
-
-    A few are played, of which the median counts; what they do to the players is lost.
-    """
-    game = experiment.to(device, len(experiment.stages) - 1)
-    for player in game.players.values():
-        engine.lay_out(player.net)
-    streams, seconds = experiment.minibatch(game, 0, device), list[float]()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for step in itertools.count():
-            begun = time.perf_counter()
-            record = game.play(streams, seed=0, step=step, engine=engine)
-            all(value.isfinite() for value in record.values())  # waits for the device
-            seconds.append(time.perf_counter() - begun)
-            if step >= TRIED and sum(seconds[1:]) > TRIAL:
-                return 1 / statistics.median(seconds[1:])  # the first one allocates
-    raise AssertionError("counting ends")
 
 
 def resume(
@@ -299,16 +267,31 @@ def resume(
     _require_share(experiment, run.header.get("parts", 1))
     if limit:
         end = run.header["target"] = _target(limit, experiment)
+        run.header.pop(REPLAN, None)
         arguments, loaded = arguments_of(recipe), checkpoint.load(run)
         if isinstance(arguments, Open) and loaded is not None:
             done = loaded[1]
-            rounds = end.get("steps") or int(done.step * 60 * end["minutes"] / done.seconds)
-            recipe = vary(recipe, **vars(arguments.stretched(done.step, int(rounds))))
+            rounds = round(end.get("steps") or done.step * 60 * end["minutes"] / done.seconds)
+            recipe = vary(recipe, **vars(arguments.stretched(done.step, rounds)))
             experiment = set_up(recipe, images, run.header["seed"])
             run.header.update(describe(recipe), target={"steps": rounds})
+            if "minutes" in end:
+                run.header.update(_replanned(done.step, rounds, end["minutes"]))
     if (file := run.header.get("init")) and not run.checkpoints():
         experiment, _ = starting_from(experiment, Path(file))
     return Plan(run, experiment, where, writer, recipe, images, new=False).play(watcher)
+
+
+def _replanned(done: int, rounds: int, minutes: float) -> dict[str, Any]:
+    """After which round the end is set anew by how fast the run was: soon, and half-way from there.
+
+    Not where less than a quarter of the rounds would be left by then.
+    """
+    if not done:
+        step = max(1, int(rounds * min(SOON[0], SOON[1] / minutes)))
+    else:
+        step = done + (rounds - done) // 2
+    return {REPLAN: {"step": step, "minutes": minutes}} if 4 * step <= 3 * rounds else {}
 
 
 def _kind_of_run() -> type[Run]:

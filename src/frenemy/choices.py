@@ -13,6 +13,9 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "bfloat16"]
 """Of products and convolutions within networks."""
 
+PrecisionName = Literal["auto", "float32", "bfloat16"]
+"""The same, or `auto`: float32, but for recipes that measure which is faster."""
+
 Fit = Literal["crop", "stretch"]
 """How an image is brought to a square: its centre is cropped, or it is stretched."""
 

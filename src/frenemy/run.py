@@ -50,6 +50,14 @@ def _limit(target: Any) -> bool:
     )
 
 
+def _replan(replan: Any) -> bool:
+    return replan is None or (
+        isinstance(replan, dict)
+        and _whole(1)(replan.get("step"))
+        and _number(replan.get("minutes"))
+    )
+
+
 def _shape(shape: Any) -> bool:
     return isinstance(shape, list) and len(shape) == 3 and all(map(_whole(1), shape))
 
@@ -60,6 +68,7 @@ HEADER: Mapping[str, Check] = {
     "recipe_digest": lambda digest: digest is None or isinstance(digest, str),  # none of ours
     "seed": _whole(0),
     "target": _limit,
+    "replan": _replan,  # none where rounds are given, or the end is near
     "device": lambda name: name in ("cpu", "cuda", "mps"),
     "threads": _whole(1),
     "precision": lambda name: name in (None, "float32", "bfloat16"),  # none in older runs

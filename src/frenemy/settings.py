@@ -11,7 +11,7 @@ from frenemy.choices import (
     OptionalFloat,
     OptionalInt,
     OptionalPath,
-    Precision,
+    PrecisionName,
     optional,
 )
 from frenemy.errors import FrenemyError, at_least, whole
@@ -69,8 +69,10 @@ class Settings(Continued):
         keep_checkpoints: how many are kept, the newest; `judge --all-checkpoints` draws its curves
             from them. Two at least, should one be damaged.
         precision: of products and convolutions within networks; bfloat16 is faster on GPUs and on
-            processors that have units for it. Weights stay float32.
-        parts: play every minibatch in so many, one after another, which takes less memory. Several
+            processors that have units for it. Weights stay float32. `auto` is float32, but where
+            the recipe chooses by the clock: there bfloat16, if it is faster by a tenth.
+        parts: play every minibatch in so many, one after another, which takes less memory; in one,
+            unless this is given or the recipe chooses: then in as few as fit the memory. Several
             processes, begun by torchrun, each take their share of a minibatch as well.
         mirror: also show every image from left to right, which doubles their number; not where
             left and right differ, as in writing.
@@ -84,8 +86,8 @@ class Settings(Continued):
     tensorboard: bool = False
     checkpoint_seconds: float = 60.0
     keep_checkpoints: int = 2
-    precision: Precision = "float32"
-    parts: int = 1
+    precision: PrecisionName = "auto"
+    parts: OptionalInt = None
     mirror: bool = False
     like: OptionalPath = None
     init: OptionalPath = None
@@ -97,7 +99,7 @@ class Settings(Continued):
             FrenemyError: one makes no sense.
         """
         seed, most = whole(seed=self.seed), whole(keep_checkpoints=self.keep_checkpoints)
-        at_least(1, parts=whole(parts=self.parts))
+        at_least(1, parts=1 if self.parts is None else whole(parts=self.parts))
         at_least(0, seed=seed, checkpoint_seconds=self.checkpoint_seconds)
         at_least(2, keep_checkpoints=most)
         gone = {"out", "like", "init", *(field.name for field in fields(Continued))}

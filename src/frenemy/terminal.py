@@ -81,6 +81,7 @@ class TrainingDisplay:
         self._begun: tuple[float, int] | None = None
         self._told: set[str] = set()
         self._training: Training | None = None
+        self._end: float | None = None
 
     def __enter__(self) -> TrainingDisplay:
         self._bar.start()
@@ -96,6 +97,10 @@ class TrainingDisplay:
         self._training = training
         if self._begun is None:
             self._begun = (now, training.progress.step)
+        end = training.run.header["target"].get("steps")
+        if self._end not in (None, end):
+            tell(f"measured by now: ends after {end:,} rounds, not {self._end:,}")
+        self._end = end
         for finding in training.findings:
             if finding.failure not in self._told:
                 self._told.add(finding.failure)

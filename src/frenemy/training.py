@@ -97,6 +97,12 @@ class Training:
         return min(1.0, done.step / target["steps"])
 
     @property
+    def is_due(self) -> bool:
+        """Whether it is time to set the end anew."""
+        at = self.run.header.get("replan", {}).get("step", math.inf)
+        return self.share_done < 1 and self.progress.step >= at
+
+    @property
     def _arguments(self) -> Mapping[str, Any]:
         return self.run.header["arguments"]
 
@@ -179,7 +185,7 @@ class Training:
     def _goes_on(self, caught: list[int]) -> bool:
         """As the first process says: clocks differ. A signal to any of them stops all."""
         share = self.engine.share
-        at_end = share.rank == 0 and self.share_done >= 1
+        at_end = share.rank == 0 and (self.share_done >= 1 or self.is_due)
         return not share.any(at_end or bool(caught))
 
     def _round(self, game: Game, streams: Minibatch, seed: int, first: int) -> Mapping[str, Tensor]:

@@ -1,22 +1,16 @@
 """`frenemy train`, in this process; `test_resume.py` runs real processes."""
 
-import copy
 import json
-import math
 import shutil
 import signal
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from rich.console import Console
 
-from frenemy import begin, recipes
 from frenemy.cli import main
-from frenemy.data import open_dataset
-from frenemy.engine import Engine
-from frenemy.model import Model, set_up
+from frenemy.model import Model
 from frenemy.run import Run
 
 from .command_line import errors
@@ -155,11 +149,11 @@ def test_a_folder_alone_is_enough(folder, tmp_path, capsys):
     assert main(["train", "--data", str(folder), "--steps", "3", "--out", str(out)]) == 0
     told = capsys.readouterr().out
     assert "24 pictures of 16x16 in colour, 2 classes, which the players are told" in told
-    assert "192 images in 3 rounds: every picture 8.0 times" in told
+    assert "96 images in 3 rounds: every picture 4.0 times" in told
     header = json.loads((out / "run.json").read_text())
     assert header["recipe"] == "pictures"
     assert header["arguments"]["width"] == 16
-    assert header["arguments"]["ends"] == [[0, 192]]
+    assert header["arguments"]["ends"] == [[0, 96]]
     assert main(["sample", str(out), "--class", "dogs", "-n", "4", "-o", str(out / "d.npz")]) == 0
     drawn = np.load(out / "d.npz")["images"]
     expected = Model.load(out).sample(4, labels=np.array([1] * 4))
@@ -173,17 +167,18 @@ def test_more_time_moves_the_end_of_the_schedules(folder, tmp_path):
     assert main(["train", "--data", str(folder), "--steps", "3", "--out", str(out)]) == 0
     assert main(["train", "--resume", str(out), "--steps", "5"]) == 0
     header = json.loads((out / "run.json").read_text())
-    assert header["arguments"]["ends"] == [[0, 192], [192, 320]]
+    assert header["arguments"]["ends"] == [[0, 96], [96, 160]]
     assert header["target"] == {"steps": 5}
     assert Model.load(out).progress.step == 5
 
 
 def test_the_clock_decides_how_long_and_how_wide(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("frenemy.begin.rounds_a_second", lambda *_: 500.0)
+    monkeypatch.setattr("frenemy.fitting.Rehearsal.speed", lambda *_: 500.0)
+    monkeypatch.setattr("frenemy.fitting.low_is_fast", lambda _: False)
     assert main(["train", "--data", str(folder), "--minutes", "0.2", "--dry-run"]) == 0
     told = capsys.readouterr().out
-    assert "384,000 images in 0.2 minutes" in told
-    assert "networks of width 32" in told
+    assert "192,000 images in 0.2 minutes" in told
+    assert "networks of width 24" in told
     assert "ends after 6,000 rounds" in told
 
 
@@ -193,18 +188,6 @@ def test_pictures_of_any_sizes_are_brought_to_one(folder, tmp_path, capsys):
     assert "25 pictures of 32x32 in colour" in capsys.readouterr().out
     assert main(["train", "--data", str(folder), "--size", "16", "--steps", "1", "--dry-run"]) == 0
     assert "25 pictures of 16x16 in colour" in capsys.readouterr().out
-
-
-def test_rounds_are_timed_by_playing_some(folder):
-    data = open_dataset(folder)
-    experiment = set_up(recipes.vary(recipes.pictures, width=4, minibatch=4), data, 0)
-    before = copy.deepcopy(experiment.game.players["G"].state())
-    assert 0 < begin.rounds_a_second(experiment, torch.device("cpu"), Engine()) < math.inf
-    assert any(
-        not torch.equal(v, before[k])
-        for k, v in experiment.game.players["G"].state().items()
-        if k in before
-    )
 
 
 class TestBadInput:

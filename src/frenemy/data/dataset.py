@@ -92,7 +92,7 @@ def open_dataset(
     ]
     return Dataset(
         *parts,
-        description=_description(origin, whole, stored.parts),
+        description=_description(origin, stored),
         arguments={"path": where, "size": size, "fit": fit, "grey": grey, "opaque": opaque},
     )
 
@@ -169,12 +169,14 @@ def part_sizes(count: int, own: PartSizes | None) -> PartSizes:
     return count - valid - test, valid, test
 
 
-def _description(origin: Origin, whole: Source, own: PartSizes | None) -> str:
+def _description(origin: Origin, stored: store.Stored) -> str:
+    whole, own = stored.source, stored.parts
     channels, height, width = whole.shape
     count = " + ".join(f"{size:,}" for size in own or (len(whole),) if size)
     colour = ("grey" if channels < 3 else "colour") + ("" if channels % 2 else " with opacity")
     classes = f", {len(whole.classes)} classes" if whole.classes else ""
-    return f"{origin.kind}, {count} images {width}x{height} {colour}{classes}"
+    enlarged = f", {stored.enlarged:,} of them enlarged" if stored.enlarged else ""
+    return f"{origin.kind}, {count} images {width}x{height} {colour}{enlarged}{classes}"
 
 
 def _warn(left_out: Mapping[str, str], name: str) -> None:

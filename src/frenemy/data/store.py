@@ -58,12 +58,14 @@ class Stored(NamedTuple):
             own word; None if it has no parts of its own.
         unreadable: the names of images that were left out, and why.
         note: as of `Contents`.
+        enlarged: how many images were smaller before.
     """
 
     source: Source
     parts: PartSizes | None
     unreadable: dict[str, str]
     note: str
+    enlarged: int
 
 
 def cache_folder() -> Path:
@@ -172,6 +174,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
         "parts": contents.part_sizes(kept),
         "unreadable": unreadable,
         "note": contents.note,
+        "enlarged": _smaller(contents.sizes, shape),
     }
     with _replacing(_file(stem, ".json")) as file:
         file.write(json.dumps(about, indent=1).encode())
@@ -187,7 +190,17 @@ def _common_shape(contents: Contents, origin: Origin) -> tuple[int, int, int]:
             f"{origin.name}: images of {len(contents.sizes):,} sizes ({common}{more}); "
             "bring them to one with --size, such as --size 64"
         )
+    channels, height, width = contents.shape
+    if min(height, width) > 1 and _smaller(contents.sizes, (channels, 2, 2)) == contents.count:
+        raise FrenemyError(f"{origin.name}: images 1 pixel wide or high have nothing to enlarge")
     return contents.shape
+
+
+def _smaller(sizes: Mapping[str, int], shape: tuple[int, int, int]) -> int:
+    """How many images have a side that is shorter than the shape's."""
+    _, height, width = shape
+    sides = ((size.split("x"), count) for size, count in sizes.items())
+    return sum(n for (w, h), n in sides if int(w) < width or int(h) < height)
 
 
 def none_readable(origin: Origin, unreadable: Mapping[str, str]) -> FrenemyError:
@@ -208,8 +221,8 @@ def _open(stem: Path, name: str) -> Stored | None:
         if about["labels"]:
             labels = _mapped(_file(stem, ".labels.npy"), np.int64, shape[:1])
         source = Source(images, labels, name, about["digest"], tuple(about["classes"]))
-        parts = about["parts"] and tuple(about["parts"])
-        return Stored(source, parts, about["unreadable"], str(about["note"]))
+        parts, enlarged = about["parts"] and tuple(about["parts"]), int(about["enlarged"])
+        return Stored(source, parts, about["unreadable"], str(about["note"]), enlarged)
     except (OSError, ValueError, KeyError, TypeError, FrenemyError):
         return None
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from tyro.conf import Suppress
 
 from frenemy.choices import OptionalFloat, OptionalInt
-from frenemy.choosing import Budget, Choice
+from frenemy.choosing import Budget, Choice, TooLarge
 from frenemy.data import Facts
+from frenemy.data.look import FEWEST
 from frenemy.errors import FrenemyError, at_least, whole
 from frenemy.experiment import Stage
 from frenemy.game import Game, HalfLife, Player, Prior, Round, alternating
@@ -25,13 +26,12 @@ from frenemy.penalties import PenaltyName, lazily, penalties_named
 from frenemy.recipes.schedules import cosine, share_done
 
 WIDTHS = {16: 0.0, 24: 1.2e5, 32: 4e5, 48: 1.2e6, 64: 3e6, 128: 3e7}
-"""Widths, and the images that a run has to see before the width is worth its time: up to 32 as
-`benchmarks/search.py` found on faces of 32 pixels (docs/numbers.md), beyond that by the same law."""
+"""Widths, and the images that a run has to see before the width is worth its time: up to 32 from
+trials on faces of 32 pixels (docs/numbers.md), beyond that by the same law."""
 
 RATE, BETAS = 1e-3, (0.0, 0.99)  # of Adam
 PLANNED = 500_000  # images, where nothing tells how many there is time for
 LEAST = 2_000  # images, without which nothing is learnt
-FEWEST = 8  # pictures to train on: of ten, one is kept to choose by, and one to judge by
 SIDE, LARGE = 32, 64  # pixels: what any machine has time for; and up to which they are left alone
 SETTLING = 0.05  # of the run's images: the half-life of G's average
 Z = 100
@@ -80,7 +80,12 @@ class Pictures:
         chosen, images = self, 0
         for width in widths:
             candidate = replace(self, width=width)
-            seen = budget.rounds(candidate) * self.minibatch
+            try:
+                seen = budget.rounds(candidate) * self.minibatch
+            except TooLarge:
+                if not images:
+                    raise
+                break
             if images and seen < WIDTHS[width]:
                 break
             chosen, images = candidate, seen
@@ -92,7 +97,7 @@ class Pictures:
         ends = ((0, images),) if self.images is None else ()
         settled = replace(chosen, ends=ends, rate=self.rate or RATE)
         reasons = settled.reasons(facts, images, budget.said)
-        return Choice(settled, images // self.minibatch, reasons)
+        return Choice(settled, images // self.minibatch, reasons, tried=chosen)
 
     def side(self, shape: Shape | None) -> int | None:
         """32 pixels, unless all pictures have one shape already that is no larger than 64."""

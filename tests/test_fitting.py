@@ -1,0 +1,244 @@
+"""What is chosen fits the memory and the time, on machines and images that are made up."""
+
+import math
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from frenemy import begin, recipes
+from frenemy.choosing import FASTER, Budget, EngineChoice, TooLarge, fitted, parts_that_fit
+from frenemy.data import Dataset, Facts, Source
+from frenemy.errors import FrenemyError
+from frenemy.fitting import Rehearsal, in_words
+from frenemy.model import set_up
+from frenemy.nets.layers import start_of
+from frenemy.recipes.pictures import LEAST, Pictures
+
+GIB = 2**30
+
+
+@dataclass
+class MadeUp:
+    """A game whose memory and speed are known."""
+
+    minibatch: int = 64
+    least: int = 2
+    state: float = 0.0
+    image: float = 1.0
+    step: float = 0.0
+    full: float = 1.0
+    low: float = 1.0
+
+    def __post_init__(self):
+        self.asked = []
+
+    def fixed(self):
+        return self.state
+
+    def need(self, images):
+        self.asked.append(images)
+        return max(self.step, images * self.image)  # the optimiser's step, or the pass of G and D
+
+    def speed(self, parts, precision):
+        return (self.low if precision == "bfloat16" else self.full) / (1 + 0.05 * parts)
+
+
+def source(chance):
+    """Facts of any images."""
+    count = round(10 ** chance.uniform(0.9, 6))
+    sides = chance.choice([(s, s) for s in (16, 24, 28, 32, 48, 64, 100, 128, 256)] + [(96, 128)])
+    classes = chance.choice([0, 0, 2, 10, 1000])
+    return Facts((chance.choice([1, 3, 4]), *sides), count, tuple(map(str, range(classes))))
+
+
+def test_fifty_made_up_sources_and_machines_are_given_nothing_that_does_not_fit():
+    chance, fine = random.Random(14), 0
+    for _ in range(50):
+        facts, minutes = source(chance), chance.choice([0.5, 2, 5, 30, 240])
+        room, flops = GIB * 10 ** chance.uniform(-1, 2), 10 ** chance.uniform(10, 14)
+        gain, tries_low = chance.uniform(0.5, 3), chance.random() < 0.5
+        pixels, known = math.prod(facts.shape[1:]), {}
+
+        def trial_of(arguments, pixels=pixels, flops=flops, gain=gain):
+            work = 1e3 * pixels * arguments.width**2 * arguments.minibatch
+            return MadeUp(
+                arguments.minibatch,
+                state=1e6 * arguments.width**2,
+                image=200.0 * pixels * arguments.width,
+                step=5e5 * arguments.width**2,
+                full=flops / work,
+                low=gain * flops / work,
+            )
+
+        def rounds(arguments, minutes=minutes, room=room, known=known, low=tries_low):
+            found = fitted(
+                *(trial_of(arguments), room),
+                **{"parts": None, "precision": "auto", "timed": True, "tries_low": lambda: low},
+            )
+            known[arguments] = found
+            return round(60 * minutes * found.speed)
+
+        minibatch = chance.choice([1, 7, 32, 64, 96])
+        try:
+            choice = Pictures(minibatch=minibatch).choose(facts, Budget(rounds, "some minutes"))
+        except FrenemyError as error:
+            assert "\n" not in str(error)
+            continue
+        fine += 1
+        how, trial = known[choice.tried], trial_of(choice.tried)
+        assert choice.tried.width == choice.arguments.width
+        assert minibatch % how.parts == 0
+        assert trial.fixed() + trial.need(minibatch // how.parts) <= room
+        assert choice.rounds / trial.speed(how.parts, how.precision) <= 1.2 * 60 * minutes
+        assert choice.rounds * minibatch >= LEAST - minibatch
+        assert how.precision == ("bfloat16" if tries_low and gain > FASTER else "float32")
+        assert start_of(facts.shape)
+    assert fine >= 25
+
+
+@pytest.mark.parametrize(
+    ("room", "parts"), [(1e9, 1), (64, 1), (63, 2), (32, 2), (31, 4), (4, 16), (2, 32)]
+)
+def test_there_are_as_few_parts_as_fit(room, parts):
+    trial = MadeUp()
+    assert parts_that_fit(trial, room) == parts
+    assert all(n * trial.image <= room for n in trial.asked)  # nor was anything larger tried
+
+
+def test_with_room_enough_one_small_part_tells():
+    trial = MadeUp(state=5.0)
+    assert parts_that_fit(trial, 1e6) == 1
+    assert trial.asked == [2]
+
+
+def test_whole_minibatches_or_equal_parts():
+    assert parts_that_fit(MadeUp(minibatch=7), 7) == 1
+    with pytest.raises(TooLarge):
+        parts_that_fit(MadeUp(minibatch=7), 6)  # two at once at least, and 7 has no parts
+    assert parts_that_fit(MadeUp(minibatch=7, least=1), 6) == 7
+    assert parts_that_fit(MadeUp(minibatch=1), 1) == 1
+
+
+def test_too_little_memory_is_told_with_what_to_do():
+    with pytest.raises(
+        TooLarge, match=r"2 images at once: 3\.0 GiB, and there are 2\.5: give a sm"
+    ):
+        parts_that_fit(MadeUp(state=GIB, image=GIB), 2.5 * GIB)
+
+
+@pytest.mark.parametrize(
+    ("low", "given", "expected"),
+    [
+        (1.05, "auto", "float32"),
+        (1.2, "auto", "bfloat16"),
+        (1.2, "float32", "float32"),
+        (0.5, "bfloat16", "bfloat16"),
+    ],
+)
+def test_bfloat16_is_played_where_it_is_faster_by_a_tenth(low, given, expected):
+    how = {"parts": 1, "timed": True, "tries_low": lambda: True}
+    found = fitted(MadeUp(low=low), 1e9, precision=given, **how)
+    assert found.precision == expected
+    if given == "auto":
+        assert found.gain == pytest.approx(low)
+        assert f"bfloat16 is {low:.1f} times as fast" in in_words(found, MadeUp())
+
+
+def test_without_units_for_it_it_is_not_tried():
+    def speed(parts, precision):
+        assert precision == "float32"
+        return 1.0
+
+    trial = MadeUp()
+    trial.speed = speed
+    how = {"parts": 1, "precision": "auto", "timed": True, "tries_low": lambda: False}
+    assert fitted(trial, 1.0, **how) == EngineChoice(1, "float32", 1.0)
+
+
+def test_who_says_how_many_rounds_gets_the_same_ones_on_every_machine():
+    how = {"parts": None, "precision": "auto", "timed": False, "tries_low": lambda: True}
+    assert fitted(MadeUp(low=9.0), 1e9, **how) == EngineChoice(1, "float32")
+
+
+# ---- real games
+
+
+def dataset(shape=(3, 16, 16), count=24):
+    pixels = np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
+    source = Source(pixels)
+    return Dataset(source, source, source, "random images")
+
+
+def rehearsal(minibatch=16, **arguments):
+    recipe = recipes.vary(recipes.pictures, width=4, minibatch=minibatch, images=10, **arguments)
+    experiment = set_up(recipe, dataset(), 0)
+    return Rehearsal(experiment, torch.device("cpu"), mirror=False)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"normalised": False, "gamma": 0.1}], ids=str)
+def test_what_a_round_needs_grows_no_faster_than_its_images(arguments):
+    trial = rehearsal(**arguments)
+    trial.fixed()
+    few, many, most = map(trial.need, (4, 8, 16))
+    assert few < many <= 2 * few and many < most <= 2 * many
+    weights = sum(p.numel() for player in trial.players.values() for p in player.theta)
+    assert trial.fixed() >= 4 * 3 * weights  # Adam keeps two numbers of each
+
+
+def test_the_parts_that_fit_are_the_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr("frenemy.fitting.memory_left", lambda _: 1e12)
+    recipe = recipes.vary(recipes.pictures, width=4, minibatch=16)
+    plan = begin.plan(recipe, dataset(), begin.Settings(steps=1, out=tmp_path / "run"))
+    assert (plan.run.header["parts"], plan.run.header["precision"]) == (1, "float32")
+    trial = rehearsal()
+    enough = (trial.fixed() + trial.need(4)) / 0.6
+    monkeypatch.setattr("frenemy.fitting.memory_left", lambda _: 1.01 * enough)
+    plan = begin.plan(recipe, dataset(), begin.Settings(steps=1, out=tmp_path / "run"))
+    parts = plan.run.header["parts"]
+    assert parts in (2, 4)
+    (said,) = [line for line in plan.reasons if "parts" in line]
+    assert f"in {parts} parts, to save memory, each normalised alone" in said
+    settings = begin.Settings(steps=1, out=tmp_path / "run", parts=8)
+    assert begin.plan(recipe, dataset(), settings).run.header["parts"] == 8
+    monkeypatch.setattr("frenemy.fitting.memory_left", lambda _: 1e4)
+    with pytest.raises(FrenemyError, match="memory for 2 images at once"):
+        begin.plan(recipe, dataset(), begin.Settings(steps=1, out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_precision_that_is_faster_is_the_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr("frenemy.fitting.low_is_fast", lambda _: True)
+    speeds = {"float32": 100.0, "bfloat16": 150.0}
+    monkeypatch.setattr(
+        "frenemy.fitting.Rehearsal.speed", lambda self, parts, precision: speeds[precision]
+    )
+    recipe = recipes.vary(recipes.pictures, width=4)
+    settings = begin.Settings(minutes=10, out=tmp_path / "run")
+    plan = begin.plan(recipe, dataset(), settings)
+    assert plan.run.header["precision"] == "bfloat16"
+    assert plan.run.header["target"] == {"steps": 90_000}
+    assert any("150.0 rounds a second in bfloat16 (bfloat16 is 1.5" in x for x in plan.reasons)
+    settings = begin.Settings(minutes=10, out=tmp_path / "run", precision="float32")
+    header = begin.plan(recipe, dataset(), settings).run.header
+    assert (header["precision"], header["target"]) == ("float32", {"steps": 60_000})
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_rounds_are_timed_by_playing_some(precision):
+    trial = rehearsal(4)
+    before = {k: v.clone() for k, v in trial.players["G"].state().items()}
+    assert 0 < trial.speed(2, precision) < math.inf
+    after = trial.players["G"].state()
+    assert any(not torch.equal(v, after[k]) for k, v in before.items())
+
+
+def test_a_rehearsal_leaves_the_users_random_numbers_alone():
+    trial = rehearsal(4)
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    trial.need(4)
+    assert torch.equal(torch.rand(2), expected)
