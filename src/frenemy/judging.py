@@ -28,9 +28,8 @@ from frenemy.judge.feature_pairs import FeaturePair, pairs_of
 from frenemy.judge.features import Features, judging_device
 from frenemy.judge.likelihoods import PUBLISHED, ais_lines, is_mnist_test, parzen_lines
 from frenemy.judge.lines import at_a_time, lines_of
-from frenemy.judge.lite0 import lite0_is_here
 from frenemy.judge.metrics import METRICS, metric_of
-from frenemy.judge.named_features import classifiers_of, features_named, require_features
+from frenemy.judge.named_features import default_features, features_named, require_features
 from frenemy.judge.neighbours import nearest
 from frenemy.judge.page import copies_figure, neighbours_figure, page, samples_figure
 from frenemy.judge.plots import class_shares as class_bars
@@ -302,18 +301,6 @@ def target_of(model: Model, count: int, seed: int) -> Target:
         return G(z.to(device)).to(z.device).flatten(1).add(1).div(2)
 
     return Target(name, images, (decoder, game.prior.size), ails)
-
-
-def default_features(data: Dataset) -> list[str]:
-    """A classifier of these very images, if there is one; else "lite0" for pictures, or "random".
-
-    Pictures are in colour, or larger than 32 pixels: small grey ones, as digits, are nothing that
-    ImageNet has. And the weights of lite0 have to be installed.
-    """
-    if trained := classifiers_of(data.train):
-        return trained[:1]
-    channels, *sides = data.shape
-    return ["lite0" if (channels == 3 or max(sides) > 32) and lite0_is_here() else "random"]
 
 
 def require_shape(name: str, found: tuple[int, ...], against: Dataset) -> None:

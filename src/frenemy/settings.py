@@ -68,6 +68,9 @@ class Settings(Continued):
         checkpoint_seconds: the least time between checkpoints.
         keep_checkpoints: how many are kept, the newest; `judge --all-checkpoints` draws its curves
             from them. Two at least, should one be damaged.
+        keep_best: by which metric of `judge` the best checkpoint is kept, too: kid, recall ..., of
+            500 samples against validation images now and then; none for none. By default kid,
+            where a recipe chooses for itself, as for a folder of pictures.
         precision: of products and convolutions within networks; bfloat16 is faster on GPUs and on
             processors that have units for it. Weights stay float32.
         parts: play every minibatch in so many, one after another, which takes less memory. Several
@@ -84,6 +87,7 @@ class Settings(Continued):
     tensorboard: bool = False
     checkpoint_seconds: float = 60.0
     keep_checkpoints: int = 2
+    keep_best: Annotated[str | None, optional("METRIC")] = None
     precision: Precision = "float32"
     parts: int = 1
     mirror: bool = False

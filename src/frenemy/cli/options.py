@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RunPath = Annotated[Positional[Path], arg(metavar="RUN")]
 Out = Annotated[Path | None, optional("PATH", "-o")]
 Number = Annotated[int, arg(aliases=["-n"])]
-Round = Annotated[int | None, optional("ROUND")]
+Round = Annotated[int | Literal["best"] | None, optional("ROUND|best")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Drawing(OwnRecipe):
 
     Attributes:
         run: the run's directory.
-        step: the round whose checkpoint draws, if it was kept; the last.
+        step: the round whose checkpoint draws, if it was kept, or best; the last.
         device: where to compute.
     """
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from frenemy.data.source import Source
+from frenemy.data.source import Dataset, Source
 from frenemy.data.store import cache_folder
 from frenemy.errors import FrenemyError
 from frenemy.judge.classifier import SIDE, Outputs, load_classifier, pixels_digest, read_card
 from frenemy.judge.features import Features, judging_device, pixels, random, weights_digest
 from frenemy.judge.inception import load_inception
-from frenemy.judge.lite0 import lite0, weights_file
+from frenemy.judge.lite0 import lite0, lite0_is_here, weights_file
 from frenemy.judge.onnx_features import of_onnx
 from frenemy.judge.resize import Resizing
 
@@ -175,3 +175,15 @@ def classifiers_of(train: Source) -> list[str]:
             if card.pixels == pixels:
                 names.append(f"classifier-{path.stem}")
     return names
+
+
+def default_features(data: Dataset) -> list[str]:
+    """A classifier of these very images, if there is one; else "lite0" for pictures, or "random".
+
+    Pictures are in colour, or larger than 32 pixels: small grey ones, as digits, are nothing that
+    ImageNet has. And the weights of lite0 have to be installed.
+    """
+    if trained := classifiers_of(data.train):
+        return trained[:1]
+    channels, *sides = data.shape
+    return ["lite0" if (channels == 3 or max(sides) > 32) and lite0_is_here() else "random"]
