@@ -68,7 +68,7 @@ def played(recipe, digits, path, **settings):
 
 
 def test_the_best_is_the_least_value_that_was_recorded_and_draws(digits, tmp_path):
-    run = played(honest, digits, tmp_path / "run", checkpoint_seconds=0)
+    run = played(honest, digits, tmp_path / "run", watcher=lambda training: training.save())
     found = validations_of(run.rows(), "kid")
     assert [one.step for one in found] == [2, 4, 6, 8, 10, 12]
     least = min(found, key=lambda one: one.value)
