@@ -19,7 +19,7 @@ from frenemy.judge.named_features import default_features
 from frenemy.model import set_up
 from frenemy.validation import BETWEEN, KNOWN, USUAL, Validator
 
-ROUNDS = 20  # of which the mean is taken
+ROUNDS = 5  # of which the mean is taken
 
 
 def seconds_of(work: Callable[[], object]) -> float:

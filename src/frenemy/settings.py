@@ -66,11 +66,11 @@ class Settings(Continued):
             the same run, bit for bit.
         tensorboard: also write TensorBoard events into the run.
         checkpoint_seconds: the least time between checkpoints.
-        keep_checkpoints: how many are kept, the newest; `judge --all-checkpoints` draws its curves
-            from them. Two at least, should one be damaged.
-        keep_best: by which metric of `judge` the best checkpoint is kept, too: kid, recall ..., of
-            500 samples against validation images now and then; none for none. By default kid,
-            where a recipe chooses for itself, as for a folder of pictures.
+        keep_checkpoints: how many are kept, the newest, beside the best; `judge --all-checkpoints`
+            draws its curves from them. Two at least, should one be damaged.
+        keep_best: by which metric the best checkpoint is kept: kid, recall ... of 500 samples
+            against validation images, now and then; `--step best` draws by it. none keeps none;
+            if not given, kid where the recipe is pictures, and none elsewhere.
         precision: of products and convolutions within networks; bfloat16 is faster on GPUs and on
             processors that have units for it. Weights stay float32.
         parts: play every minibatch in so many, one after another, which takes less memory. Several
