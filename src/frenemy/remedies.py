@@ -101,6 +101,6 @@ IDEAS: Mapping[FailureMode, Sequence[Idea]] = {
     "non-convergence": (LOWER_RATE, _in_turns, FLATTER, _longer_average),
     "D does not learn": (MUCH_LOWER_RATE, STEEPER, _more_steps),
     "G makes no headway": (FLATTER, _fewer_steps, MUCH_LOWER_RATE),
-    "copying": (_augmented, FLATTER, _narrower),
+    "copying": (_augmented, FLATTER, _narrower, LOWER_RATE),
 }
 AT_CHANCE: Sequence[Idea] = (MUCH_LOWER_RATE, STEEPER, _more_steps)
