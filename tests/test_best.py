@@ -6,11 +6,13 @@ import safetensors.torch
 
 import frenemy.run
 from frenemy import Model, recipes, resume, train
+from frenemy.begin import plan
 from frenemy.best import validations_of
 from frenemy.data import Dataset, Source, open_dataset
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Stage
 from frenemy.run import Run, step_of
+from frenemy.settings import Settings
 
 from .emitting import Emits, game_of
 
@@ -197,7 +199,13 @@ class TestWhoKeepsOne:
         assert run.header["keep_best"] == metric
         assert (run.header.get("best") or {}).get("step") == (2 if metric else None)
 
-    def test_others_do_not_nor_one_that_is_told_so(self, digits, tmp_path):
+    def test_one_that_is_told_so_keeps_none(self, tmp_path):
+        source = Source(np.random.default_rng(0).integers(0, 256, (12, 1, 16, 16), np.uint8))
+        settings = Settings(steps=2, keep_best="none", out=tmp_path / "run")
+        planned = plan(recipes.pictures, Dataset(source, source, source, "noise"), settings)
+        assert planned.run.header["keep_best"] is None
+
+    def test_others_do_not(self, digits, tmp_path):
         run = train(honest, digits, steps=2, out=tmp_path / "run")
         assert run.header["keep_best"] is None and "best" not in run.header
         with pytest.raises(FrenemyError, match="begun without --keep-best"):

@@ -25,21 +25,19 @@ from frenemy.engine import Engine, Share, choose_device, joined, rank_here, worl
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Recipe, arguments_of, vary
 from frenemy.interrupts import Interrupted, caught_signals
-from frenemy.judge.named_features import default_features
 from frenemy.model import reopen, set_up
 from frenemy.origin import describe, function_of, recipe_of
 from frenemy.run import Followed, Run
 from frenemy.settings import DEFAULTS, Continued, Settings
 from frenemy.training import NotFinite, Training, Watcher, kept, way_on
 from frenemy.transfer import like, newest, starting_from
-from frenemy.validation import Validator, usual_metric
+from frenemy.validation import USUAL, best_by
 
 P = ParamSpec("P")
 
 STEPPED_BACK = "stepped_back"
 """The field of `run.json` that says why a run goes on with half the rate."""
 MINUTES = 30.0  # of a run whose recipe leaves its length open, where nothing says otherwise
-NONE = "none"  # as a metric: keep no best checkpoint
 TRIED, TRIAL = 4, 1.0  # rounds at least, and seconds, by which a game's speed is measured
 
 
@@ -168,7 +166,8 @@ def plan(
         limit = limit if limit.keys() - {"minutes"} else {"steps": choice.rounds}
     experiment = set_up(recipe, data, header["seed"])
     _require_share(experiment, header["parts"])
-    header |= _validated(settings.keep_best, isinstance(left, Open), experiment, data, where)
+    usual = USUAL if isinstance(left, Open) else None
+    header |= best_by(settings.keep_best, usual, experiment.game, data, where)
     if settings.init is not None:
         header["init"] = str(newest(settings.init))
         experiment, said = starting_from(experiment, Path(header["init"]))
@@ -313,27 +312,6 @@ def resume(
     if (file := run.header.get("init")) and not run.checkpoints():
         experiment, _ = starting_from(experiment, Path(file))
     return Plan(run, experiment, where, writer, recipe, images, new=False).play(watcher)
-
-
-def _validated(
-    metric: str | None,
-    usual: bool,
-    experiment: Experiment,
-    data: Dataset,
-    device: torch.device,
-) -> dict[str, str | None]:
-    """By which metric of which features the best checkpoint is kept: fields of `run.json`.
-
-    Raises:
-        FrenemyError: the metric that is named is none, or the data do not allow it.
-    """
-    name = metric or (usual_metric(data) if usual else None)
-    if name in (None, NONE):
-        return {"keep_best": None}
-    features = default_features(data)[0]
-    if metric:
-        Validator(metric, features, experiment.game, data, 0, device).try_out()
-    return {"keep_best": name, "best_features": features}
 
 
 def _kind_of_run() -> type[Run]:

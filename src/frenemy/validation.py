@@ -22,7 +22,7 @@ from frenemy.judge.feature_pairs import pairs_of
 from frenemy.judge.features import Features, judging_device
 from frenemy.judge.kernel import LEAST
 from frenemy.judge.metrics import METRICS
-from frenemy.judge.named_features import features_named, require_features
+from frenemy.judge.named_features import default_features, features_named, require_features
 from frenemy.judge.sets import SAMPLES, Images, Sets
 from frenemy.names import known
 from frenemy.sampling import as_seen, generate, noise, reads_images
@@ -31,6 +31,7 @@ COUNT = 500  # samples, compared with as many validation images at most,
 LOOKED_UP = 250  # and so many of them looked up among the training images
 KNOWN = 20  # times that each of these has to have been seen before: sooner none is known by heart
 BETWEEN = 50_000  # images that are played on from one time to the next, at least
+NONE = "none"  # as a metric: no best checkpoint is kept
 USUAL = "kid"  # unbiased, however few images there are, and soon computed
 NAMES = tuple(
     name
@@ -54,11 +55,6 @@ def is_validated(rounds: int, minibatch: int) -> bool:
     while at < rounds:
         at += max(first, at // 4)
     return at == rounds
-
-
-def usual_metric(data: Dataset) -> str | None:
-    """By which the best checkpoint is kept where nobody says; None where the data allow none."""
-    return None if data.shape == PLANE or len(data.valid) < LEAST else USUAL
 
 
 class Validator:
@@ -170,3 +166,27 @@ class Validator:
             return Copying(train=train, held_out=valid, seed=0)
         except FrenemyError:
             return None
+
+
+def best_by(
+    metric: str | None, usual: str | None, game: Game, data: Dataset, device: torch.device
+) -> dict[str, str | None]:
+    """By which metric of which features the best checkpoint is kept: fields of `run.json`.
+
+    Args:
+        metric: as it was given, `NONE` to keep none.
+        usual: where none is given, if the data allow it.
+        game, data: that is played, and on what.
+        device: where to compute.
+
+    Raises:
+        FrenemyError: there is no such metric, or it cannot be measured here.
+    """
+    allowed = data.shape != PLANE and len(data.valid) >= LEAST
+    name = metric or (usual if allowed else None)
+    if name is None or name == NONE:
+        return {"keep_best": None}
+    features = default_features(data)[0]
+    if metric:
+        Validator(metric, features, game, data, 0, device).try_out()
+    return {"keep_best": name, "best_features": features}
