@@ -21,10 +21,10 @@ from frenemy.judge.features import Features, extract, of_module
 from frenemy.judge.frechet import frechet
 from frenemy.judge.metrics import METRICS
 from frenemy.judge.modes import kl_floor
-from frenemy.judge.named_features import features_named
+from frenemy.judge.named_features import default_features, features_named
 from frenemy.judge.report import PUBLISHED, Line, Report
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES
-from frenemy.judging import Protocol, Target, curves, default_features, judge, target_of
+from frenemy.judging import Protocol, Target, curves, judge, target_of
 from frenemy.model import Model
 from frenemy.supervised import train_classifier
 

@@ -31,6 +31,7 @@ from frenemy.run import Followed, Run
 from frenemy.settings import DEFAULTS, Continued, Settings
 from frenemy.training import NotFinite, Training, Watcher, kept, way_on
 from frenemy.transfer import like, newest, starting_from
+from frenemy.validation import USUAL, best_by
 
 P = ParamSpec("P")
 
@@ -140,7 +141,7 @@ class Plan:
             torch.set_num_threads(run.header["threads"])
             events = None
             try:
-                training = Training(run, self.experiment, self.device)
+                training = Training(run, self.experiment, self.device, self.data)
                 if training.share_done < 1:
                     run.update()  # by a new end, or a new place of the data
                 if self.writer is not None and training.share_done < 1:
@@ -185,6 +186,8 @@ def plan(
     header |= {"parts": fit.parts, "precision": fit.precision}
     experiment = set_up(recipe, data, header["seed"])
     _require_share(experiment, header["parts"])
+    usual = USUAL if isinstance(left, Open) else None
+    header |= best_by(settings.keep_best, usual, experiment.game, data, where)
     if settings.init is not None:
         header["init"] = str(newest(settings.init))
         experiment, said = starting_from(experiment, Path(header["init"]))

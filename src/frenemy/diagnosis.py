@@ -49,7 +49,7 @@ class Outcome:
     Attributes:
         word: a failure was found, or none, or it cannot be told.
         sentence: what was found, or looked for in vain, or why it cannot be told.
-        findings: the failure, if there is one.
+        findings: the failures, if there are any.
     """
 
     word: Literal["failure", "well", "cannot tell"]
@@ -181,14 +181,23 @@ def diagnose(
     return [Finding(failure, since, _evidence(failure, now), options)]
 
 
-def outcome(history: Sequence[Measurement], arguments: Mapping[str, Any] = NO_ARGUMENTS) -> Outcome:
+def outcome(
+    history: Sequence[Measurement],
+    arguments: Mapping[str, Any] = NO_ARGUMENTS,
+    others: Sequence[Finding] = (),
+) -> Outcome:
     """How the game goes now: a failure, well, or that it cannot be told, and why.
+
+    Args:
+        history, arguments: as of `diagnose`.
+        others: what was found by other means.
 
     >>> outcome([]).sentence
     'cannot tell: nothing was measured yet'
     """
-    if findings := diagnose(history, arguments=arguments):
-        return Outcome("failure", finding_text(findings[0]).plain, findings)
+    if findings := [*diagnose(history, arguments=arguments), *others]:
+        said = " ".join(finding_text(finding).plain for finding in findings)
+        return Outcome("failure", said, findings)
     if reason := _unknown(history):
         return Outcome("cannot tell", f"cannot tell: {reason}")
     return Outcome("well", f"{WELL}; {RARE}")
@@ -314,7 +323,7 @@ def _evidence(failure: FailureMode, now: Measurement) -> str:
             )
         case "D does not learn":
             return ranks if not _is_far(now) else f"{ranks}, {_how_far(now)}"
-        case "G makes no headway":
+        case _:
             stays = (
                 f"{_how_far(now)}, and come no nearer" if _is_far(now) else "samples stand still"
             )
@@ -340,7 +349,9 @@ def health_table(history: Sequence[Measurement], outcome: Outcome, width: int) -
 
 def outcome_text(outcome: Outcome) -> Text:
     """An outcome in words."""
-    return finding_text(outcome.findings[0]) if outcome.findings else Text(outcome.sentence)
+    if not outcome.findings:
+        return Text(outcome.sentence)
+    return Text(" ").join(finding_text(finding) for finding in outcome.findings)
 
 
 def finding_text(finding: Finding) -> Text:

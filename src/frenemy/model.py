@@ -7,7 +7,7 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,12 +20,12 @@ from frenemy.data import Dataset, Facts, Source, open_dataset, read_picture
 from frenemy.data.source import PLANE, require_images
 from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError, at_least, out_of_memory
-from frenemy.experiment import Experiment, Recipe, Stage, from_pixels
+from frenemy.experiment import Experiment, Recipe, Stage
 from frenemy.game import Game, mix
 from frenemy.names import known
 from frenemy.origin import failure, function_of, recipe_of
 from frenemy.run import Run
-from frenemy.sampling import CHUNK, Labels, generate, noise, reads_images, to_pixels, truncated
+from frenemy.sampling import Labels, as_seen, generate, noise, reads_images, truncated
 
 
 class Model:
@@ -47,7 +47,7 @@ class Model:
         path: Path | str,
         device: DeviceName = "auto",
         *,
-        step: int | None = None,
+        step: int | Literal["best"] | None = None,
         recipe: Recipe | None = None,
         recipe_changed: bool = False,
     ) -> Model:
@@ -56,7 +56,8 @@ class Model:
         Args:
             path: the run's directory.
             device: where to compute.
-            step: after how many rounds, of those whose checkpoints were kept; after the last.
+            step: after how many rounds, of those whose checkpoints were kept, or the best of
+                them; after the last.
             recipe: the run's recipe, where it is not one of frenemy's own.
             recipe_changed: it may be another than that which the run was begun with.
 
@@ -68,7 +69,8 @@ class Model:
         if step is None:
             loaded = checkpoint.load(run)
         else:
-            loaded = checkpoint.read(checkpoint.of_round(run, step))
+            number = run.best if step == "best" else step
+            loaded = checkpoint.read(checkpoint.of_round(run, number))
         if loaded is None:
             raise FrenemyError(
                 f"{path} has no checkpoint yet: go on with `frenemy train --resume "
@@ -178,11 +180,7 @@ class Model:
 
     def as_seen(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Images (N, C, H, W) as the game saw them (contrast-normalised, say), as pixels again."""
-        if self.game.prepare is None:
-            return images
-        parts = (images[i : i + CHUNK] for i in range(0, len(images), CHUNK))
-        pixels = (torch.from_numpy(np.array(part)) for part in parts)
-        return np.concatenate([to_pixels(self.game.see(from_pixels(part))) for part in pixels])
+        return as_seen(self.game, images)
 
     def data(self, path: Path | None = None) -> Dataset:
         """The run's own data, or others prepared in the same size.

@@ -11,6 +11,7 @@ FailureMode = Literal[
     "diminished gradient",
     "D does not learn",
     "G makes no headway",
+    "copying",
 ]
 Arguments = Mapping[str, Any]
 Idea = Callable[[Arguments], str | None]
@@ -81,6 +82,15 @@ def _longer_average(arguments: Arguments) -> str | None:
     return None if decay is None or decay > 0.9995 else f"--averaging {1 - (1 - decay) / 10:g}"
 
 
+def _augmented(arguments: Arguments) -> str | None:
+    return "--augmenting" if arguments.get("augmenting") is False else None
+
+
+def _narrower(arguments: Arguments) -> str | None:
+    width = _number(arguments, "width")
+    return None if not width or width % 2 else f"--width {width // 2:g}"
+
+
 LOWER_RATE, MUCH_LOWER_RATE = _times("rate", 0.5), _times("rate", 0.1)
 FLATTER = _times("gamma", 10, instead_of_none=1.0)
 STEEPER = _times("gamma", 0.1)
@@ -91,5 +101,6 @@ IDEAS: Mapping[FailureMode, Sequence[Idea]] = {
     "non-convergence": (LOWER_RATE, _in_turns, FLATTER, _longer_average),
     "D does not learn": (MUCH_LOWER_RATE, STEEPER, _more_steps),
     "G makes no headway": (FLATTER, _fewer_steps, MUCH_LOWER_RATE),
+    "copying": (_augmented, FLATTER, _narrower, LOWER_RATE),
 }
 AT_CHANCE: Sequence[Idea] = (MUCH_LOWER_RATE, STEEPER, _more_steps)

@@ -3,7 +3,7 @@
     run.json       recipe, arguments, seed, data, versions, target
     log.jsonl      one JSON object a line, for every 50 rounds
     samples/       pictures of the same z as G learns, named after the round
-    checkpoints/   STEP-DIGEST.safetensors, the newest two or as many as asked
+    checkpoints/   STEP-DIGEST.safetensors, the newest two or as many as asked, and the best
 
 Nothing appears under its final name before it is whole and on the disk.
 """
@@ -77,6 +77,9 @@ HEADER: Mapping[str, Check] = {
     "init": lambda file: file is None or isinstance(file, str),
     "checkpoint_seconds": _number,
     "keep_checkpoints": _whole(2),
+    "keep_best": lambda metric: metric is None or isinstance(metric, str),
+    "best_features": lambda name: name is None or isinstance(name, str),
+    "best": lambda best: best is None or (isinstance(best, dict) and _whole(0)(best.get("step"))),
     "tensorboard": _is(bool),
     "data": _is(dict),
     "data.shape": _shape,
@@ -267,6 +270,21 @@ class Run:
         found = [p for p in (self.path / "checkpoints").glob("*") if pattern.fullmatch(p.name)]
         return sorted(found, key=lambda path: (step_of(path), path.name), reverse=True)
 
+    @property
+    def best(self) -> int:
+        """The round of the best checkpoint.
+
+        Raises:
+            FrenemyError: none is kept.
+        """
+        best = self.header.get("best")
+        if best is None:
+            raise FrenemyError(
+                f"{self.path} has no best checkpoint"
+                + (" yet" if self.header.get("keep_best") else ": it was begun without --keep-best")
+            )
+        return best["step"]
+
     def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> None:
         """Has `write` fill the checkpoint of round `step`, and deletes those that are too old.
 
@@ -277,8 +295,19 @@ class Run:
             os.fsync(log.fileno())  # the rows before a checkpoint last as long as it does
         with appearing(folder, lambda part: f"{step:08d}-{file_digest(part)}.safetensors") as part:
             write(part)
+        self._drop_old()
+
+    def name_best(self, best: Mapping[str, Any] | None) -> None:
+        """Says which checkpoint is the best: that of round `best["step"]`, which is kept then."""
+        if best != self.header.get("best"):
+            self.update(best=best)
+            self._drop_old()
+
+    def _drop_old(self) -> None:
+        best = self.header.get("best") or {}
         for old in self.checkpoints()[self.header["keep_checkpoints"] :]:
-            old.unlink(missing_ok=True)
+            if step_of(old) != best.get("step"):
+                old.unlink(missing_ok=True)
 
 
 class Followed(Run):
@@ -298,3 +327,5 @@ class Followed(Run):
     def rewind(self, step: int) -> None: ...
 
     def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> None: ...
+
+    def name_best(self, best: Mapping[str, Any] | None) -> None: ...

@@ -97,6 +97,15 @@ def shape_of(game: Game, facts: Facts) -> tuple[int, ...]:
     return tuple(game.see(torch.zeros(1, *facts.shape)).shape[1:])
 
 
+def as_seen(game: Game, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Images (N, C, H, W) as the game sees them (contrast-normalised, say), as pixels again."""
+    if game.prepare is None:
+        return images
+    parts = (images[i : i + CHUNK] for i in range(0, len(images), CHUNK))
+    pixels = (torch.from_numpy(np.array(part)) for part in parts)
+    return np.concatenate([to_pixels(game.see(from_pixels(part))) for part in pixels])
+
+
 def reads_images(game: Game, facts: Facts) -> bool:
     """Whether what the players are told depends on images, and not on labels alone."""
     if game.conditions is None:

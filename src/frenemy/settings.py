@@ -66,8 +66,11 @@ class Settings(Continued):
             the same run, bit for bit.
         tensorboard: also write TensorBoard events into the run.
         checkpoint_seconds: the least time between checkpoints.
-        keep_checkpoints: how many are kept, the newest; `judge --all-checkpoints` draws its curves
-            from them. Two at least, should one be damaged.
+        keep_checkpoints: how many are kept, the newest, beside the best; `judge --all-checkpoints`
+            draws its curves from them. Two at least, should one be damaged.
+        keep_best: by which metric the best checkpoint is kept: kid, recall ... of 500 samples
+            against validation images, now and then; `--step best` draws by it. none keeps none;
+            if not given, kid where the recipe is pictures, and none elsewhere.
         precision: of products and convolutions within networks; bfloat16 is faster on GPUs and on
             processors that have units for it. Weights stay float32. `auto` is float32, but where
             the recipe chooses by the clock: there bfloat16, if it is faster by a tenth.
@@ -86,6 +89,7 @@ class Settings(Continued):
     tensorboard: bool = False
     checkpoint_seconds: float = 60.0
     keep_checkpoints: int = 2
+    keep_best: Annotated[str | None, optional("METRIC")] = None
     precision: PrecisionName = "auto"
     parts: OptionalInt = None
     mirror: bool = False

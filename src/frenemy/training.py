@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from frenemy import checkpoint
+from frenemy.best import Validation, best_of, copying, validations_of
 from frenemy.checkpoint import Progress
+from frenemy.data import Dataset
 from frenemy.diagnosis import (
     FINITE,
     HEALTH,
@@ -35,6 +37,7 @@ from frenemy.pictures import save_picture, shown
 from frenemy.remedies import remedy
 from frenemy.run import Run, step_of
 from frenemy.sampling import columns, generate, noise, reads_images
+from frenemy.validation import Validator, is_validated
 
 LOG_EVERY = 50  # rounds
 SAMPLES = 64  # images in a sample grid
@@ -56,10 +59,11 @@ class Training:
     Attributes:
         run, experiment: what is trained, and where to.
         progress: rounds and seconds so far.
-        findings: what is going wrong, as far as the stage's game has come.
     """
 
-    def __init__(self, run: Run, experiment: Experiment, device: torch.device) -> None:
+    def __init__(
+        self, run: Run, experiment: Experiment, device: torch.device, data: Dataset
+    ) -> None:
         self.run = run
         self.experiment = experiment
         self.device = device
@@ -84,9 +88,22 @@ class Training:
         self._measurements = measurements_of(
             row for row in run.rows() if row.get("stage", 0) == now
         )
-        self.findings: Sequence[Finding] = diagnose(self._measurements, None, self._arguments)
+        self._found: Sequence[Finding] = diagnose(self._measurements, None, self._arguments)
         self._monitor: Monitor | None = None
+        self._validator = self._validator_on(data)
+        self._validations = validations_of(run.rows(), run.header.get("keep_best") or "")
+        self._keep_best()
+        self._saved, self._due = self.progress.step, 0.0
         self.events: Any = None
+
+    def _validator_on(self, data: Dataset) -> Validator | None:
+        header = self.run.header
+        if header.get("best_features") is None or self.engine.share.rank:
+            return None
+        last = len(self.experiment.stages) - 1
+        seed, features = mix(self.seed, last), header["best_features"]
+        game = self.experiment.game
+        return Validator(header["keep_best"], features, game, data, seed, self.device)
 
     @property
     def share_done(self) -> float:
@@ -107,9 +124,19 @@ class Training:
         return self.run.header["arguments"]
 
     @property
+    def findings(self) -> Sequence[Finding]:
+        """What is going wrong, as far as the stage's game has come."""
+        return [*self._found, *self._copying]
+
+    @property
+    def _copying(self) -> Sequence[Finding]:
+        best = self.run.header.get("best")
+        return copying(self._validations, best and best["step"], self._arguments)
+
+    @property
     def outcome(self) -> Outcome:
         """How the stage's game goes, as far as it has come."""
-        return outcome(self._measurements, self._arguments)
+        return outcome(self._measurements, self._arguments, self._copying)
 
     def play(self, caught: list[int], watcher: Watcher | None) -> None:
         """Plays to the target, or until a signal is caught; `run.json` keeps what was found."""
@@ -137,14 +164,14 @@ class Training:
 
     def _play(self, caught: list[int], watcher: Watcher | None) -> None:
         progress = self.progress
-        saved_at, save_cost, played_before = progress.seconds, 0.0, progress.step
+        played_before = progress.step
         begun = time.monotonic() - progress.seconds
-        interval: float = self.run.header["checkpoint_seconds"]
+        self._due = progress.seconds + self.run.header["checkpoint_seconds"]
         while self._goes_on(caught):
             before = progress.stage
             progress.stage, first = self.experiment.stage_of(progress.step)
             if progress.stage != before:  # another game, which is given its time
-                self._measurements, self.findings, progress.memory = [], [], {}
+                self._measurements, self._found, progress.memory = [], [], {}
             stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
             if progress.stage != before or progress.step == played_before:
                 self._set_up()
@@ -161,16 +188,16 @@ class Training:
             progress.seconds = time.monotonic() - begun
             if progress.step % LOG_EVERY == 0:
                 self._log(stage)
-            if is_sample_step(progress.step) or self.share_done >= 1:
+            ends = self.share_done >= 1
+            if is_sample_step(progress.step) or ends:
                 self._draw_samples(stage)
+            if ends or is_validated(progress.step - first, stage.game.minibatch):
+                self._validate(stage, progress.step - first)
             if watcher is not None:
                 watcher(self)
-            due = saved_at + max(interval, save_cost / CHECKPOINT_SHARE)
-            if progress.seconds >= due:
+            if progress.seconds >= self._due:
                 self.save()
-                saved_at = time.monotonic() - begun
-                save_cost = saved_at - progress.seconds
-        if progress.step > played_before:
+        if progress.step > max(played_before, self._saved):
             self.save()
 
     def _set_up(self) -> None:
@@ -203,6 +230,7 @@ class Training:
 
     def save(self) -> None:
         """Writes a checkpoint, after a check that all weights and optimiser states are finite."""
+        begun = time.monotonic()
         self._collect()
         game = self.experiment.stages[self.progress.stage].game
         for name, player in game.players.items():
@@ -212,6 +240,36 @@ class Training:
         if self.events is not None:
             self.events.flush()
         checkpoint.save(self.run, self.experiment, self.progress)
+        cost = time.monotonic() - begun
+        rest = max(self.run.header["checkpoint_seconds"], cost / CHECKPOINT_SHARE)
+        self._saved, self._due = self.progress.step, self.progress.seconds + cost + rest
+
+    def _validate(self, stage: Stage, rounds: int) -> None:
+        """Logs what validation images say of the samples; a checkpoint that is the best is kept.
+
+        First the row, then the checkpoint, at last its name as the best: whenever it ends between
+        them, the best before is there.
+        """
+        if self._validator is None or stage is not self.experiment.stages[-1]:
+            return
+        times = rounds * self.experiment.epochs_per_round(stage.game)
+        found = self._validator.of(self.progress.step, times)
+        self._validations.append(found)
+        self._logged({**found.row, **self._staged()})
+        if self._best() is found:
+            self.save()
+            self._keep_best()
+
+    def _best(self) -> Validation | None:
+        """Of the validated rounds: this one, and those whose checkpoints there are."""
+        there = {self.progress.step, *map(step_of, self.run.checkpoints())}
+        lower = self._validator is None or self._validator.lower
+        return best_of((one for one in self._validations if one.step in there), lower=lower)
+
+    def _keep_best(self) -> None:
+        """Names the best checkpoint in `run.json`: after a kill it may be there and not named."""
+        best = self._best()
+        self.run.name_best(best and {"step": best.step, "value": best.value})
 
     def _not_finite(self, step: int, player: str, what: str) -> NotFinite:
         """Logs the end of the game as a measurement, and says what happened."""
@@ -258,9 +316,6 @@ class Training:
         means = self._means()
         self._row = {"step": progress.step, "epoch": round(epoch, 6), **self._staged(), **means}
         self._measured(self._row)
-        if self.events is not None:
-            for key, value in means.items():
-                self.events.add_scalar(key, value, progress.step)
         progress.sums, progress.counts = {}, {}
 
     def _staged(self) -> dict[str, int]:
@@ -270,9 +325,15 @@ class Training:
         """Logs a row, with what goes wrong in the game by the measurements up to it."""
         if measured := measurements_of([row]):
             self._measurements += measured
-            self.findings = diagnose(self._measurements, self.findings, self._arguments)
+            self._found = diagnose(self._measurements, self._found, self._arguments)
+        self._logged(row)
+
+    def _logged(self, row: Mapping[str, float]) -> None:
         found = {"findings": [f.failure for f in self.findings]} if self.findings else {}
         self.run.log({**row, **found})
+        if self.events is not None:
+            for key in row.keys() - {"step", "epoch", "stage"}:
+                self.events.add_scalar(key, row[key], int(row["step"]))
 
     def _draw_samples(self, stage: Stage) -> None:
         if self.engine.share.rank:

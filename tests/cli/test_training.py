@@ -182,6 +182,19 @@ def test_the_clock_decides_how_long_and_how_wide(folder, tmp_path, monkeypatch, 
     assert "ends after 6,000 rounds" in told
 
 
+def test_the_best_checkpoint_is_told_and_draws(tmp_path, capsys):
+    out = tmp_path / "run"
+    words = ["--keep-best", "kid", "--steps", "50", "--out", str(out)]
+    assert main(["train", "digits2014", *words]) == 0
+    said = "best by kid: round 50 ("
+    assert said in capsys.readouterr().out
+    assert main(["health", str(out)]) == 0
+    assert said in capsys.readouterr().out
+    assert main(["sample", str(out), "--step", "best", "-n", "4"]) == 0
+    rows = Run.open(out).rows()
+    assert Run.open(out).header["best"] == {"step": 50, "value": rows[-1]["validation/kid"]}
+
+
 def test_pictures_of_any_sizes_are_brought_to_one(folder, tmp_path, capsys):
     Image.new("RGBA", (50, 70)).save(folder / "cats" / "another.png")
     assert main(["train", "--data", str(folder), "--steps", "1", "--dry-run"]) == 0
@@ -225,6 +238,13 @@ class TestBadInput:
         main(["train", "--resume", str(tmp_path)])
         main(["train", "digits2014", "--out", str(run)])
         assert "round" not in capsys.readouterr().out
+
+    def test_no_best_checkpoint(self, capsys, folder, run):
+        line = errors(capsys, "train", "digits", "--keep-best", "kod", "--dry-run")
+        assert "'kod': did you mean kid?" in line
+        few = ("train", "--data", folder, "--steps", 1, "--keep-best", "kid", "--dry-run")
+        assert "kid: 3 in real: needs 4 or more" in errors(capsys, *few)
+        assert "begun without --keep-best" in errors(capsys, "sample", run, "--step", "best")
 
     def test_unwritable_directory(self, capsys, tmp_path):
         (tmp_path / "file").write_text("not a directory")

@@ -12,7 +12,7 @@ from frenemy.errors import FrenemyError
 from frenemy.judge import lite0 as module
 from frenemy.judge.features import extract, weights_digest
 from frenemy.judge.lite0 import Lite0, lite0, load_lite0, side_for, weights_file
-from frenemy.judging import default_features
+from frenemy.judge.named_features import default_features
 
 
 @pytest.fixture(scope="module")

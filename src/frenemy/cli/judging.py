@@ -64,7 +64,7 @@ class JudgeOptions:
         samples: how many images of each.
         reference: as many random training images as samples, or all.
         seed: of all that is drawn.
-        step: the round whose checkpoint of a run is judged, if it was kept; the last.
+        step: the round whose checkpoint of a run is judged, if it was kept, or best; the last.
         images: what is done to them first.
         umap: draw the embedding by UMAP, if it is installed, and not by principal components.
         all_checkpoints: also judge the run's earlier checkpoints, and draw curves.
@@ -285,6 +285,7 @@ def health(run: RunPath) -> None:
     Args:
         run: the run's directory.
     """
+    from frenemy.best import copying, summary, validations_of
     from frenemy.diagnosis import health_table, measurements_of, outcome
     from frenemy.run import Run
     from frenemy.terminal import console
@@ -293,5 +294,10 @@ def health(run: RunPath) -> None:
     history = measurements_of(opened.rows())
     if not history:
         raise FrenemyError(f"{run} has no measurements yet: they begin after 50 rounds")
-    found = outcome(history, opened.header["arguments"])
+    arguments, best = opened.header["arguments"], opened.header.get("best")
+    validations = validations_of(opened.rows(), opened.header.get("keep_best") or "")
+    copies = copying(validations, best and best["step"], arguments)
+    found = outcome(history, arguments, copies)
     console.print(health_table(history, found, console.width))
+    if said := summary(validations, best):
+        console.print(said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
@@ -18,7 +18,7 @@ RunPath = Annotated[Positional[Path], arg(metavar="RUN")]
 Out = Annotated[Path | None, optional("PATH", "-o")]
 Number = Annotated[int, arg(aliases=["-n"])]
 OfClass = Annotated[str | None, arg(name="class", metavar="NAME", help_behavior_hint="")]
-Round = Annotated[int | None, optional("ROUND")]
+Round = Annotated[int | Literal["best"] | None, optional("ROUND|best")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Drawing(OwnRecipe):
 
     Attributes:
         run: the run's directory.
-        step: the round whose checkpoint draws, if it was kept; the last.
+        step: the round whose checkpoint draws, if it was kept, or best; the last.
         device: where to compute.
     """
 

@@ -54,6 +54,7 @@ def train(
         own: a recipe of your own.
     """
     from frenemy import begin
+    from frenemy.best import summary, validations_of
     from frenemy.game_table import game_tables
     from frenemy.pictures import load_picture
     from frenemy.run import step_of
@@ -107,6 +108,9 @@ def train(
     if drawn:
         show(load_picture(drawn[-1]))
     print(f"{run.path}: done" + (f"; samples in {drawn[-1]}" if drawn else ""))
+    metric, best = run.header.get("keep_best") or "", run.header.get("best")
+    if said := summary(validations_of(run.rows(), metric), best):
+        print(said + (": `--step best` draws by it" if best else ""))
 
 
 def train_with_recipes(arguments: Sequence[str]) -> Callable[..., None]:

@@ -63,6 +63,7 @@ class Copies:
         share: of the different samples that are copies, less the false alarms that held-out
             images show; its note is `note`, its `shared` the held-out images' part.
         low, high: the 95 % interval of the share.
+        certain: whether there are more copies than chance makes.
         exact: how many of all samples are training images byte for byte.
         repeats: the share of samples that are as good as equal to another, with `repeats_low` and
             `repeats_high`.
@@ -77,6 +78,7 @@ class Copies:
     share: Estimate
     low: float
     high: float
+    certain: bool
     exact: int
     repeats: Estimate
     repeats_low: float
@@ -190,6 +192,7 @@ class Copying:
             share=replace(copied.share, note=note),
             low=copied.low,
             high=copied.high,
+            certain=copied.certain,
             exact=int(exact.sum()),
             repeats=repeats,
             repeats_low=low,
