@@ -24,6 +24,7 @@ def squares(folder, count):
         (folder / name).mkdir()
         for i in range(count):
             pixels = np.full((16, 16), level + i, np.uint8)
+            pixels[4:12, 4:12] += 2  # a picture of one colour is refused
             Image.fromarray(pixels).save(folder / name / f"{i}.png")
     return folder
 
