@@ -59,6 +59,7 @@ def test_every_thing_that_a_metric_is_of_is_part_of_the_key(monkeypatch):
         sets(labels=None),
         sets(classes=("a", "c")),
         sets(digest="of others"),
+        sets(told={HELD_OUT: np.arange(6)}),
     ]
     keys = [Kept.of(x, HELD_OUT, "random", 0) for x in (sets(), *others)]
     keys += [Kept.of(sets(), SAMPLES, "random", 0), Kept.of(sets(), HELD_OUT, "lite0", 0)]
@@ -68,7 +69,7 @@ def test_every_thing_that_a_metric_is_of_is_part_of_the_key(monkeypatch):
     assert None not in keys
     assert len(set(keys)) == len(keys)
     assert {field.name for field in dataclasses.fields(Sets)} == {
-        *("judged", "reference", "train", "valid", "test", "labels", "classes", "digest")
+        *("judged", "reference", "train", "valid", "test", "labels", "classes", "told", "digest")
     }  # a field that is new has to be thought of here
 
 

@@ -49,8 +49,10 @@ class Kept:
         for images in (sets.judged[column], sets.reference, sets.valid[:], sets.test):
             total.update(str(images.shape).encode())
             total.update(np.ascontiguousarray(images).data)
-        if sets.labels is not None:
-            total.update(np.ascontiguousarray(sets.labels).data)
+        for labels in (sets.labels, sets.told.get(column)):
+            total.update(f"{labels is None}".encode())
+            if labels is not None:
+                total.update(np.ascontiguousarray(labels).data)
         return cls(total.hexdigest())
 
     def once(
