@@ -3,7 +3,7 @@
     python benchmarks/penalties.py --out docs/results/penalties.jsonl --tasks ring grid
     python benchmarks/penalties.py --out ... --tasks stacked --data MNIST --seconds 1200
     python benchmarks/penalties.py --out ... --tasks faces --data FACES --seconds 1200
-    python benchmarks/penalties.py --out /tmp/x.jsonl --tasks faces --data FACES --miniature
+    python benchmarks/penalties.py --out rows.jsonl --tasks faces --data FACES --miniature
 
 Every game is of so many seconds of one thread's processor time. What a round of each kind costs is
 measured first, a few rounds of each in turn, by the median of its ratio to that of exact penalties;
