@@ -216,8 +216,9 @@ class TestWhoKeepsOne:
         [("banana", "metric to keep the best"), ("density", "no metric"), ("is", "no classes")],
     )
     def test_what_cannot_be_measured_is_refused_before_anything(
-        self, digits, tmp_path, metric, said
+        self, digits, tmp_path, monkeypatch, metric, said
     ):
+        monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path / "cache"))  # no classifier of digits
         with pytest.raises(FrenemyError, match=said):
             played(honest, digits, tmp_path / "run", keep_best=metric)
         assert not (tmp_path / "run").exists()
