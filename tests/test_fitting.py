@@ -10,7 +10,7 @@ import torch
 
 from frenemy import begin, recipes
 from frenemy.choosing import FASTER, Budget, EngineChoice, TooLarge, fitted, parts_that_fit
-from frenemy.data import Dataset, Facts, Source
+from frenemy.data import Dataset, Facts, Source, open_dataset
 from frenemy.errors import FrenemyError
 from frenemy.fitting import Rehearsal, in_words
 from frenemy.model import set_up
@@ -224,6 +224,89 @@ def test_the_precision_that_is_faster_is_the_runs(tmp_path, monkeypatch):
     settings = begin.Settings(minutes=10, out=tmp_path / "run", precision="float32")
     header = begin.plan(recipe, dataset(), settings).run.header
     assert (header["precision"], header["target"]) == ("float32", {"steps": 60_000})
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Of 64 x 64 pixels, in a file."""
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 3, 64, 64), np.uint8)
+    np.save(tmp_path / "photographs.npy", pixels)
+    return tmp_path / "photographs.npy"
+
+
+@pytest.fixture
+def quickly(monkeypatch):
+    """Machines play so many rounds a second at 32 pixels, and a quarter at twice as many."""
+
+    def quickly(at_32, room_at_64=math.inf):
+        def speed(trial, parts, precision):
+            tried.append(side(trial))
+            return at_32 * (32 / side(trial)) ** 2
+
+        def side(trial):
+            return trial._experiment.source.shape[1]
+
+        def fits(trial, room_there):
+            if side(trial) == 64 and room_there > room_at_64:
+                raise TooLarge("no")
+            return 1
+
+        tried = []
+        monkeypatch.setattr("frenemy.fitting.low_is_fast", lambda _: False)
+        monkeypatch.setattr("frenemy.choosing.parts_that_fit", fits)
+        monkeypatch.setattr("frenemy.fitting.Rehearsal.speed", speed)
+        return tried
+
+    return quickly
+
+
+WHOLE_SIZE = 250 * 64 * 64 // 32 / 600  # rounds a second that see enough of 64 pixels in 10 minutes
+
+
+@pytest.mark.parametrize(
+    ("at_32", "side", "tried"),
+    [
+        (0.9 * WHOLE_SIZE, 32, [32]),  # larger ones are no faster
+        (3.9 * WHOLE_SIZE, 32, [32, 64]),
+        (4.1 * WHOLE_SIZE, 64, [32, 64]),
+    ],
+)
+def test_pictures_are_as_large_as_there_is_time_for(
+    photographs, quickly, tmp_path, at_32, side, tried
+):
+    known = quickly(at_32)
+    recipe = recipes.vary(recipes.pictures, width=4, minibatch=32)
+    settings = begin.Settings(minutes=10, out=tmp_path / "run", keep_best="none")
+    plan = begin.plan(recipe, photographs, settings)
+    assert (known, plan.data.shape) == (tried, (3, side, side))
+    assert plan.run.header["data"]["size"] == (None if side == 64 else side)
+    assert ("not larger, which would take 32,000 rounds" in plan.reasons) == (side == 32)
+    settings = begin.Settings(steps=1, out=tmp_path / "run", keep_best="none")
+    assert begin.plan(recipe, photographs, settings).data.shape == (3, 32, 32)
+    whole = open_dataset(photographs)  # a size that was chosen already
+    assert begin.plan(recipe, whole, settings).data.shape == (3, 64, 64)
+
+
+def test_where_larger_ones_do_not_fit_the_memory_smaller_ones_are_played(
+    photographs, quickly, tmp_path
+):
+    tried = quickly(9 * WHOLE_SIZE, room_at_64=0)
+    recipe = recipes.vary(recipes.pictures, width=4, minibatch=32)
+    settings = begin.Settings(minutes=10, out=tmp_path / "run", keep_best="none")
+    plan = begin.plan(recipe, photographs, settings)
+    assert plan.data.shape == (3, 32, 32)
+    assert (tried, plan.reasons[-1]) == ([32], "not larger: no")
+
+
+def test_pictures_like_anothers_are_of_its_size(photographs, quickly, tmp_path):
+    quickly(9 * WHOLE_SIZE)
+    recipe = recipes.vary(recipes.pictures, width=4, minibatch=32)
+    settings = {"steps": 1, "keep_best": "none"}
+    one = begin.Settings(out=tmp_path / "one", **settings)
+    data = open_dataset(photographs, size=16)
+    begin.plan(recipe, data, one).play()
+    other = begin.Settings(out=tmp_path / "other", like=tmp_path / "one", **settings)
+    assert begin.plan(recipes.pictures, photographs, other).data.shape == (3, 16, 16)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

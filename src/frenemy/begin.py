@@ -15,15 +15,15 @@ import torch
 
 from frenemy import checkpoint
 from frenemy.checkpoint import Progress
-from frenemy.choices import DeviceName, Fit
+from frenemy.choices import DeviceName
 from frenemy.choosing import EngineChoice, Open
-from frenemy.data import Dataset, open_dataset
-from frenemy.data.dataset import shape_at
+from frenemy.data import Dataset
+from frenemy.data.dataset import Unopened
 from frenemy.data.detect import made_of, resolved
 from frenemy.engine import Share, choose_device, joined, rank_here, world_here
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Recipe, arguments_of, vary
-from frenemy.fitting import MINUTES, chosen
+from frenemy.fitting import MINUTES, chosen, sized
 from frenemy.interrupts import Interrupted, caught_signals
 from frenemy.model import reopen, set_up
 from frenemy.origin import describe, function_of, recipe_of
@@ -162,27 +162,38 @@ class Plan:
 
 
 def plan(
-    recipe: Recipe, data: Dataset | Path | str | None = None, settings: Settings = DEFAULTS
+    recipe: Recipe,
+    data: Dataset | Unopened | Path | str | None = None,
+    settings: Settings = DEFAULTS,
 ) -> Plan:
     """What `train` does before it writes anything: all that it refuses is refused here.
 
-    Args and Raises: as `train`.
+    Args and Raises: as `train`; data of which the size is open are brought to that of the run whose
+    arguments are taken, or to one that the recipe chooses, if it chooses any.
     """
     limit, header = settings.limit, settings.kept()
     where = choose_device(settings.device)
     writer = _event_writer() if settings.tensorboard else None
     for other in filter(None, (settings.init, settings.like)):
         recipe = like(recipe, other)
-    data = data if isinstance(data, Dataset) else opened(recipe, data)
-    reasons: Sequence[str] = ()
+    if not isinstance(data, Dataset | Unopened):
+        data = Unopened(data)
+    left, reasons = arguments_of(recipe), list[str]()
     precision = header["precision"]
     fit = EngineChoice(header["parts"] or 1, "float32" if precision == "auto" else precision)
-    if isinstance(left := arguments_of(recipe), Open):
-        choice = chosen(recipe, left, data, limit, header, where)
-        recipe, fit, reasons = choice.recipe, choice.fit, choice.reasons
+    if isinstance(data, Unopened) and (size := _size_of(settings)) is not None:
+        data = data.open(size)
+    if isinstance(left, Open):
+        if isinstance(data, Unopened):
+            data, choice = sized(recipe, left, data, limit, header, where)
+        else:
+            choice = chosen(recipe, left, data, limit, header, where)
+        recipe, fit, reasons = choice.recipe, choice.fit, [*choice.reasons]
         if choice.timed:
             header |= _replanned(0, choice.rounds, limit.get("minutes", MINUTES))
             limit = {"steps": choice.rounds}
+    if isinstance(data, Unopened):
+        data = data.open(None)
     header |= {"parts": fit.parts, "precision": fit.precision}
     experiment = set_up(recipe, data, header["seed"])
     _require_share(experiment, header["parts"])
@@ -191,7 +202,7 @@ def plan(
     if settings.init is not None:
         header["init"] = str(newest(settings.init))
         experiment, said = starting_from(experiment, Path(header["init"]))
-        reasons = [*reasons, said]
+        reasons.append(said)
     header |= {
         **describe(recipe),
         "target": _target(limit, experiment),
@@ -213,15 +224,10 @@ def plan(
     return Plan(run, experiment, where, writer, recipe, data, reasons=reasons)
 
 
-def opened(
-    recipe: Recipe, data: Path | str | None, *, size: int | None = None, fit: Fit = "crop",
-    grey: bool = False, opaque: bool = False,
-) -> Dataset:  # fmt: skip
-    """The images, in a size that the recipe chooses where none is given, if it chooses any."""
-    arguments = arguments_of(recipe)
-    if size is None and isinstance(arguments, Open):
-        size = arguments.side(shape_at(data))
-    return open_dataset(data, size=size, fit=fit, grey=grey, opaque=opaque)
+def _size_of(settings: Settings) -> int | None:
+    """That the images of the run have, whose arguments are taken, if they were brought to one."""
+    lender = settings.init or settings.like
+    return None if lender is None else Run.open(lender).header["data"].get("size")
 
 
 def resume(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, Self, TypeVar, runtime_checkable
 
@@ -65,11 +65,15 @@ class Open(Protocol):
         """
         ...
 
-    def side(self, shape: tuple[int, int, int] | None) -> int | None:
-        """To how many pixels a side to bring images, where nobody says; None: as they are.
+    def sides(self, shape: tuple[int, int, int] | None, side: int) -> Mapping[int | None, int]:
+        """To how many pixels a side images may be brought, where nobody says; None: as they are.
+
+        In ascending order, each with the rounds for which there has to be time; the first needs
+        none.
 
         Args:
             shape: (C, H, W) of all images, or None where they differ.
+            side: the shorter one of half of them, or of more, is as long.
         """
         ...
 

@@ -9,8 +9,8 @@ import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from torch import Tensor
 from frenemy.choices import Precision
 from frenemy.choosing import FASTER, Budget, EngineChoice, Open, Trial, fitted
 from frenemy.data import Dataset
+from frenemy.data.dataset import Unopened
 from frenemy.data.look import look
 from frenemy.diagnosis import SAMPLES
 from frenemy.engine import PLAIN, Engine, Share, world_here
@@ -52,6 +53,37 @@ class Chosen:
     timed: bool
     fit: EngineChoice
     reasons: Sequence[str]
+
+    def because(self, reason: str) -> Self:
+        """The same, for one more reason."""
+        return replace(self, reasons=[*self.reasons, reason])
+
+
+def sized(
+    recipe: Recipe,
+    left: Open,
+    data: Unopened,
+    limit: Mapping[str, float],
+    header: Mapping[str, Any],
+    device: torch.device,
+) -> tuple[Dataset, Chosen]:
+    """The images as large as there is time for, and what is chosen for them: see `chosen`."""
+    (first, _), *larger = left.sides(*data.native()).items()
+    images = data.open(first)
+    choice = chosen(recipe, left, images, limit, header, device)
+    for side, rounds in larger:
+        too_long = f"not larger, which would take {rounds:,} rounds"
+        if choice.rounds < rounds:  # larger ones are no faster
+            return images, choice.because(too_long)
+        try:
+            others = data.open(side)
+            other = chosen(recipe, left, others, limit, header, device)
+        except FrenemyError as error:
+            return images, choice.because(f"not larger: {error}")
+        if other.rounds < rounds:
+            return images, choice.because(too_long)
+        images, choice = others, other
+    return images, choice
 
 
 def chosen(

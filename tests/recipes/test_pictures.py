@@ -153,16 +153,23 @@ def test_penalties_that_make_no_sense_are_refused(arguments, said):
 
 
 @pytest.mark.parametrize(
-    ("shape", "side"),
+    ("shape", "side", "sides"),
     [
-        (None, 32),  # they differ
-        ((3, 64, 64), None),
-        ((1, 28, 28), None),
-        ((3, 48, 64), None),
-        ((3, 256, 256), 32),
-        ((3, 37, 41), 32),  # no start gives them
-        ((1, 8, 8), 32),
+        (None, 20, [32]),  # they differ
+        (None, 300, [32, 64, 128, 256]),
+        ((3, 64, 64), 64, [32, None]),
+        ((1, 28, 28), 28, [None]),
+        ((3, 48, 64), 48, [32, None]),
+        ((3, 256, 256), 256, [32, 64, 128, None]),
+        ((3, 37, 41), 37, [32]),  # no start gives them
+        ((1, 8, 8), 8, [32]),
     ],
 )
-def test_pictures_are_brought_to_a_size_that_any_machine_has_time_for(shape, side):
-    assert Pictures().side(shape) == side
+def test_pictures_are_as_large_as_there_is_time_for(shape, side, sides):
+    found = Pictures(minibatch=32).sides(shape, side)
+    assert list(found) == sides
+    needed = list(found.values())
+    assert needed[0] == 0
+    assert needed == sorted(needed)
+    if 64 in found:
+        assert found[64] == 250 * 64 * 64 // 32

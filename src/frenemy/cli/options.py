@@ -11,6 +11,8 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from frenemy.choices import DeviceName, Fit, OptionalInt, optional
 
 if TYPE_CHECKING:
+    from frenemy.data import Dataset
+    from frenemy.data.dataset import Unopened
     from frenemy.model import Model
 
 
@@ -42,6 +44,15 @@ class Preparation:
     def arguments(self) -> dict[str, Any]:
         """Of `open_dataset` and its like."""
         return dataclasses.asdict(self)
+
+    def of(self, path: Path | None) -> Dataset | Unopened:
+        """The set at `path`, but for its size where none is given."""
+        from frenemy.data.dataset import Unopened
+
+        arguments = self.arguments
+        size = arguments.pop("size")
+        unopened = Unopened(path, **arguments)
+        return unopened if size is None else unopened.open(size)
 
 
 Prepared = OmitArgPrefixes[Preparation]

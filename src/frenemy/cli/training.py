@@ -76,9 +76,8 @@ def train(
             "or --resume RUN"
         )
     else:
-        opened = begin.opened(recipe, data, **images.arguments)
-        tell(opened.description)
-        plan = begin.plan(recipe, opened, settings)
+        plan = begin.plan(recipe, images.of(data), settings)
+        tell(plan.data.description)
         for line in plan.reasons:
             tell(line)
         if dry_run:

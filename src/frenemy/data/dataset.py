@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -97,14 +99,41 @@ def open_dataset(
     )
 
 
-def shape_at(path: Path | str | None) -> tuple[int, int, int] | None:
-    """(C, H, W) of all images at `path`, by their headers, or None where they differ.
+@dataclass(frozen=True)
+class Unopened:
+    """A set whose size is still to be chosen.
 
-    Raises:
-        FrenemyError: nothing readable lies there.
+    Attributes:
+        path, fit, grey, opaque: as of `open_dataset`.
     """
-    how, _ = made_of(path)
-    return open_dataset(path).shape if how else find(path).read(None).shape
+
+    path: Path | str | None
+    fit: Fit = "crop"
+    grey: bool = False
+    opaque: bool = False
+
+    def open(self, size: int | None) -> Dataset:
+        """The set in that size: as `open_dataset`."""
+        return open_dataset(self.path, size=size, fit=self.fit, grey=self.grey, opaque=self.opaque)
+
+    def native(self) -> tuple[tuple[int, int, int] | None, int]:
+        """(C, H, W) of all images, or None where they differ; and how long the shorter side is.
+
+        By their headers; half of the images or more are that long at least.
+
+        Raises:
+            FrenemyError: nothing readable lies there.
+        """
+        if made_of(self.path)[0]:
+            shape = self.open(None).shape
+            return shape, min(shape[1:])
+        found = find(self.path).read(None)
+        sides = [
+            side
+            for size, count in found.sizes.items()
+            for side in [min(map(int, size.split("x")))] * count
+        ]
+        return found.shape, statistics.median_high(sides) if sides else 0
 
 
 def open_images(

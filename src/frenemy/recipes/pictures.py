@@ -32,7 +32,8 @@ trials on faces of 32 pixels (docs/numbers.md), beyond that by the same law."""
 RATE, BETAS = 1e-3, (0.0, 0.99)  # of Adam
 PLANNED = 500_000  # images, where nothing tells how many there is time for
 LEAST = 2_000  # images, without which nothing is learnt
-SIDE, LARGE = 32, 64  # pixels: what any machine has time for; and up to which they are left alone
+SIDES = 32, 64, 128, 256  # pixels; any machine has time for the first
+PER_PIXEL = 250  # images that a run has to see for each pixel of one
 SETTLING = 0.05  # of the run's images: the half-life of G's average
 Z = 100
 
@@ -99,15 +100,17 @@ class Pictures:
         reasons = settled.reasons(facts, images, budget.said)
         return Choice(settled, images // self.minibatch, reasons, tried=chosen)
 
-    def side(self, shape: Shape | None) -> int | None:
-        """32 pixels, unless all pictures have one shape already that is no larger than 64."""
-        if shape is None or max(shape[1:]) > LARGE:
-            return SIDE
-        try:
-            start_of(shape)
-        except FrenemyError:
-            return SIDE
-        return None
+    def sides(self, shape: Shape | None, side: int) -> dict[int | None, int]:
+        """32 pixels, and as many more as there is time for; none are made up."""
+        at_least(1, minibatch=self.minibatch)
+        pixels: dict[int | None, int] = {size: size * size for size in SIDES if size <= side}
+        if shape is not None and _is_played(shape):
+            _, height, width = shape
+            if height == width:
+                pixels.pop(height, None)
+            pixels[None] = height * width
+        first, *larger = pixels or SIDES[:1]
+        return {first: 0} | {size: PER_PIXEL * pixels[size] // self.minibatch for size in larger}
 
     def stretched(self, done: int, rounds: int) -> Self:
         """With the rest of the schedules spread over the rest of so many rounds."""
@@ -152,6 +155,14 @@ def require_pictures(facts: Facts) -> None:
             "choose and to judge by: give ten in all, or more"
         )
     start_of(facts.shape)
+
+
+def _is_played(shape: Shape) -> bool:
+    try:
+        start_of(shape)
+    except FrenemyError:
+        return False
+    return True
 
 
 def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
