@@ -60,7 +60,7 @@ def played(name: str, data: Dataset, minutes: float, seed: int, place: Path) -> 
 def judged(model: Model, data: Dataset, features: tuple[str, ...], samples: int) -> dict[str, Any]:
     """What the judge says of a run's samples."""
     protocol = Protocol(metrics=METRICS, features=features, samples=samples)
-    report = judge(target_of(model, samples, 0), data, protocol).report
+    report = judge(target_of(model, samples, 0, data), data, protocol).report
     found = {
         line.metric: [line.results[SAMPLES].value, line.results[SAMPLES].error]
         for line in report.lines

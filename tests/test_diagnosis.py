@@ -252,6 +252,7 @@ def without(*names):
     [
         ([], "nothing was measured yet"),
         (history(7), "too young: 7 of 10 measurements, 70,000 of 100,000 images"),
+        ([{**m, "images": 5e4} for m in history(21)], "too young: 50,000 of 100,000 images"),
         (without("precision", "recall", "coverage", "repeats", "distance"), "fewer than 50 diff"),
         (without(*[name for name in WELL if "D" not in name]), "of which there is but one"),
         (history(coverage=0.3, diversity=lambda i: 0.48 * 1.03 ** (i - 19)), "to each other yet"),

@@ -208,10 +208,12 @@ def _unknown(history: Sequence[Measurement]) -> str | None:
     if not history:
         return "nothing was measured yet"
     if not _of_age(history, len(history), FEWEST, YOUNGEST):
-        return (
-            f"the game is too young: {len(history)} of {FEWEST} measurements, "
-            f"{_images(history, len(history)):,.0f} of {YOUNGEST:,} images"
-        )
+        reached = {
+            "measurements": (len(history), FEWEST),
+            "images": (_images(history, len(history)), YOUNGEST),
+        }
+        missing = [f"{n:,.0f} of {m:,} {what}" for what, (n, m) in reached.items() if n < m]
+        return f"the game is too young: {', '.join(missing)}"
     now = _medians(history[-WINDOW:])
     if "diversity" not in now:
         return "samples could not be compared with real images, of which there is but one"
