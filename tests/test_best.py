@@ -222,3 +222,17 @@ class TestWhoKeepsOne:
         with pytest.raises(FrenemyError, match=said):
             played(honest, digits, tmp_path / "run", keep_best=metric)
         assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_where_its_features_are_not(digits, tmp_path, monkeypatch):
+    path = tmp_path / "run"
+    best = train(honest, digits, steps=8, keep_best="kid", out=path).header["best"]
+
+    def missing(name):
+        raise FrenemyError(f"no {name} here")
+
+    monkeypatch.setattr("frenemy.validation.require_features", missing)
+    with pytest.warns(UserWarning, match="no samples are validated from here on: no random here"):
+        run = resume(path, recipe=honest, data=digits, steps=ROUNDS)
+    assert step_of(run.checkpoints()[0]) == ROUNDS
+    assert run.header["best"] == best

@@ -11,6 +11,7 @@ import safetensors.torch
 from frenemy import begin, recipes
 from frenemy.choosing import Choice
 from frenemy.data import Dataset, Source
+from frenemy.errors import FrenemyError
 from frenemy.run import Run
 from frenemy.terminal import TrainingDisplay
 
@@ -159,3 +160,42 @@ def test_whoever_gives_another_end_means_it(data, tmp_path, clock):
     clock(0.25)
     run = begin.resume(path, recipe=timed, data=data, minutes=2 * MINUTES)
     assert run.header["target"] == {"steps": 48}
+
+
+@pytest.mark.parametrize(("done", "rounds"), [(1, 2), (2, 3), (3, 4), (9, 10)])
+def test_an_end_is_not_moved_again_before_another_round(done, rounds):
+    assert begin._replanned(done, rounds, MINUTES) == {}
+
+
+def test_more_time_before_the_first_checkpoint_stretches_the_schedules_too(data, tmp_path, clock):
+    clock(0.125)
+
+    def stop(training):
+        raise Stopped
+
+    path = tmp_path / "run"
+    with pytest.raises(Stopped):
+        begin.train(timed, data, minutes=MINUTES, out=path, watcher=stop)
+    assert not Run.open(path).checkpoints()
+    clock(0.125)
+    run = begin.resume(path, recipe=timed, data=data, minutes=4 * MINUTES)
+    assert run.header["target"] == {"steps": 192}
+    assert run.header["arguments"]["ends"][-1][1] == 4 * 192
+
+
+def test_several_processes_do_not_end_by_the_clock(data, tmp_path, clock, monkeypatch):
+    clock(0.125)
+    run = begin.train(timed, data, steps=2, out=tmp_path / "run")
+    monkeypatch.setattr("frenemy.begin.world_here", lambda: 2)
+    with pytest.raises(FrenemyError, match="several processes cannot choose by the clock"):
+        begin.resume(run.path, recipe=timed, data=data, minutes=1.0)
+
+
+def test_a_recipe_that_is_edited_while_it_is_played_goes_on_as_it_was(
+    data, tmp_path, clock, monkeypatch
+):
+    clock(0.25)
+    # which reads the recipe's file
+    monkeypatch.setattr("frenemy.origin.describe", lambda _: pytest.fail("it was read again"))
+    run = begin.train(timed, data, minutes=MINUTES, out=tmp_path / "run")
+    assert run.header["target"] == {"steps": 24}  # its end was moved

@@ -306,7 +306,11 @@ def test_pictures_like_anothers_are_of_its_size(photographs, quickly, tmp_path):
     data = open_dataset(photographs, size=16)
     begin.plan(recipe, data, one).play()
     other = begin.Settings(out=tmp_path / "other", like=tmp_path / "one", **settings)
-    assert begin.plan(recipes.pictures, photographs, other).data.shape == (3, 16, 16)
+    assert begin.plan(recipe, photographs, other).data.shape == (3, 16, 16)
+    whole = begin.Settings(out=tmp_path / "whole", **settings)
+    begin.plan(recipe, open_dataset(photographs), whole).play()  # 64 pixels, as they are
+    other = begin.Settings(out=tmp_path / "other", like=tmp_path / "whole", **settings)
+    assert begin.plan(recipe, photographs, other).data.shape == (3, 64, 64)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -325,3 +329,16 @@ def test_a_rehearsal_leaves_the_users_random_numbers_alone():
     torch.manual_seed(3)
     trial.need(4)
     assert torch.equal(torch.rand(2), expected)
+
+
+def test_memory_that_runs_out_in_a_trial_is_told_in_a_line(monkeypatch):
+    trial = rehearsal(4)
+
+    def play(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+
+    monkeypatch.setattr(type(trial._game), "play", play)
+    how = {"parts": 1, "precision": "auto", "tries_low": lambda: False}
+    for timed in (True, False):
+        with pytest.raises(TooLarge, match="memory ran out in a trial: give a smaller --size"):
+            fitted(trial, 1.0, timed=timed, **how)

@@ -320,3 +320,23 @@ def test_what_is_drawn_within_is_another_draw_in_every_part():
     assert torch.equal(masks[0], masks[2])
     assert torch.equal(masks[1], masks[3])
     assert not torch.equal(masks[0], masks[1])
+
+
+def test_the_slopes_of_D_itself_are_taken_where_it_has_some():
+    class Cubes(nn.Module):
+        asked = 0
+
+        def forward(self, x):
+            return cube(x)
+
+        def slopes(self, x):
+            self.asked += 1
+            return cube(x), 3 * x.square()
+
+    game = game_of([Turn({"D": {r1: 1.0}})])
+    r = game.round(game.turns[0], game.prior(COUNT), lambda: minibatch(0, 0))
+    r.nets = {**r.nets, "D": Cubes()}
+    torch.testing.assert_close(r.grad_Dx, 3 * r.x.square())
+    assert r.nets["D"].asked == 1
+    _, gradient = r.slopes(r.x)
+    assert torch.equal(gradient, 3 * r.x.square())

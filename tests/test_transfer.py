@@ -7,9 +7,16 @@ import torch
 from frenemy import begin, recipes
 from frenemy.data import Dataset, Source
 from frenemy.errors import FrenemyError
+from frenemy.experiment import arguments_of
 from frenemy.model import Model
+from frenemy.transfer import like
 
 SMALL = recipes.vary(recipes.pictures, width=4, minibatch=4, images=40)
+
+
+def plan(recipe, data, settings):
+    """As `begin.train` does, before it plays."""
+    return begin.plan(like(recipe, settings.init or settings.like), data, settings)
 
 
 def images(classes, seed=0, shape=(1, 16, 16)):
@@ -26,13 +33,13 @@ def first(tmp_path_factory):
 
 
 def test_it_begins_where_the_other_ended(first, tmp_path):
-    plan = begin.plan(
+    planned = plan(
         recipes.pictures, images(2), begin.Settings(steps=1, init=first.path, out=tmp_path / "run")
     )
-    assert "all" not in plan.reasons[-1]
-    plan.experiment.begin(0, seed=7)
+    assert "all" not in planned.reasons[-1]
+    planned.experiment.begin(0, seed=7)
     there = Model.load(first.path, recipe=SMALL).game.players
-    for name, player in plan.experiment.game.players.items():
+    for name, player in planned.experiment.game.players.items():
         expected = there[name].best.state_dict()
         assert all(torch.equal(v, expected[k]) for k, v in player.net.state_dict().items())
         assert all(torch.equal(v, expected[k]) for k, v in player.best.state_dict().items())
@@ -40,18 +47,16 @@ def test_it_begins_where_the_other_ended(first, tmp_path):
 
 def test_other_classes_begin_anew_and_all_else_is_taken(first, tmp_path):
     out = tmp_path / "run"
-    plan = begin.plan(
-        recipes.pictures, images(3), begin.Settings(steps=1, init=first.path, out=out)
-    )
-    G = plan.experiment.game.players["G"].net
+    planned = plan(recipes.pictures, images(3), begin.Settings(steps=1, init=first.path, out=out))
+    G = planned.experiment.game.players["G"].net
     fresh = G.embedding.weight.clone()
-    plan.experiment.begin(0, seed=7)
+    planned.experiment.begin(0, seed=7)
     assert torch.equal(G.embedding.weight, fresh)
     expected = Model.load(first.path, recipe=SMALL).game.players["G"].best
     assert torch.equal(G.net[1].weight, expected.net[1].weight)
     total = len(G.state_dict())
-    assert f"{total - 1} of G's {total}" in plan.reasons[-1]
-    run = plan.play()
+    assert f"{total - 1} of G's {total}" in planned.reasons[-1]
+    run = planned.play()
     assert run.header["arguments"]["width"] == 4  # its arguments were taken
     assert begin.resume(out, data=images(3), steps=2, recipe=recipes.pictures).checkpoints()
 
@@ -59,14 +64,14 @@ def test_other_classes_begin_anew_and_all_else_is_taken(first, tmp_path):
 def test_what_is_given_is_not_taken_from_the_other(first, tmp_path):
     other = recipes.vary(recipes.pictures, minibatch=6)
     settings = begin.Settings(steps=1, like=first.path, out=tmp_path / "run")
-    run = begin.plan(other, images(2), settings).run
+    run = plan(other, images(2), settings).run
     assert (run.header["arguments"]["minibatch"], run.header["arguments"]["width"]) == (6, 4)
     assert "init" not in run.header
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_weights(first, tmp_path):
     settings = begin.Settings(steps=2, init=first.path, out=tmp_path / "run")
-    run = begin.plan(recipes.pictures, images(2), settings).play()
+    run = plan(recipes.pictures, images(2), settings).play()
     expected = Model.load(run.path).sample(3)
     for file in run.checkpoints():
         file.unlink()
@@ -78,7 +83,11 @@ def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_weights(f
     ("recipe", "shape", "said"),
     [
         (recipes.digits2014, (1, 16, 16), "was begun with pictures, not digits2014"),
-        (recipes.vary(recipes.pictures, width=6), (3, 32, 32), "none of its weights fit"),
+        (
+            recipes.vary(recipes.pictures, width=6),
+            (3, 32, 32),
+            "none of its weights fit D: give the --size",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(
@@ -86,5 +95,34 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
 ):
     settings = begin.Settings(steps=1, init=first.path, out=tmp_path / "run")
     with pytest.raises(FrenemyError, match=said):
-        begin.plan(recipe, images(0, shape=shape), settings)
+        plan(recipe, images(0, shape=shape), settings)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("changes", [{"augmenting": False}, {"classes": False}])
+def test_what_is_wrapped_another_way_is_the_same_network(first, tmp_path, changes):
+    out = tmp_path / "run"
+    recipe = recipes.vary(recipes.pictures, **changes)
+    planned = plan(recipe, images(2), begin.Settings(steps=1, init=first.path, out=out))
+    planned.experiment.begin(0, seed=7)
+    there = Model.load(first.path, recipe=SMALL).game.players["D"].best
+    here = planned.experiment.game.players["D"].best
+    theirs, mine = (
+        [m.weight for m in net.modules() if isinstance(m, torch.nn.Conv2d)] for net in (there, here)
+    )
+    same = [torch.equal(a, b) for a, b in zip(theirs, mine, strict=True)]
+    assert all(same[:-1])  # the last one, to a logit, is another's where it is told no classes
+
+
+def test_a_recipe_of_ones_own_lends_too(tmp_path):
+    mine = recipes.vary(honest, width=4)
+    one = begin.train(mine, images(0), steps=1, out=tmp_path / "one")
+    assert arguments_of(like(honest, one.path)).width == 4
+    assert arguments_of(like(recipes.vary(honest, width=6), one.path)).width == 6
+
+
+MINE = recipes.Yardstick(minibatch=4)
+
+
+def honest(facts, arguments=MINE):
+    return recipes.dcgan(facts, arguments)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ParamSpec, cast
+from typing import Any, ParamSpec
 
 import numpy
 import torch
@@ -20,13 +20,14 @@ from frenemy.choosing import EngineChoice, Open
 from frenemy.data import Dataset
 from frenemy.data.dataset import Unopened
 from frenemy.data.detect import made_of, resolved
+from frenemy.data.source import PLANE
 from frenemy.engine import Share, choose_device, joined, rank_here, world_here
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Recipe, arguments_of, vary
-from frenemy.fitting import MINUTES, chosen, sized
+from frenemy.fitting import CLOCKS, MINUTES, Rehearsal, chosen, sized
 from frenemy.interrupts import Interrupted, caught_signals
 from frenemy.model import reopen, set_up
-from frenemy.origin import describe, function_of, recipe_of
+from frenemy.origin import arguments_kept, describe, function_of, recipe_of
 from frenemy.run import Followed, Run
 from frenemy.settings import DEFAULTS, Continued, Settings
 from frenemy.training import NotFinite, Training, Watcher, kept, way_on
@@ -70,7 +71,10 @@ def _spelled(fields: Callable[P, Settings]):
             Interrupted: Ctrl-C or SIGTERM; the run was saved, unless a second one stopped it at
                 once.
         """
-        return plan(recipe, data, fields(*_, **settings)).play(watcher)
+        how = fields(*_, **settings)
+        lender = how.init or how.like
+        recipe = recipe if lender is None else like(recipe, lender)
+        return plan(recipe, data, how).play(watcher)
 
     return train
 
@@ -109,25 +113,24 @@ class Plan:
         try:
             progress = self._play(watcher)
         except NotFinite as error:
-            arguments = arguments_of(self.recipe)
-            if not isinstance(arguments, Open) or STEPPED_BACK in self.run.header:
+            arguments, several = arguments_of(self.recipe), world_here() > 1
+            if not isinstance(arguments, Open) or STEPPED_BACK in self.run.header or several:
                 raise
             warnings.warn(f"{error}: going on from there once, with half the rate", stacklevel=2)
             calmer = vary(self.recipe, **vars(arguments.calmed()))
-            self.run.update(**describe(calmer), **{STEPPED_BACK: str(error)})
-            return resume(self.run.path, recipe=calmer, data=self.data, watcher=watcher)
+            self.run.update(arguments=arguments_kept(calmer), **{STEPPED_BACK: str(error)})
+            return self._again(watcher, calmer, {})
         if progress is None:
             return self.run
         least = progress.seconds * (progress.step + 1) / progress.step / 60  # one round more
         minutes = max(self.run.header[REPLAN]["minutes"], least)
-        return resume(
-            self.run.path,
-            recipe=self.recipe,
-            data=self.data,
-            minutes=minutes,
-            device=cast(DeviceName, self.device.type),
-            watcher=watcher,
-        )
+        return self._again(watcher, self.recipe, {"minutes": minutes})
+
+    def _again(self, watcher: Watcher | None, recipe: Recipe, limit: Mapping[str, float]) -> Run:
+        """The same run from its newest checkpoint, with other arguments or to another end."""
+        self.experiment.to(torch.device("cpu"), len(self.experiment.stages) - 1)  # frees a GPU
+        run, device = type(self.run).open(self.run.path), self.device
+        return _gone_on(run, recipe, self.data, limit, device, self.writer).play(watcher)
 
     def _play(self, watcher: Watcher | None) -> Progress | None:
         """How far it is, if it is time to set the end anew."""
@@ -168,14 +171,13 @@ def plan(
 ) -> Plan:
     """What `train` does before it writes anything: all that it refuses is refused here.
 
-    Args and Raises: as `train`; data of which the size is open are brought to that of the run whose
-    arguments are taken, or to one that the recipe chooses, if it chooses any.
+    Args and Raises: as `train`; but the recipe has the arguments of the run that lends them already
+    (see `frenemy.transfer.like`). Data of which the size is open are brought to that run's, or to
+    one that the recipe chooses, if it chooses any.
     """
     limit, header = settings.limit, settings.kept()
     where = choose_device(settings.device)
     writer = _event_writer() if settings.tensorboard else None
-    for other in filter(None, (settings.init, settings.like)):
-        recipe = like(recipe, other)
     if not isinstance(data, Dataset | Unopened):
         data = Unopened(data)
     left, reasons = arguments_of(recipe), list[str]()
@@ -225,9 +227,12 @@ def plan(
 
 
 def _size_of(settings: Settings) -> int | None:
-    """That the images of the run have, whose arguments are taken, if they were brought to one."""
+    """Of the images of the run whose arguments are taken, if they are squares."""
     lender = settings.init or settings.like
-    return None if lender is None else Run.open(lender).header["data"].get("size")
+    if lender is None:
+        return None
+    shape = tuple(Run.open(Path(lender)).header["data"]["shape"])
+    return shape[1] if shape != PLANE and shape[1] == shape[2] else None
 
 
 def resume(
@@ -272,23 +277,48 @@ def resume(
     writer = _event_writer() if run.header["tensorboard"] else None
     recipe = recipe_of(run, recipe, changed=recipe_changed)
     images = _reopen(run, data)
-    experiment = set_up(recipe, images, run.header["seed"])
+    return _gone_on(run, recipe, images, limit, where, writer).play(watcher)
+
+
+def _gone_on(
+    run: Run,
+    recipe: Recipe,
+    data: Dataset,
+    limit: Mapping[str, float],
+    device: torch.device,
+    writer: EventWriter | None,
+) -> Plan:
+    """A run that is gone on with, to its end or to another that is given."""
+    experiment = set_up(recipe, data, run.header["seed"])
     _require_share(experiment, run.header.get("parts", 1))
     if limit:
         end = run.header["target"] = _target(limit, experiment)
         run.header.pop(REPLAN, None)
-        arguments, loaded = arguments_of(recipe), checkpoint.load(run)
-        if isinstance(arguments, Open) and loaded is not None:
-            done = loaded[1]
-            rounds = round(end.get("steps") or done.step * 60 * end["minutes"] / done.seconds)
-            recipe = vary(recipe, **vars(arguments.stretched(done.step, rounds)))
-            experiment = set_up(recipe, images, run.header["seed"])
-            run.header.update(describe(recipe), target={"steps": rounds})
+        if isinstance(arguments := arguments_of(recipe), Open):
+            done, speed = _done(run, experiment, device)
+            rounds = round(end.get("steps") or 60 * end["minutes"] * speed())
+            recipe = vary(recipe, **vars(arguments.stretched(done, rounds)))
+            experiment = set_up(recipe, data, run.header["seed"])
+            run.header.update(arguments=arguments_kept(recipe), target={"steps": rounds})
             if "minutes" in end:
-                run.header.update(_replanned(done.step, rounds, end["minutes"]))
+                run.header.update(_replanned(done, rounds, end["minutes"]))
     if (file := run.header.get("init")) and not run.checkpoints():
         experiment, _ = starting_from(experiment, Path(file))
-    return Plan(run, experiment, where, writer, recipe, images, new=False).play(watcher)
+    return Plan(run, experiment, device, writer, recipe, data, new=False)
+
+
+def _done(
+    run: Run, experiment: Experiment, device: torch.device
+) -> tuple[int, Callable[[], float]]:
+    """How many rounds were played, and how many are in a second: of those, or of a few more."""
+    if world_here() > 1 and "minutes" in run.header["target"]:
+        raise FrenemyError(f"{run.path}: {CLOCKS}")
+    loaded = checkpoint.load(run)
+    if loaded is not None:
+        progress = loaded[1]
+        return progress.step, lambda: progress.step / progress.seconds
+    trial, header = Rehearsal(experiment, device, mirror=run.header["mirror"]), run.header
+    return 0, lambda: trial.speed(header["parts"], header["precision"])
 
 
 def _replanned(done: int, rounds: int, minutes: float) -> dict[str, Any]:
@@ -300,7 +330,8 @@ def _replanned(done: int, rounds: int, minutes: float) -> dict[str, Any]:
         step = max(1, int(rounds * min(SOON[0], SOON[1] / minutes)))
     else:
         step = done + (rounds - done) // 2
-    return {REPLAN: {"step": step, "minutes": minutes}} if 4 * step <= 3 * rounds else {}
+    later = done < step and 4 * step <= 3 * rounds
+    return {REPLAN: {"step": step, "minutes": minutes}} if later else {}
 
 
 def _kind_of_run() -> type[Run]:

@@ -105,7 +105,11 @@ class Trial(Protocol):
         ...
 
     def need(self, images: int) -> float:
-        """Bytes that a part of so many images takes beside `fixed`, at the peak."""
+        """Bytes that a part of so many images takes beside `fixed`, at the peak.
+
+        Raises:
+            TooLarge: there are not so many.
+        """
         ...
 
     def speed(self, parts: int, precision: Precision) -> float:
@@ -150,9 +154,12 @@ def fitted(
         tries_low: whether bfloat16 may be faster here at all.
 
     Raises:
-        TooLarge: not even the smallest part fits.
+        TooLarge: not even the smallest part fits, or not those that are given.
     """
-    parts = parts_that_fit(trial, room) if parts is None else parts
+    if parts is None:
+        parts = parts_that_fit(trial, room)
+    elif not timed:
+        trial.need(max(trial.least, trial.minibatch // parts))
     if not timed:
         return EngineChoice(parts, "float32" if precision == "auto" else precision)
     if precision != "auto":

@@ -20,6 +20,9 @@ from frenemy.errors import FrenemyError
 from frenemy.names import known
 
 FLOAT32_ERROR = 1e-6  # relative error of a 512 x 512 float32 product; bfloat16's is 2e-3
+Slopes = Callable[..., tuple[Tensor, Tensor]]
+"""x, *c -> D's logits at x, and their gradient there."""
+
 BLOCK = 0.2  # seconds for which a number of threads is tried
 
 
@@ -246,10 +249,20 @@ class Engine:
 
     def run(self, net: nn.Module, *inputs: Tensor) -> Tensor:
         """What the network makes of its inputs, in float32."""
+        return self._in_float32(lambda: (net(*inputs),), inputs[0].device)[0]
+
+    def slopes(self, slopes: Slopes, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits of D and their gradients, by its own method, in float32."""
+        logits, gradient = self._in_float32(lambda: slopes(*inputs), inputs[0].device)
+        return logits, gradient
+
+    def _in_float32(
+        self, made: Callable[[], tuple[Tensor, ...]], device: torch.device
+    ) -> tuple[Tensor, ...]:
         if self.precision == "float32":
-            return net(*inputs)
-        with torch.autocast(inputs[0].device.type, torch.bfloat16):
-            return net(*inputs).float()
+            return made()
+        with torch.autocast(device.type, torch.bfloat16):
+            return tuple(x.float() for x in made())
 
 
 def share_here(parts: int = 1) -> Share:

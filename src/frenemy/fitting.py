@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from frenemy.choices import Precision
-from frenemy.choosing import FASTER, Budget, EngineChoice, Open, Trial, fitted
+from frenemy.choosing import FASTER, Budget, EngineChoice, Open, TooLarge, Trial, fitted
 from frenemy.data import Dataset
 from frenemy.data.dataset import Unopened
 from frenemy.data.look import look
 from frenemy.diagnosis import SAMPLES
 from frenemy.engine import PLAIN, Engine, Share, world_here
-from frenemy.errors import FrenemyError
+from frenemy.errors import FrenemyError, out_of_memory
 from frenemy.experiment import Experiment, Recipe, vary
 from frenemy.game import Game, looks_across
 from frenemy.memory import memory_left, peak
@@ -33,6 +33,7 @@ MINUTES = 30.0  # of a run whose recipe leaves its length open, where nothing sa
 TRIED, TRIAL = 4, 1.0  # rounds at least, and seconds, by which a game's speed is measured
 LONG = 5.0  # seconds, after which fewer rounds will do
 SPARE = 0.6  # of the memory is taken: freed memory lies in pieces, and kernels take some unseen
+CLOCKS = "several processes cannot choose by the clock: give --steps or --epochs"
 PRODUCT = 512  # rows and columns of the products that tell whether bfloat16 may be faster
 
 
@@ -102,7 +103,7 @@ def chosen(
     """
     timed = not limit.keys() - {"minutes"}
     if world_here() > 1 and timed:
-        raise FrenemyError("several processes cannot choose by the clock: give --steps or --epochs")
+        raise FrenemyError(CLOCKS)
     remarks = look(data.train)
     minutes = limit.get("minutes", MINUTES)
     room, world = SPARE * memory_left(device), world_here()
@@ -110,7 +111,7 @@ def chosen(
 
     def fit(arguments: Any) -> tuple[EngineChoice, Experiment]:
         experiment = set_up(vary(recipe, **vars(arguments)), data, header["seed"])
-        trial = Rehearsal(experiment, device, mirror=header["mirror"])
+        trial = Rehearsal(experiment, device, mirror=header["mirror"], world=world)
         parts = header["parts"] or (1 if world > 1 else None)  # each would see the others' memory
         found = fitted(
             *(trial, room), parts=parts, precision=header["precision"], timed=timed,
@@ -163,13 +164,16 @@ class Rehearsal:
         experiment: of which the last stage's game is tried.
         device: where.
         mirror: as the run has it.
+        world: processes that share each minibatch, of which this is one.
     """
 
-    def __init__(self, experiment: Experiment, device: torch.device, *, mirror: bool) -> None:
+    def __init__(
+        self, experiment: Experiment, device: torch.device, *, mirror: bool, world: int = 1
+    ) -> None:
         self._experiment, self._device, self._mirror = experiment, device, mirror
         self._game = experiment.to(device, len(experiment.stages) - 1)
         self.players = self._game.players
-        self.minibatch = self._game.minibatch
+        self.minibatch = max(1, self._game.minibatch // world)
         self.least = 2 if any(map(looks_across, self._game.nets.values())) else 1
         for module in (m for net in self._game.nets.values() for m in net.modules()):
             if isinstance(module, Augmentation):
@@ -210,10 +214,16 @@ class Rehearsal:
     def _play(self, game: Game, step: int, engine: Engine) -> None:
         draw = self._experiment.minibatch(game, 0, self._device, mirror=self._mirror)
         gpus = [self._device] if self._device.type == "cuda" else []
-        with torch.random.fork_rng(devices=gpus):
-            record = game.play(draw, seed=0, step=step, engine=engine)
-        for value in record.values():
-            value.item()  # waits for the device
+        try:
+            with torch.random.fork_rng(devices=gpus):
+                record = game.play(draw, seed=0, step=step, engine=engine)
+            for value in record.values():
+                value.item()  # waits for the device
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            said = "memory ran out in a trial: give a smaller --size, or more --parts"
+            raise TooLarge(said) from None
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -16,7 +16,7 @@ from frenemy.engine import seed_everything
 from frenemy.errors import FrenemyError
 from frenemy.experiment import from_pixels
 from frenemy.files import write_atomically
-from frenemy.judge.features import RandomNetwork
+from frenemy.judge.features import RandomNetwork, judging_device
 from frenemy.model import Model
 from frenemy.pictures import channels_last, save_picture, shown
 from frenemy.sampling import CHUNK, drawing, generate, noise, rows_at_a_time, told
@@ -139,7 +139,8 @@ def _labels(model: Model, of_class: str | None) -> NDArray[np.int64]:
 
 def _rms(images: NDArray[np.uint8], x: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Of the differences between images (N, C, H, W) and one, (N,)."""
-    return np.square(images.astype(np.float64) - x).mean((1, 2, 3)) ** 0.5
+    of_each = [np.square(image.astype(np.float64) - x[0]).mean() for image in images]
+    return np.sqrt(np.array(of_each))
 
 
 def _descended(
@@ -148,15 +149,16 @@ def _descended(
     """The end of each z's descent, and what it has lost there."""
     game = model.game
     c = tuple(c.to(game.device) for c in told(game, model.facts, range(len(z)), labels))
-    features = RandomNetwork().to(game.device)
+    where = judging_device(game.device)
+    features = RandomNetwork().to(where)
     target = from_pixels(torch.from_numpy(x)).to(game.device)
-    sought = features(target).features
+    sought = features(target.to(where)).features
 
     def losses(nets: Mapping[str, nn.Module]) -> Tensor:
         seed_everything(seed, game.device)  # the same noise within G at every step
         Gz = game.sampler(nets, z, c)
-        far = (features(Gz).features - sought).square().mean(1)
-        return (Gz - target).square().flatten(1).mean(1) + far
+        far = (features(Gz.to(where)).features - sought).square().mean(1)
+        return (Gz - target).square().flatten(1).mean(1) + far.to(game.device)
 
     z = z.to(game.device).requires_grad_()
     adam = torch.optim.Adam([z], lr=RATE)

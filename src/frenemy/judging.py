@@ -265,6 +265,7 @@ def curves(
     protocol: Protocol,
     judged: Report,
     say: Callable[[str], None] = lambda _: None,
+    of_class: str | None = None,
 ) -> dict[str, list[tuple[int, float, float]]]:
     """Every metric at each of a run's checkpoints: by its name, (round, value, error) in order.
 
@@ -275,6 +276,7 @@ def curves(
         against, protocol: what it was judged by.
         judged: what was found: that checkpoint is not judged again.
         say: is told which round it is.
+        of_class: as of `target_of`.
     """
     found: dict[str, list[tuple[int, float, float]]] = {}
     reports = {model.progress.step: judged}
@@ -283,7 +285,7 @@ def curves(
             step = model.restore(path).progress.step
             say(f"round {step:,}")
             if step not in reports:
-                target = target_of(model, protocol.samples, protocol.seed, against)
+                target = target_of(model, protocol.samples, protocol.seed, against, of_class)
                 reports[step] = judge(target, against, protocol, references=False).report
         except FrenemyError as error:
             warn(f"round {step_of(path):,} is left out: {error}", stacklevel=2)
@@ -294,15 +296,19 @@ def curves(
     return found
 
 
-def target_of(model: Model, count: int, seed: int, against: Dataset | None = None) -> Target:
+def target_of(
+    model: Model, count: int, seed: int, against: Dataset | None = None, of_class: str | None = None
+) -> Target:
     """The first `count` samples of a model, and its decoder.
 
     Where its players are told the classes that `against` has, the samples have the labels of as
-    many training images, drawn at random, so that each class has its share.
+    many training images, drawn at random, so that each class has its share; or all are of one.
     """
     name, game = f"{model.run.path} (round {model.progress.step:,})", model.game
     labels = None
-    if against is not None and model.classes and model.classes == against.train.classes:
+    if of_class is not None:
+        labels = model.labels(of_class, count)
+    elif against is not None and model.classes and model.classes == against.train.classes:
         _, labels = against.train.batch((seed, 1), 0, count)
     images = model.sample(count, seed=seed, labels=labels)
     rows = (row for row in model.run.rows() if row["step"] <= model.progress.step)

@@ -65,10 +65,17 @@ def pairing_g(r: Round) -> Tensor:
 
 
 class Objective(NamedTuple):
-    """The terms of the two players."""
+    """The terms of the two players.
+
+    Attributes:
+        d, g: what D and G minimise.
+        middle: the logit of an image that D takes for real as soon as for generated; None where
+            only differences of logits count.
+    """
 
     d: Term
     g: Term
+    middle: float | None = 0.0
 
 
 ObjectiveName = Literal[
@@ -78,10 +85,10 @@ ObjectiveName = Literal[
 OBJECTIVES: dict[ObjectiveName, Objective] = {
     "minimax": Objective(minimax_d, minimax_g),
     "nonsaturating": Objective(minimax_d, nonsaturating_g),
-    "least-squares": Objective(least_squares_d, least_squares_g),
+    "least-squares": Objective(least_squares_d, least_squares_g, 0.5),
     "hinge": Objective(hinge_d, wasserstein_g),
-    "wasserstein": Objective(wasserstein_d, wasserstein_g),
-    "pairing": Objective(pairing_d, pairing_g),
+    "wasserstein": Objective(wasserstein_d, wasserstein_g, None),
+    "pairing": Objective(pairing_d, pairing_g, None),
 }
 
 

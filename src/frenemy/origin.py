@@ -33,7 +33,7 @@ def function_of(recipe: Recipe) -> Any:
     return function
 
 
-def _arguments(recipe: Recipe) -> dict[str, Any]:
+def arguments_kept(recipe: Recipe) -> dict[str, Any]:
     """Defaults included, as `run.json` keeps them."""
     arguments = arguments_of(recipe)
     return {} if arguments is None else asdict(arguments)
@@ -43,7 +43,7 @@ def arguments_given(recipe: Recipe) -> dict[str, Any]:
     """Arguments that were changed; of those that may be left open the ones that are not."""
     if not isinstance(recipe, functools.partial):
         return {}
-    arguments, found = arguments_of(recipe), _arguments(recipe)
+    arguments, found = arguments_of(recipe), arguments_kept(recipe)
     if isinstance(arguments, Open):
         left = asdict(type(arguments)())  # pyright: ignore (arguments are a dataclass with defaults)
         found = {name: value for name, value in found.items() if value != left[name]}
@@ -65,7 +65,7 @@ def describe(recipe: Recipe) -> dict[str, Any]:
             file, digest = str(path.resolve()), hashlib.sha256(path.read_bytes()).hexdigest()
             place = file if place == "__main__" else place
         name = f"{place}:{function.__qualname__}"
-    arguments = _arguments(recipe)
+    arguments = arguments_kept(recipe)
     return {"recipe": name, "arguments": arguments, "recipe_file": file, "recipe_digest": digest}
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from frenemy.errors import above_zero, at_most
-from frenemy.game import Round, Scheduled, Term, Turn, alternating, slopes, value_at
+from frenemy.game import Round, Scheduled, Term, Turn, alternating, value_at
 from frenemy.names import known
 
 
@@ -116,7 +116,7 @@ def wgan_gp(r: Round) -> Tensor:
     """
     epsilon = torch.rand(len(r.x), *[1] * (r.x.ndim - 1)).to(r.x)
     x_hat = torch.lerp(r.Gz.detach(), r.x.detach(), epsilon)
-    _, gradient = slopes(r.D, x_hat, *r.c)
+    _, gradient = r.slopes(x_hat, *r.c)
     norm = _squared_norm(gradient).add(1e-12).sqrt()  # sqrt'(0) is infinite
     return (norm - 1).square()
 

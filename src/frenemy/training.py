@@ -32,6 +32,7 @@ from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Stage
 from frenemy.game import Game, Minibatch, mix
 from frenemy.interrupts import Interrupted
+from frenemy.judge.metrics import METRICS
 from frenemy.monitor import Monitor, is_measured
 from frenemy.pictures import save_picture, shown
 from frenemy.remedies import remedy
@@ -103,7 +104,11 @@ class Training:
         last = len(self.experiment.stages) - 1
         seed, features = mix(self.seed, last), header["best_features"]
         game = self.experiment.game
-        return Validator(header["keep_best"], features, game, data, seed, self.device)
+        try:
+            return Validator(header["keep_best"], features, game, data, seed, self.device)
+        except FrenemyError as error:  # features that are not on this machine
+            warnings.warn(f"no samples are validated from here on: {error}", stacklevel=2)
+            return None
 
     @property
     def share_done(self) -> float:
@@ -263,7 +268,8 @@ class Training:
     def _best(self) -> Validation | None:
         """Of the validated rounds: this one, and those whose checkpoints there are."""
         there = {self.progress.step, *map(step_of, self.run.checkpoints())}
-        lower = self._validator is None or self._validator.lower
+        metric = METRICS.get(self.run.header.get("keep_best") or "")
+        lower = metric is None or metric.better == "lower"
         return best_of((one for one in self._validations if one.step in there), lower=lower)
 
     def _keep_best(self) -> None:

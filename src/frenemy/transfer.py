@@ -12,23 +12,24 @@ from frenemy import checkpoint
 from frenemy.data import Source
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Recipe, vary
-from frenemy.origin import arguments_given, function_of
+from frenemy.origin import arguments_kept, describe, function_of
 from frenemy.run import Run
 
 
 def like(recipe: Recipe, path: Path | str) -> Recipe:
-    """The recipe with the arguments of a run, but for those that were given another value.
+    """The recipe with the arguments of a run, but for those that are no defaults.
 
     Raises:
         FrenemyError: there is no run, or it was begun with another recipe.
     """
-    run, name = Run.open(Path(path)), function_of(recipe).__name__
-    if run.header["recipe"] != name:
-        raise FrenemyError(
-            f"{path} was begun with {run.header['recipe']}, not {name}: name a recipe's own run"
-        )
-    arguments = {k: v for k, v in run.header["arguments"].items() if k != "ends"}
-    return vary(recipe, **{**arguments, **arguments_given(recipe)})
+    run = Run.open(Path(path))
+    theirs, mine = run.header["recipe"], describe(recipe)["recipe"]
+    if theirs.rpartition(":")[1:] != mine.rpartition(":")[1:]:
+        raise FrenemyError(f"{path} was begun with {theirs}, not {mine}: name a recipe's own run")
+    usual = arguments_kept(function_of(recipe))
+    given = {name: x for name, x in arguments_kept(recipe).items() if x != usual[name]}
+    arguments = {name: x for name, x in run.header["arguments"].items() if name != "ends"}
+    return vary(recipe, **{**arguments, **given})
 
 
 def newest(path: Path | str) -> Path:
@@ -66,8 +67,12 @@ def starting_from(experiment: Experiment, file: Path) -> tuple[Experiment, str]:
         name: _fitting(player.net.state_dict(), tensors, name)
         for name, player in first.game.players.items()
     }
-    if not any(value.ndim > 1 for found in fitting.values() for value in found.values()):
-        raise FrenemyError(f"{file}: none of its weights fit these networks")
+    for name, found in fitting.items():
+        if not any(value.ndim > 1 for value in found.values()):
+            raise FrenemyError(
+                f"{file}: none of its weights fit {name}: give the --size and the --width of its "
+                "run, or --like to take its arguments alone"
+            )
 
     def begin(source: Source) -> None:
         if first.begin is not None:
@@ -92,9 +97,15 @@ def _fitting(
     parts = [key.split(".", 3) for key in tensors]
     mine = [(int(i), part, name) for i, who, part, name in parts if who == player]
     found: dict[str, Tensor] = {}
+    bare = {_bare(key): key for key in state}
     for i, part, name in sorted(mine, key=lambda key: (key[0], key[1] == "average")):
-        if part in ("net", "average") and name in state:
-            value = tensors[f"{i}.{player}.{part}.{name}"]
-            if value.shape == state[name].shape:
-                found[name] = value
+        key = name if name in state else bare.get(_bare(name))
+        value = tensors[f"{i}.{player}.{part}.{name}"]
+        if part in ("net", "average") and key and value.shape == state[key].shape:
+            found[key] = value
     return found
+
+
+def _bare(name: str) -> str:
+    """The tensor's name in the network alone, without what augments it or tells it classes."""
+    return ".".join(part for part in name.split(".") if part not in ("net", "body"))

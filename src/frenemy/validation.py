@@ -90,11 +90,6 @@ class Validator:
         self._seed = mix(seed, 6)
         self._device = judging_device(device)
 
-    @property
-    def lower(self) -> bool:
-        """Whether lower values are better."""
-        return self.metric.better == "lower"
-
     def try_out(self) -> None:
         """Measures validation images as if they were samples, before any training.
 

@@ -295,3 +295,27 @@ class TestBadInput:
         line = errors(capsys, *arguments)
         assert "round 1: G's term nonsaturating_g is not finite" in line and "--rate" in line
         assert not Run.open(out).checkpoints()
+
+
+@pytest.mark.parametrize("option", ["--like", "--init"])
+def test_another_runs_arguments_are_taken_but_for_those_that_are_given(tmp_path, option):
+    def arguments(*words):
+        out = tmp_path / str(len([*tmp_path.iterdir()]))
+        words = ["train", *words, "--data", "embedded:emoji", "--steps", "1", "--out", str(out)]
+        assert main(words) == 0
+        return Run.open(out).header["arguments"]
+
+    lender = str(tmp_path / "0")
+    arguments("dcgan", "--width", "4", "--minibatch", "16", "--rate", "1e-3")
+    found = arguments("dcgan", option, lender, "--rate", "2e-4")  # which is the default
+    assert (found["width"], found["minibatch"], found["rate"]) == (4, 16, 2e-4)
+    lender = str(tmp_path / "2")
+    arguments("--width", "4", "--minibatch", "8", "--gamma", "1.0", "--no-augmenting")
+    found = arguments(option, lender, "--gamma", "0")
+    assert (found["width"], found["minibatch"], found["gamma"]) == (4, 8, 0)
+    assert not found["augmenting"]
+    assert arguments(option, lender, "--augmenting")["augmenting"]
+
+
+def test_points_are_no_pictures(tmp_path, capsys):
+    assert "points" in errors(capsys, "train", "--data", "toy:ring", "--out", tmp_path / "run")

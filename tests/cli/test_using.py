@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from frenemy import judging
 from frenemy.cli import main
 from frenemy.data import open_dataset
 from frenemy.judge.report import Report
@@ -228,6 +229,14 @@ def test_a_class_has_its_own_neighbours_and_judgement(classed, tmp_path, capsys)
     assert set(Report.load(out).by_class) == {"dark", "light"}
     assert "Each class by itself" in out.with_suffix(".html").read_text("utf-8")
     assert "recognised, samples" in " ".join(capsys.readouterr().out.split())
+    (more / "light").rename(more / "bright")  # other classes, but for one
+    model = Model.load(classed)
+    target = judging.target_of(model, 4, 0, open_dataset(more), "dark")
+    assert list(target.labels) == [0] * 4
+    assert np.array_equal(target.images, model.sample(4, seed=0, labels=model.labels("dark", 4)))
+    whole, alone = classed / "judge.json", classed / "judge-dark.json"
+    assert main([str(word) for word in [*judge[:-2], "--metrics", "kid", "--class", "dark"]]) == 0
+    assert alone.exists() and not whole.exists()
 
 
 def test_transparent_pictures_are_drawn_and_judged_with_their_opacity(tmp_path, capsys):

@@ -1,5 +1,7 @@
 """The game on one's own pictures: what is chosen for them, and that it holds."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -173,3 +175,29 @@ def test_pictures_are_as_large_as_there_is_time_for(shape, side, sides):
     assert needed == sorted(needed)
     if 64 in found:
         assert found[64] == 250 * 64 * 64 // 32
+
+
+@pytest.mark.parametrize("arguments", [{"width": 0}, {"rate": 0.0}, {"images": 0}])
+def test_nothing_is_not_taken_for_what_is_open(arguments):
+    (name,) = arguments
+    with pytest.raises(FrenemyError, match=f"{name} is 0"):
+        pictures(FACES, Pictures(**{"width": 4, **arguments}))
+
+
+@pytest.mark.parametrize(
+    ("objective", "of_real", "of_generated", "p"),
+    [
+        ("hinge", 0.4, -1.0, 0.5),
+        ("hinge", -0.4, -1.0, 0.0),
+        ("least-squares", 0.4, 0.0, 0.0),  # nearer to what D says of samples
+        ("least-squares", 0.6, 0.0, 0.5),
+        ("pairing", -7.0, -8.0, 0.5),  # only differences count
+        ("wasserstein", 7.0, 8.0, 0.0),
+    ],
+)
+def test_images_are_augmented_where_D_is_sure_of_real_ones(objective, of_real, of_generated, p):
+    arguments = Pictures(width=2, minibatch=250_000, objective=objective)
+    (stage,) = pictures(FACES, arguments)
+    after = stage.game.turns[0].after
+    r = SimpleNamespace(Dx=torch.full((4,), of_real), DGz=torch.full((4,), of_generated))
+    assert after(r)["augmented"].item() == p

@@ -122,7 +122,7 @@ def _looking_like(
     stand_in: Callable[..., Result],
 ) -> Callable[..., Result]:
     """The stand-in with the function's documentation, and these for its parameters."""
-    stand_in.__doc__ = function.__doc__
+    stand_in.__doc__ = getattr(function, "func", function).__doc__  # a partial has none of its own
     signature = inspect.Signature(parameters)
     stand_in.__signature__ = signature  # pyright: ignore (inspect reads it, typing does not know it)
     stand_in.__annotations__ = {p.name: p.annotation for p in parameters}

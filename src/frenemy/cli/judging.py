@@ -128,7 +128,8 @@ def judge(
         return
     # all that can be refused is refused before a classifier is trained or samples are drawn
     is_run = (target / "run.json").exists()
-    out = options.out or (target / "judge.json" if is_run else Path("judge.json"))
+    file = f"judge-{_file_name(options.of_class)}.json" if options.of_class else "judge.json"
+    out = options.out or (target / file if is_run else Path(file))
     if out.suffix != ".json":
         raise FrenemyError(f"--out {out}: the report is a .json file")
     html = out.with_suffix(".html")
@@ -193,11 +194,12 @@ def _judge_run(run: Path, options: JudgeOptions, own: OwnRecipe) -> Judged:
         if options.of_class and not protocol.features:  # as for all classes
             features = default_features(model.seen(whole).opaque())
             protocol = dataclasses.replace(protocol, features=features)
-        target = judging.target_of(model, protocol.samples, protocol.seed, data)
+        of_class = options.of_class
+        target = judging.target_of(model, protocol.samples, protocol.seed, data, of_class)
         judgement = judging.judge(target, data, protocol, say=say)
         if not options.all_checkpoints:
             return judgement
-        curves = judging.curves(model, data, protocol, judgement.report, say=say)
+        curves = judging.curves(model, data, protocol, judgement.report, say=say, of_class=of_class)
         report = dataclasses.replace(judgement.report, curves=curves)
         return dataclasses.replace(judgement, report=report)
 
@@ -251,8 +253,7 @@ def _features_of(source: Path, name: str | None) -> list[str]:
     Without a name the classifier has one from its set's: "my cats" is my-cats.
     """
     if name is None:
-        own = source.resolve().name.partition(".")[0]
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", own).lstrip("-._")
+        name = _file_name(source.resolve().name.partition(".")[0])
         if not name:
             raise FrenemyError(
                 f"{source} gives the classifier no name: give one of letters by --name"
@@ -301,3 +302,8 @@ def health(run: RunPath) -> None:
     console.print(health_table(history, found, console.width))
     if said := summary(validations, best):
         console.print(said)
+
+
+def _file_name(words: str) -> str:
+    """What of a name may stand in that of a file: "my cats" is my-cats."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", words).lstrip("-._")

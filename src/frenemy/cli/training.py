@@ -119,21 +119,28 @@ def train_with_recipes(arguments: Sequence[str]) -> Callable[..., None]:
         FrenemyError: there is no such recipe.
     """
     from frenemy import origin, recipes
+    from frenemy.transfer import like
 
     options, where = options_of(train), value("--recipe", arguments)
     word = first_word(arguments, options)
-    given = {name: value(name, arguments) for name in ("--data", "--resume")}
+    given = {name: value(name, arguments) for name in ("--data", "--resume", "--init", "--like")}
+    lender = given["--init"] or given["--like"]
+
+    def lent(recipe: Callable[..., Any]) -> Callable[..., Any]:
+        return recipe if lender is None else like(recipe, lender)
+
     if given["--resume"] is None and where is None and word is None and given["--data"]:
-        return _with(recipes.pictures)
+        return _with(lent(recipes.pictures))
     if where is None or given["--resume"] is not None:
-        chosen = choice_of(recipes.RECIPES, word, "recipe", none="(with --resume)")
+        known = {k: lent(f) if k == word else f for k, f in recipes.RECIPES.items()}
+        chosen = choice_of(known, word, "recipe", none="(with --resume)")
         return retyped(train, "recipe", chosen)
     if word is not None:
         raise FrenemyError(f"--recipe {where} and {word}: give one recipe")
     own = origin.find(where)
     if taken := options.keys() & options_of(filling(own)).keys():
         raise FrenemyError(f"{where}: its {', '.join(sorted(taken))} is train's own: rename it")
-    return _with(own)
+    return _with(lent(own))
 
 
 def _with(recipe: Callable[..., Any]) -> Callable[..., None]:

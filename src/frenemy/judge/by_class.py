@@ -54,8 +54,9 @@ def by_class(pairs: Mapping[str, FeaturePair]) -> dict[str, list[Line]]:
                 distances[name] = kid(real=samples.real[theirs], fake=pairs[name].fake[labels == k])
         if SAMPLES in recognised:
             count = int((told[SAMPLES] == k).sum())
+            looked_at = int((told[SAMPLES][some[SAMPLES]] == k).sum())
             lines[of_class] = [
-                Line(protocol_name("recognised", count, kind), "higher", recognised),
+                Line(protocol_name("recognised", looked_at, kind), "higher", recognised),
                 Line(protocol_name("kid", count, kind), "lower", distances),
             ]
     if len(lines) < 2:

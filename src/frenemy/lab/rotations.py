@@ -85,7 +85,7 @@ class Method:
             D.w.data.clamp_(-self.clip, self.clip)
 
         players["D"].optimiser.register_step_post_hook(clip)
-        d, g = self.objective
+        d, g = self.objective.d, self.objective.g
         both = {consensus(d, g): self.agreement} if self.agreement else {}
         losses = {d: 1.0, **self.penalty, **both}, {g: 1.0, **both}
         turns = alternating(*losses)[::-1] if self.in_turn else simultaneous(*losses)

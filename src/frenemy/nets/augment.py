@@ -98,7 +98,7 @@ class Augmentation(nn.Module, ABC):
         by the mean of four; here it is done at each.
 
         Args:
-            logits_of_real: (B, ...).
+            logits_of_real: (B, ...), above 0 where D takes them for real.
             images: how many real ones were seen since the last call.
             target: of the mean sign, in [-1, 1].
             speed: images after which p may have gone from 0 to 1; 100,000 where D is trained.

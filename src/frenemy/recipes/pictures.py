@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,8 @@ from frenemy.choices import OptionalFloat, OptionalInt
 from frenemy.choosing import Budget, Choice, TooLarge
 from frenemy.data import Facts
 from frenemy.data.look import FEWEST
-from frenemy.errors import FrenemyError, at_least, whole
+from frenemy.data.source import PLANE, require_images
+from frenemy.errors import FrenemyError, above_zero, at_least, whole
 from frenemy.experiment import Stage
 from frenemy.game import Game, HalfLife, Player, Prior, Round, alternating
 from frenemy.nets.augment import R3GAN, Augment
@@ -25,6 +26,8 @@ from frenemy.objectives import ObjectiveName, objective_named
 from frenemy.penalties import PenaltyName, lazily, penalties_named
 from frenemy.recipes.schedules import cosine, share_done
 
+N = TypeVar("N", int, float)
+
 WIDTHS = {16: 0.0, 24: 1.2e5, 32: 4e5, 48: 1.2e6, 64: 3e6, 128: 3e7}
 """Widths, and the images that a run has to see before the width is worth its time: up to 32 from
 trials on faces of 32 pixels (docs/numbers.md), beyond that by the same law."""
@@ -34,7 +37,7 @@ PLANNED = 500_000  # images, where nothing tells how many there is time for
 LEAST = 2_000  # images, without which nothing is learnt
 SIDES = 32, 64, 128, 256  # pixels; any machine has time for the first
 PER_PIXEL = 250  # images that a run has to see for each pixel of one
-SETTLING = 0.05  # of the run's images: the half-life of G's average
+SETTLING = 0.05  # of the images so far: the half-life of G's average
 Z = 100
 
 
@@ -96,13 +99,15 @@ class Pictures:
                 "give more --minutes, or a smaller --size"
             )
         ends = ((0, images),) if self.images is None else ()
-        settled = replace(chosen, ends=ends, rate=self.rate or RATE)
+        settled = replace(chosen, ends=ends, rate=_given(self.rate, RATE))
         reasons = settled.reasons(facts, images, budget.said)
         return Choice(settled, images // self.minibatch, reasons, tried=chosen)
 
     def sides(self, shape: Shape | None, side: int) -> dict[int | None, int]:
-        """32 pixels, and as many more as there is time for; none are made up."""
+        """32 pixels, and as many more as there is time for, up to what the images have."""
         at_least(1, minibatch=self.minibatch)
+        if shape == PLANE:
+            return {None: 0}
         pixels: dict[int | None, int] = {size: size * size for size in SIDES if size <= side}
         if shape is not None and _is_played(shape):
             _, height, width = shape
@@ -119,11 +124,11 @@ class Pictures:
 
     def calmed(self) -> Self:
         """With half of the rate."""
-        return replace(self, rate=(self.rate or RATE) / 2)
+        return replace(self, rate=_given(self.rate, RATE) / 2)
 
     def share_done(self, t: int) -> float:
         """Of the schedules, in round t."""
-        ends = self.ends or ((0, self.images or PLANNED),)
+        ends = self.ends or ((0, _given(self.images, PLANNED)),)
         return share_done(t * self.minibatch, ends)
 
     def reasons(self, facts: Facts, images: int, said: str) -> list[str]:
@@ -143,12 +148,17 @@ class Pictures:
         ]
 
 
+def _given(number: N | None, otherwise: N) -> N:
+    return otherwise if number is None else number
+
+
 def require_pictures(facts: Facts) -> None:
     """Refuses what no generator can be made of.
 
     Raises:
-        FrenemyError: too few pictures, or of sides that no start times 2^k gives.
+        FrenemyError: points, too few pictures, or of sides that no start times 2^k gives.
     """
+    require_images(facts.shape, facts.name)
     if facts.count < FEWEST:
         raise FrenemyError(
             f"{facts.name}: {facts.count} pictures to train on, beside those that are kept to "
@@ -168,11 +178,15 @@ def _is_played(shape: Shape) -> bool:
 def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
     """Any pictures, as wide and as long as the time allows: `frenemy train --data FOLDER`."""
     require_pictures(facts)
-    minibatch, width = whole(minibatch=arguments.minibatch), whole(width=arguments.width or 32)
-    images = arguments.images or (arguments.ends[-1][1] if arguments.ends else PLANNED)
-    rate = arguments.rate or RATE
+    minibatch, width = (
+        whole(minibatch=arguments.minibatch),
+        whole(width=_given(arguments.width, 32)),
+    )
+    images = _given(arguments.images, arguments.ends[-1][1] if arguments.ends else PLANNED)
+    rate = _given(arguments.rate, RATE)
     at_least(1, minibatch=minibatch, width=width, images=images)
-    at_least(0, rate=rate, gamma=arguments.gamma)
+    above_zero(rate=rate)
+    at_least(0, gamma=arguments.gamma)
     classes = len(facts.classes) if arguments.classes else 0
     G, D = _nets(facts, width, classes, arguments.normalised)
     T = Augment(R3GAN)
@@ -186,8 +200,13 @@ def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
     def half_life(t: int) -> float:
         return SETTLING * t * minibatch
 
+    terms = objective_named(arguments.objective)
+
     def adapt(r: Round) -> dict[str, Tensor]:
-        return {"augmented": T.adapt(r.Dx, minibatch)}
+        middle = terms.middle
+        if middle is None:
+            middle = (r.Dx.mean() + r.DGz.mean()) / 2
+        return {"augmented": T.adapt(r.Dx - middle, minibatch)}
 
     if arguments.augmenting:
         D = Augmented(D, T)
@@ -195,7 +214,6 @@ def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
         "D": Player(D, adam(D), schedule=schedule),
         "G": Player(G, adam(G), schedule=schedule, averaging=HalfLife(half_life)),
     }
-    terms = objective_named(arguments.objective)
     penalties = penalties_named(arguments.penalty, arguments.penalty_share)
     of_D, *others = (
         lazily(terms.d, terms.g, arguments.gamma, arguments.penalty_every, penalties)
