@@ -205,6 +205,17 @@ class TestWhoKeepsOne:
         planned = plan(recipes.pictures, Dataset(source, source, source, "noise"), settings)
         assert planned.run.header["keep_best"] is None
 
+    @pytest.mark.parametrize(("side", "features"), [(16, "random"), (28, "lite0")])
+    def test_photographs_are_compared_as_people_see_them(
+        self, tmp_path, monkeypatch, side, features
+    ):
+        monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path / "cache"))  # no classifier of these
+        monkeypatch.setattr("frenemy.validation.lite0_is_here", lambda: True)
+        source = Source(np.random.default_rng(0).integers(0, 256, (12, 1, side, side), np.uint8))
+        settings = Settings(steps=2, out=tmp_path / "run")
+        planned = plan(recipes.pictures, Dataset(source, source, source, "noise"), settings)
+        assert planned.run.header["best_features"] == features
+
     def test_others_do_not(self, digits, tmp_path):
         run = train(honest, digits, steps=2, out=tmp_path / "run")
         assert run.header["keep_best"] is None and "best" not in run.header

@@ -21,6 +21,7 @@ from frenemy.judge.copying import Copying
 from frenemy.judge.feature_pairs import pairs_of
 from frenemy.judge.features import Features, judging_device
 from frenemy.judge.kernel import LEAST
+from frenemy.judge.lite0 import lite0_is_here
 from frenemy.judge.metrics import METRICS
 from frenemy.judge.named_features import default_features, features_named, require_features
 from frenemy.judge.sets import SAMPLES, Images, Sets
@@ -32,6 +33,7 @@ COUNT = 500  # samples, compared with as many validation images at most,
 LOOKED_UP = 250  # and so many of them looked up among the training images
 KNOWN = 20  # times that each of these has to have been seen before: sooner none is known by heart
 BETWEEN = 50_000  # images that are played on from one time to the next, at least
+SMALL = 16  # pixels, of which ImageNet's features know nothing
 NONE = "none"  # as a metric: no best checkpoint is kept
 USUAL = "kid"  # unbiased, however few images there are, and soon computed
 NAMES = tuple(
@@ -184,7 +186,17 @@ def best_by(
     name = metric or (usual if allowed else None)
     if name is None or name == NONE:
         return {"keep_best": None}
-    features = default_features(data)[0]
+    features = _features_for(data)
     if metric:
         Validator(metric, features, game, data, 0, device).try_out()
     return {"keep_best": name, "best_features": features}
+
+
+def _features_for(data: Dataset) -> str:
+    """The judge's own for these images; but for "random", which hardly tell good samples apart.
+
+    Of a few hundred grey pictures, those of ImageNet tell a half-learnt face from a learnt one.
+    """
+    (found,) = default_features(data)
+    large = max(data.shape[1:]) > SMALL
+    return "lite0" if found == "random" and large and lite0_is_here() else found
