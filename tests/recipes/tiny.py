@@ -22,6 +22,7 @@ from frenemy.recipes import paper2014
 
 WIDTHS = {"UNITS": 400, "FACES_UNITS": 8, "CIFAR_UNITS": 8}  # of the largest layers of 2014
 COUNT, MINIBATCH, MAPS, IMAGES = 12, 4, 2, 40
+GROUPED = {"r3gan": 16}  # whose maps are grouped by as many
 ROUNDS = 5  # so that what is played every fourth is played twice
 SHAPES = [(c, side, side) for side in (8, 16, 28, 32, 48, 64) for c in (1, 3)]
 
@@ -55,7 +56,8 @@ def recipe_of(name):
     """The recipe with a small minibatch, and few maps."""
     recipe = recipes.RECIPES[name]
     known = arguments_of(recipe)
-    small = {"minibatch": MINIBATCH, "width": MAPS, "images": IMAGES}
+    maps = GROUPED.get(name, MAPS)
+    small = {"minibatch": MINIBATCH, "width": maps, "images": IMAGES, "burn_in": IMAGES}
     return recipes.vary(recipe, **{k: v for k, v in small.items() if hasattr(known, k)})
 
 

@@ -99,7 +99,7 @@ class Pictures:
                 "give more --minutes, or a smaller --size"
             )
         ends = ((0, images),) if self.images is None else ()
-        settled = replace(chosen, ends=ends, rate=_given(self.rate, RATE))
+        settled = replace(chosen, ends=ends, rate=given(self.rate, RATE))
         reasons = settled.reasons(facts, images, budget.said)
         return Choice(settled, images // self.minibatch, reasons, tried=chosen)
 
@@ -124,11 +124,11 @@ class Pictures:
 
     def calmed(self) -> Self:
         """With half of the rate."""
-        return replace(self, rate=_given(self.rate, RATE) / 2)
+        return replace(self, rate=given(self.rate, RATE) / 2)
 
     def share_done(self, t: int) -> float:
         """Of the schedules, in round t."""
-        ends = self.ends or ((0, _given(self.images, PLANNED)),)
+        ends = self.ends or ((0, given(self.images, PLANNED)),)
         return share_done(t * self.minibatch, ends)
 
     def reasons(self, facts: Facts, images: int, said: str) -> list[str]:
@@ -148,7 +148,8 @@ class Pictures:
         ]
 
 
-def _given(number: N | None, otherwise: N) -> N:
+def given(number: N | None, otherwise: N) -> N:
+    """The number, if there is one."""
     return otherwise if number is None else number
 
 
@@ -180,10 +181,10 @@ def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
     require_pictures(facts)
     minibatch, width = (
         whole(minibatch=arguments.minibatch),
-        whole(width=_given(arguments.width, 32)),
+        whole(width=given(arguments.width, 32)),
     )
-    images = _given(arguments.images, arguments.ends[-1][1] if arguments.ends else PLANNED)
-    rate = _given(arguments.rate, RATE)
+    images = given(arguments.images, arguments.ends[-1][1] if arguments.ends else PLANNED)
+    rate = given(arguments.rate, RATE)
     at_least(1, minibatch=minibatch, width=width, images=images)
     above_zero(rate=rate)
     at_least(0, gamma=arguments.gamma)
