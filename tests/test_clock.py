@@ -195,7 +195,10 @@ def test_a_recipe_that_is_edited_while_it_is_played_goes_on_as_it_was(
     data, tmp_path, clock, monkeypatch
 ):
     clock(0.25)
-    # which reads the recipe's file
-    monkeypatch.setattr("frenemy.origin.describe", lambda _: pytest.fail("it was read again"))
-    run = begin.train(timed, data, minutes=MINUTES, out=tmp_path / "run")
+
+    def edit(_):  # which `describe` would read
+        for place in ("frenemy.origin.describe", "frenemy.begin.describe"):
+            monkeypatch.setattr(place, lambda _: pytest.fail("it was read again"))
+
+    run = begin.train(timed, data, minutes=MINUTES, out=tmp_path / "run", watcher=edit)
     assert run.header["target"] == {"steps": 24}  # its end was moved

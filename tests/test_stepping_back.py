@@ -45,10 +45,16 @@ def data():
     return Dataset(source, source, source, "random images")
 
 
-def test_it_goes_on_with_half_the_rate_and_says_so(data, tmp_path):
+def test_it_goes_on_with_half_the_rate_and_says_so(data, tmp_path, monkeypatch):
     calm_enough = recipes.vary(shaky, most=0.7e-3)
+
+    def edit(_):  # the recipe's file, which `describe` would read
+        for place in ("frenemy.origin.describe", "frenemy.begin.describe"):
+            monkeypatch.setattr(place, lambda _: pytest.fail("it was read again"))
+
     with pytest.warns(UserWarning, match="not finite: .* once, with half the rate"):
-        run = begin.train(calm_enough, data, steps=6, out=tmp_path / "run")
+        run = begin.train(calm_enough, data, steps=6, out=tmp_path / "run", watcher=edit)
+    monkeypatch.undo()
     assert run.header["arguments"]["rate"] == 0.5e-3
     assert "not finite" in run.header["stepped_back"]
     assert Model.load(run.path, recipe=calm_enough, recipe_changed=True).progress.step == 6

@@ -72,8 +72,7 @@ def _spelled(fields: Callable[P, Settings]):
                 once.
         """
         how = fields(*_, **settings)
-        lender = how.init or how.like
-        recipe = recipe if lender is None else like(recipe, lender)
+        recipe = recipe if how.lender is None else like(recipe, how.lender)
         return plan(recipe, data, how).play(watcher)
 
     return train
@@ -183,8 +182,8 @@ def plan(
     left, reasons = arguments_of(recipe), list[str]()
     precision = header["precision"]
     fit = EngineChoice(header["parts"] or 1, "float32" if precision == "auto" else precision)
-    if isinstance(data, Unopened) and (size := _size_of(settings)) is not None:
-        data = data.open(size)
+    if isinstance(data, Unopened) and settings.lender is not None:
+        data = data.open(_size_of(settings.lender))
     if isinstance(left, Open):
         if isinstance(data, Unopened):
             data, choice = sized(recipe, left, data, limit, header, where)
@@ -226,11 +225,8 @@ def plan(
     return Plan(run, experiment, where, writer, recipe, data, reasons=reasons)
 
 
-def _size_of(settings: Settings) -> int | None:
-    """Of the images of the run whose arguments are taken, if they are squares."""
-    lender = settings.init or settings.like
-    if lender is None:
-        return None
+def _size_of(lender: Path | str) -> int | None:
+    """Of the images of a run, if they are squares: others were not brought to any."""
     shape = tuple(Run.open(Path(lender)).header["data"]["shape"])
     return shape[1] if shape != PLANE and shape[1] == shape[2] else None
 
@@ -296,7 +292,7 @@ def _gone_on(
         run.header.pop(REPLAN, None)
         if isinstance(arguments := arguments_of(recipe), Open):
             done, speed = _done(run, experiment, device)
-            rounds = round(end.get("steps") or 60 * end["minutes"] * speed())
+            rounds = max(1, round(end.get("steps") or 60 * end["minutes"] * speed()))
             recipe = vary(recipe, **vars(arguments.stretched(done, rounds)))
             experiment = set_up(recipe, data, run.header["seed"])
             run.header.update(arguments=arguments_kept(recipe), target={"steps": rounds})
@@ -317,8 +313,13 @@ def _done(
     if loaded is not None:
         progress = loaded[1]
         return progress.step, lambda: progress.step / progress.seconds
-    trial, header = Rehearsal(experiment, device, mirror=run.header["mirror"]), run.header
-    return 0, lambda: trial.speed(header["parts"], header["precision"])
+
+    def speed() -> float:
+        header = run.header
+        trial = Rehearsal(experiment, device, mirror=header.get("mirror", False))
+        return trial.speed(header.get("parts", 1), header.get("precision", "float32"))
+
+    return 0, speed
 
 
 def _replanned(done: int, rounds: int, minutes: float) -> dict[str, Any]:

@@ -154,12 +154,9 @@ def fitted(
         tries_low: whether bfloat16 may be faster here at all.
 
     Raises:
-        TooLarge: not even the smallest part fits, or not those that are given.
+        TooLarge: not even the smallest part fits, or memory ran out in a trial.
     """
-    if parts is None:
-        parts = parts_that_fit(trial, room)
-    elif not timed:
-        trial.need(max(trial.least, trial.minibatch // parts))
+    parts = parts_that_fit(trial, room) if parts is None else parts
     if not timed:
         return EngineChoice(parts, "float32" if precision == "auto" else precision)
     if precision != "auto":

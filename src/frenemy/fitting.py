@@ -111,7 +111,7 @@ def chosen(
 
     def fit(arguments: Any) -> tuple[EngineChoice, Experiment]:
         experiment = set_up(vary(recipe, **vars(arguments)), data, header["seed"])
-        trial = Rehearsal(experiment, device, mirror=header["mirror"], world=world)
+        trial = Rehearsal(experiment, device, mirror=header["mirror"])
         parts = header["parts"] or (1 if world > 1 else None)  # each would see the others' memory
         found = fitted(
             *(trial, room), parts=parts, precision=header["precision"], timed=timed,
@@ -164,16 +164,13 @@ class Rehearsal:
         experiment: of which the last stage's game is tried.
         device: where.
         mirror: as the run has it.
-        world: processes that share each minibatch, of which this is one.
     """
 
-    def __init__(
-        self, experiment: Experiment, device: torch.device, *, mirror: bool, world: int = 1
-    ) -> None:
+    def __init__(self, experiment: Experiment, device: torch.device, *, mirror: bool) -> None:
         self._experiment, self._device, self._mirror = experiment, device, mirror
         self._game = experiment.to(device, len(experiment.stages) - 1)
         self.players = self._game.players
-        self.minibatch = max(1, self._game.minibatch // world)
+        self.minibatch = self._game.minibatch
         self.least = 2 if any(map(looks_across, self._game.nets.values())) else 1
         for module in (m for net in self._game.nets.values() for m in net.modules()):
             if isinstance(module, Augmentation):

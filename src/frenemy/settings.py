@@ -79,9 +79,10 @@ class Settings(Continued):
             processes, begun by torchrun, each take their share of a minibatch as well.
         mirror: also show every image from left to right, which doubles their number; not where
             left and right differ, as in writing.
-        like: a run whose arguments are taken, but for those that are given here.
-        init: a run whose weights are started from, as far as they fit, and whose arguments are
-            taken, too.
+        like: a run whose arguments are taken, but for those that are given here (in Python: that
+            are not their defaults), and the size of its images.
+        init: a run whose weights are started from, as far as they fit; all that `like` takes is
+            taken of it, too.
     """
 
     out: Annotated[Path | str | None, optional("PATH")] = None
@@ -95,6 +96,17 @@ class Settings(Continued):
     mirror: bool = False
     like: OptionalPath = None
     init: OptionalPath = None
+
+    @property
+    def lender(self) -> Path | None:
+        """The run whose arguments are taken, if any.
+
+        Raises:
+            FrenemyError: there are two.
+        """
+        if self.init is not None and self.like is not None:
+            raise FrenemyError("--init takes its run's arguments, too: leave out --like")
+        return self.init or self.like
 
     def kept(self) -> dict[str, Any]:
         """Those that stay when a run goes on, as `run.json` keeps them.

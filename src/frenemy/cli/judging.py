@@ -68,7 +68,8 @@ class JudgeOptions:
         images: what is done to them first.
         umap: draw the embedding by UMAP, if it is installed, and not by principal components.
         all_checkpoints: also judge the run's earlier checkpoints, and draw curves.
-        out: the report's .json, beside which the page lies as .html; judge.json in the run.
+        out: the report's .json, beside which the page lies as .html; judge.json in the run,
+            or judge-CLASS.json.
         device: where to compute.
         train_features: train a classifier on this labelled set first, for --features.
         name: of that classifier: letters, digits, - and _; that of the set, if none is given.
@@ -128,7 +129,8 @@ def judge(
         return
     # all that can be refused is refused before a classifier is trained or samples are drawn
     is_run = (target / "run.json").exists()
-    file = f"judge-{_file_name(options.of_class)}.json" if options.of_class else "judge.json"
+    of_class = re.sub(r"[^\w. -]", lambda c: f"%{ord(c[0]):02x}", options.of_class or "")
+    file = f"judge-{of_class}.json" if of_class else "judge.json"
     out = options.out or (target / file if is_run else Path(file))
     if out.suffix != ".json":
         raise FrenemyError(f"--out {out}: the report is a .json file")
@@ -253,7 +255,8 @@ def _features_of(source: Path, name: str | None) -> list[str]:
     Without a name the classifier has one from its set's: "my cats" is my-cats.
     """
     if name is None:
-        name = _file_name(source.resolve().name.partition(".")[0])
+        own = source.resolve().name.partition(".")[0]
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", own).lstrip("-._")
         if not name:
             raise FrenemyError(
                 f"{source} gives the classifier no name: give one of letters by --name"
@@ -302,8 +305,3 @@ def health(run: RunPath) -> None:
     console.print(health_table(history, found, console.width))
     if said := summary(validations, best):
         console.print(said)
-
-
-def _file_name(words: str) -> str:
-    """What of a name may stand in that of a file: "my cats" is my-cats."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", words).lstrip("-._")

@@ -96,7 +96,7 @@ def published(side: int) -> Published:
 
 
 def r3gan(facts: Facts, arguments: Huang2024 = Huang2024()) -> list[Stage]:
-    """R3GAN of Huang et al. (2024): any images of sides from 16 to 256."""
+    """R3GAN of Huang et al. (2024), who also mirrored their images: sides of 16 to 256."""
     require_images(facts.shape, facts.name)
     a, usual = arguments, published(max(facts.shape[1:]))
     minibatch, images = given(a.minibatch, usual.minibatch), given(a.images, usual.images)
