@@ -14,13 +14,18 @@ DEMO := demo/$(shell date +%Y%m%d-%H%M%S)
 	$(PIP) --editable '.[test]'
 	touch $@
 
+.venv/demo: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(PIP) --editable '.[features]'
+	touch $@
+
 # A minute on 1,906 pictures in nine classes, as `train --data FOLDER` plays one's own.
-demo: .venv/ready
+demo: .venv/demo
 	$(BIN)/frenemy train --data embedded:emoji --minutes 1 --out $(DEMO)
 	$(BIN)/frenemy film $(DEMO)
 	$(BIN)/frenemy walk $(DEMO)
 	$(BIN)/frenemy neighbours $(DEMO)
-	$(BIN)/frenemy judge $(DEMO)
+	$(BIN)/frenemy judge $(DEMO) --samples 1000
 
 test: lint
 	$(BIN)/pytest $(WORKERS)
