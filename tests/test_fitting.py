@@ -280,7 +280,9 @@ def test_pictures_are_as_large_as_there_is_time_for(
     plan = begin.plan(recipe, photographs, settings)
     assert (known, plan.data.shape) == (tried, (3, side, side))
     assert plan.run.header["data"]["size"] == (None if side == 64 else side)
-    assert ("not larger, which would take 32,000 rounds" in plan.reasons) == (side == 32)
+    said = plan.reasons[-1]
+    assert said.startswith("not larger, which would take 32,000 rounds") == (side == 32)
+    assert said.endswith(", with time for 31,200") == (tried == [32, 64] and side == 32)
     settings = begin.Settings(steps=1, out=tmp_path / "run", keep_best="none")
     assert begin.plan(recipe, photographs, settings).data.shape == (3, 32, 32)
     whole = open_dataset(photographs)  # a size that was chosen already

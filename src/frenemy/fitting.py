@@ -82,7 +82,7 @@ def sized(
         except FrenemyError as error:
             return images, choice.because(f"not larger: {error}")
         if other.rounds < rounds:
-            return images, choice.because(too_long)
+            return images, choice.because(f"{too_long}, with time for {other.rounds:,}")
         images, choice = others, other
     return images, choice
 
