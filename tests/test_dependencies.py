@@ -23,7 +23,7 @@ def imported(nodes):
 
 
 def asked_for(requirements):
-    return {re.match("[A-Za-z0-9._-]+", line)[0].lower() for line in requirements}
+    return {re.split("[^A-Za-z0-9._-]", line)[0].lower() for line in requirements}
 
 
 def modules():
@@ -42,6 +42,6 @@ def test_what_is_imported_where_it_is_used_comes_with_an_extra():
     needed = set().union(*(imported(ast.walk(module)) for module in modules()))
     extras = (lines for name, lines in PROJECT["optional-dependencies"].items() if name != "test")
     known = asked_for([*PROJECT["dependencies"], *(line for lines in extras for line in lines)])
-    owners = packages_distributions() | {"umap": ["umap-learn"]}  # which the tests do without
+    owners = {**packages_distributions(), "umap": ["umap-learn"]}  # which the tests do without
     missing = {name for name in needed if not known & {owner.lower() for owner in owners[name]}}
     assert not missing
