@@ -19,7 +19,7 @@ from frenemy.files import write_atomically
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.sets import Sets
 
-LIBRARIES = "torch", "numpy", "scipy", "scikit-learn"
+LIBRARIES = "torch", "numpy", "scipy"
 
 
 @dataclass(frozen=True)
