@@ -144,7 +144,7 @@ def test_bfloat16_is_played_where_it_is_faster_by_a_tenth(low, given, expected):
     assert found.precision == expected
     if given == "auto":
         assert found.gain == pytest.approx(low)
-        assert f"bfloat16 is {low:.1f} times as fast" in in_words(found, MadeUp())
+        assert f"bfloat16 is {low:.2f} times as fast" in in_words(found, MadeUp())
 
 
 def test_without_units_for_it_it_is_not_tried():
@@ -220,7 +220,7 @@ def test_the_precision_that_is_faster_is_the_runs(tmp_path, monkeypatch):
     plan = begin.plan(recipe, dataset(), settings)
     assert plan.run.header["precision"] == "bfloat16"
     assert plan.run.header["target"] == {"steps": 90_000}
-    assert any("150.0 rounds a second in bfloat16 (bfloat16 is 1.5" in x for x in plan.reasons)
+    assert any("150.0 rounds a second in bfloat16 (bfloat16 is 1.50" in x for x in plan.reasons)
     settings = begin.Settings(minutes=10, out=tmp_path / "run", precision="float32")
     header = begin.plan(recipe, dataset(), settings).run.header
     assert (header["precision"], header["target"]) == ("float32", {"steps": 60_000})

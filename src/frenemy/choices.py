@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from tyro.conf import arg
+
+N = TypeVar("N", int, float)
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 """Where to compute; `auto` takes CUDA, then Apple's GPU, then the processor."""
@@ -31,3 +33,12 @@ def optional(metavar: str, *aliases: str) -> Any:
 OptionalPath = Annotated[Path | None, optional("PATH")]
 OptionalInt = Annotated[int | None, optional("INT")]
 OptionalFloat = Annotated[float | None, optional("FLOAT")]
+
+
+def given(number: N | None, otherwise: N) -> N:
+    """The number of an argument that may be None, or another in its place.
+
+    >>> given(0, 32), given(None, 32)
+    (0, 32)
+    """
+    return otherwise if number is None else number

@@ -20,10 +20,9 @@ from frenemy.errors import FrenemyError
 from frenemy.names import known
 
 FLOAT32_ERROR = 1e-6  # relative error of a 512 x 512 float32 product; bfloat16's is 2e-3
-Slopes = Callable[..., tuple[Tensor, Tensor]]
-"""x, *c -> D's logits at x, and their gradient there."""
-
 BLOCK = 0.2  # seconds for which a number of threads is tried
+Slopes = Callable[..., tuple[Tensor, Tensor]]
+"""x, *c -> D's logits at x, (B, ...), and their gradient there."""
 
 
 def choose_device(name: DeviceName = "auto") -> torch.device:

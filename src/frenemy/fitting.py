@@ -150,7 +150,7 @@ def in_words(fit: EngineChoice, trial: Trial) -> str:
     if fit.speed is not None:
         said = f"{fit.speed:,.1f} rounds a second {said}"
     if fit.gain is not None:
-        said += f" (bfloat16 is {fit.gain:.1f} times as fast as float32)"
+        said += f" (bfloat16 is {fit.gain:.2f} times as fast as float32)"
     if fit.parts > 1:
         alone = ", each normalised alone" if trial.least > 1 else ""
         said += f"; minibatches in {fit.parts} parts, to save memory{alone}"

@@ -80,8 +80,8 @@ class Turn:
     """Who moves, and on what.
 
     Attributes:
-        moves: for each player that moves, its weighted terms. Several players of one turn share
-            one round and step at once.
+        moves: for each player that moves, its weighted terms, the objective first. Several players
+            of one turn share one round and step at once.
         steps: how many minibatches the turn takes in a row: the k of Algorithm 1.
         every: the turn is played in rounds 0, every, 2 every, ...
         joint: x and G(z) go through D in one pass, which is cheaper and, unless D looks across the
@@ -279,8 +279,12 @@ class Game:
         record: dict[str, Tensor] = {}
         gradients: dict[str, Gradient] = {}
         last = len(turn.moves) - 1
+        own_slopes = hasattr(self.nets.get("D"), "slopes")
         for n, (name, terms) in enumerate(turn.moves.items()):
-            means = {term: term(r).mean() for term in terms}
+            # penalties come last: by D's own slopes they find the logits for those before them
+            order = [*terms][::-1] if own_slopes else [*terms]
+            of_each = {term: term(r).mean() for term in order}
+            means = {term: of_each[term] for term in terms}
             losses = [value_at(step, terms[term]) * mean for term, mean in means.items()]
             theta = self.players[name].theta
             at = [r.DGz] if watched and "DGz" in r.__dict__ else []

@@ -49,7 +49,7 @@ def test_the_published_settings_are_the_defaults(
             "lr": pytest.approx(5e-5), "betas": (0.0, pytest.approx(0.99))
         }  # fmt: skip
     of_D, of_G = game.turns
-    assert [*of_D.moves["D"]] == [r1, r2, pairing_d] and of_G.moves == {"G": {pairing_g: 1.0}}
+    assert [*of_D.moves["D"]] == [pairing_d, r1, r2] and of_G.moves == {"G": {pairing_g: 1.0}}
     for penalty in (r1, r2):
         found = [value_at(t, of_D.moves["D"][penalty]) for t in (0, burnt_in, 2 * burnt_in)]
         assert found == pytest.approx([gammas[0], gammas[1], gammas[1]])
@@ -94,6 +94,7 @@ def test_penalties_are_taken_by_the_networks_own_slopes(monkeypatch):
     monkeypatch.setattr(torch.autograd, "grad", once_per_player(torch.autograd.grad))
     (row,) = play(experiment, 1)
     assert row["D/r1"].item() > 0
+    assert next(iter(row)) == "D/pairing_d"  # which is shown as D's loss
 
 
 def once_per_player(grad):

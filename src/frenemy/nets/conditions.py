@@ -63,3 +63,9 @@ class Projection(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         h = self.body(x)
         return self.head(h) + (self.embedding(y) * h.sum((2, 3))).sum(1)
+
+
+def labels(x: Tensor, y: Tensor | None) -> tuple[Tensor, ...]:
+    """The condition of a game whose players are told the classes: the labels y, (B,), of x."""
+    assert y is not None  # the facts have classes
+    return (y,)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 
 import torch
 from torch import Tensor, nn
 from tyro.conf import Suppress
 
-from frenemy.choices import OptionalFloat, OptionalInt
+from frenemy.choices import OptionalFloat, OptionalInt, given
 from frenemy.choosing import Budget, Choice, TooLarge
 from frenemy.data import Facts
 from frenemy.data.look import FEWEST
@@ -19,14 +19,12 @@ from frenemy.experiment import Stage
 from frenemy.game import Game, HalfLife, Player, Prior, Round, alternating
 from frenemy.nets.augment import R3GAN, Augment
 from frenemy.nets.augmented import Augmented
-from frenemy.nets.conditions import Embedding, Projection
+from frenemy.nets.conditions import Embedding, Projection, labels
 from frenemy.nets.dcgan import discriminator, generator
 from frenemy.nets.layers import Shape, start_of
 from frenemy.objectives import ObjectiveName, objective_named
 from frenemy.penalties import PenaltyName, lazily, penalties_named
 from frenemy.recipes.schedules import cosine, share_done
-
-N = TypeVar("N", int, float)
 
 WIDTHS = {16: 0.0, 24: 1.2e5, 32: 4e5, 48: 1.2e6, 64: 3e6, 128: 3e7}
 """Widths, and the images that a run has to see before the width is worth its time: up to 32 from
@@ -148,11 +146,6 @@ class Pictures:
         ]
 
 
-def given(number: N | None, otherwise: N) -> N:
-    """The number, if there is one."""
-    return otherwise if number is None else number
-
-
 def require_pictures(facts: Facts) -> None:
     """Refuses what no generator can be made of.
 
@@ -179,10 +172,8 @@ def _is_played(shape: Shape) -> bool:
 def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
     """Any pictures, as wide and as long as the time allows: `frenemy train --data FOLDER`."""
     require_pictures(facts)
-    minibatch, width = (
-        whole(minibatch=arguments.minibatch),
-        whole(width=given(arguments.width, 32)),
-    )
+    minibatch = whole(minibatch=arguments.minibatch)
+    width = whole(width=given(arguments.width, 32))
     images = given(arguments.images, arguments.ends[-1][1] if arguments.ends else PLANNED)
     rate = given(arguments.rate, RATE)
     at_least(1, minibatch=minibatch, width=width, images=images)
@@ -236,9 +227,3 @@ def _nets(facts: Facts, width: int, classes: int, normalised: bool) -> tuple[nn.
     head = nn.Sequential(last, flat)
     G = Embedding(generator(2 * Z, facts.shape, width), classes, Z)
     return G, Projection(nn.Sequential(*body), head, classes, last.in_channels)
-
-
-def labels(x: Tensor, y: Tensor | None) -> tuple[Tensor, ...]:
-    """The condition of a game that is told classes."""
-    assert y is not None  # the facts have classes
-    return (y,)

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from frenemy.choices import OptionalFloat, OptionalInt
+from frenemy.choices import OptionalFloat, OptionalInt, given
 from frenemy.data import Facts
 from frenemy.data.source import require_images
 from frenemy.errors import above_zero, at_least, at_most
 from frenemy.experiment import Stage
-from frenemy.game import Game, HalfLife, Player, Prior, Round, Turn
+from frenemy.game import Game, HalfLife, Player, Prior, Round, alternating
 from frenemy.nets.augment import R3GAN, Augment
 from frenemy.nets.augmented import Augmented
+from frenemy.nets.conditions import labels
 from frenemy.nets.layers import start_of
 from frenemy.nets.r3gan import Discriminator, Generator
 from frenemy.objectives import pairing_d, pairing_g
 from frenemy.penalties import r1, r2
-from frenemy.recipes.pictures import given, labels
 from frenemy.recipes.schedules import cosine
 
 Z = 64
@@ -83,15 +84,12 @@ class Huang2024:
 def published(side: int) -> Published:
     """The settings for images of so many pixels at the longer side.
 
-    >>> published(64).gamma, published(16).gamma, round(published(128).gamma, 2)
-    (0.2, 0.005, 1.73)
+    >>> [round(published(side).gamma, 3) for side in (16, 32, 64, 128, 256)]
+    [0.005, 0.005, 0.2, 1.732, 15.0]
     """
     nearest = min(PUBLISHED, key=lambda known: abs(math.log(known / side)))
-    below = max((known for known in PUBLISHED if known <= side), default=min(PUBLISHED))
-    above = min((known for known in PUBLISHED if known >= side), default=max(PUBLISHED))
-    share = math.log(side / below) / math.log(above / below) if below < side < above else 0.0
-    gammas = PUBLISHED[below].gamma, PUBLISHED[above].gamma
-    gamma = gammas[0] ** (1 - share) * gammas[1] ** share
+    sizes, gammas = zip(*((size, known.gamma) for size, known in PUBLISHED.items()), strict=True)
+    gamma = float(np.exp(np.interp(np.log(side), np.log(sizes), np.log(gammas))))
     return PUBLISHED[nearest]._replace(gamma=gamma)
 
 
@@ -131,9 +129,8 @@ def r3gan(facts: Facts, arguments: Huang2024 = Huang2024()) -> list[Stage]:
         return moved(gamma, gamma / 10, t)
 
     average = HalfLife(lambda t: moved(0.0, half_life, t))
-    # penalties first: D's own slopes give them the logits, too
-    of_D = Turn({"D": {r1: weight, r2: weight, pairing_d: 1.0}}, joint=True, after=augment)
-    turns = of_D, Turn({"G": {pairing_g: 1.0}})
+    of_D, of_G = alternating({pairing_d: 1.0, r1: weight, r2: weight}, {pairing_g: 1.0})
+    turns = replace(of_D, after=augment), of_G
     players = {"D": player(D), "G": player(G, average)}
     told = labels if classes else None
     game = Game(players, turns, Prior("gaussian", Z), minibatch, conditions=told)
