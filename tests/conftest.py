@@ -19,9 +19,9 @@ def _seeded():
     torch.manual_seed(0)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _cache(tmp_path_factory):
-    """Keeps the tests out of the user's cache."""
+    """Keeps tests out of the user's cache, and out of what those of another file leave in theirs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FRENEMY_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
