@@ -16,7 +16,7 @@ from rich.table import Column, Table
 
 from frenemy.choices import Fit
 from frenemy.data.contents import PARTS, Contents
-from frenemy.data.dataset import part_sizes, resize_to
+from frenemy.data.dataset import part_sizes, range_given, resize_to, tell
 from frenemy.data.detect import find
 from frenemy.data.pixels import Resize
 from frenemy.data.store import content_digest, none_readable
@@ -72,7 +72,7 @@ class Report:
 
 def describe(
     path: Path | str | None, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
-    opaque: bool = False,
+    opaque: bool = False, range: str | None = None,
 ) -> Report:  # fmt: skip
     """What lies at `path`. Each image is decoded and forgotten, so any sizes may be mixed.
 
@@ -82,6 +82,10 @@ def describe(
         fit: as there.
         grey: as there.
         opaque: as there.
+        range: as there.
+
+    Warns:
+        UserWarning: of what `open_dataset` would tell, but for what is left out.
 
     Raises:
         FrenemyError: if nothing lies at `path`, or no image that can be read.
@@ -91,13 +95,15 @@ def describe(
     (1797, {'8x8': 1797}, 0, 178)
     """
     origin = find(path)
-    contents = origin.read(resize_to(size, fit), grey, opaque)
+    contents = origin.read(resize_to(size, fit), grey, opaque, range_given(range))
     seen: list[int] = []
     unreadable = dict(contents.unreadable)
     values = np.zeros((1, 256), np.int64)
     equal: dict[bytes, list[int]] = {}  # the digest of an image -> all such images
     # 64 of the facts a thread returns are small, whatever the size of the images.
-    facts = origin.decode_each(functools.partial(_facts, contents), range(contents.count), 64)
+    facts = origin.decode_each(
+        functools.partial(_facts, contents), np.arange(contents.count).tolist(), 64
+    )
     for i, fact in enumerate(facts):
         if isinstance(fact, str):
             unreadable[contents.name_of(i)] = fact
@@ -112,6 +118,8 @@ def describe(
     counts = np.bincount(labels, minlength=len(contents.classes)).tolist()
     pixels = np.arange(256) / 255
     weights = values / values.sum(axis=1, keepdims=True)
+    colours = values[: len(values) - 1 + len(values) % 2]
+    tell(origin.name, contents.noted(int(np.flatnonzero(colours.any(axis=0))[-1])))
     mean = weights @ pixels
     std = np.sqrt((weights * (pixels - mean[:, None]) ** 2).sum(axis=1))
     parts = part_sizes(len(seen), contents.part_sizes(seen))
