@@ -116,9 +116,9 @@ class Contents:
         decode = self.on_white or (lambda i: over_white(self.decode(i)))
         return replace(self, decode=decode, shape=shape, note="")
 
-    def noted(self, brightest: int) -> str:
+    def noted(self, highest: int) -> str:
         """The note, and what is said of the images if this is their brightest pixel."""
-        return "; ".join(filter(None, (self.note, dark(brightest, self.shown))))
+        return "; ".join(filter(None, (self.note, dark(highest, self.shown))))
 
     def try_decode(self, i: int) -> NDArray[np.uint8] | str:
         """Image i, or the reason why it cannot be decoded."""

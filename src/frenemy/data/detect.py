@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,11 +89,13 @@ def _hint(path: Path) -> str:
     return f"get {known}" if known else f"give {FORMATS}"
 
 
-_IN_TORCHVISION = [
+BELOW = [
     *("raw", "gzip", "raw/gzip"),
     *(f"{name}/raw" for name in ("MNIST", "FashionMNIST", "KMNIST", "EMNIST")),
+    "EMNIST/raw/gzip",
+    *(layout.inner for layout in cifar.LAYOUTS),
 ]
-"""Where below the folder that torchvision is given, or below one of these, sets lie."""
+"""Where sets lie below the folder that torchvision was given, or an archive was unpacked in."""
 
 
 def _sets(*folders: Path) -> dict[Path, Origin]:
@@ -107,27 +108,23 @@ def _sets(*folders: Path) -> dict[Path, Origin]:
     }
 
 
-def _only(sets: Mapping[Path, Origin], path: Path) -> Origin:
-    """The one set that was found at a path; raises FrenemyError if there are several."""
-    if len(sets) > 1:
-        raise FrenemyError(f"{path}: holds several sets; give one: {' or '.join(map(str, sets))}")
-    (origin,) = sets.values()
-    return replace(origin, name=path.name)
-
-
 def _in_folder(path: Path) -> Origin:
     if path.name in ("", ".."):  # "." is a folder like any other, but has no name for messages
         path = path.resolve()
-    if sets := _sets(path) or _sets(*(path / layout.inner for layout in cifar.LAYOUTS)):
-        return _only(sets, path)
     named = (x for x in path.glob("[!.]*") if x.name.lower().endswith(ARRAYS))
     arrays = sorted(x for x in named if x.is_file())
-    below = _sets(*(path / inner for inner in _IN_TORCHVISION))
-    with contextlib.suppress(*([folder.NoPicture] if arrays or below else [])):
-        if origin := folder.find_folder(path):
-            return origin
-    if below:
-        return _only(below, path)
+    own = _sets(path)
+    sets, pictures = own or _sets(*(path / place for place in BELOW)), None
+    with contextlib.suppress(*([folder.NoPicture] if arrays or sets else [])):
+        pictures = None if own else folder.find_folder(path)
+    if len(sets) > 1 or (sets and pictures):
+        what = "a set beside pictures" if pictures else "several sets"
+        told = " or ".join(map(str, sets))
+        raise FrenemyError(f"{path}: holds {what}; give one: {told}")
+    for origin in sets.values():
+        return replace(origin, name=path.name)
+    if pictures:
+        return pictures
     if test := next((x for x in arrays if x.name.startswith("t10k-images")), None):
         raise FrenemyError(
             f"{path}: train-images-idx3-ubyte is missing; for the test images alone give {test}"

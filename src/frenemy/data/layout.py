@@ -54,8 +54,8 @@ def images_first(array: NDArray, what: str) -> NDArray:
     if len(shape) == 3 and (other := _otherwise(*shape)):
         n, height, width = shape
         raise FrenemyError(
-            f"{what}: its shape {shape} may be {other} or {n} grey images of {width}x{height}: "
-            "for those save array[..., None]"
+            f"{what}: its shape {shape} may mean {other}; or {n} grey images of {width}x{height}: "
+            "save those as array[..., None]"
         )
     return images
 
@@ -63,11 +63,11 @@ def images_first(array: NDArray, what: str) -> NDArray:
 def _otherwise(a: int, b: int, c: int) -> str:
     """What (a, b, c) rather is than `a` grey images (b, c), and how to save that; or ""."""
     if c <= 4 and min(a, b) >= _SIDE:
-        return f"one picture of {b}x{a}, which is none of a set (pictures go into a folder),"
+        return f"one picture of {b}x{a}: save pictures in a folder, or many in one array"
     if a <= 4 and min(b, c) >= _SIDE:
-        return f"one picture of {c}x{b}, which is none of a set (pictures go into a folder),"
+        return f"one picture of {c}x{b}: save pictures in a folder, or many in one array"
     if c > 4 and (a == b != c or _stretch(b, c) > 2 * _stretch(a, b)):
-        return f"{c} images of {b}x{a}, to be saved as array.transpose(2, 0, 1),"
+        return f"{c} images of {b}x{a}: save those as array.transpose(2, 0, 1)"
     return ""
 
 

@@ -44,15 +44,17 @@ class Range(NamedTuple):
         return f"{self.low:.15g}..{self.high:.15g}"
 
     def holds(self, low: float, high: float) -> bool:
-        """Whether these, the least and the greatest number, lie in it; NaN do not."""
-        return self.low <= low and high <= self.high
+        """Whether these, the least and the greatest number, lie in it, but for rounding."""
+        rounding = (self.high - self.low) / 510  # half of what two bytes differ by
+        return self.low - rounding <= low and high <= self.high + rounding
 
     def to_bytes(self, values: NDArray) -> NDArray[np.uint8]:
         """Numbers in the range as 0 .. 255, rounded."""
         if self == BYTES and values.dtype == np.uint8:
             return values
         wide = values.astype(np.result_type(values, np.float32))
-        return np.rint((wide - self.low) * (255 / (self.high - self.low))).astype(np.uint8)
+        levels = np.rint((wide - self.low) * (255 / (self.high - self.low)))
+        return levels.clip(0, 255).astype(np.uint8)
 
     def picture_to_bytes(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The colours of a decoded picture, (C, H, W), as 0 .. 255; its opacity, if any, as it is.
@@ -60,26 +62,24 @@ class Range(NamedTuple):
         Raises:
             ValueError: there are colours beyond the range.
         """
-        colours = image[: len(image) - 1 + len(image) % 2]
-        low, high = int(colours.min()), int(colours.max())
-        if not self.holds(low, high):
-            raise ValueError(f"its pixels lie in {low}..{high}, beyond --range {self}")
-        return np.concatenate([self.to_bytes(colours), image[len(colours) :]])
+        seen = _seen(image)
+        if seen.size and not self.holds(seen.min(), seen.max()):
+            raise ValueError(f"its pixels lie in {seen.min()}..{seen.max()}, beyond --range {self}")
+        colours = len(image) - 1 + len(image) % 2
+        return np.concatenate([self.to_bytes(image[:colours]), image[colours:]])
 
 
 BYTES = Range(0, 255)
 UNIT = Range(0, 1)
 
 USUAL = (Range(-1, 1), BYTES, Range(0, 4095), Range(0, 65535))
-"""What is proposed where the numbers themselves do not tell, the narrowest that holds them."""
+"""What is proposed where the numbers do not tell, if they take up most of it."""
 
 DARK = 63
 """Of 255: a set without a brighter pixel has probably another white."""
 
 
-def range_of(
-    images: Sequence[NDArray], path: Path, given: Range | None, *, floats: bool | None = None
-) -> Range:
+def range_of(images: Sequence[NDArray], path: Path, given: Range | None) -> Range:
     """What the pixels of arrays range over: `given`, or what their type and numbers say.
 
     Bytes go from 0 to 255, truth values from 0 to 1, and floats from 0 to 1 or, if they are whole
@@ -89,17 +89,16 @@ def range_of(
         images: each (n, ...), all of one type; read in pieces, as they may be memory maps.
         path: the file they come from, for messages.
         given: the range that a person gives.
-        floats: whether the numbers are floats by their kind, however they are stored.
 
     Raises:
         FrenemyError: if pixels lie beyond the range, or do not tell it.
     """
     dtype = images[0].dtype
-    if any(array.dtype != dtype for array in images):
+    floats = dtype.kind == "f"
+    if any(array.dtype != dtype and not (floats and array.dtype.kind == "f") for array in images):
         raise FrenemyError(f"{path}: images of several types; save all as uint8")
     if dtype.kind not in "biuf":
         raise FrenemyError(f"{path}: pixels are {dtype}; save them as uint8, or as floats in 0..1")
-    floats = dtype.kind == "f" if floats is None else floats
     if given is None and not floats and dtype in (np.uint8, np.bool_):
         return BYTES if dtype == np.uint8 else UNIT
     low, high = extremes(images)
@@ -115,12 +114,22 @@ def range_of(
         return UNIT
     if floats and BYTES.holds(low, high) and all(_whole(array) for array in images):
         return BYTES
-    usual = next((str(x) for x in USUAL if x.holds(low, high)), "LOW..HIGH")
-    what = "floats" if floats else dtype
+    most = high - low
+    usual = [x for x in USUAL if x.holds(low, high) and most > 0.6 * (x.high - x.low)]
     raise FrenemyError(
-        f"{path}: pixels are {what} in {low:.4g}..{high:.4g}: say what is black and what is white, "
-        f"such as --range={usual}"
+        f"{path}: pixels are {'floats' if floats else dtype} in {low:.4g}..{high:.4g}: say what is "
+        "black and what is white by --range LOW..HIGH" + "".join(f": --range={x}" for x in usual)
     )
+
+
+def brightest(image: NDArray[np.uint8]) -> int:
+    """The greatest number among the colours of (C, H, W) that can be seen, or 0."""
+    return int(_seen(image).max(initial=0))
+
+
+def _seen(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The colours of (C, H, W), which may have opacity, in some order."""
+    return image if len(image) % 2 else image[:-1, image[-1] > 0]
 
 
 def dark(highest: int, shown: Range) -> str:

@@ -10,7 +10,8 @@ so a rule does:
 
 Where both of a pair hold, the length of the labels decides; without labels MATLAB's habit does:
 N is the last axis. The five `folds` of the Toronto Face Database tell the parts: the first of them
-is taken.
+is taken. EMNIST has all in the fields of a structure, of which `mapping` tells the characters that
+labels stand for.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frenemy.data.contents import PARTS, Contents
+from frenemy.data.labels import named_by_codes
 from frenemy.data.levels import Range
 from frenemy.data.matfile import Variable, variables
 from frenemy.data.named import Piece, named_as_labels, read_named
@@ -66,7 +68,12 @@ def read_file(path: Path, resize: Resize | None, given: Range | None) -> Content
 
     contents = read_named(found, list(axes), turned, path, resize, given)
     folds = _first_fold(found.values(), contents.count)
-    return contents if folds is None else replace(contents, parts=folds)
+    contents = contents if folds is None else replace(contents, parts=folds)
+    mapping = next((x for name, x in found.items() if name.endswith(".mapping")), None)
+    if mapping is None or len(mapping.shape) != 2:
+        return contents
+    rows = mapping.read()[:, :2].astype(np.int64).tolist()
+    return replace(contents, classes=named_by_codes(contents.classes, rows))
 
 
 def _first_fold(found: Iterable[Variable], count: int) -> NDArray[np.uint8] | None:

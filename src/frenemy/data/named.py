@@ -173,8 +173,8 @@ def _pieces(names: Sequence[str], candidates: Sequence[str], path: Path) -> list
         (role.label, name, role.part) for name, role in roles.items() if role.label is not None
     )
 
-    def piece(name: str, part: int | None) -> Piece:
-        return Piece(name, part, [label for _, label, of in labels if of == part])
+    def piece(name: str, *parts: int | None) -> Piece:
+        return Piece(name, parts[0], [label for _, label, part in labels if part in parts])
 
     if CHOSEN in names:
         return [piece(CHOSEN, None)]
@@ -191,7 +191,7 @@ def _pieces(names: Sequence[str], candidates: Sequence[str], path: Path) -> list
             f"{path}: which array holds the images? Name it `{CHOSEN}`; those that could be: {told}"
         )
     (name,) = chosen
-    return [piece(name, roles[name].part if name in roles else None)]
+    return [piece(name, roles[name].part if name in roles else None, None)]
 
 
 def _of_digits(candidates: Sequence[str]) -> list[Piece]:
@@ -200,18 +200,17 @@ def _of_digits(candidates: Sequence[str]) -> list[Piece]:
     found = [
         Piece(name, PARTS.index(match[1]), digit=int(match[2])) for match, name in matches if match
     ]
-    return found if len(found) == len(matches) == 20 else []
+    different = {(piece.part, piece.digit) for piece in found}
+    return found if len(different) == len(matches) == 20 else []
 
 
 def _left_out(found: Sequence[Piece], candidates: Sequence[str]) -> list[str]:
     """What is said of arrays that could be images and are not taken, unless by a person's word."""
     names = {piece.name for piece in found}
-    left = [f"`{shown(name)}`" for name in candidates if name not in names | {CHOSEN}]
-    return (
-        [f"left out, though they could be images: {', '.join(left)}"]
-        if left and CHOSEN not in names
-        else []
-    )
+    left = [f"`{shown(name)}`" for name in candidates if name not in names]
+    if not left or CHOSEN in names:
+        return []
+    return [f"left out, though they could be images: {', '.join(left)}"]
 
 
 def _classes(

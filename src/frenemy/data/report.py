@@ -18,6 +18,7 @@ from frenemy.choices import Fit
 from frenemy.data.contents import PARTS, Contents
 from frenemy.data.dataset import part_sizes, range_given, resize_to, tell
 from frenemy.data.detect import find
+from frenemy.data.levels import brightest
 from frenemy.data.pixels import Resize
 from frenemy.data.store import content_digest, none_readable
 from frenemy.data.streams import shown
@@ -98,7 +99,7 @@ def describe(
     contents = origin.read(resize_to(size, fit), grey, opaque, range_given(range))
     seen: list[int] = []
     unreadable = dict(contents.unreadable)
-    values = np.zeros((1, 256), np.int64)
+    values, highest = np.zeros((1, 256), np.int64), 0
     equal: dict[bytes, list[int]] = {}  # the digest of an image -> all such images
     # 64 of the facts a thread returns are small, whatever the size of the images.
     facts = origin.decode_each(
@@ -110,6 +111,7 @@ def describe(
         else:
             seen.append(i)
             values = values + fact.values
+            highest = max(highest, fact.brightest)
             equal.setdefault(fact.digest, []).append(i)
     if not seen:
         raise none_readable(origin, unreadable)
@@ -118,8 +120,7 @@ def describe(
     counts = np.bincount(labels, minlength=len(contents.classes)).tolist()
     pixels = np.arange(256) / 255
     weights = values / values.sum(axis=1, keepdims=True)
-    colours = values[: len(values) - 1 + len(values) % 2]
-    tell(origin.name, contents.noted(int(np.flatnonzero(colours.any(axis=0))[-1])))
+    tell(origin.name, contents.noted(highest))
     mean = weights @ pixels
     std = np.sqrt((weights * (pixels - mean[:, None]) ** 2).sum(axis=1))
     parts = part_sizes(len(seen), contents.part_sizes(seen))
@@ -149,9 +150,10 @@ def _thumbnails(contents: Contents, readable: Sequence[int]) -> NDArray[np.uint8
 
 
 class _Facts(NamedTuple):
-    """What is kept of an image: the digest of its pixels, and how often each value occurs."""
+    """What is kept of an image: of its pixels the digest, the brightest, each value's count."""
 
     digest: bytes
+    brightest: int
     values: NDArray[np.int64]  # (C, 256)
 
 
@@ -162,7 +164,8 @@ def _facts(contents: Contents, i: int) -> _Facts | str:
         return image
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(np.ascontiguousarray(image).data)
-    return _Facts(digest.digest(), np.stack([_occurrences(channel) for channel in image]))
+    counts = np.stack([_occurrences(channel) for channel in image])
+    return _Facts(digest.digest(), brightest(image), counts)
 
 
 def _occurrences(channel: NDArray[np.uint8]) -> NDArray[np.int64]:

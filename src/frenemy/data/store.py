@@ -32,7 +32,7 @@ from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 from frenemy.data.contents import Contents, File, Origin, PartSizes
-from frenemy.data.levels import Range
+from frenemy.data.levels import Range, brightest
 from frenemy.data.pixels import Resize
 from frenemy.data.source import Source
 from frenemy.data.streams import shown
@@ -151,9 +151,8 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
     sweep(stem.parent)
     shape = _common_shape(contents, origin)
     order = contents.order()
-    colours = shape[0] - 1 + shape[0] % 2
     kept: list[int] = []
-    brightest = 0
+    highest = 0
     unreadable = dict(contents.unreadable)
     size = max(1, min(256, _PIECE // math.prod(shape)))
     with _replacing(_file(stem, ".npy")) as file:
@@ -164,7 +163,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
                 unreadable[contents.name_of(i)] = image
             else:
                 kept.append(i)
-                brightest = max(brightest, int(image[:colours].max()))
+                highest = max(highest, brightest(image))
                 file.write(np.ascontiguousarray(image).data)
         if not kept:
             raise none_readable(origin, unreadable)
@@ -183,7 +182,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
         "classes": contents.classes,
         "parts": contents.part_sizes(kept),
         "unreadable": unreadable,
-        "note": contents.noted(brightest),
+        "note": contents.noted(highest),
         "enlarged": _smaller(contents.sizes, shape),
     }
     with _replacing(_file(stem, ".json")) as file:
