@@ -50,7 +50,7 @@ def picture(suffix):
         return file.getvalue()
 
 
-def struct(packed):
+def structure(packed):
     with io.BytesIO() as file:
         part = {"images": IMAGES.reshape(30, -1), "labels": np.arange(30)[:, None]}
         variables = {"dataset": {"train": part, "mapping": np.ones((30, 2))}}
@@ -75,8 +75,8 @@ FILES = {
     "packed.npz": npz(np.savez_compressed),
     "mat": mat(False),
     "packed.mat": mat(True),
-    "struct.mat": struct(False),
-    "packed struct.mat": struct(True),
+    "struct.mat": structure(False),
+    "packed struct.mat": structure(True),
     "parts.npz": parts(),
 }
 PICTURES = {suffix: picture(suffix) for suffix in ("PNG", "JPEG", "WEBP", "BMP", "GIF")}

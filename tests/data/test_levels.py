@@ -129,12 +129,12 @@ def test_floats_are_0_to_1_or_whole_to_255(tmp_path, name, scale):
 @pytest.mark.parametrize(
     ("low", "high", "kind", "proposed"),
     [
-        (-1, 1, "f4", ": --range=-1..1"),
-        (-1, 1, "f2", ": --range=-1..1"),
-        (0, 255, "f8", ": --range=0..255"),
-        (0, 65535, "u2", ": --range=0..65535"),
-        (0, 4000, "u2", ": --range=0..4095"),
-        (0, 255, "i8", ": --range=0..255"),
+        (-1, 1, "f4", ", such as --range=-1..1"),
+        (-1, 1, "f2", ", such as --range=-1..1"),
+        (0, 255, "f8", ", such as --range=0..255"),
+        (0, 65535, "u2", ", such as --range=0..65535"),
+        (0, 4000, "u2", ", such as --range=0..4095"),
+        (0, 255, "i8", ", such as --range=0..255"),
         (-0.1, 1.1, "f4", ""),
         (-2, 2, "f4", ""),
     ],

@@ -118,7 +118,8 @@ def range_of(images: Sequence[NDArray], path: Path, given: Range | None) -> Rang
     usual = [x for x in USUAL if x.holds(low, high) and most > 0.6 * (x.high - x.low)]
     raise FrenemyError(
         f"{path}: pixels are {'floats' if floats else dtype} in {low:.4g}..{high:.4g}: say what is "
-        "black and what is white by --range LOW..HIGH" + "".join(f": --range={x}" for x in usual)
+        "black and what is white by --range LOW..HIGH"
+        + "".join(f", such as --range={x}" for x in usual)
     )
 
 
