@@ -51,7 +51,9 @@ def test_a_run_knows_what_black_and_white_were(tmp_path, capsys):
     assert set(np.unique(Model.load(out).data().train.images)) == {0, 255}
     assert "--resume" in errors(capsys, "train", "--resume", out, "--range", "0..1")
     line = errors(capsys, "judge", out, "--range", "0..1")
-    assert "--range: a run's images stay as it was trained on them" in line
+    assert "--range: the run knows that of its own images; it is for --against" in line
+    others = Model.load(out).data(tmp_path / "bits.npy", "0..1")
+    assert set(np.unique(others.test.images)) == {0, 255}
 
 
 def test_dry_run_prints_the_game_and_writes_nothing(tmp_path, capsys, monkeypatch):

@@ -218,6 +218,20 @@ def test_vectors_and_small_tables_of_a_mat_file_are_no_images(tmp_path):
     assert same_set(open_images(write(tmp_path, ".mat", **arrays)).images, IMAGES)
 
 
+@pytest.mark.parametrize("shape", [(9, 9, 3), (4, 9, 9), (9, 9, 1)])
+def test_one_picture_in_a_mat_file_is_no_set(tmp_path, shape):
+    with pytest.raises(FrenemyError, match="no array can be images"):
+        open_dataset(write(tmp_path, ".mat", picture=np.ones(shape, np.uint8)))
+
+
+def test_a_file_without_images_tells_what_is_in_it(tmp_path):
+    path = write(tmp_path, ".npz", mu=np.zeros(9), sigma=np.eye(9))
+    with pytest.raises(
+        FrenemyError, match=r"no array can be images, .*: mu \(9,\), sigma \(9, 9\)"
+    ):
+        open_dataset(path)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_the_fields_of_a_structure(tmp_path, packed):
     flat = IMAGES.transpose(0, 2, 1).reshape(30, -1)  # column by column

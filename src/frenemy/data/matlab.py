@@ -35,6 +35,9 @@ from frenemy.errors import FrenemyError
 FOLD_CODES = np.array([PARTS.index(part) for part in ("train", "train", "valid", "test")], np.uint8)
 """The parts that 0 (unlabelled), 1, 2 and 3 mean in the `folds` of the Toronto Face Database."""
 
+CHANNELS = 4
+"""The most that a picture has: (64, 64, 3) is one, and no three grey images."""
+
 FLAT = 4
 """The shortest side of flat images: any table has a square number of columns by chance."""
 
@@ -91,7 +94,10 @@ def _axes(shape: tuple[int, ...], counts: set[int]) -> str:
     if len(shape) == 4:
         return "HWCN" if shape[2] in (1, 3) else ""
     if len(shape) == 3:
-        fits = {"HWN": shape[0] == shape[1] > 1, "NHW": shape[1] == shape[2] > 1}
+        fits = {
+            "HWN": shape[0] == shape[1] > 1 and shape[2] > CHANNELS,
+            "NHW": shape[1] == shape[2] > 1 and shape[0] > CHANNELS,
+        }
     elif len(shape) == 2:
         fits = {"PN": _side(shape[0]) >= FLAT, "NP": _side(shape[1]) >= FLAT}
     else:

@@ -138,7 +138,7 @@ def read_named(
         FrenemyError: it cannot be told which are the images, or they are none.
     """
     candidates = [x for x in candidates if arrays[x].dtype != bool] or candidates
-    found = _pieces(list(arrays), candidates, path)
+    found = _pieces(arrays, candidates, path)
     images = [turned(piece) for piece in found]
     if len({array.shape[1:] for array in images}) > 1:
         sizes = zip(found, images, strict=True)
@@ -166,9 +166,9 @@ def read_named(
     )
 
 
-def _pieces(names: Sequence[str], candidates: Sequence[str], path: Path) -> list[Piece]:
-    """The images among the arrays of these names, of which the `candidates` can be images."""
-    roles = {name: role for name in names if (role := _role(name))}
+def _pieces(arrays: Mapping[str, NamedArray], candidates: Sequence[str], path: Path) -> list[Piece]:
+    """The images among the arrays of a file, of which the `candidates` can be images."""
+    roles = {name: role for name in arrays if (role := _role(name))}
     labels = sorted(
         (role.label, name, role.part) for name, role in roles.items() if role.label is not None
     )
@@ -176,7 +176,7 @@ def _pieces(names: Sequence[str], candidates: Sequence[str], path: Path) -> list
     def piece(name: str, *parts: int | None) -> Piece:
         return Piece(name, parts[0], [label for _, label, part in labels if part in parts])
 
-    if CHOSEN in names:
+    if CHOSEN in arrays:
         return [piece(CHOSEN, None)]
     if digits := _of_digits(candidates):
         return digits
@@ -185,8 +185,11 @@ def _pieces(names: Sequence[str], candidates: Sequence[str], path: Path) -> list
     if len(parts) == len(known) > 1 and 0 in parts:
         return [piece(name, part) for part, name in sorted(parts.items())]
     chosen = [name for _, name in known] if len(known) == 1 else candidates
+    if not chosen:
+        told = ", ".join(f"{shown(name)} {array.shape}" for name, array in arrays.items())
+        raise FrenemyError(f"{path}: no array can be images, (N, H, W) or (N, H, W, C): {told}")
     if len(chosen) != 1:
-        told = ", ".join(map(shown, candidates)) or "none"
+        told = ", ".join(map(shown, candidates))
         raise FrenemyError(
             f"{path}: which array holds the images? Name it `{CHOSEN}`; those that could be: {told}"
         )
