@@ -31,6 +31,7 @@ from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 from frenemy.data.contents import Contents, File, Origin, PartSizes
+from frenemy.data.levels import Range, brightest
 from frenemy.data.pixels import Resize
 from frenemy.data.source import Source
 from frenemy.data.streams import shown
@@ -39,7 +40,7 @@ from frenemy.errors import FrenemyError
 from frenemy.files import WritingFailed, appearing, sweep
 from frenemy.places import cache_folder
 
-VERSION = 4
+VERSION = 5
 """Part of every key; raise it when the same files would be decoded to other bytes."""
 
 _TICK = 100_000_000
@@ -69,7 +70,11 @@ class Stored(NamedTuple):
 
 
 def fetch(
-    origin: Origin, resize: Resize | None, grey: bool = False, opaque: bool = False
+    origin: Origin,
+    resize: Resize | None,
+    grey: bool = False,
+    opaque: bool = False,
+    given: Range | None = None,
 ) -> Stored:
     """The entry of a set; it is built first if it is not there, or damaged.
 
@@ -84,11 +89,13 @@ def fetch(
         options += " grey"
     if opaque:
         options += " opaque"
+    if given:
+        options += f" {given}"
     key = hashlib.sha256(f"{VERSION}|{origin.kind}|{digest}|{options}".encode()).hexdigest()
     stem = folder / "images" / key
     stored = _open(stem, origin.name)
     if stored is None:
-        _build(stem, origin.read(resize, grey, opaque), origin, digest)
+        _build(stem, origin.read(resize, grey, opaque, given), origin, digest)
         stored = _open(stem, origin.name)
     if stored is None:
         raise FrenemyError(f"{folder}: what was just written to it reads differently")
@@ -140,6 +147,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
     shape = _common_shape(contents, origin)
     order = contents.order()
     kept: list[int] = []
+    highest = 0
     unreadable = dict(contents.unreadable)
     size = max(1, min(256, _PIECE // math.prod(shape)))
     with _replacing(_file(stem, ".npy")) as file:
@@ -150,6 +158,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
                 unreadable[contents.name_of(i)] = image
             else:
                 kept.append(i)
+                highest = max(highest, brightest(image))
                 file.write(np.ascontiguousarray(image).data)
         if not kept:
             raise none_readable(origin, unreadable)
@@ -168,7 +177,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
         "classes": contents.classes,
         "parts": contents.part_sizes(kept),
         "unreadable": unreadable,
-        "note": contents.note,
+        "note": contents.noted(highest),
         "enlarged": _smaller(contents.sizes, shape),
     }
     with _replacing(_file(stem, ".json")) as file:
