@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def _spelled(fields: Callable[P, Settings]):
             FrenemyError: the data do not fit the recipe, the directory is taken or not writable, or
                 a loss or weight became infinite or NaN (`NotFinite`). The run keeps its last
                 checkpoint.
-            Interrupted: Ctrl-C or SIGTERM; the run was saved, unless a second one stopped it at
+            Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run was saved, unless a second one stopped it at
                 once.
         """
         how = fields(*_, **settings)
@@ -310,7 +311,7 @@ def _done(
     if world_here() > 1 and "minutes" in run.header["target"]:
         raise FrenemyError(f"{run.path}: {CLOCKS}")
     loaded = checkpoint.load(run)
-    if loaded is not None:
+    if loaded is not None and loaded[1].step:
         progress = loaded[1]
         return progress.step, lambda: progress.step / progress.seconds
 
@@ -380,7 +381,7 @@ def _target(limit: Mapping[str, float], experiment: Experiment) -> dict[str, flo
 
 def _free_name(recipe: str) -> Path:
     names = itertools.chain([recipe], (f"{recipe}-{n}" for n in itertools.count(2)))
-    return next(path for name in names if not (path := Path("runs") / name).exists())
+    return next(path for name in names if not os.path.lexists(path := Path("runs") / name))
 
 
 EventWriter = Callable[..., Any]
