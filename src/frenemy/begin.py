@@ -69,8 +69,8 @@ def _spelled(fields: Callable[P, Settings]):
             FrenemyError: the data do not fit the recipe, the directory is taken or not writable, or
                 a loss or weight became infinite or NaN (`NotFinite`). The run keeps its last
                 checkpoint.
-            Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run was saved, unless a second one stopped it at
-                once.
+            Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run was saved, unless a second one stopped
+                it at once.
         """
         how = fields(*_, **settings)
         recipe = recipe if how.lender is None else like(recipe, how.lender)

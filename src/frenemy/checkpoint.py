@@ -158,7 +158,10 @@ def read(path: Path) -> tuple[dict[str, Tensor], Progress]:
         if file_digest(path) != path.stem.split("-")[1]:
             raise ValueError("its content does not match the digest in its name")
         with name_in_utf8(path) as name, safetensors.safe_open(name, framework="pt") as file:
-            progress = msgspec.convert(json.loads(file.metadata()["frenemy"]), Progress)
+            found = json.loads(file.metadata()["frenemy"])
+            progress = msgspec.convert(found, Progress)
+            if found.keys() != asdict(progress).keys():
+                raise ValueError("its progress is no progress")
             return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118 (a file, no dict)
     except OSError as error:
         raise reading_failed(path, error) from None

@@ -167,9 +167,7 @@ def require_picture(path: Path, others: str = "") -> str:
     return format
 
 
-def _encode_picture(
-    image: Images, format: str, path: Path, text: PngInfo | None = None
-) -> bytes:
+def _encode_picture(image: Images, format: str, path: Path, text: PngInfo | None = None) -> bytes:
     with _held_by(f"{path}: {format}", image):
         buffer = io.BytesIO()
         # without loss, and with the colours of what is transparent

@@ -269,7 +269,6 @@ class Run:
         rows = [row for row in self.rows() if row["step"] <= step]
         kept = "".join(json.dumps(row) + "\n" for row in rows)
         later = [path for path in self.samples() if int(path.stem) > step and self._drew(path)]
-        write_atomically(self._log, lambda part: part.write_text(kept, "utf-8"))
         damaged = [path for path in self.checkpoints() if step_of(path) > step >= 0]
         litter = [
             folder / name
@@ -278,6 +277,8 @@ class Run:
             if is_part(name) or re.fullmatch(r"\.tmp\w{6}", name)  # the latter is safetensors'
             if (folder / name).is_file()
         ]
+        # all has been read: nothing is lost if one of it cannot be
+        write_atomically(self._log, lambda part: part.write_text(kept, "utf-8"))
         sweep(self.path)  # where others may be writing now
         for path in (*later, *damaged, *litter):
             path.unlink(missing_ok=True)
