@@ -222,7 +222,7 @@ class Run:
     def _require_there(self) -> None:
         """Refuses to go on in a folder that was deleted or moved: it would begin another."""
         with contextlib.suppress(OSError):
-            if self._place in (None, _place(self.path)):
+            if self._place is None or self._place == _place(self.path):
                 return
         raise FrenemyError(
             f"{self.path} was deleted or moved while it was trained: the training ends here"
@@ -247,7 +247,7 @@ class Run:
         """The log's rows in order.
 
         Lines that are no rows are left out, and all but the last, which a kill may have cut short,
-        are named in a warning.
+        are named in a warning, of which Python shows each once.
         """
         try:
             with open_regular(self._log) as file:
@@ -258,7 +258,7 @@ class Run:
             raise reading_failed(self._log, error) from None
         for number, row in enumerate(rows[:-1], 1):
             if row is None:
-                warnings.warn(f"{self._log}: line {number} is damaged: left out", stacklevel=2)
+                warnings.warn(f"{self._log}: line {number} is damaged: left out", stacklevel=1)
         return [row for row in rows if row is not None]
 
     def rewind(self, step: int) -> None:
@@ -358,7 +358,9 @@ class Run:
 
     def _drop_old(self) -> None:
         best = self.header.get("best") or {}
-        for old in self.checkpoints()[self.header["keep_checkpoints"] :]:
+        found = self.checkpoints()
+        beginning = [path for path in found[1:] if not step_of(path)]  # until there is another
+        for old in {*found[self.header["keep_checkpoints"] :], *beginning}:
             if step_of(old) != best.get("step"):
                 old.unlink(missing_ok=True)
 

@@ -113,7 +113,7 @@ class Report:
 
 def report_table(report: Report) -> Group:
     """The verdict, the judge's table, and what the numbers are worth."""
-    columns = [Column(name, justify="right", overflow="fold") for name in report.columns]
+    columns = [Column(escape(name), justify="right", overflow="fold") for name in report.columns]
     title = f"{report.target}, against {report.against}"
     table = Table(
         Column("metric", no_wrap=True), "", *columns, title=escape(title), title_justify="left"
@@ -157,7 +157,7 @@ def _stem(line: str) -> str:
 
 def _class_table(report: Report) -> Table:
     heads, rows = class_rows(report)
-    columns = [Column(head, justify="right") for head in heads]
+    columns = [Column(escape(head), justify="right") for head in heads]
     table = Table("class", *columns, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for of_class, cells in list(rows.items())[:MOST_CLASSES]:
         table.add_row(escape(of_class), *cells)
