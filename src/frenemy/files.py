@@ -14,8 +14,8 @@ import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from safetensors import SafetensorError
 
@@ -189,7 +189,7 @@ def _sync_directory(path: Path) -> None:
 # ---- reading
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """A regular file, opened to be read: no pipe, which would wait for a writer, and no device.
 
     Raises:

@@ -224,7 +224,7 @@ def load_picture(path: Path) -> Images:
         raise FrenemyError(f"{path} cannot be read as a picture: {reason_of(error)}") from None
 
 
-def opened(file: BinaryIO, formats: Sequence[str]) -> Image.Image:
+def opened(file: BinaryIO, formats: tuple[str, ...]) -> Image.Image:
     """A picture of one of these formats, whatever its name says: for others Pillow starts programs.
 
     Raises:
