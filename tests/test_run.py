@@ -248,6 +248,14 @@ def test_a_full_disk_keeps_the_checkpoints_there_are(run):
     assert list((run.path / "checkpoints").iterdir()) == [kept]
 
 
+@pytest.mark.parametrize("name", ["run\udce9", "run\x1b[2J", "日本"])
+def test_a_run_may_have_any_name_and_data_too(tmp_path, name):
+    run = Run(tmp_path / name, {**HEADER, "data": {**HEADER["data"], "path": name}})
+    with run.lock():
+        run.begin()
+    assert Run.open(run.path).header["data"]["path"] == name
+
+
 def test_a_second_process_is_refused(run):
     with (
         run.lock(),

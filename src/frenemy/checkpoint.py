@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import msgspec
 import safetensors
 import safetensors.torch
 from safetensors import SafetensorError
@@ -20,6 +19,7 @@ from frenemy.files import name_in_utf8, reading_failed
 from frenemy.header import Amount, Natural
 from frenemy.player import OPTIMISER, Player
 from frenemy.run import Run, file_digest, step_of
+from frenemy.schema import conforming
 
 
 class Damaged(FrenemyError):
@@ -158,10 +158,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], Progress]:
         if file_digest(path) != path.stem.split("-")[1]:
             raise ValueError("its content does not match the digest in its name")
         with name_in_utf8(path) as name, safetensors.safe_open(name, framework="pt") as file:
-            found = json.loads(file.metadata()["frenemy"])
-            progress = msgspec.convert(found, Progress)
-            if found.keys() != asdict(progress).keys():
-                raise ValueError("its progress is no progress")
+            found = conforming(file.metadata()["frenemy"], Progress)
+            progress = Progress(**found)
             return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118 (a file, no dict)
     except OSError as error:
         raise reading_failed(path, error) from None

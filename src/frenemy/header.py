@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-import msgspec
 from msgspec import Meta
 
 from frenemy.choices import Fit, Precision
 from frenemy.errors import FrenemyError
 from frenemy.files import is_absent, read_regular, reading_failed
+from frenemy.schema import Unlike, conforming
 
 LARGEST = 1 << 24
 """Bytes of a `run.json`: class names may be many, and nothing else in it is long."""
@@ -107,12 +106,10 @@ def read_header(file: Path) -> dict[str, Any] | None:
             return None
         raise reading_failed(file, error) from None
     try:
-        header = msgspec.json.decode(content)
-        msgspec.convert(header, Header)
-    except msgspec.ValidationError as error:
-        said, field = _wrong(str(error))
-        raise FrenemyError(f"{file} is no run's description: {field} is wrong ({said})") from None
-    except (msgspec.MsgspecError, RecursionError) as error:
+        header = conforming(content, Header)
+    except Unlike as error:
+        raise FrenemyError(f"{file} is no run's description: {error}") from None
+    except ValueError as error:
         raise reading_failed(file, error) from None
     if header.get(DIGEST) not in (None, game_digest(header)):
         raise FrenemyError(
@@ -120,18 +117,3 @@ def read_header(file: Path) -> dict[str, Any] | None:
             "played: bring back what it was"
         )
     return header
-
-
-def _wrong(said: str) -> tuple[str, str]:
-    """What `msgspec` says of a value -> what is wrong, and the field's name with dots.
-
-    >>> _wrong("Expected `int`, got `str` - at `$.data.shape[2]`")
-    ('expected int, got str', 'data.shape')
-    >>> _wrong("Object missing required field `seed`")
-    ('it is missing', 'seed')
-    """
-    reason, _, place = said.replace("`", "").partition(" - at $")
-    place = re.sub(r"\[.*?\]", "", place).lstrip(".")
-    if missing := re.fullmatch(r"Object missing required field (\w+)", reason):
-        return "it is missing", ".".join(filter(None, (place, missing[1])))
-    return reason[:1].lower() + reason[1:], place or "all of it"
