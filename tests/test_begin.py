@@ -25,7 +25,7 @@ from frenemy.interrupts import Interrupted
 from frenemy.nets.layers import Dropout
 from frenemy.objectives import minimax_d, nonsaturating_g, pairing_d, pairing_g
 from frenemy.penalties import r1, r2
-from frenemy.run import Run
+from frenemy.run import Run, step_of
 from frenemy.settings import Settings
 from frenemy.terminal import PlainLines, TrainingDisplay
 from frenemy.training import NotFinite, is_sample_step
@@ -194,6 +194,37 @@ def test_a_run_stopped_after_every_round_ends_bit_identical(recipe, digits, tmp_
     resume(tmp_path / "parts", recipe=recipe)
     assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
     assert [row["step"] for row in Run.open(tmp_path / "whole").rows()] == [3, 6]
+
+
+def doubled_at_the_beginning(facts):
+    both = players(facts.shape, adam, 0.9)
+
+    def begin(source):
+        both["G"].net[0].weight.mul_(2)
+
+    return [dataclasses.replace(one_stage(both, [*ALTERNATING])[0], begin=begin)]
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES, doubled_at_the_beginning])
+def test_a_run_has_a_checkpoint_from_the_beginning_and_goes_on_from_there(recipe, digits, tmp_path):
+    whole = train(recipe, digits, out=tmp_path / "whole", steps=3)
+
+    def stop(training):
+        raise Stopped
+
+    parts = tmp_path / "parts"
+    for play in (
+        lambda: train(recipe, digits, out=parts, steps=3, watcher=stop),
+        lambda: resume(parts, recipe=recipe, watcher=stop),
+    ):
+        with pytest.raises(Stopped):
+            play()
+        (kept,) = Run.open(parts).checkpoints()
+        assert step_of(kept) == 0
+    assert Model.load(parts, recipe=recipe).sample(3).any()
+    resume(parts, recipe=recipe)
+    assert outcome(parts) == outcome(whole.path)
+    assert [step_of(path) for path in whole.checkpoints()] == [3]  # which stands for it now
 
 
 @pytest.mark.parametrize("before", [0, 1])
