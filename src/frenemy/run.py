@@ -140,7 +140,12 @@ class Run:
             json.dumps(self.header, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise FrenemyError(f"run.json cannot keep the recipe's arguments: {error}") from None
-        names = names_in(self.path)
+        try:
+            names = os.listdir(self.path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise writing_failed(self.path, error) from error
         if "run.json" in names:
             raise FrenemyError(
                 f"{self.path} already holds a run: go on with it by `frenemy train --resume "

@@ -113,7 +113,7 @@ def test_a_second_signal_ends_with_a_line_and_its_status(capfd, tmp_path, monkey
     assert main(["train", "digits2014", "--out", str(tmp_path / "run")]) == 128 + number
     first, last = capfd.readouterr().err.strip().splitlines()
     assert "saving after this round" in first
-    assert last.startswith("frenemy: stopped at once") and "there is none yet" in last
+    assert last.startswith("frenemy: stopped at once") and "that of round 0 is kept" in last
 
 
 def test_tensorboard_events_are_written(tmp_path):
