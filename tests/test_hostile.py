@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import os
 import shutil
 import struct
 import subprocess
@@ -10,9 +11,10 @@ import sys
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from frenemy import recipes, train
+from frenemy import Model, recipes, resume, train
 from frenemy.errors import FrenemyError
 from frenemy.pictures import load_picture
 from frenemy.run import Run
@@ -136,3 +138,34 @@ def test_nothing_is_started_sent_or_written_elsewhere(tmp_path):
     assert seen == []
     assert len(status) == len(commands) and set(status) <= {0, 1}
     assert Run.open(run).samples()
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("//server/share/images", "on another machine"),
+        (r"\\server\share\images.npy", "on another machine"),
+        ("stacked://server/share", "on another machine"),
+        ("pipe", "neither a file nor a folder"),
+        (os.devnull, "neither a file nor a folder"),
+        ("nowhere", "no such file or folder: give the place"),
+        ("other.npy", r"\(read from .*other\.npy\) is not what"),
+    ],
+)
+def test_where_the_images_lie_is_a_runs_word_and_no_more(tmp_path, monkeypatch, place, said):
+    monkeypatch.chdir(tmp_path)
+    pixels = np.arange(20 * 64, dtype=np.uint8).reshape(20, 8, 8)
+    np.save("images.npy", pixels)
+    np.save("other.npy", pixels[::-1])
+    if place == "pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("there are no pipes with names")
+        os.mkfifo("pipe")
+    run = train(recipes.digits2014, "images.npy", steps=1, out=tmp_path / "run")
+    run.header["data"]["path"] = place
+    run.update()
+    with pytest.raises(FrenemyError, match=said) as told:
+        resume(run.path, steps=2)
+    assert "\n" not in str(told.value)
+    with pytest.raises(FrenemyError, match=said):
+        Model.load(run.path).data()

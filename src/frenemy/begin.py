@@ -20,7 +20,7 @@ from frenemy.choices import DeviceName
 from frenemy.choosing import EngineChoice, Open
 from frenemy.data import Dataset
 from frenemy.data.dataset import Unopened
-from frenemy.data.detect import made_of, resolved
+from frenemy.data.detect import resolved
 from frenemy.data.source import PLANE
 from frenemy.engine import Share, choose_device, joined, rank_here, world_here
 from frenemy.errors import FrenemyError
@@ -364,11 +364,6 @@ def _reopen(run: Run, data: Dataset | Path | str | None) -> Dataset:
     recorded = run.header["data"]
     if isinstance(data, Path | str):
         recorded["path"], data = resolved(data), None
-    _, place = made_of(recorded.get("path"))
-    if data is None and place is not None and not place.exists():
-        raise FrenemyError(
-            f"{place}: no such file or folder: give the place of {run.path}'s images by --data"
-        )
     return reopen(run, data)
 
 
