@@ -187,6 +187,7 @@ class Training:
             if progress.step == 0:
                 if not begun_before:  # there is something to draw by, whatever happens
                     self.save()
+                    begun = time.monotonic()  # of playing, whose rate is asked for
                 self._draw_samples(stage)
             mirror: bool = self.run.header.get("mirror", False)
             streams = self.experiment.minibatch(stage.game, seed, self.device, mirror=mirror)
