@@ -411,7 +411,7 @@ def fall_over(frames, fps):
     [
         (lambda folder: save_picture(wide(16_384), folder / "a.webp"), r"a\.webp: WEBP cannot"),
         (lambda folder: save_picture(wide(70_000), folder / "a.jpg"), r"a\.jpg: JPEG cannot hold"),
-        (lambda folder: save_picture(wide(70_000), folder / "a.gif"), r"of 70000x2 \(int too big"),
+        (lambda folder: save_picture(wide(70_000), folder / "a.gif"), r"of 70000x2 \("),
         (lambda folder: save_picture(wide(5), folder / "a.qoi"), "Unsupported QOI image mode"),
         (lambda folder: save_images(wide(9_000)[None].repeat(4, 0), folder / "a.webp"), "16383"),
         (lambda folder: save_film([wide(16_384)] * 2, folder / "a.webp"), "a film as .webp cannot"),

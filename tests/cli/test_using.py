@@ -443,7 +443,8 @@ class TestBadInput:
         assert "unknown film format" in errors(capsys, "film", run, "-o", tmp_path / "s.png")
 
     @pytest.mark.parametrize(
-        "verb", ["sample", "walk", "film", "health", "judge", "train --resume", "train --init"]
+        "verb",
+        ["sample", "walk", "film", "health", "judge", "train --resume", "train digits2014 --init"],
     )
     @pytest.mark.parametrize("part", ["checkpoints", "checkpoints/00000000-0.safetensors"])
     def test_a_part_of_a_run_is_named_with_the_run(self, capsys, run, verb, part):
