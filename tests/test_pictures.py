@@ -109,13 +109,19 @@ def test_channels_go_last_or_away():
 # Pictures
 
 
+def read_by_pillow(path):
+    """A file of any format as an image, (C, H, W)."""
+    pixels = np.asarray(Image.open(path))
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+
+
 @CHANNELS
 @pytest.mark.parametrize("name", ["a.png", "A.PNG", "a.bmp", "a.tiff"])
 def test_a_picture_reads_back_as_it_was(tmp_path, channels, name):
     (x,) = images(1, channels)
     path = save_picture(x, tmp_path / name)
     assert path == tmp_path / name
-    read = load_picture(path)
+    read = read_by_pillow(path)
     assert read.dtype == np.uint8
     assert (read == x).all()
     assert os.listdir(tmp_path) == [name]
@@ -125,7 +131,7 @@ def test_a_picture_reads_back_as_it_was(tmp_path, channels, name):
 @pytest.mark.parametrize("name", ["a.jpg", "a.webp"])
 def test_lossy_formats_keep_the_shape_and_about_the_content(tmp_path, channels, name):
     ramp = np.linspace(0, 255, 32 * 32).reshape(1, 32, 32).astype(np.uint8).repeat(channels, 0)
-    read = load_picture(save_picture(ramp, tmp_path / name))
+    read = read_by_pillow(save_picture(ramp, tmp_path / name))
     # WebP knows no grey; quality 75 or 80 errs by a few levels on smooth pictures
     assert read.shape[1:] == (32, 32)
     assert np.abs(read.astype(int) - ramp).mean() < 4
@@ -405,7 +411,7 @@ def fall_over(frames, fps):
     [
         (lambda folder: save_picture(wide(16_384), folder / "a.webp"), r"a\.webp: WEBP cannot"),
         (lambda folder: save_picture(wide(70_000), folder / "a.jpg"), r"a\.jpg: JPEG cannot hold"),
-        (lambda folder: save_picture(wide(70_000), folder / "a.gif"), r"of 70000x2 \(int too big"),
+        (lambda folder: save_picture(wide(70_000), folder / "a.gif"), r"of 70000x2 \("),
         (lambda folder: save_picture(wide(5), folder / "a.qoi"), "Unsupported QOI image mode"),
         (lambda folder: save_images(wide(9_000)[None].repeat(4, 0), folder / "a.webp"), "16383"),
         (lambda folder: save_film([wide(16_384)] * 2, folder / "a.webp"), "a film as .webp cannot"),

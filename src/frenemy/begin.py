@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from frenemy.choices import DeviceName
 from frenemy.choosing import EngineChoice, Open
 from frenemy.data import Dataset
 from frenemy.data.dataset import Unopened
-from frenemy.data.detect import made_of, resolved
+from frenemy.data.detect import resolved
 from frenemy.data.source import PLANE
 from frenemy.engine import Share, choose_device, joined, rank_here, world_here
 from frenemy.errors import FrenemyError
@@ -69,8 +70,8 @@ def _spelled(fields: Callable[P, Settings]):
             FrenemyError: the data do not fit the recipe, the directory is taken or not writable, or
                 a loss or weight became infinite or NaN (`NotFinite`). The run keeps its last
                 checkpoint.
-            Interrupted: Ctrl-C or SIGTERM; the run was saved, unless a second one stopped it at
-                once.
+            Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run was saved, unless a second one stopped
+                it at once.
         """
         how = fields(*_, **settings)
         recipe = recipe if how.lender is None else like(recipe, how.lender)
@@ -311,7 +312,7 @@ def _done(
     if world_here() > 1 and "minutes" in run.header["target"]:
         raise FrenemyError(f"{run.path}: {CLOCKS}")
     loaded = checkpoint.load(run)
-    if loaded is not None:
+    if loaded is not None and loaded[1].step:
         progress = loaded[1]
         return progress.step, lambda: progress.step / progress.seconds
 
@@ -364,11 +365,6 @@ def _reopen(run: Run, data: Dataset | Path | str | None) -> Dataset:
     recorded = run.header["data"]
     if isinstance(data, Path | str):
         recorded["path"], data = resolved(data), None
-    _, place = made_of(recorded.get("path"))
-    if data is None and place is not None and not place.exists():
-        raise FrenemyError(
-            f"{place}: no such file or folder: give the place of {run.path}'s images by --data"
-        )
     return reopen(run, data)
 
 
@@ -381,7 +377,7 @@ def _target(limit: Mapping[str, float], experiment: Experiment) -> dict[str, flo
 
 def _free_name(recipe: str) -> Path:
     names = itertools.chain([recipe], (f"{recipe}-{n}" for n in itertools.count(2)))
-    return next(path for name in names if not (path := Path("runs") / name).exists())
+    return next(path for name in names if not os.path.lexists(path := Path("runs") / name))
 
 
 EventWriter = Callable[..., Any]

@@ -441,3 +441,12 @@ class TestBadInput:
         line = errors(capsys, "sample", run, "-n", 10**14, "-o", tmp_path / "s.npy")  # at once
         assert "unknown picture format" in line and ".npz" in line
         assert "unknown film format" in errors(capsys, "film", run, "-o", tmp_path / "s.png")
+
+    @pytest.mark.parametrize(
+        "verb",
+        ["sample", "walk", "film", "health", "judge", "train --resume", "train digits2014 --init"],
+    )
+    @pytest.mark.parametrize("part", ["checkpoints", "checkpoints/00000000-0.safetensors"])
+    def test_a_part_of_a_run_is_named_with_the_run(self, capsys, run, verb, part):
+        told = errors(capsys, *verb.split(), run / part)
+        assert told.endswith(f"{part} is only a part of a run: give the run: {run}")

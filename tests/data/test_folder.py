@@ -509,7 +509,7 @@ def test_odd_names(tmp_path, cache):
     with pytest.warns(UserWarning) as caught:
         open_dataset(folder)
     message = str(caught[0].message)
-    assert message.isprintable() and "'line\\nbreak.png'" in message
+    assert message.isprintable() and r"line\nbreak.png" in message
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])

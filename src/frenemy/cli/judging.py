@@ -115,6 +115,7 @@ def judge(
         raise FrenemyError(
             "judge what? give, before all options, a run, or a folder or .npz with --against SOURCE"
         )
+    from frenemy import run
     from frenemy.engine import choose_device
     from frenemy.files import write_atomically
     from frenemy.judge.report import report_table
@@ -130,7 +131,7 @@ def judge(
         _train_features(options, trained[0])
         return
     # all that can be refused is refused before a classifier is trained or samples are drawn
-    is_run = (target / "run.json").exists()
+    is_run = run.is_run(target)
     of_class = re.sub(r"[^\w. -]", lambda c: f"%{ord(c[0]):02x}", options.of_class or "")
     file = f"judge-{of_class}.json" if of_class else "judge.json"
     out = options.out or (target / file if is_run else Path(file))
