@@ -177,7 +177,7 @@ def _features(options: JudgeOptions, names: Iterable[str]) -> list[str | Feature
 
 def _judge_run(run: Path, options: JudgeOptions, own: OwnRecipe) -> Judged:
     """Opens the run and what it is judged by; what is returned does the work."""
-    from frenemy import judging
+    from frenemy import judging, judging_runs
     from frenemy.judge.named_features import default_features
     from frenemy.model import Model
 
@@ -197,13 +197,13 @@ def _judge_run(run: Path, options: JudgeOptions, own: OwnRecipe) -> Judged:
             features = default_features(model.seen(whole).opaque())
             protocol = dataclasses.replace(protocol, features=features)
         of_class = options.of_class
-        target = judging.target_of(model, protocol.samples, protocol.seed, data, of_class)
+        target = judging_runs.target_of(model, protocol.samples, protocol.seed, data, of_class)
         judgement = judging.judge(target, data, protocol, say=say)
         if not options.all_checkpoints:
             return judgement
-        curves = judging.curves(model, data, protocol, judgement.report, say=say, of_class=of_class)
-        report = dataclasses.replace(judgement.report, curves=curves)
-        return dataclasses.replace(judgement, report=report)
+        report = judgement.report
+        curves = judging_runs.curves(model, data, protocol, report, say=say, of_class=of_class)
+        return dataclasses.replace(judgement, report=dataclasses.replace(report, curves=curves))
 
     return judged
 
