@@ -19,7 +19,8 @@ from frenemy.choices import DeviceName
 from frenemy.choosing import EngineChoice, Open
 from frenemy.data import Dataset
 from frenemy.data.dataset import Unopened
-from frenemy.data.detect import made_of, resolved
+from frenemy.data.detect import is_path, made_of, resolved
+from frenemy.data.objects import MEMORY
 from frenemy.data.source import PLANE
 from frenemy.engine import Share, choose_device, joined, rank_here, world_here
 from frenemy.errors import FrenemyError
@@ -48,7 +49,7 @@ def _spelled(fields: Callable[P, Settings]):
 
     def train(
         recipe: Recipe,
-        data: Dataset | Path | str | None = None,
+        data: Any = None,
         watcher: Watcher | None = None,
         *_: P.args,
         **settings: P.kwargs,
@@ -60,7 +61,8 @@ def _spelled(fields: Callable[P, Settings]):
 
         Args:
             recipe: such as `recipes.mnist2014`, or what `vary` makes of it.
-            data: from `open_dataset`, or what that takes; the embedded digits if None.
+            data: from `open_dataset`, or what that takes: a path, or arrays, tensors, pictures,
+                data sets of torch or Hugging Face; the embedded digits if None.
             watcher: is called after every round.
             settings: the fields of `frenemy.settings.Settings`: steps, out, seed ...
 
@@ -165,7 +167,7 @@ class Plan:
 
 def plan(
     recipe: Recipe,
-    data: Dataset | Unopened | Path | str | None = None,
+    data: Any = None,
     settings: Settings = DEFAULTS,
 ) -> Plan:
     """What `train` does before it writes anything: all that it refuses is refused here.
@@ -236,7 +238,7 @@ def resume(
     *,
     recipe: Recipe | None = None,
     recipe_changed: bool = False,
-    data: Dataset | Path | str | None = None,
+    data: Any = None,
     steps: int | None = None,
     epochs: float | None = None,
     minutes: float | None = None,
@@ -359,11 +361,16 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _reopen(run: Run, data: Dataset | Path | str | None) -> Dataset:
+def _reopen(run: Run, data: Any) -> Dataset:
     recorded = run.header["data"]
-    if isinstance(data, Path | str):
+    if data is not None and is_path(data):
         recorded["path"], data = resolved(data), None
-    _, place = made_of(recorded.get("path"))
+    how, place = made_of(recorded.get("path", MEMORY))
+    if data is None and how == MEMORY:
+        raise FrenemyError(
+            f"{run.path} was trained on images from memory: give them as data= in Python, by "
+            f"frenemy.resume({str(run.path)!r}, data=images)"
+        )
     if data is None and place is not None and not place.exists():
         raise FrenemyError(
             f"{place}: no such file or folder: give the place of {run.path}'s images by --data"

@@ -134,6 +134,7 @@ class Origin:
         files: all that the images are a function of.
         reader: what `read` calls.
         skipped: files that are left out before anything is read, and why.
+        digest: sha256, as hexadecimal digits, of images that lie in no files.
     """
 
     kind: str
@@ -141,6 +142,7 @@ class Origin:
     files: tuple[File, ...]
     reader: Callable[[Resize | None], Contents]
     skipped: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
 
     def read(self, resize: Resize | None, grey: bool = False, opaque: bool = False) -> Contents:
         """The images, resized, grey and opaque if told to; raises FrenemyError on damaged files."""
