@@ -66,7 +66,7 @@ class Model:
             FrenemyError: no run, no such checkpoint, one that its recipe's game does not fit, or
                 another recipe.
         """
-        run = Run.open(Path(path))
+        run = Run.open(path)
         if step is None:
             loaded = checkpoint.load(run)
         else:

@@ -115,9 +115,10 @@ def judge(
             "judge what? give, before all options, a run, or a folder or .npz with --against SOURCE"
         )
     from frenemy.engine import choose_device
-    from frenemy.files import require_place, write_atomically
+    from frenemy.files import write_atomically
     from frenemy.judge.report import report_table
     from frenemy.judging import Protocol
+    from frenemy.places import require_place
     from frenemy.sampling import LARGEST_SEED
     from frenemy.terminal import console, working
 
@@ -135,8 +136,7 @@ def judge(
     if out.suffix != ".json":
         raise FrenemyError(f"--out {out}: the report is a .json file")
     html = out.with_suffix(".html")
-    for place in (out, html):
-        require_place(place)
+    require_place(out, html)
     protocol = Protocol(
         metrics=options.metrics,
         features=_features(options, [name for name in options.features if name not in trained]),

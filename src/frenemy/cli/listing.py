@@ -39,11 +39,14 @@ def data(
     """
     from frenemy.data import describe
     from frenemy.data.report import report_table
-    from frenemy.pictures import enlarge, grid, save_picture
+    from frenemy.pictures import enlarge, grid, require_picture, save_picture
+    from frenemy.places import require_place
     from frenemy.terminal import console
 
     if path is not None and path.resolve() in out.resolve().parents:
         raise FrenemyError(f"{out} would lie among the images of {path}: give another place by -o")
+    require_picture(out)
+    require_place(out)
     report = describe(path, **images.arguments)
     sheet = save_picture(grid(enlarge(report.thumbnails)), out)
     console.print(report_table(report))

@@ -15,6 +15,7 @@ from frenemy.data.objects import MEMORY, origin_of
 from frenemy.data.toy import STACKED, TOY
 from frenemy.errors import FrenemyError
 from frenemy.names import known
+from frenemy.places import user_path
 
 FORMATS = (
     "a folder of pictures (PNG, JPEG, WebP, BMP, GIF), a folder of MNIST-style IDX files or of "
@@ -50,8 +51,8 @@ def made_of(path: Path | str | None) -> tuple[str, Path | None]:
         return str(path), None
     if str(path).startswith(STACKED):
         place = str(path).removeprefix(STACKED)
-        return STACKED, Path(place) if place else None
-    return "", Path(path)
+        return STACKED, user_path(place) if place else None
+    return "", user_path(path)
 
 
 def resolved(path: Path | str) -> str:
@@ -79,7 +80,7 @@ def find(path: Any) -> Origin:
         return EMBEDDED[known(str(path or DEFAULT), list(EMBEDDED), "embedded set")]()
     if made_of(path)[0]:
         raise FrenemyError(f"{path}: no pictures in files, but made for games: give it to train")
-    path = Path(path)
+    path = user_path(path)
     try:
         if path.is_dir():
             return _in_folder(path)

@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-import platformdirs
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
@@ -38,6 +37,7 @@ from frenemy.data.streams import shown
 from frenemy.data.threads import each_in_order
 from frenemy.errors import FrenemyError
 from frenemy.files import WritingFailed, appearing, sweep
+from frenemy.places import cache_folder
 
 VERSION = 4
 """Part of every key; raise it when the same files would be decoded to other bytes."""
@@ -66,11 +66,6 @@ class Stored(NamedTuple):
     unreadable: dict[str, str]
     note: str
     enlarged: int
-
-
-def cache_folder() -> Path:
-    """Where the store lies: FRENEMY_CACHE, or else the user's cache folder."""
-    return Path(os.environ.get("FRENEMY_CACHE") or platformdirs.user_cache_path("frenemy"))
 
 
 def fetch(
