@@ -264,7 +264,8 @@ def reopen(run: Run, data: Any = None) -> Dataset:
 
 def _prepared(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """How a run's images were prepared, as `open_dataset` takes it."""
-    return {name: recorded[name] for name in ("size", "fit", "grey", "opaque") if name in recorded}
+    names = ("size", "fit", "grey", "opaque", "range")
+    return {name: recorded[name] for name in names if name in recorded}
 
 
 def set_up(recipe: Recipe, data: Dataset, seed: int) -> Experiment:

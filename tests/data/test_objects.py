@@ -177,14 +177,15 @@ def test_a_sampler_of_some_items_is_kept_to():
     assert sorted(x.tobytes() for x in found) == sorted(x.tobytes() for x in GREY[:12])
 
 
+ONE = GREY[:, None]
 PARTED = {
-    "dictionary": {"train": GREY[:20], "validation": GREY[20:28], "test": GREY[28:]},
+    "dictionary": {"train": ONE[:20], "validation": ONE[20:28], "test": ONE[28:]},
     "of data sets": {
         "test": Items(GREY[28:]),
         "val": Items(GREY[20:28]),
         "train": Items(GREY[:20]),
     },
-    "pairs": ((GREY[:20], LABELS[:20]), (GREY[20:28], LABELS[20:28]), (GREY[28:], LABELS[28:])),
+    "pairs": ((ONE[:20], LABELS[:20]), (ONE[20:28], LABELS[20:28]), (ONE[28:], LABELS[28:])),
 }
 
 
@@ -227,6 +228,17 @@ def test_pictures_of_all_sizes_and_modes_are_brought_to_one():
         open_images([wide, tall])
     assert describe([wide, tall]).sizes == {"20x10": 1, "6x30": 1}
     assert open_images([wide, tall], size=5, grey=True).shape == (1, 5, 5)
+
+
+def test_what_pixels_range_over_may_be_said():
+    about_0 = GREY / 127.5 - 1
+    for given in (about_0, torch.tensor(about_0), list(about_0), Items(about_0.astype("f4"))):
+        assert np.array_equal(open_images(given, range="-1..1").images, open_images(GREY).images)
+    assert np.array_equal(
+        open_images(GREY.astype(np.int64), range="0..255").images, open_images(GREY).images
+    )
+    with pytest.raises(FrenemyError, match=r"image 0: pixels lie in .* beyond --range 0\.\.1"):
+        open_images(list(about_0), range="0..1")
 
 
 def test_opacity_is_kept_as_in_folders_and_arrays():
@@ -288,17 +300,17 @@ BAD = {
     "one picture": (Image.new("L", (8, 8)), "one picture; give a list"),
     "paths": (["a.png", "b.png"], "image 0 is of type str: give a picture"),
     "two axes": (GREY[0], r"its shape is \(8, 9\)"),
-    "whole numbers": (GREY.astype(np.int64), "pixels are int64"),
-    "floats of bytes": (GREY.astype(np.float32), r"must lie in \[0, 1\], not \[0, 255\]"),
-    "floats about 0": ([x / 127.5 - 1 for x in GREY], r"image 0: float pixels must lie"),
-    "NaN": (np.full((9, 4, 4), np.nan), "float pixels must lie"),
-    "too few": (GREY[:2], "2 images; a set needs three"),
+    "whole numbers": (GREY.astype(np.int64), "pixels are int64 in 0..255: say what is black"),
+    "floats about 0": ([x / 127.5 - 1 for x in GREY], "image 0: pixels are floats in .*=-1..1"),
+    "NaN": (np.full((9, 4, 4), np.nan), "not a number"),
+    "two ranges": ([GREY[0] / 255, GREY[1] * 1.0], "image 0 lie in 0..1, and of image 1 in 0..255"),
+    "too few": (GREY[:2, None], "2 images; a set needs three"),
     "a broken item": (Broken(GREY), "image 3 cannot be read: OSError: gone"),
     "three things": ([(GREY[0], 1, 2)], "image 0 is 3 things"),
     "no image": ([{"text": "x"}], "image 0 has text, and no image"),
-    "too few labels": ((GREY, LABELS[:5]), "5 labels for 40 images"),
-    "labels of some": ((list(GREY), [1, None] * 20), "not every label is a whole number"),
-    "labels that are none": ((GREY, LABELS + 0.5), "labels must be whole numbers"),
+    "too few labels": ((GREY, LABELS[:5]), r"labels are of shape \(5,\) for 40 images"),
+    "labels of some": ((list(GREY), [1, None] * 20), "labels are missing for some images"),
+    "labels that are none": ((GREY, LABELS + 0.5), "labels are no whole numbers"),
     "labels without names": (Items(GREY, LABELS - 1, NAMES), "labels from -1 to 2"),
     "unknown parts": ({"train": GREY, "extra": GREY}, "train, extra: give train, valid and test"),
     "no training part": ({"test": GREY}, "dictionary of test: give train"),

@@ -183,7 +183,8 @@ def _judge_run(run: Path, options: JudgeOptions, own: OwnRecipe) -> Judged:
 
     if options.images != AS_THEY_ARE:
         raise FrenemyError(
-            "--size, --fit, --grey, --opaque: a run's images stay as it was trained on them"
+            "--size, --fit, --grey, --opaque, --range: a run's images stay as it was trained on "
+            "them"
         )
     model = Model.load(run, options.device, step=options.step, **own.arguments)
     opened = whole = model.data(options.against)

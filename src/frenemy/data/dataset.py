@@ -17,6 +17,7 @@ from frenemy.data import store, toy
 from frenemy.data.contents import PARTS, Origin, PartSizes
 from frenemy.data.detect import find, is_path, made_of, resolved
 from frenemy.data.folder import picture_at
+from frenemy.data.levels import Range
 from frenemy.data.objects import MEMORY
 from frenemy.data.pixels import Resize
 from frenemy.data.source import Dataset, Source
@@ -28,13 +29,15 @@ MAX_SIZE = 4096
 
 def open_dataset(
     images: Any, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
-    opaque: bool = False,
+    opaque: bool = False, range: str | None = None,
 ) -> Dataset:  # fmt: skip
     """The three parts of a set, as memory maps of uint8 (N, C, H, W).
 
     What lies at a path is found out from the files: a folder of pictures (its sub-folders are the
-    classes, if all pictures lie in two or more of them), MNIST-style IDX files, CIFAR-10's python
-    batches, or one .npy, .npz, .mat or IDX file; `Dataset.description` says which it was. Images
+    classes, if all pictures lie in two or more of them), IDX files of MNIST's or EMNIST's kind,
+    CIFAR-10 or CIFAR-100, or one .npy, .npz, .mat or IDX file; `Dataset.description` says which it
+    was. Arrays are known by their names: `images`, or x, data ..., with `labels`, y, targets ...;
+    x_train, train_labels and the like are parts. Images
     are decoded once, into the folder that the environment variable FRENEMY_CACHE names or else the
     user's cache folder, and again only when the content of the files changes.
 
@@ -49,7 +52,7 @@ def open_dataset(
         images: a file or a folder; None for the digits that come with the package. "toy:ring" and
             "toy:grid" are points in the plane, float32 (N, 2, 1, 1); "stacked:" before a path of
             grey images makes stacks of three of them: see `frenemy.data.toy`. Or what holds images:
-            an array or tensor, uint8 or floats in [0, 1], (N, H, W), (N, H, W, C) or (N, C, H, W);
+            an array or tensor, (N, H, W), (N, H, W, C) or (N, C, H, W);
             a list of Pillow's pictures or of arrays; a torch or Hugging Face data set, or a
             DataLoader; the pair (images, labels); a dictionary of such with the keys train, valid
             and test. An opened set is given back.
@@ -59,15 +62,19 @@ def open_dataset(
         grey: whether colours are left out.
         opaque: whether transparent pictures are laid over white: else, if most of a folder's are
             transparent somewhere, and in arrays of two or four channels, the last is opacity.
+        range: what black and white are in the files, "LOW..HIGH": None takes bytes for 0..255,
+            truth values for 0..1, and floats for 0..1 or, if they are whole numbers, 0..255.
 
     Warns:
         UserWarning: once, naming the first few, if images or folders in a folder are left out:
             those that cannot be read, links that lead out, links to folders, and runs; and where
-            some pictures are transparent, and most are not.
+            some pictures are transparent, and most are not; labels or other arrays are left out;
+            or no pixel is bright.
 
     Raises:
         FrenemyError: if there is nothing that is read, its images differ in size and no size is
-            given, there are fewer than three of them, or the cache cannot be written.
+            given, there are fewer than three of them, they are beyond the `range` or do not tell
+            it, or the cache cannot be written.
 
     >>> digits = open_dataset(None)
     >>> digits.description
@@ -78,18 +85,21 @@ def open_dataset(
     >>> open_dataset((noise, np.arange(50) % 2)).description
     'tuple in memory, 50 images 8x8 grey, 2 classes'
     """
+    prepared: dict[str, Any] = {
+        "size": size, "fit": fit, "grey": grey, "opaque": opaque, "range": range,
+    }  # fmt: skip
     if isinstance(images, Dataset):
-        if size is not None or grey or opaque:
+        if any(prepared[name] for name in ("size", "grey", "opaque", "range")):
             raise FrenemyError(f"{images.train.name} is open already: say how where it is opened")
         return images
     how, place = made_of(images) if is_path(images) else ("", None)
     if how == toy.STACKED:
-        return toy.stacked(open_dataset(place, size=size, fit=fit, grey=grey, opaque=opaque))
+        return toy.stacked(open_dataset(place, **prepared))
     if how.startswith(toy.TOY):
-        if size is not None or grey:
+        if size is not None or grey or range is not None:
             raise FrenemyError(f"{images}: points in the plane have no size and no colours")
         return toy.points(how.removeprefix(toy.TOY))
-    origin, stored = _fetch(images, size, fit, grey, opaque)
+    origin, stored = _fetch(images, **prepared)
     whole = stored.source
     train, valid, test = part_sizes(len(whole), stored.parts)
     if not (train and valid and test):
@@ -108,7 +118,7 @@ def open_dataset(
     return Dataset(
         *parts,
         description=_description(origin, stored),
-        arguments={"path": where, "size": size, "fit": fit, "grey": grey, "opaque": opaque},
+        arguments={"path": where, **prepared},
     )
 
 
@@ -117,23 +127,22 @@ class Unopened:
     """A set whose size is still to be chosen.
 
     Attributes:
-        images, fit, grey, opaque: as of `open_dataset`.
+        images, fit, grey, opaque, range: as of `open_dataset`.
     """
 
     images: Any
     fit: Fit = "crop"
     grey: bool = False
     opaque: bool = False
+    range: str | None = None
 
     def __post_init__(self) -> None:
         if not is_path(self.images):  # to be read once
-            object.__setattr__(self, "images", find(self.images))
+            object.__setattr__(self, "images", find(self.images, range_given(self.range)))
 
     def open(self, size: int | None) -> Dataset:
         """The set in that size: as `open_dataset`."""
-        return open_dataset(
-            self.images, size=size, fit=self.fit, grey=self.grey, opaque=self.opaque
-        )
+        return open_dataset(size=size, **vars(self))
 
     def native(self) -> tuple[tuple[int, int, int] | None, int]:
         """(C, H, W) of all images, or None where they differ; and how long the shorter side is.
@@ -146,7 +155,7 @@ class Unopened:
         if is_path(self.images) and made_of(self.images)[0]:
             shape = self.open(None).shape
             return shape, min(shape[1:])
-        found = find(self.images).read(None)
+        found = find(self.images).read(None, given=range_given(self.range))
         sides = [
             side
             for size, count in found.sizes.items()
@@ -157,14 +166,14 @@ class Unopened:
 
 def open_images(
     images: Any, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
-    opaque: bool = False,
+    opaque: bool = False, range: str | None = None,
 ) -> Source:  # fmt: skip
     """All images as one source; what they may be and how they are stored tells `open_dataset`.
 
     Raises:
         FrenemyError: as `open_dataset`, but any number of images will do.
     """
-    return _fetch(images, size, fit, grey, opaque)[1].source
+    return _fetch(images, size, fit, grey, opaque, range)[1].source
 
 
 def read_picture(
@@ -182,14 +191,26 @@ def read_picture(
 
 
 def _fetch(
-    images: Any, size: int | None, fit: Fit, grey: bool, opaque: bool
-) -> tuple[Origin, store.Stored]:
-    origin = find(images)
-    stored = store.fetch(origin, resize_to(size, fit), grey, opaque)
+    images: Any, size: int | None, fit: Fit, grey: bool, opaque: bool,
+    range: str | None,
+) -> tuple[Origin, store.Stored]:  # fmt: skip
+    shown = range_given(range)
+    origin = find(images, shown)
+    stored = store.fetch(origin, resize_to(size, fit), grey, opaque, shown)
     _warn({**origin.skipped, **stored.unreadable}, origin.name)
-    if stored.note:
-        warnings.warn(f"{origin.name}: {stored.note}", stacklevel=3)
+    tell(origin.name, stored.note)
     return origin, stored
+
+
+def tell(name: str, note: str) -> None:
+    """Warns whoever asked for the set of this name of what was found, if anything was."""
+    if note:
+        warnings.warn(f"{name}: {note}", stacklevel=4)
+
+
+def range_given(text: str | None) -> Range | None:
+    """What `range` says; raises FrenemyError if it is none."""
+    return None if text is None else Range.parse(text)
 
 
 def resize_to(size: int | None, fit: Fit) -> Resize | None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from frenemy.data import arrays, cifar, folder, idx, matfile, matlab
 from frenemy.data.contents import File, Origin
 from frenemy.data.embedded import DEFAULT, EMBEDDED, PREFIX
+from frenemy.data.levels import Range
 from frenemy.data.objects import MEMORY, origin_of
 from frenemy.data.toy import STACKED, TOY
 from frenemy.errors import FrenemyError
@@ -18,8 +21,8 @@ from frenemy.names import known
 from frenemy.places import user_path
 
 FORMATS = (
-    "a folder of pictures (PNG, JPEG, WebP, BMP, GIF), a folder of MNIST-style IDX files or of "
-    "CIFAR-10 python batches, or an IDX, .npy, .npz or .mat file"
+    "a folder of pictures (PNG, JPEG, WebP, BMP, GIF), a folder of IDX files of MNIST or EMNIST "
+    "or of CIFAR's batches, or an IDX, .npy, .npz or .mat file"
 )
 
 _IDX = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, and the same of t10k"
@@ -27,8 +30,8 @@ _IDX = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, and the same of 
 KNOWN = {
     "fashion": f"Fashion-MNIST: github.com/zalandoresearch/fashion-mnist; a folder with {_IDX}",
     "mnist": f"MNIST: github.com/cvdfoundation/mnist; a folder with {_IDX}",
-    "cifar": "CIFAR-10: www.cs.toronto.edu/~kriz/cifar.html, the python version, unpacked; a "
-    "folder with data_batch_1 to data_batch_5 and test_batch",
+    "cifar": "CIFAR-10 or CIFAR-100: www.cs.toronto.edu/~kriz/cifar.html, unpacked; a folder with "
+    "data_batch_1 to data_batch_5 and test_batch, or with train, test and meta",
     "tfd": "the Toronto Face Database: only from its authors (Susskind, Anderson and Hinton, "
     "University of Toronto, 2010); a file such as TFD_48x48.mat with images (N, 48, 48)",
 }
@@ -61,11 +64,15 @@ def resolved(path: Path | str) -> str:
     return str(path) if place is None else how + str(place.resolve())
 
 
-def find(path: Any) -> Origin:
+def find(path: Any, shown: Range | None = None) -> Origin:
     """What lies at `path`, or what else holds images; None means the embedded digits.
 
     Files are told apart by how they start, folders by the names in them; what is no path, by what
     can be done with it: see `frenemy.data.objects`. What was found is not looked for again.
+
+    Args:
+        path: the path, or what holds images.
+        shown: what the pixels of such range over, if a person says so; of files it is told later.
 
     Raises:
         FrenemyError: if nothing lies there, or nothing that is read.
@@ -73,7 +80,7 @@ def find(path: Any) -> Origin:
     if isinstance(path, Origin):
         return path
     if not is_path(path):
-        return origin_of(path)
+        return origin_of(path, shown)
     if path == MEMORY:
         raise FrenemyError(f"{path} stands for images that a program held: give those as data=")
     if path is None or str(path).startswith(PREFIX):
@@ -86,6 +93,8 @@ def find(path: Any) -> Origin:
             return _in_folder(path)
         if path.is_file():
             return _in_file(path)
+        if one_of_several := _sets(path.parent).get(path):
+            return one_of_several
     except OSError as error:
         raise FrenemyError(f"{path}: cannot be read: {error.strerror}") from error
     if path.exists():
@@ -102,15 +111,44 @@ def _hint(path: Path) -> str:
     return f"get {known}" if known else f"give {FORMATS}"
 
 
+_IN_TORCHVISION = [
+    *("raw", "gzip", "raw/gzip"),
+    *(f"{name}/raw" for name in ("MNIST", "FashionMNIST", "KMNIST", "EMNIST")),
+]
+"""Where below the folder that torchvision is given, or below one of these, sets lie."""
+
+
+def _sets(*folders: Path) -> dict[Path, Origin]:
+    """The sets of files of their own format in folders, by the paths that open them."""
+    return {
+        place: origin
+        for folder in folders
+        for find_sets in (idx.find_sets, cifar.find_sets)
+        for place, origin in find_sets(folder).items()
+    }
+
+
+def _only(sets: Mapping[Path, Origin], path: Path) -> Origin:
+    """The one set that was found at a path; raises FrenemyError if there are several."""
+    if len(sets) > 1:
+        raise FrenemyError(f"{path}: holds several sets; give one: {' or '.join(map(str, sets))}")
+    (origin,) = sets.values()
+    return replace(origin, name=path.name)
+
+
 def _in_folder(path: Path) -> Origin:
     if path.name in ("", ".."):  # "." is a folder like any other, but has no name for messages
         path = path.resolve()
+    if sets := _sets(path) or _sets(*(path / layout.inner for layout in cifar.LAYOUTS)):
+        return _only(sets, path)
     named = (x for x in path.glob("[!.]*") if x.name.lower().endswith(ARRAYS))
     arrays = sorted(x for x in named if x.is_file())
-    for find_set in (idx.find_set, cifar.find_set, folder.find_folder):
-        with contextlib.suppress(*([folder.NoPicture] if arrays else [])):
-            if origin := find_set(path):
-                return origin
+    below = _sets(*(path / inner for inner in _IN_TORCHVISION))
+    with contextlib.suppress(*([folder.NoPicture] if arrays or below else [])):
+        if origin := folder.find_folder(path):
+            return origin
+    if below:
+        return _only(below, path)
     if test := next((x for x in arrays if x.name.startswith("t10k-images")), None):
         raise FrenemyError(
             f"{path}: train-images-idx3-ubyte is missing; for the test images alone give {test}"
@@ -135,6 +173,8 @@ def _in_file(path: Path) -> Origin:
             return Origin(kind, name, (File.at(path),), functools.partial(read, path))
     if start.startswith((b"\x89HDF", b"MATLAB 7.3")):
         raise FrenemyError(f"{path}: HDF5 (MATLAB 7.3) is not read; save it with -v7, or as .npy")
+    if kind := cifar.one_file_of(path):
+        raise FrenemyError(f"{path}: one file of {kind}; give the folder it lies in")
     if path.suffix.lower() in folder.SUFFIXES:
         raise FrenemyError(f"{path}: one picture; give the folder it lies in")
     raise FrenemyError(f"{path}: not a known format; give {FORMATS}")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from frenemy.data.contents import PARTS, Contents, File, Origin, UnreadableImage
+from frenemy.data.levels import BYTES, Range
 from frenemy.data.pixels import (
     FORMATS,
     MAX_PIXELS,
@@ -119,7 +120,7 @@ def _file(entry: os.DirEntry[str], name: str, root: str) -> File | str | None:
         return _reason(error)
 
 
-def _read(files: tuple[File, ...], resize: Resize | None) -> Contents:
+def _read(files: tuple[File, ...], resize: Resize | None, given: Range | None) -> Contents:
     headers: list[Header] = []
     readable: list[File] = []
     unreadable: dict[str, str] = {}
@@ -143,7 +144,7 @@ def _read(files: tuple[File, ...], resize: Resize | None) -> Contents:
     labels, classes = _classes(below)
     return Contents(
         count=len(readable),
-        decode=lambda i: _decode(readable[i].path, grey, resize, clear),
+        decode=lambda i: _decode(readable[i].path, grey, resize, clear, given),
         name_of=lambda i: readable[i].name,
         sizes=sizes,
         modes=Counter(seen.mode for seen in headers),
@@ -152,11 +153,12 @@ def _read(files: tuple[File, ...], resize: Resize | None) -> Contents:
         classes=classes,
         parts=parts,
         unreadable=unreadable,
-        on_white=lambda i: _decode(readable[i].path, grey, resize, clear=False),
+        on_white=None if given else lambda i: _decode(readable[i].path, grey, resize, clear=False),
         note=""
         if clear or not share
         else f"about {max(1, round(share * len(readable))):,} of {len(readable):,} pictures are "
         "transparent somewhere, and not most: all are laid over white",
+        shown=given or BYTES,
     )
 
 
@@ -198,10 +200,15 @@ def _header_or_reason(path: str) -> Header | str:
         return _reason(error)
 
 
-def _decode(path: str, grey: bool, resize: Resize | None, clear: bool) -> NDArray[np.uint8]:
+def _decode(
+    path: str, grey: bool, resize: Resize | None, clear: bool, given: Range | None = None
+) -> NDArray[np.uint8]:
     try:
         with _opened(path) as image:
-            return decoded(image, grey=grey, resize=resize, clear=clear)
+            if given is None:
+                return decoded(image, grey=grey, resize=resize, clear=clear)
+            pixels = given.picture_to_bytes(decoded(image, grey=grey, resize=None, clear=clear))
+            return pixels if resize is None else resize.array(pixels)
     except Exception as error:  # as above
         raise UnreadableImage(_reason(error)) from error
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frenemy.data.contents import Contents, from_arrays
-from frenemy.data.layout import channels_first, pixel_scale
+from frenemy.data.layout import images_first
+from frenemy.data.levels import BYTES, UNIT, Range, range_of
 from frenemy.data.pixels import decoded, header
 from frenemy.data.streams import in_one_line
 from frenemy.errors import FrenemyError
@@ -126,13 +127,14 @@ class ArrayItems:
 
     Attributes:
         count: how many there are; labels: none.
+        shown: what their pixels range over.
     """
 
     labels: Sequence[Any] = ()
 
-    def __init__(self, array: NDArray[Any], name: str) -> None:
-        self._contents = _contents(array, array.shape, name)
-        self.count = self._contents.count
+    def __init__(self, array: NDArray[Any], name: str, given: Range | None) -> None:
+        self._contents = _contents(array, name, given)
+        self.count, self.shown = self._contents.count, self._contents.shown
 
     def read(self) -> Iterator[Pixels]:
         """Every image in order, (C, H, W)."""
@@ -149,15 +151,18 @@ class Items:
     Attributes:
         count: how many there are; None if they can only be gone through.
         labels: of those that were read; None for one that has none.
+        shown: what their pixels range over, as far as arrays tell.
     """
 
-    def __init__(self, given: Any, name: str) -> None:
+    def __init__(self, given: Any, name: str, range_given: Range | None) -> None:
         numbered = hasattr(given, "__getitem__") and hasattr(given, "__len__")
         if not numbered and not hasattr(given, "__iter__"):
             raise FrenemyError(f"{name}: no images in an object of type {_kind(given)}; {GIVE}")
         self.count = len(given) if numbered and not _only_gone_through(given) else None
         self.labels: list[Any] = []
+        self.shown = range_given or BYTES
         self._given, self._name, self._columns = given, name, Columns.of(given, name)
+        self._range, self._floats = range_given, dict[Range, int]()
         self._rest = iter(()) if self.count is not None else iter(given)
         self._kept: list[Pixels] = []
         self._sums: list[int] = []  # of those that were not kept
@@ -212,11 +217,43 @@ class Items:
         except Exception as error:  # of whoever wrote the data set
             raise _unreadable(where, error) from error
         image, label = self._columns.split(item, where)
-        return _pixels(image, where), label
+        return self._pixels(image, i, where), label
+
+    def _pixels(self, image: Any, i: int, where: str) -> Pixels:
+        """One image, of its own size and channels: uint8 (C, H, W)."""
+        if isinstance(image, Image.Image):
+            try:
+                seen = header(image)
+                pixels = decoded(image, grey=seen.grey, resize=None, clear=seen.clear)
+                return pixels if self._range is None else self._range.picture_to_bytes(pixels)
+            except Exception as error:  # whatever a damaged file makes of Pillow's parsers
+                raise _unreadable(where, error) from error
+        if not is_array(image):
+            raise FrenemyError(
+                f"{where} is of type {_kind(image)}: give a picture of Pillow's, an array or a "
+                "tensor"
+            )
+        array = as_array(image)
+        one = array[None, ..., None] if array.ndim == 2 else array[None]
+        contents = _contents(one, where, self._range)
+        if self._range is None and array.dtype.kind == "f" and array.any():
+            self._agree(contents.shown, i)
+        self.shown = contents.shown
+        return contents.decode(0)
+
+    def _agree(self, shown: Range, i: int) -> None:
+        """Refuses floats of which some range to 1, and others to 255."""
+        self._floats.setdefault(shown, i)
+        if len(self._floats) > 1:
+            one, other = (self._floats[x] for x in (UNIT, BYTES))
+            raise FrenemyError(
+                f"{self._name}: floats of image {one} lie in {UNIT}, and of image {other} in "
+                f"{BYTES}: say what is black and what is white, such as range='{BYTES}'"
+            )
 
 
-def items_of(given: Any, name: str) -> ArrayItems | Items:
-    """Those of an object.
+def items_of(given: Any, name: str, range_given: Range | None) -> ArrayItems | Items:
+    """Those of an object, of which a person may say what its pixels range over.
 
     Raises:
         FrenemyError: it has none.
@@ -225,7 +262,9 @@ def items_of(given: Any, name: str) -> ArrayItems | Items:
         raise FrenemyError(f"{name}: one picture; give a list of many")
     if isinstance(given, str | bytes | Mapping):
         raise FrenemyError(f"{name}: no images in an object of type {_kind(given)}; {GIVE}")
-    return ArrayItems(as_array(given), name) if is_array(given) else Items(given, name)
+    if is_array(given):
+        return ArrayItems(as_array(given), name, range_given)
+    return Items(given, name, range_given)
 
 
 def loaded(given: Any) -> Any:
@@ -270,28 +309,10 @@ def _only_gone_through(given: Any) -> bool:
     return any(kind.__name__ == "IterableDataset" for kind in type(given).__mro__)
 
 
-def _pixels(image: Any, where: str) -> Pixels:
-    """One image, of its own size and channels: uint8 (C, H, W)."""
-    if isinstance(image, Image.Image):
-        try:
-            seen = header(image)
-            return decoded(image, grey=seen.grey, resize=None, clear=seen.clear)
-        except Exception as error:  # whatever a damaged file makes of Pillow's parsers
-            raise _unreadable(where, error) from error
-    if not is_array(image):
-        raise FrenemyError(
-            f"{where} is of type {_kind(image)}: give a picture of Pillow's, an array or a tensor"
-        )
-    array = as_array(image)
-    return _contents(array[None], array.shape, where).decode(0)
-
-
 def _unreadable(where: str, error: Exception) -> FrenemyError:
     return FrenemyError(f"{where} cannot be read: {_kind(error)}: {in_one_line(error)}")
 
 
-def _contents(images: NDArray[Any], shape: tuple[int, ...], name: str) -> Contents:
-    first = channels_first(images)
-    if first is None:
-        raise FrenemyError(f"{name}: its shape is {shape}; {GIVE}")
-    return from_arrays([first], None, scale=pixel_scale(first, Path(name)))
+def _contents(array: NDArray[Any], name: str, given: Range | None) -> Contents:
+    images = images_first(array, name)
+    return from_arrays([images], None, shown=range_of([images], Path(name), given))

@@ -6,13 +6,12 @@ import functools
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frenemy.data.contents import PARTS, Contents, Origin, numbered
+from frenemy.data.contents import PARTS, Contents, Origin
 from frenemy.data.folder import MOST, PART_NAMES
 from frenemy.data.items import (
     GIVE,
@@ -27,6 +26,8 @@ from frenemy.data.items import (
     items_of,
     loaded,
 )
+from frenemy.data.labels import NoLabels, numbered, one_class_each
+from frenemy.data.levels import Range
 from frenemy.data.pixels import Resize
 from frenemy.data.source import Source
 from frenemy.data.streams import in_one_line
@@ -43,7 +44,7 @@ NAME = "memory"
 Labels = Sequence[Any] | NDArray[Any]
 
 
-def origin_of(given: Any) -> Origin:
+def origin_of(given: Any, shown: Range | None = None) -> Origin:
     """The images of an object, which may be all that `GIVE` names; each is read once.
 
     Items of lists and data sets are images (arrays, tensors, Pillow's pictures), pairs of an image
@@ -51,11 +52,15 @@ def origin_of(given: Any) -> Origin:
     data set gives them as `classes` or in `features`, else their labels. Of what is no array, the
     first gibibyte that is decoded stays in memory; what is beyond is asked for again.
 
+    Args:
+        given: the object.
+        shown: what pixels range over, if a person says so.
+
     Raises:
         FrenemyError: it is nothing of the kind, or one of its images or labels is none.
     """
     named = _parts_of(given)
-    held = Held()
+    held = Held(shown)
     counts = [held.read(one) for one in named.values()]
     if not held.count:
         raise FrenemyError(f"{NAME}: holds no images; {GIVE}")
@@ -107,14 +112,18 @@ class Held:
         count: how many; sizes, modes: as of `Contents`.
         clear: how many are transparent somewhere.
         digest: of their pixels.
+
+    Args:
+        given: what pixels range over, if a person says so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, given: Range | None) -> None:
+        self._range = given
         self.count = self.clear = 0
         self.sizes, self.modes = Counter[str](), Counter[str]()
         self.digest = hashlib.sha256()
         self._items: list[tuple[int, ArrayItems | Items]] = []  # and the number of the first
-        self._labels: list[Labels | None] = []
+        self._classes: list[NDArray[Any] | None] = []  # one an image
         self._names: tuple[str, ...] = ()
 
     def read(self, given: Any) -> int:
@@ -126,7 +135,7 @@ class Held:
             given, labels, self._names = given.images, given.labels, given.classes
         given = loaded(given)
         self._names = self._names or class_names(given, NAME)
-        items = items_of(given, NAME)
+        items = items_of(given, NAME, self._range)
         before = self.count
         self._items.append((before, items))
         with telling("reading", items.count or 0) as tell:
@@ -137,9 +146,7 @@ class Held:
         count = self.count - before
         if labels is None and any(label is not None for label in items.labels):
             labels = items.labels
-        if labels is not None and len(labels) != count:
-            raise FrenemyError(f"{NAME}: {len(labels):,} labels for {count:,} images")
-        self._labels.append(labels)
+        self._classes.append(None if labels is None else _classes(labels, count))
         return count
 
     def _see(self, image: Pixels) -> None:
@@ -157,6 +164,11 @@ class Held:
         return items.again(i - first)
 
     @property
+    def shown(self) -> Range:
+        """What the pixels of the first of them range over."""
+        return self._items[0][1].shown
+
+    @property
     def arrays(self) -> bool:
         """Whether all came in arrays, of which a second or fourth channel is opacity."""
         return all(isinstance(items, ArrayItems) for _, items in self._items)
@@ -165,43 +177,36 @@ class Held:
         """The label of each image, 0, 1 ..., and the names of the classes; or None, and none.
 
         Raises:
-            FrenemyError: some have none, or one that is neither a whole number nor a name.
+            FrenemyError: some have none, or one without a name where others have one.
         """
-        given = [labels for labels in self._labels if labels is not None]
+        given = [classes for classes in self._classes if classes is not None]
         if not given:
             return None, ()
-        if len(given) < len(self._labels):
+        if len(given) < len(self._classes):
             raise FrenemyError(f"{NAME}: one part has labels and another none: give all, or none")
-        try:
-            values = np.concatenate([_values(labels) for labels in given])
-        except (ValueError, TypeError) as error:
+        values = np.concatenate(given)
+        if values.dtype.kind == "U" or not self._names:
+            return numbered(values)
+        if values.min() < 0 or values.max() >= len(self._names):
             raise FrenemyError(
-                f"{NAME}: not every label is a whole number, or a name: {in_one_line(error)}"
-            ) from error
-        if values.dtype.kind == "U":
-            distinct, labels = np.unique(values, return_inverse=True)
-            return labels.astype(np.int64), tuple(distinct.tolist())
-        labels, classes = numbered(values, self.count, Path(NAME))
-        if not self._names:
-            return labels, classes
-        own = np.array([int(name) for name in classes])
-        if own.min() < 0 or own.max() >= len(self._names):
-            raise FrenemyError(
-                f"{NAME}: labels from {own.min()} to {own.max()}, of which 0 to "
+                f"{NAME}: labels from {values.min()} to {values.max()}, of which 0 to "
                 f"{len(self._names) - 1} have names: leave out images without a class"
             )
-        return own[labels], self._names
+        return values, self._names
 
 
-def _values(labels: Labels) -> NDArray[Any]:
-    """Labels as one array: of numbers, or of text."""
-    if is_array(labels):
-        return as_array(labels)
-    if all(isinstance(label, str) for label in labels):
-        return np.array(labels, np.str_)
-    if any(label is None for label in labels):
-        raise ValueError("some have none")
-    return np.stack([as_array(label) for label in labels])
+def _classes(labels: Labels, count: int) -> NDArray[Any]:
+    """The class of each image, a number or a name: (count,)."""
+    try:
+        if is_array(labels):
+            return one_class_each(as_array(labels), count)
+        if any(label is None for label in labels):
+            raise NoLabels("are missing for some images")
+        if all(isinstance(label, str) for label in labels):
+            return one_class_each(np.array(labels, np.str_), count)
+        return one_class_each(np.stack([as_array(label) for label in labels]), count)
+    except (NoLabels, ValueError, TypeError) as error:  # of those that cannot be one array
+        raise FrenemyError(f"{NAME}: its labels {in_one_line(error)}") from error
 
 
 def _contents(
@@ -210,6 +215,7 @@ def _contents(
     classes: tuple[str, ...],
     parts: NDArray[np.uint8] | None,
     resize: Resize | None,
+    _: Range | None,  # by which they were read
 ) -> Contents:
     """The images in as many channels: in colour if one is, with opacity as in a folder."""
     colours = 3 if held.modes["RGB"] + held.modes["RGBA"] else 1
@@ -237,6 +243,7 @@ def _contents(
         labels=labels,
         classes=classes,
         parts=parts,
+        shown=held.shown,
         on_white=functools.partial(decode, clear=False),
         note=""
         if clear or not held.clear

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from frenemy.choices import Fit
 from frenemy.data.contents import PARTS, Contents
-from frenemy.data.dataset import part_sizes, resize_to
+from frenemy.data.dataset import part_sizes, range_given, resize_to, tell
 from frenemy.data.detect import find
 from frenemy.data.pixels import Resize
 from frenemy.data.store import content_digest, none_readable
@@ -71,7 +71,7 @@ class Report:
 
 def describe(
     images: Any, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
-    opaque: bool = False,
+    opaque: bool = False, range: str | None = None,
 ) -> Report:  # fmt: skip
     """What images hold. Each is decoded and forgotten, so any sizes may be mixed.
 
@@ -81,6 +81,10 @@ def describe(
         fit: as there.
         grey: as there.
         opaque: as there.
+        range: as there.
+
+    Warns:
+        UserWarning: of what `open_dataset` would tell, but for what is left out.
 
     Raises:
         FrenemyError: if nothing lies there, or no image that can be read.
@@ -89,14 +93,17 @@ def describe(
     >>> report.count, dict(report.sizes), report.duplicates, report.classes["0"]
     (1797, {'8x8': 1797}, 0, 178)
     """
-    origin = find(images)
-    contents = origin.read(resize_to(size, fit), grey, opaque)
+    shown = range_given(range)
+    origin = find(images, shown)
+    contents = origin.read(resize_to(size, fit), grey, opaque, shown)
     seen: list[int] = []
     unreadable = dict(contents.unreadable)
     values = np.zeros((1, 256), np.int64)
     equal: dict[bytes, list[int]] = {}  # the digest of an image -> all such images
     # 64 of the facts a thread returns are small, whatever the size of the images.
-    facts = origin.decode_each(functools.partial(_facts, contents), range(contents.count), 64)
+    facts = origin.decode_each(
+        functools.partial(_facts, contents), np.arange(contents.count).tolist(), 64
+    )
     for i, fact in enumerate(facts):
         if isinstance(fact, str):
             unreadable[contents.name_of(i)] = fact
@@ -111,6 +118,8 @@ def describe(
     counts = np.bincount(labels, minlength=len(contents.classes)).tolist()
     pixels = np.arange(256) / 255
     weights = values / values.sum(axis=1, keepdims=True)
+    colours = values[: len(values) - 1 + len(values) % 2]
+    tell(origin.name, contents.noted(int(np.flatnonzero(colours.any(axis=0))[-1])))
     mean = weights @ pixels
     std = np.sqrt((weights * (pixels - mean[:, None]) ** 2).sum(axis=1))
     parts = part_sizes(len(seen), contents.part_sizes(seen))

@@ -31,6 +31,7 @@ from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 from frenemy.data.contents import Contents, File, Origin, PartSizes
+from frenemy.data.levels import Range
 from frenemy.data.pixels import Resize
 from frenemy.data.source import Source
 from frenemy.data.streams import shown
@@ -39,7 +40,7 @@ from frenemy.errors import FrenemyError
 from frenemy.files import WritingFailed, appearing, sweep
 from frenemy.places import cache_folder
 
-VERSION = 4
+VERSION = 5
 """Part of every key; raise it when the same files would be decoded to other bytes."""
 
 _TICK = 100_000_000
@@ -69,7 +70,11 @@ class Stored(NamedTuple):
 
 
 def fetch(
-    origin: Origin, resize: Resize | None, grey: bool = False, opaque: bool = False
+    origin: Origin,
+    resize: Resize | None,
+    grey: bool = False,
+    opaque: bool = False,
+    given: Range | None = None,
 ) -> Stored:
     """The entry of a set; it is built first if it is not there, or damaged.
 
@@ -84,11 +89,13 @@ def fetch(
         options += " grey"
     if opaque:
         options += " opaque"
+    if given:
+        options += f" {given}"
     key = hashlib.sha256(f"{VERSION}|{origin.kind}|{digest}|{options}".encode()).hexdigest()
     stem = folder / "images" / key
     stored = _open(stem, origin.name)
     if stored is None:
-        _build(stem, origin.read(resize, grey, opaque), origin, digest)
+        _build(stem, origin.read(resize, grey, opaque, given), origin, digest)
         stored = _open(stem, origin.name)
     if stored is None:
         raise FrenemyError(f"{folder}: what was just written to it reads differently")
@@ -139,7 +146,9 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
     sweep(stem.parent)
     shape = _common_shape(contents, origin)
     order = contents.order()
+    colours = shape[0] - 1 + shape[0] % 2
     kept: list[int] = []
+    brightest = 0
     unreadable = dict(contents.unreadable)
     size = max(1, min(256, _PIECE // math.prod(shape)))
     with _replacing(_file(stem, ".npy")) as file:
@@ -150,6 +159,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
                 unreadable[contents.name_of(i)] = image
             else:
                 kept.append(i)
+                brightest = max(brightest, int(image[:colours].max()))
                 file.write(np.ascontiguousarray(image).data)
         if not kept:
             raise none_readable(origin, unreadable)
@@ -168,7 +178,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
         "classes": contents.classes,
         "parts": contents.part_sizes(kept),
         "unreadable": unreadable,
-        "note": contents.note,
+        "note": contents.noted(brightest),
         "enlarged": _smaller(contents.sizes, shape),
     }
     with _replacing(_file(stem, ".json")) as file:
