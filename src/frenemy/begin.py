@@ -42,6 +42,8 @@ STEPPED_BACK = "stepped_back"
 """The field of `run.json` that says why a run goes on with half the rate."""
 REPLAN = "replan"
 """The field that says after which round a run's end is set anew, and for how many minutes."""
+BY_THE_CLOCK = "minutes"
+"""The field that says for how many minutes rounds were chosen, where they were."""
 SOON = 0.1, 1.0  # a share of the time, and minutes, after which it is for the first time
 
 
@@ -194,7 +196,8 @@ def plan(
             choice = chosen(recipe, left, data, limit, header, where)
         recipe, fit, reasons = choice.recipe, choice.fit, [*choice.reasons]
         if choice.timed:
-            header |= _replanned(0, choice.rounds, limit.get("minutes", MINUTES))
+            header[BY_THE_CLOCK] = limit.get("minutes", MINUTES)
+            header |= _replanned(0, choice.rounds, header[BY_THE_CLOCK])
             limit = {"steps": choice.rounds}
     if isinstance(data, Unopened):
         data = data.open(None)
@@ -292,7 +295,8 @@ def _gone_on(
     _require_share(experiment, run.header.get("parts", 1))
     if limit:
         end = run.header["target"] = _target(limit, experiment)
-        run.header.pop(REPLAN, None)
+        for name in (REPLAN, BY_THE_CLOCK):
+            run.header.pop(name, None)
         if isinstance(arguments := arguments_of(recipe), Open):
             done, speed = _done(run, experiment, device)
             rounds = max(1, round(end.get("steps") or 60 * end["minutes"] * speed()))
@@ -300,6 +304,7 @@ def _gone_on(
             experiment = set_up(recipe, data, run.header["seed"])
             run.header.update(arguments=arguments_kept(recipe), target={"steps": rounds})
             if "minutes" in end:
+                run.header[BY_THE_CLOCK] = end["minutes"]
                 run.header.update(_replanned(done, rounds, end["minutes"]))
     if (file := run.header.get("init")) and not run.checkpoints():
         experiment, _ = starting_from(experiment, Path(file))

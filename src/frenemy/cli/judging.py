@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -43,6 +44,7 @@ def _metrics(_: str) -> str:
 
 Names = Annotated[tuple[str, ...], optional("NAME [NAME ...]")]
 Numbers = Annotated[tuple[float, ...], optional("FLOAT [FLOAT FLOAT]")]
+Destination = Annotated[str | None, optional("FILE|-")]
 Metrics = Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]", help_behavior_hint=_metrics)]
 
 
@@ -267,20 +269,41 @@ def _features_of(source: Path, name: str | None) -> list[str]:
 
 def compare(
     runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN")],
+    csv: Destination = None,
+    json: Destination = None,
 ) -> None:
     """Lay the reports of several runs side by side, and say which differences mean something.
 
+    Runs that differ by their seed alone stand in one column: the mean, and its standard error over
+    seeds.
+
     Args:
         runs: judged runs, or their judge.json: two or more.
+        csv: also write a row for each metric and column there; - prints them and nothing else.
+        json: also write all of it there, with the value of each seed; or -.
     """
-    from frenemy.judge.comparison import comparison_table
-    from frenemy.judge.report import Report
+    from frenemy.files import require_place, write_atomically
+    from frenemy.judge import comparison
+    from frenemy.judge.seeds import Judged
     from frenemy.terminal import console
 
     if len(runs) < 2:
         raise FrenemyError("compare takes two runs or more")
-    paths = [path / "judge.json" if path.is_dir() else path for path in runs]
-    console.print(comparison_table([Report.load(path) for path in paths]))
+    if csv == json == "-":
+        raise FrenemyError("--csv - --json -: only one of them can be printed")
+    for place in (csv, json):
+        if place not in (None, "-"):
+            require_place(Path(place))
+    found = comparison.compare([Judged.load(path) for path in runs])
+    if "-" not in (csv, json):
+        console.print(comparison.comparison_table(found))
+    for place, text in ((csv, found.csv), (json, found.json)):
+        if place == "-":
+            print(text(), end="")
+        elif place is not None:
+            written = text()
+            write_atomically(Path(place), lambda part, w=written: part.write_text(w, "utf-8"))
+            print(place, file=sys.stderr if "-" in (csv, json) else sys.stdout)
 
 
 def health(run: RunPath) -> None:

@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from rich import box
 from rich.console import Group
-from rich.markup import escape
-from rich.table import Column, Table
 from rich.text import Text
 
 from frenemy.errors import FrenemyError
 from frenemy.files import write_atomically
+from frenemy.folding import FoldedTable
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.sets import HELD_OUT, SAMPLES
 from frenemy.judge.verdict import Verdict
@@ -113,16 +111,12 @@ class Report:
 
 def report_table(report: Report) -> Group:
     """The verdict, the judge's table, and what the numbers are worth."""
-    columns = [Column(name, justify="right", overflow="fold") for name in report.columns]
     title = f"{report.target}, against {report.against}"
-    table = Table(
-        Column("metric", no_wrap=True), "", *columns, title=escape(title), title_justify="left"
-    )
-    table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
+    table = FoldedTable(["metric", ""], report.columns, title)
     notes: dict[str, list[str]] = {}  # the page has those of noise too
     for line in report.lines:
         cells = [str(line.results.get(name, "")) for name in report.columns]
-        table.add_row(escape(line.metric), ARROWS[line.better], *cells)
+        table.add_row([line.metric, ARROWS[line.better]], cells)
         for name in (SAMPLES, HELD_OUT, PUBLISHED):
             if name in line.results and (note := line.results[name].note):
                 notes.setdefault(f"{name}: {note}", []).append(line.metric)
@@ -155,15 +149,13 @@ def _stem(line: str) -> str:
     return re.split(r"\d", line)[0]
 
 
-def _class_table(report: Report) -> Table:
+def _class_table(report: Report) -> Group:
     heads, rows = class_rows(report)
-    columns = [Column(head, justify="right") for head in heads]
-    table = Table("class", *columns, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = FoldedTable(["class"], heads)
     for of_class, cells in list(rows.items())[:MOST_CLASSES]:
-        table.add_row(escape(of_class), *cells)
-    if len(rows) > MOST_CLASSES:
-        table.caption = f"and {len(rows) - MOST_CLASSES:,} more, on the page"
-    return table
+        table.add_row([of_class], cells)
+    more = len(rows) - MOST_CLASSES
+    return Group(table, *([Text(f"and {more:,} more, on the page")] if more > 0 else []))
 
 
 def _lines(found: Sequence[Mapping[str, Any]]) -> list[Line]:
