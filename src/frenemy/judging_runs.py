@@ -37,9 +37,10 @@ def target_of(
     rows = (row for row in model.run.rows() if row["step"] <= model.progress.step)
     health = outcome(measurements_of(rows), model.run.header["arguments"])
     ails = health.sentence if health.word == "failure" else ""
+    drawn = _digest(model, of_class)
     opaque = images.shape[1] % 2  # others are judged on white, where no decoder draws them
     if "G" not in game.players or game.conditions is not None or not opaque:
-        return Target(name, images, ails=ails, labels=labels)
+        return Target(name, images, ails=ails, labels=labels, digest=drawn)
     G = copy.deepcopy(game.players["G"].best).eval().requires_grad_(False)
     device = game.device  # not always where it is judged: see `judging_device`
     uniform = game.prior.kind == "uniform"
@@ -48,7 +49,16 @@ def target_of(
         z = ais.uniform_from_normal(u) if uniform else u
         return G(z.to(device)).to(z.device).flatten(1).add(1).div(2)
 
-    return Target(name, images, (decoder, game.prior.size), ails)
+    return Target(name, images, (decoder, game.prior.size), ails, digest=drawn)
+
+
+def _digest(model: Model, of_class: str | None) -> str:
+    """What draws the samples: the checkpoint, by its digest; "" if it is not certain which."""
+    step = model.progress.step
+    found = [path.stem for path in model.run.checkpoints() if step_of(path) == step]
+    if len(found) != 1:
+        return ""
+    return f"checkpoint {found[0]}" + (f", class {of_class}" if of_class else "")
 
 
 def curves(

@@ -59,6 +59,7 @@ class Report:
         curves: for each metric of a run's checkpoints, (round, value, error) in order.
         by_class: lines of each class by its name, the least recognised first.
         verdict: what it comes to; None where nothing was measured to compare with.
+        evidence: of that, what no line tells: arguments of `Evidence`, by name.
     """
 
     target: str
@@ -70,6 +71,24 @@ class Report:
     curves: Mapping[str, Sequence[tuple[int, float, float]]] = field(default_factory=dict)
     by_class: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     verdict: Verdict | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every result as a row of a table: metric, column, value, error, better and note.
+
+        >>> line = Line("fid10k_random", "lower", {"samples": Estimate(0.5, 0.1)})
+        >>> [row] = Report("run", "digits", {}, ["samples"], [line]).rows()
+        >>> row["metric"], row["column"], row["value"], row["error"]
+        ('fid10k_random', 'samples', 0.5, 0.1)
+        """
+        return [
+            {
+                "metric": line.metric, "column": column, "value": found.value,
+                "error": found.error, "better": line.better, "note": found.note,
+            }
+            for line in self.lines
+            for column, found in line.results.items()
+        ]  # fmt: skip
 
     def save(self, path: Path) -> Path:
         """Writes it as JSON; numbers that are not finite become null."""
@@ -100,6 +119,7 @@ class Report:
                 curves,
                 {str(name): _lines(lines) for name, lines in found.get("by_class", {}).items()},
                 verdict and Verdict(str(verdict["word"]), [str(x) for x in verdict["said"]]),
+                _evidence(found.get("evidence", {})),
             )
         except FileNotFoundError:
             raise FrenemyError(f"{path} is not there: make it with `frenemy judge`") from None
@@ -167,6 +187,22 @@ def _lines(found: Sequence[Mapping[str, Any]]) -> list[Line]:
         )
         for line in found
     ]
+
+
+EVIDENCE: Mapping[str, type] = {
+    "samples": int, "held_out": int, "equal": str, "repeats": float, "copied": bool,
+    "copies": str, "lost": list, "ails": str,
+}  # fmt: skip
+"""What of `Evidence` no line tells, and of which type."""
+
+
+def _evidence(found: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in found.items():
+        if not isinstance(value, EVIDENCE[name]):
+            raise ValueError(f"{name} is {value!r}")
+    if not all(isinstance(name, str) for name in found.get("lost", ())):
+        raise ValueError("lost kinds have no names")
+    return dict(found)
 
 
 def _estimate(found: Mapping[str, Any]) -> Estimate:
