@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import sys
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -43,6 +45,16 @@ def run(tmp_path):
 def fail(part):
     part.write_bytes(b"half")
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_the_log_is_a_table(run, monkeypatch):
+    run.append({"step": 50, "loss": 1.5})
+    run.append({"step": 100, "loss": 1.25, "D(x)": 0.5})
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=lambda rows: ("a", rows)))
+    assert run.log() == ("a", run.rows())
+    monkeypatch.setitem(sys.modules, "pandas", None)  # as if it were not installed
+    with pytest.raises(FrenemyError, match=r"pip install pandas; or take run\.rows\(\)"):
+        run.log()
 
 
 def test_the_way_on_can_be_pasted_into_a_shell(tmp_path):
@@ -110,8 +122,8 @@ def test_open_says_where_there_is_no_run(tmp_path):
 
 
 def test_rows_leave_out_a_line_that_a_kill_cut_short(run):
-    run.log({"step": 50, "loss": 1.5})
-    run.log({"step": 100, "loss": 1.25})
+    run.append({"step": 50, "loss": 1.5})
+    run.append({"step": 100, "loss": 1.25})
     with open(run.path / "log.jsonl", "a") as file:
         file.write('{"step": 150, "lo')
     assert [row["step"] for row in run.rows()] == [50, 100]
@@ -165,7 +177,7 @@ def test_rewind_leaves_alone_what_another_process_may_be_writing(run):
 
 def test_rewind_forgets_what_came_later(run):
     for step in (50, 100, 150):
-        run.log({"step": step})
+        run.append({"step": step})
         (run.path / "samples" / f"{step:08d}.png").write_bytes(b"picture")
     (run.path / "samples" / ".00000200.png.1.part").write_bytes(b"half")
     run.rewind(100)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import json
 import math
 import os
@@ -215,7 +216,7 @@ class Run:
     def _log(self) -> Path:
         return self.path / "log.jsonl"
 
-    def log(self, row: Mapping[str, Any]) -> None:
+    def append(self, row: Mapping[str, Any]) -> None:
         """Appends one row to the log."""
         try:
             with open(self._log, "a", encoding="utf-8") as file:
@@ -226,6 +227,21 @@ class Run:
     def rows(self) -> list[dict[str, Any]]:
         """The log's rows in order; lines that a kill cut short or a fault damaged are left out."""
         return [row for row in self._lines() if row is not None]
+
+    def log(self) -> Any:
+        """The same as a pandas DataFrame, with a column for each quantity.
+
+        Raises:
+            FrenemyError: pandas is not installed.
+        """
+        try:
+            pandas = importlib.import_module("pandas")
+        except ImportError:
+            raise FrenemyError(
+                "run.log() makes a pandas DataFrame: pip install pandas; or take run.rows(), a "
+                "list of dictionaries"
+            ) from None
+        return pandas.DataFrame(self.rows())
 
     def _lines(self) -> list[dict[str, Any] | None]:
         """The log's rows, with None for every line that is none."""
@@ -324,7 +340,7 @@ class Followed(Run):
     def lock(self) -> Iterator[None]:
         yield
 
-    def log(self, row: Mapping[str, Any]) -> None: ...
+    def append(self, row: Mapping[str, Any]) -> None: ...
 
     def rewind(self, step: int) -> None: ...
 

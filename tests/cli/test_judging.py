@@ -266,7 +266,7 @@ def test_health_advises_what_the_recipe_has(recipe, tmp_path, capsys):
     main(["train", recipe, "--steps", "10", "--out", str(path)])
     alike = {"health/diversity": 0.02, "health/repeats": 0.9, "health/coverage": 0.2}
     for i in range(1, 21):
-        Run.open(path).log({"step": 100 * i, **alike})
+        Run.open(path).append({"step": 100 * i, **alike})
     capsys.readouterr()
     assert main(["health", str(path)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
@@ -335,7 +335,7 @@ class TestBadInput:
     def test_images_are_refused_before_any_work(self, capsys, digits, tmp_path, monkeypatch):
         monkeypatch.setattr("frenemy.supervised.train_classifier", no_work)
         large = tmp_path / "large.npz"
-        np.savez(large, np.zeros((9, 1, 16, 16), np.uint8))
+        np.savez(large, np.full((9, 1, 16, 16), 200, np.uint8))
         trains = ["--train-features", digits, "--name", "late"]
         assert "--against SOURCE" in errors(capsys, "judge", digits, *trains)
         trains += ["--against", digits]
