@@ -64,7 +64,7 @@ def test_images_of_any_form_are_judged_alike(digits):
 def test_a_run_on_images_from_memory_is_judged_by_them(digits, tmp_path):
     images = np.asarray(digits.train.images[:400])
     run = train(recipes.digits2014, images, out=tmp_path / "run", steps=2)
-    with pytest.raises(FrenemyError, match="from memory: give them as data=; or name other"):
+    with pytest.raises(FrenemyError, match="from memory: give them; or name other"):
         judge(run, **HOW)
     assert judge(run, images, **HOW).rows()[0]["metric"] == "kid150_random"
 

@@ -251,7 +251,7 @@ def reopen(run: Run, data: Any = None) -> Dataset:
     """
     recorded = run.header["data"]
     if data is None and recorded.get("path", MEMORY) == MEMORY:
-        raise FrenemyError(f"{run.path} was trained on images from memory: give them as data=")
+        raise FrenemyError(f"{run.path} was trained on images from memory: give them")
     if not isinstance(data, Dataset):
         images = recorded["path"] if data is None else data
         data = open_dataset(images, **_prepared(recorded))
