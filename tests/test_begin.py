@@ -26,7 +26,7 @@ from frenemy.interrupts import Interrupted
 from frenemy.nets.layers import Dropout
 from frenemy.objectives import minimax_d, nonsaturating_g, pairing_d, pairing_g
 from frenemy.penalties import r1, r2
-from frenemy.run import Run
+from frenemy.run import Run, step_of
 from frenemy.settings import Settings
 from frenemy.terminal import PlainLines, TrainingDisplay
 from frenemy.training import NotFinite, is_sample_step
@@ -197,6 +197,37 @@ def test_a_run_stopped_after_every_round_ends_bit_identical(recipe, digits, tmp_
     assert [row["step"] for row in Run.open(tmp_path / "whole").rows()] == [3, 6]
 
 
+def doubled_at_the_beginning(facts):
+    both = players(facts.shape, adam, 0.9)
+
+    def begin(source):
+        both["G"].net[0].weight.mul_(2)
+
+    return [dataclasses.replace(one_stage(both, [*ALTERNATING])[0], begin=begin)]
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES, doubled_at_the_beginning])
+def test_a_run_has_a_checkpoint_from_the_beginning_and_goes_on_from_there(recipe, digits, tmp_path):
+    whole = train(recipe, digits, out=tmp_path / "whole", steps=3)
+
+    def stop(training):
+        raise Stopped
+
+    parts = tmp_path / "parts"
+    for play in (
+        lambda: train(recipe, digits, out=parts, steps=3, watcher=stop),
+        lambda: resume(parts, recipe=recipe, watcher=stop),
+    ):
+        with pytest.raises(Stopped):
+            play()
+        (kept,) = Run.open(parts).checkpoints()
+        assert step_of(kept) == 0
+    assert Model.load(parts, recipe=recipe).sample(3).any()
+    resume(parts, recipe=recipe)
+    assert outcome(parts) == outcome(whole.path)
+    assert [step_of(path) for path in whole.checkpoints()] == [3]  # which stands for it now
+
+
 @pytest.mark.parametrize("before", [0, 1])
 def test_what_a_checkpoint_cannot_hold_is_refused_in_the_first_round(digits, tmp_path, before):
     def counted(facts):
@@ -362,7 +393,7 @@ def test_checkpoints_that_are_all_damaged_are_told_with_a_remedy(digits, tmp_pat
         path.write_bytes(b"")
     with (
         pytest.warns(UserWarning, match="is damaged"),
-        pytest.raises(FrenemyError, match=r"all 2 checkpoints .* delete them"),
+        pytest.raises(FrenemyError, match=r"all 2 checkpoints .* bring back a copy"),
     ):
         resume(run.path, recipe=plain)
 
@@ -379,7 +410,7 @@ def test_a_run_without_its_checkpoints_says_that_it_starts_again(digits, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("saved", "told"), [(True, "that of round 1 is kept"), (False, "there is none yet")]
+    ("saved", "told"), [(True, "that of round 1 is kept"), (False, "that of round 0 is kept")]
 )
 def test_a_second_interrupt_says_what_was_kept(digits, tmp_path, saved, told, capfd):
     def interrupt_twice(training):
@@ -392,7 +423,7 @@ def test_a_second_interrupt_says_what_was_kept(digits, tmp_path, saved, told, ca
     with pytest.raises(Interrupted, match=rf"^stopped at once .*{told}.*--resume") as stopped:
         train(plain, digits, out=tmp_path / "run", steps=5, watcher=interrupt_twice)
     assert stopped.value.signal == signal.SIGTERM
-    assert len(Run.open(tmp_path / "run").checkpoints()) == saved
+    assert [int(p.name[:8]) for p in Run.open(tmp_path / "run").checkpoints()] == [int(saved)]
 
 
 def test_a_weight_that_is_not_finite_is_never_saved(digits, tmp_path):

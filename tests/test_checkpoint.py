@@ -1,10 +1,14 @@
 """Checkpoints: exact round trips, and damage of any kind."""
 
+import dataclasses
 import functools
+import json
+import os
 import warnings
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -166,3 +170,44 @@ def test_a_forged_checkpoint_with_a_true_digest_is_refused_in_one_line(tmp_path_
         warnings.simplefilter("ignore")
         checkpoint.load(run)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are of bytes on POSIX alone")
+def test_a_folder_whose_name_is_not_utf_8_holds_a_run_like_any_other(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        run = new_run(folder)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    game = make_game()
+    game.play(images, seed=0, step=1)
+    checkpoint.save(run, only(game), Progress(1))
+    loaded = checkpoint.load(run)
+    assert loaded is not None and loaded[1] == Progress(1)
+    state = checkpoint.content(only(game), 0)
+    assert loaded[0].keys() == state.keys()
+    assert all(torch.equal(loaded[0][key], value) for key, value in state.items())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"step": -1}, {"step": 1.5}, {"seconds": "x"}, {"sums": {"a": "x"}}),
+        *({"counts": {"a": 0.5}}, {"memory": {"samples": 3}}, {"memory": [[1]]}, {"stage": 2**70}),
+    ],
+    ids=str,
+)
+def test_progress_that_is_none_is_damage(run, change):
+    metadata = {"frenemy": json.dumps({**dataclasses.asdict(Progress(1)), **change})}
+    run.save_checkpoint(
+        1, lambda part: safetensors.torch.save_file({"a": torch.zeros(1)}, part, metadata)
+    )
+    with pytest.raises(checkpoint.Damaged):
+        checkpoint.read(run.checkpoints()[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+def test_a_pipe_is_no_checkpoint(run):
+    os.mkfifo(run.path / "checkpoints" / "00000001-0123456789abcdef.safetensors")
+    with pytest.raises(FrenemyError, match="cannot be read"):  # and not for ever
+        checkpoint.load(run)

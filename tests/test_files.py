@@ -1,8 +1,10 @@
 """Files and folders that appear whole or never, and whose fault it is."""
 
+import contextlib
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from frenemy.errors import FrenemyError
-from frenemy.files import WritingFailed, filling, write_atomically
+from frenemy.files import WritingFailed, filling, names_in, read_regular, write_atomically
 
 
 def fail(part):
@@ -148,3 +150,53 @@ def test_what_a_kill_leaves_is_no_obstacle(tmp_path, there):
     assert done.returncode == -signal.SIGKILL
     fill(folder)
     assert {path.name: path.read_text() for path in folder.glob("[!.]*")} == ABC
+
+
+# Mounts that know less, and folders that cannot be read
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EPERM])
+def test_a_mount_without_modes_takes_files_all_the_same(tmp_path, monkeypatch, number):
+    def refuse(path, mode):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    write_atomically(tmp_path / "file", lambda part: part.write_text("whole"))
+    assert held(tmp_path) == {"file": "whole"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not synchronised there")
+@pytest.mark.parametrize(("number", "told"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_folder_is_synchronised_where_that_is_known(tmp_path, monkeypatch, number, told):
+    real = os.fsync
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(WritingFailed) if told else contextlib.nullcontext():
+        write_atomically(tmp_path / "file", lambda part: part.write_text("whole"))
+    assert held(tmp_path) == {"file": "whole"}
+
+
+def test_what_is_not_there_holds_no_names_and_what_cannot_be_read_is_told(tmp_path):
+    assert names_in(tmp_path / "none") == []
+    for name in "ba":
+        (tmp_path / name).write_text("")
+    assert names_in(tmp_path) == ["a", "b"]
+    with pytest.raises(FrenemyError, match="a cannot be read"):
+        names_in(tmp_path / "a")
+    (tmp_path / "link").symlink_to(tmp_path / "none")
+    with pytest.raises(FrenemyError, match="link cannot be read"):
+        names_in(tmp_path / "link")
+
+
+def test_a_file_is_read_if_it_is_one_and_no_larger_than_allowed(tmp_path):
+    (tmp_path / "file").write_bytes(b"12345")
+    assert read_regular(tmp_path / "file", 5) == b"12345"
+    with pytest.raises(OSError, match="5 bytes, not 4 at most"):
+        read_regular(tmp_path / "file", 4)
+    with pytest.raises(OSError, match="no regular file"):
+        read_regular(Path(os.devnull), 5)

@@ -1,5 +1,6 @@
 """Exact resume, as real processes that are really killed."""
 
+import functools
 import json
 import os
 import random
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
-from frenemy.run import Run
+from frenemy.run import Run, step_of
 
 STEPS = 200
 
@@ -117,12 +118,12 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path, undistu
     wait_until(samples_drawn(path, 4), process)
     process.kill()
     process.wait()
-    assert not Run.open(path).checkpoints()
+    assert [step_of(file) for file in Run.open(path).checkpoints()] == [0]
     finish("--resume", path)
     assert outcome(path) == undisturbed
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_finish_the_round_save_and_say_how_to_go_on(tmp_path, undisturbed, number):
     path = tmp_path / "run"
     process = start(*begin(path), "--checkpoint-seconds", "1000")
@@ -136,6 +137,16 @@ def test_signals_finish_the_round_save_and_say_how_to_go_on(tmp_path, undisturbe
     assert len(Run.open(path).checkpoints()) == 1
     finish("--resume", path)
     assert outcome(path) == undisturbed
+
+
+def test_a_hangup_that_is_ignored_stays_so(tmp_path):
+    path = tmp_path / "run"
+    nohup = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+    process = start(*begin(path), preexec_fn=nohup)
+    wait_until(samples_drawn(path, 4), process)
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate()
+    assert process.returncode == 0 and not err
 
 
 def test_two_seeds_differ_and_a_finished_run_resumes_to_itself(tmp_path, undisturbed):

@@ -79,6 +79,20 @@ def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_weights(f
     assert np.array_equal(Model.load(run.path).sample(3), expected)
 
 
+def test_one_stopped_before_its_first_checkpoint_goes_on_with_the_same_weights(first, tmp_path):
+    def stop(training):
+        raise InterruptedError
+
+    settings = {"data": images(2), "steps": 2, "init": first.path}
+    whole = begin.train(recipes.pictures, **settings, out=tmp_path / "whole")
+    with pytest.raises(InterruptedError):
+        begin.train(recipes.pictures, **settings, out=tmp_path / "run", watcher=stop)
+    started = Model.load(tmp_path / "run").sample(3)
+    assert np.array_equal(started, Model.load(first.path).sample(3))
+    run = begin.resume(tmp_path / "run", data=images(2))
+    assert np.array_equal(Model.load(run.path).sample(3), Model.load(whole.path).sample(3))
+
+
 @pytest.mark.parametrize(
     ("recipe", "shape", "said"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,8 +74,8 @@ def _spelled(fields: Callable[P, Settings]):
             FrenemyError: the data do not fit the recipe, the directory is taken or not writable, or
                 a loss or weight became infinite or NaN (`NotFinite`). The run keeps its last
                 checkpoint.
-            Interrupted: Ctrl-C or SIGTERM; the run was saved, unless a second one stopped it at
-                once.
+            Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run was saved, unless a second one stopped
+                it at once.
         """
         how = fields(*_, **settings)
         recipe = recipe if how.lender is None else like(recipe, how.lender)
@@ -318,7 +319,7 @@ def _done(
     if world_here() > 1 and "minutes" in run.header["target"]:
         raise FrenemyError(f"{run.path}: {CLOCKS}")
     loaded = checkpoint.load(run)
-    if loaded is not None:
+    if loaded is not None and loaded[1].step:
         progress = loaded[1]
         return progress.step, lambda: progress.step / progress.seconds
 
@@ -371,15 +372,11 @@ def _reopen(run: Run, data: Any) -> Dataset:
     recorded = run.header["data"]
     if data is not None and is_path(data):
         recorded["path"], data = resolved(data), None
-    how, place = made_of(recorded.get("path", MEMORY))
+    how, _ = made_of(recorded.get("path", MEMORY))
     if data is None and how == MEMORY:
         raise FrenemyError(
             f"{run.path} was trained on images from memory: give them as data= in Python, by "
             f"frenemy.resume({str(run.path)!r}, data=images)"
-        )
-    if data is None and place is not None and not place.exists():
-        raise FrenemyError(
-            f"{place}: no such file or folder: give the place of {run.path}'s images by --data"
         )
     return reopen(run, data)
 
@@ -393,7 +390,7 @@ def _target(limit: Mapping[str, float], experiment: Experiment) -> dict[str, flo
 
 def _free_name(recipe: str) -> Path:
     names = itertools.chain([recipe], (f"{recipe}-{n}" for n in itertools.count(2)))
-    return next(path for name in names if not (path := Path("runs") / name).exists())
+    return next(path for name in names if not os.path.lexists(path := Path("runs") / name))
 
 
 EventWriter = Callable[..., Any]

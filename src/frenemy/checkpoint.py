@@ -15,8 +15,11 @@ from torch import Tensor
 
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment
+from frenemy.files import name_in_utf8, reading_failed
+from frenemy.header import Amount, Natural
 from frenemy.player import OPTIMISER, Player
 from frenemy.run import Run, file_digest, step_of
+from frenemy.schema import conforming
 
 
 class Damaged(FrenemyError):
@@ -35,17 +38,12 @@ class Progress:
         memory: what the next measurement of the game needs to know of the last one.
     """
 
-    step: int = 0
-    stage: int = 0
-    seconds: float = 0.0
+    step: Natural = 0
+    stage: Natural = 0
+    seconds: Amount = 0.0
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     memory: dict[str, list[float]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        whole = all(isinstance(n, int) and n >= 0 for n in (self.step, self.stage))
-        if not (whole and isinstance(self.seconds, int | float)):
-            raise ValueError("its progress is no progress")
 
 
 def save(run: Run, experiment: Experiment, progress: Progress) -> None:
@@ -131,7 +129,7 @@ def load(run: Run) -> tuple[dict[str, Tensor], Progress] | None:
     if paths:
         raise FrenemyError(
             f"{run.path}: all {len(paths)} checkpoints are damaged: bring back a copy of one, or "
-            "delete them, and `frenemy train --resume` starts again from round 0"
+            "begin anew with another --out"
         )
     return None
 
@@ -159,11 +157,12 @@ def read(path: Path) -> tuple[dict[str, Tensor], Progress]:
     try:
         if file_digest(path) != path.stem.split("-")[1]:
             raise ValueError("its content does not match the digest in its name")
-        with safetensors.safe_open(path, framework="pt") as file:
-            progress = Progress(**json.loads(file.metadata()["frenemy"]))
+        with name_in_utf8(path) as name, safetensors.safe_open(name, framework="pt") as file:
+            found = conforming(file.metadata()["frenemy"], Progress)
+            progress = Progress(**found)
             return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118 (a file, no dict)
-    except (OSError, UnicodeEncodeError) as error:  # the latter for its name
-        raise FrenemyError(f"{path} cannot be read ({error})") from None
+    except OSError as error:
+        raise reading_failed(path, error) from None
     except (ValueError, TypeError, KeyError, RecursionError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise Damaged(f"{path} is damaged ({reason})") from None

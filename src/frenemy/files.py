@@ -1,16 +1,21 @@
-"""Files that appear under their names when they are whole and on the disk, or never."""
+"""Files that appear under their names when they are whole and on the disk, or never.
+
+And the reading of those that are there: what cannot be read is never taken for absent.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import re
 import shutil
 import stat
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -19,8 +24,15 @@ from frenemy.errors import FrenemyError
 
 _DAY = 86_400  # seconds, after which nobody fills a file any more
 
+_PART = re.compile(r"\.[0-9a-f]{32}\.part")
+
 _FOLDER = ".parts"
 """How temporary folders end: one that a killed writer left makes no folder count as filled."""
+
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Flags that open a pipe which nobody writes, and files as they are."""
+_UNKNOWN = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""What file systems answer that do not know what they are asked for."""
 
 
 class WritingFailed(FrenemyError):
@@ -45,7 +57,7 @@ def appearing(folder: Path, name: Callable[[Path], str]) -> Iterator[Path]:
         part.touch()
         mode = stat.S_IMODE(part.stat().st_mode)
         yield part
-        part.chmod(mode)  # safetensors puts a file of its own there, which only we could read
+        _chmod(part, mode)  # safetensors puts a file of its own there, which only we could read
         with open(part, "r+b") as file:
             os.fsync(file.fileno())
         place = folder / name(part)
@@ -58,11 +70,16 @@ def appearing(folder: Path, name: Callable[[Path], str]) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def is_part(name: str) -> bool:
+    """Whether a file of that name is one which `appearing` had not filled when it was killed."""
+    return _PART.fullmatch(name) is not None
+
+
 def sweep(folder: Path) -> None:
     """Removes the temporary files that killed processes left in a folder more than a day ago."""
     for part in folder.glob(".*.part"):
         with contextlib.suppress(OSError):
-            if part.stat().st_mtime < time.time() - _DAY:
+            if is_part(part.name) and part.stat().st_mtime < time.time() - _DAY:
                 part.unlink()
 
 
@@ -144,8 +161,20 @@ def writing_failed(place: Path, error: Exception) -> WritingFailed:
     )
     if full:
         return WritingFailed(f"{place}: no space left on the disk: free some and try again")
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return WritingFailed(f"{place}: cannot write here ({reason}): choose another place")
+    return WritingFailed(f"{place}: cannot write here ({reason_of(error)}): choose another place")
+
+
+def reason_of(error: Exception) -> str:
+    """What the system, or another library, says of a failure, in one line."""
+    return getattr(error, "strerror", None) or " ".join(str(error).split())
+
+
+def _chmod(path: Path, mode: int) -> None:
+    try:
+        path.chmod(mode)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, *_UNKNOWN):  # a mount without modes
+            raise
 
 
 def _sync_directory(path: Path) -> None:
@@ -154,5 +183,77 @@ def _sync_directory(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNKNOWN:  # mounts on which folders are not synchronised
+            raise
     finally:
         os.close(descriptor)
+
+
+# ---- reading
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """A regular file, opened to be read: no pipe, which would wait for a writer, and no device.
+
+    Raises:
+        OSError: it is none, or cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | _AT_ONCE)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "is no regular file", os.fspath(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """What a regular file of at most so many bytes holds.
+
+    Raises:
+        OSError: as `open_regular`, or it is larger.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise OSError(errno.EFBIG, f"has {size:,} bytes, not {most:,} at most", os.fspath(path))
+        return file.read(size)
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder, in order; none where there is no such folder.
+
+    Raises:
+        FrenemyError: it is there and cannot be read, or is no folder, or a link to nothing.
+    """
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        if is_absent(folder, error):
+            return []
+        raise reading_failed(folder, error) from error
+
+
+def is_absent(path: Path, error: OSError) -> bool:
+    """Whether reading `path` failed because nothing is there; a link to nothing is something."""
+    return isinstance(error, FileNotFoundError) and not os.path.lexists(path)
+
+
+def reading_failed(place: Path, error: Exception) -> FrenemyError:
+    """The one-line error for reading `place`, which ended in `error`."""
+    return FrenemyError(f"{place} cannot be read ({reason_of(error)})")
+
+
+@contextlib.contextmanager
+def name_in_utf8(path: Path) -> Iterator[str]:
+    """A regular file's name for libraries that take none but in UTF-8, while it is open.
+
+    Raises:
+        OSError: as `open_regular`.
+    """
+    with open_regular(path) as file:
+        try:
+            os.fspath(path).encode()
+        except UnicodeEncodeError:  # only POSIX has such names, and this one for an open file
+            yield f"/dev/fd/{file.fileno()}"
+        else:
+            yield os.fspath(path)

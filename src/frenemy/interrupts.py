@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, which wait until what is being done can be saved."""
+"""Ctrl-C, SIGTERM and SIGHUP, which wait until what is being done can be saved."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from frenemy.errors import FrenemyError
 
 
 class Interrupted(FrenemyError):
-    """Ctrl-C or SIGTERM, on which the round was finished and saved; or a second one.
+    """Ctrl-C, SIGTERM or SIGHUP, on which the round was finished and saved; or a second one.
 
     Attributes:
         signal: the signal's number.
@@ -30,10 +30,11 @@ CAUGHT = b"\nfrenemy: saving after this round; interrupt again to stop\n"
 
 @contextmanager
 def caught_signals() -> Iterator[list[int]]:
-    """Catches Ctrl-C and SIGTERM: their numbers are appended to the list instead of acting.
+    """Catches Ctrl-C, SIGTERM and SIGHUP: their numbers are appended to the list instead of acting.
 
-    The first one is answered by a line; the second raises KeyboardInterrupt at once. Outside the
-    main thread, where Python takes none, the list stays empty.
+    The first one is answered by a line; the second raises KeyboardInterrupt at once. SIGHUP stays
+    ignored where it is, as under `nohup`. Outside the main thread, where Python takes none, the
+    list stays empty.
     """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -47,7 +48,10 @@ def caught_signals() -> Iterator[list[int]]:
         with suppress(OSError):  # past `sys.stderr`, which may be in the midst of a write
             os.write(2, CAUGHT)
 
-    before = {n: signal.signal(n, catch) for n in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if os.name != "nt" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, catch) for number in numbers}
     try:
         yield caught
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from frenemy import checkpoint
 from frenemy.checkpoint import Progress
 from frenemy.choices import DeviceName
 from frenemy.data import Dataset, Facts, Source, open_dataset, read_picture
+from frenemy.data.detect import made_of
 from frenemy.data.objects import MEMORY
 from frenemy.data.source import PLANE, require_images
 from frenemy.engine import choose_device
@@ -246,20 +248,42 @@ class Model:
 def reopen(run: Run, data: Any = None) -> Dataset:
     """The data that a run was trained on: opened again, or `data` if they are or hold these.
 
+    Where they lie is the run's word, which may be another's: on another machine they are not looked
+    for, and what is read is theirs only if its digest is.
+
     Raises:
-        FrenemyError: they are gone, have changed, or came from memory and are not given.
+        FrenemyError: they are gone, have changed, are on another machine, or came from memory and
+            are not given.
     """
     recorded = run.header["data"]
     if data is None and recorded.get("path", MEMORY) == MEMORY:
         raise FrenemyError(f"{run.path} was trained on images from memory: give them")
+    where = ""
+    if data is None:
+        _, place = made_of(recorded["path"])
+        if place is not None:
+            _require_near(place, run)
+            where = f" (read from {place})"
     if not isinstance(data, Dataset):
         images = recorded["path"] if data is None else data
         data = open_dataset(images, **_prepared(recorded))
     if data.train.digest != recorded["digest"]:
         raise FrenemyError(
-            f"{data.train.name} is not what {run.path} was begun on: restore that, or begin anew"
+            f"{data.train.name}{where} is not what {run.path} was begun on: restore that, give its "
+            "place by --data, or begin anew"
         )
     return data
+
+
+def _require_near(place: Path, run: Run) -> None:
+    """Refuses a place on another machine, which even a look would tell who looks; and none."""
+    if os.fspath(place).startswith(("//", "\\\\")):
+        said = "on another machine, where a run does not look by itself"
+    elif not os.path.lexists(place):
+        said = "no such file or folder"
+    else:
+        return
+    raise FrenemyError(f"{place}: {said}: give the place of {run.path}'s images by --data")
 
 
 def _prepared(recorded: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from frenemy.errors import FrenemyError
 from frenemy.experiment import Recipe, arguments_of, vary
 from frenemy.names import known
 from frenemy.run import Run
+from frenemy.schema import Unlike, require
 
 # ---- a recipe's arguments: nothing else knows how it takes them
 
@@ -48,6 +49,22 @@ def arguments_given(recipe: Recipe) -> dict[str, Any]:
         left = asdict(type(arguments)())  # pyright: ignore (arguments are a dataclass with defaults)
         found = {name: value for name, value in found.items() if value != left[name]}
     return found
+
+
+def arguments_recorded(run: Run) -> dict[str, Any]:
+    """Those that a run was begun with; if the recipe is frenemy's own, of the types that it takes.
+
+    Raises:
+        FrenemyError: one is of another type.
+    """
+    arguments = run.header.get("arguments", {})
+    recipe = recipes.RECIPES.get(run.header["recipe"])
+    if recipe is not None and (usual := arguments_of(recipe)) is not None:
+        try:
+            require(arguments, type(usual))
+        except Unlike as error:
+            raise FrenemyError(f"{run.path}: of its recipe's arguments {error}") from None
+    return arguments
 
 
 # ---- whose it is
@@ -81,7 +98,7 @@ def recipe_of(run: Run, given: Recipe | None = None, *, changed: bool = False) -
         FrenemyError: it is not frenemy's own and not given, is another, or takes other arguments.
     """
     then = {"arguments": {}, "recipe_digest": None, **run.header}
-    name, arguments = then["recipe"], then["arguments"]
+    name, arguments = then["recipe"], arguments_recorded(run)
     if given is None:
         if name not in recipes.RECIPES:
             raise FrenemyError(

@@ -14,17 +14,18 @@ import shutil
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 from rich.style import Style
 from rich.text import Text
 
 from frenemy.choices import Format
 from frenemy.errors import FrenemyError, at_least
-from frenemy.files import filling, require_empty, write_atomically
+from frenemy.files import filling, open_regular, reason_of, require_empty, write_atomically
 from frenemy.opacity import on_checker
 
 Images = NDArray[np.uint8]
@@ -136,13 +137,21 @@ def from_pillow(image: Image.Image) -> Images:
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 
 
-def save_picture(image: Images, path: Path) -> Path:
+def save_picture(image: Images, path: Path, *, mark: str = "") -> Path:
     """Writes one image (C, H, W) to `path`, whose ending names the format.
+
+    Args:
+        image: what is written.
+        path: where to.
+        mark: text that a PNG is to hold, near its beginning.
 
     Raises:
         FrenemyError: the format is unknown or cannot hold the image, or the file cannot be written.
     """
-    encoded = _encode_picture(image, require_picture(path), path)
+    text = PngInfo()
+    if mark:
+        text.add_text("frenemy", mark)
+    encoded = _encode_picture(image, require_picture(path), path, text)
     return write_atomically(path, lambda part: part.write_bytes(encoded))
 
 
@@ -158,12 +167,12 @@ def require_picture(path: Path, others: str = "") -> str:
     return format
 
 
-def _encode_picture(image: Images, format: str, path: Path) -> bytes:
+def _encode_picture(image: Images, format: str, path: Path, text: PngInfo | None = None) -> bytes:
     with _held_by(f"{path}: {format}", image):
         buffer = io.BytesIO()
         # without loss, and with the colours of what is transparent
         exact = {"lossless": True, "exact": True} if format == "WEBP" else {}
-        to_pillow(image).save(buffer, format=format, **exact)
+        to_pillow(image).save(buffer, format=format, pnginfo=text, **exact)
     return buffer.getvalue()
 
 
@@ -201,16 +210,27 @@ def is_film(path: Path) -> bool:
 
 
 def load_picture(path: Path) -> Images:
-    """A picture file of ours as one image, (C, H, W).
+    """A PNG of ours as one image, (C, H, W).
 
     Raises:
-        FrenemyError: it cannot be read.
+        FrenemyError: it cannot be read, or is no PNG.
     """
     try:
-        with Image.open(path) as picture:
+        with open_regular(path) as file, opened(file, ("PNG",)) as picture:
             return from_pillow(picture.convert("L" if picture.mode == "L" else "RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise FrenemyError(f"{path} cannot be read as a picture: {error}") from None
+    except UnidentifiedImageError:
+        raise FrenemyError(f"{path} cannot be read as a picture: it is no PNG") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise FrenemyError(f"{path} cannot be read as a picture: {reason_of(error)}") from None
+
+
+def opened(file: BinaryIO, formats: tuple[str, ...]) -> Image.Image:
+    """A picture of one of these formats, whatever its name says: for others Pillow starts programs.
+
+    Raises:
+        Exception: whatever Pillow raises on damaged data.
+    """
+    return Image.open(file, formats=formats)
 
 
 def kind_of_place(path: Path | str) -> Literal["arrays", "picture", "folder"]:

@@ -25,6 +25,7 @@ from frenemy.judging_runs import curves, target_of
 from frenemy.model import Model
 from frenemy.places import user_path
 from frenemy.run import Run
+from frenemy.run import is_run as run_lies_at
 from frenemy.sampling import LARGEST_SEED
 
 Say = Callable[[str], None]
@@ -103,7 +104,7 @@ def is_run(target: Any) -> bool:
     """Whether this is a run, or its directory."""
     if target is None or not is_path(target):
         return isinstance(target, Run)
-    return (user_path(target) / "run.json").exists()
+    return run_lies_at(user_path(target))
 
 
 def to_judge(

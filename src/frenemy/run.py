@@ -14,91 +14,51 @@ import contextlib
 import hashlib
 import importlib
 import json
-import math
 import os
 import re
 import shlex
+import stat
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import filelock
+import msgspec
+from msgspec import Meta
 
 from frenemy.errors import FrenemyError
-from frenemy.files import appearing, sweep, write_atomically, writing_failed
+from frenemy.files import (
+    appearing,
+    is_absent,
+    is_part,
+    names_in,
+    open_regular,
+    reading_failed,
+    sweep,
+    write_atomically,
+    writing_failed,
+)
+from frenemy.header import DIGEST, Natural, game_digest, read_header
 from frenemy.places import user_path
-
-Check = Callable[[Any], bool]
-
-
-def _is(kind: type) -> Check:
-    return lambda value: isinstance(value, kind)
-
-
-def _whole(least: int) -> Check:
-    return lambda value: type(value) is int and value >= least  # True is an int too
-
-
-def _number(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < math.inf
-
-
-def _limit(target: Any) -> bool:
-    return (
-        isinstance(target, dict)
-        and len(target) == 1
-        and all(k in ("steps", "minutes") and _number(n) and n > 0 for k, n in target.items())
-    )
-
-
-def _replan(replan: Any) -> bool:
-    return replan is None or (
-        isinstance(replan, dict)
-        and _whole(1)(replan.get("step"))
-        and _number(replan.get("minutes"))
-    )
-
-
-def _shape(shape: Any) -> bool:
-    return isinstance(shape, list) and len(shape) == 3 and all(map(_whole(1), shape))
-
-
-HEADER: Mapping[str, Check] = {
-    "recipe": _is(str),
-    "arguments": _is(dict),
-    "recipe_digest": lambda digest: digest is None or isinstance(digest, str),  # none of ours
-    "seed": _whole(0),
-    "target": _limit,
-    "replan": _replan,  # none where rounds are given, or the end is near
-    "device": lambda name: name in ("cpu", "cuda", "mps"),
-    "threads": _whole(1),
-    "precision": lambda name: name in (None, "float32", "bfloat16"),  # none in older runs
-    "parts": lambda parts: parts is None or _whole(1)(parts),
-    "mirror": lambda mirror: mirror is None or isinstance(mirror, bool),
-    "init": lambda file: file is None or isinstance(file, str),
-    "checkpoint_seconds": _number,
-    "keep_checkpoints": _whole(2),
-    "keep_best": lambda metric: metric is None or isinstance(metric, str),
-    "best_features": lambda name: name is None or isinstance(name, str),
-    "best": lambda best: best is None or (isinstance(best, dict) and _whole(0)(best.get("step"))),
-    "tensorboard": _is(bool),
-    "data": _is(dict),
-    "data.shape": _shape,
-    "data.digest": _is(str),
-    "data.path": lambda path: path is None or isinstance(path, str),  # none of memory's images
-    "data.size": lambda size: size is None or type(size) is int,
-    "versions": _is(dict),
-}
-"""The fields of `run.json` that are read again, and what they have to be."""
 
 DIGEST_LENGTH = 16  # hexadecimal digits of the sha256 in a checkpoint's name
 
 
 def file_digest(path: Path) -> str:
     """The first 16 hexadecimal digits of the file's sha256."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_LENGTH]
+
+
+MARK_WITHIN = 1024
+"""Bytes of a sample picture, among the first of which it says whose it is."""
+
+
+def _place(folder: Path) -> tuple[int, int]:
+    """Which folder this is, whatever its name."""
+    found = os.stat(folder)
+    return found.st_dev, found.st_ino
 
 
 def step_of(checkpoint: Path) -> int:
@@ -106,13 +66,57 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.partition("-")[0])
 
 
-def _row(line: str) -> dict[str, Any] | None:
-    """What one line of the log holds, if it can be read."""
+LONGEST = 1 << 20
+"""Bytes of a line of the log: what is longer is no row of ours."""
+
+
+class Row(TypedDict):
+    """The fields of a row of the log that are no measured numbers."""
+
+    step: Natural
+    epoch: NotRequired[float]
+    stage: NotRequired[Annotated[int, Meta(ge=0, le=1 << 16)]]
+    findings: NotRequired[list[str]]
+
+
+_NUMBERS = msgspec.json.Decoder(dict[str, int | float | list[str]])
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """What one line of the log holds, if it is a row of numbers."""
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
+        row = _NUMBERS.decode(line)
+        msgspec.convert(row, Row)
+    except (msgspec.MsgspecError, RecursionError):
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
+    wrong = any(isinstance(value, list) for name, value in row.items() if name != "findings")
+    return None if wrong else row
+
+
+OWN: Mapping[str, tuple[Callable[[int], bool], str]] = {
+    ".lock": (stat.S_ISREG, "file"),
+    "run.json": (stat.S_ISREG, "file"),
+    "log.jsonl": (stat.S_ISREG, "file"),
+    "samples": (stat.S_ISDIR, "folder"),
+    "checkpoints": (stat.S_ISDIR, "folder"),
+    "events": (stat.S_ISDIR, "folder"),
+}
+"""What a training writes into a run's folder, and of which kind each is."""
+
+
+def is_run(path: Path) -> bool:
+    """Whether a run lies at `path`.
+
+    Raises:
+        FrenemyError: a part of one does.
+    """
+    if os.path.lexists(path / "run.json"):
+        return True
+    for folder in path.absolute().parents[:2]:
+        part = path.absolute().relative_to(folder).parts[0]
+        if part in OWN and os.path.lexists(folder / "run.json"):
+            raise FrenemyError(f"{path} is only a part of a run: give the run: {folder}")
+    return False
 
 
 class Run:
@@ -126,6 +130,7 @@ class Run:
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
         self.path = path
         self.header = header
+        self._place: tuple[int, int] | None = None  # of the folder, while it is locked
 
     def check_new(self) -> None:
         """Refuses to be made where something is already, or of what `run.json` cannot hold.
@@ -134,11 +139,11 @@ class Run:
             FrenemyError: the directory holds a run or other files, or cannot be read.
         """
         try:
-            json.dumps(self.header)
-        except TypeError as error:
+            json.dumps(self.header, allow_nan=False)
+        except (TypeError, ValueError) as error:
             raise FrenemyError(f"run.json cannot keep the recipe's arguments: {error}") from None
         try:
-            names = [path.name for path in self.path.iterdir()]
+            names = os.listdir(self.path)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -149,7 +154,7 @@ class Run:
                 f"{shlex.quote(str(self.path))}`, or give another --out"
             )
         # .part is what a killed start leaves
-        if any(name != ".lock" and not name.endswith(".part") for name in names):
+        if any(name != ".lock" and not is_part(name) for name in names):
             raise FrenemyError(f"{self.path} is not an empty directory: give another --out")
 
     @classmethod
@@ -157,22 +162,13 @@ class Run:
         """Opens an existing run.
 
         Raises:
-            FrenemyError: `path` holds no run, or its `run.json` is damaged.
+            FrenemyError: `path` holds no run, or is a part of one, or its `run.json` is damaged or
+                was changed.
         """
         path = user_path(path)
-        file = path / "run.json"
-        try:
-            header = json.loads(file.read_text("utf-8"))
-        except FileNotFoundError:
-            raise FrenemyError(f"{path} holds no run (no run.json there)") from None
-        except (OSError, ValueError, RecursionError) as error:
-            raise FrenemyError(f"{file} cannot be read: {error}") from None
-        for field, right in HEADER.items():
-            value = header
-            for key in field.split("."):
-                value = value.get(key) if isinstance(value, dict) else None
-            if not right(value):
-                raise FrenemyError(f"{file} is no run's description: {field} is wrong ({value!r})")
+        header = read_header(path / "run.json") if is_run(path) else None
+        if header is None:
+            raise FrenemyError(f"{path} holds no run (no run.json there)")
         return cls(path, header)
 
     def begin(self) -> None:
@@ -186,8 +182,10 @@ class Run:
 
     def update(self, **fields: Any) -> None:
         """Writes `run.json` with the given fields changed."""
+        self._require_there()
         self.header.update(fields)
-        text = json.dumps(self.header, indent=2) + "\n"
+        self.header[DIGEST] = game_digest(self.header)
+        text = json.dumps(self.header, indent=2, allow_nan=False) + "\n"
         write_atomically(self.path / "run.json", lambda part: part.write_text(text, "utf-8"))
 
     @contextlib.contextmanager
@@ -195,12 +193,14 @@ class Run:
         """Holds the run against a second process that would train it, and makes its folder.
 
         Raises:
-            FrenemyError: another process holds it.
+            FrenemyError: another process holds it; something of it is a link, or of another kind.
         """
         lock = filelock.FileLock(self.path / ".lock")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._require_own()
             lock.acquire(blocking=False)
+            self._place = _place(self.path)
         except filelock.Timeout:
             raise FrenemyError(f"{self.path} is being trained by another process") from None
         except OSError as error:
@@ -208,7 +208,33 @@ class Run:
         try:
             yield
         finally:
+            self._place = None
             lock.release()
+
+    def _require_own(self) -> None:
+        """Refuses to write and delete through links, or what is not of the kind that ours is."""
+        for name, (right, kind) in OWN.items():
+            path = self.path / name
+            try:
+                mode = os.lstat(path).st_mode
+            except FileNotFoundError:
+                continue
+            if stat.S_ISLNK(mode):
+                raise FrenemyError(
+                    f"{path} is a link, through which no run writes or deletes: put what it leads "
+                    "to in its place"
+                )
+            if not right(mode):
+                raise FrenemyError(f"{path} is no {kind}, as a run's own is: move it elsewhere")
+
+    def _require_there(self) -> None:
+        """Refuses to go on in a folder that was deleted or moved: it would begin another."""
+        with contextlib.suppress(OSError):
+            if self._place is None or self._place == _place(self.path):
+                return
+        raise FrenemyError(
+            f"{self.path} was deleted or moved while it was trained: the training ends here"
+        )
 
     # ---- the log
 
@@ -218,15 +244,30 @@ class Run:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Appends one row to the log."""
+        self._require_there()
         try:
             with open(self._log, "a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+                file.write(json.dumps(row, allow_nan=False) + "\n")
         except OSError as error:
             raise writing_failed(self.path, error) from error
 
     def rows(self) -> list[dict[str, Any]]:
-        """The log's rows in order; lines that a kill cut short or a fault damaged are left out."""
-        return [row for row in self._lines() if row is not None]
+        """The log's rows in order.
+
+        Lines that are no rows are left out, and all but the last, which a kill may have cut short,
+        are named in a warning, of which Python shows each once.
+        """
+        try:
+            with open_regular(self._log) as file:
+                rows = [_row(line) for line in iter(lambda: file.readline(LONGEST), b"")]
+        except OSError as error:
+            if is_absent(self._log, error):
+                return []
+            raise reading_failed(self._log, error) from None
+        for number, row in enumerate(rows[:-1], 1):
+            if row is None:
+                warnings.warn(f"{self._log}: line {number} is damaged: left out", stacklevel=1)
+        return [row for row in rows if row is not None]
 
     def log(self) -> Any:
         """The same as a pandas DataFrame, with a column for each quantity.
@@ -243,49 +284,65 @@ class Run:
             ) from None
         return pandas.DataFrame(self.rows())
 
-    def _lines(self) -> list[dict[str, Any] | None]:
-        """The log's rows, with None for every line that is none."""
-        if not self._log.exists():
-            return []
-        with open(self._log, encoding="utf-8", errors="replace") as file:
-            return [_row(line) for line in file]
-
     def rewind(self, step: int) -> None:
         """Forgets what was logged and drawn after round `step`: it will be made again.
 
-        Lines of the log that cannot be read are lost; each but the last is named in a warning.
+        Lines of the log that cannot be read are lost: see `rows`.
         """
-        lines = self._lines()
-        for number, row in enumerate(lines[:-1], 1):
-            if row is None:
-                warnings.warn(f"{self._log}: line {number} is damaged: left out", stacklevel=2)
-        rows = [row for row in lines if row is not None and row["step"] <= step]
+        rows = [row for row in self.rows() if row["step"] <= step]
         kept = "".join(json.dumps(row) + "\n" for row in rows)
+        later = [path for path in self.samples() if int(path.stem) > step and self._drew(path)]
+        damaged = [path for path in self.checkpoints() if step_of(path) > step >= 0]
+        litter = [
+            folder / name
+            for folder in (self.path / "samples", self.path / "checkpoints")
+            for name in names_in(folder)
+            if is_part(name) or re.fullmatch(r"\.tmp\w{6}", name)  # the latter is safetensors'
+            if (folder / name).is_file()
+        ]
+        # all has been read: nothing is lost if one of it cannot be
         write_atomically(self._log, lambda part: part.write_text(kept, "utf-8"))
-        for later in self.samples():
-            if int(later.stem) > step:
-                later.unlink()
-        for damaged in self.checkpoints():  # or the round would have been taken up from there
-            if step_of(damaged) > step >= 0:
-                damaged.unlink()
         sweep(self.path)  # where others may be writing now
-        for litter in ("samples/.*.part", "checkpoints/.*.part", "checkpoints/.tmp??????"):
-            for part in self.path.glob(litter):  # left by a kill, the last by safetensors
-                part.unlink(missing_ok=True)
+        for path in (*later, *damaged, *litter):
+            path.unlink(missing_ok=True)
 
     # ---- the pictures
 
     def samples(self) -> list[Path]:
         """The sample pictures in the order of their rounds."""
-        found = [p for p in self.path.glob("samples/*") if re.fullmatch(r"\d{8,}\.png", p.name)]
-        return sorted(found, key=lambda path: int(path.stem))
+        return sorted(self._named("samples", r"\d{8,}\.png"), key=lambda path: int(path.stem))
+
+    def _named(self, folder: str, pattern: str) -> list[Path]:
+        place = self.path / folder
+        return [place / name for name in names_in(place) if re.fullmatch(pattern, name)]
+
+    def mark(self, step: int) -> str:
+        """What the picture of a round says of itself, by which it is known to be this run's."""
+        header = self.header
+        return f"round {step} of seed {header['seed']} on {header['data']['digest'][:16]}"
+
+    def _drew(self, picture: Path) -> bool:
+        """Whether a picture is the run's own, by the mark near its beginning."""
+        try:
+            with open_regular(picture) as file:
+                return self.mark(int(picture.stem)).encode() in file.read(MARK_WITHIN)
+        except OSError:
+            return False
+
+    def place_of_sample(self, step: int) -> Path | None:
+        """Where the picture of a round is written: nowhere if one of somebody else's is there."""
+        self._require_there()
+        path = self.path / "samples" / f"{step:08d}.png"
+        if not os.path.lexists(path) or self._drew(path):
+            return path
+        warnings.warn(f"{path} is not of this run: its own picture is left out", stacklevel=2)
+        return None
 
     # ---- the checkpoints
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints' files, the newest first."""
-        pattern = re.compile(r"\d{8,}-[0-9a-f]{16}\.safetensors")
-        found = [p for p in (self.path / "checkpoints").glob("*") if pattern.fullmatch(p.name)]
+        found = self._named("checkpoints", r"\d{8,}-[0-9a-f]{16}\.safetensors")
         return sorted(found, key=lambda path: (step_of(path), path.name), reverse=True)
 
     @property
@@ -308,6 +365,7 @@ class Run:
 
         The file's name carries its digest, so that one rename makes both valid at once.
         """
+        self._require_there()
         folder = self.path / "checkpoints"
         with contextlib.suppress(OSError), open(self._log, "rb") as log:
             os.fsync(log.fileno())  # the rows before a checkpoint last as long as it does
@@ -323,7 +381,9 @@ class Run:
 
     def _drop_old(self) -> None:
         best = self.header.get("best") or {}
-        for old in self.checkpoints()[self.header["keep_checkpoints"] :]:
+        found = self.checkpoints()
+        beginning = [path for path in found[1:] if not step_of(path)]  # until there is another
+        for old in {*found[self.header["keep_checkpoints"] :], *beginning}:
             if step_of(old) != best.get("step"):
                 old.unlink(missing_ok=True)
 

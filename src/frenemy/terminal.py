@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
@@ -17,16 +17,30 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.table import Column
 from rich.text import Text
 
 from frenemy.diagnosis import HEALTH, finding_text, outcome_text
+from frenemy.escapes import printable
 from frenemy.pictures import Images, terminal
 
 if TYPE_CHECKING:
     from frenemy.training import Training
 
-console = Console(highlight=False)
+
+class SafeConsole(Console):
+    """A console whose texts cannot write to the terminal but as text, wherever they come from."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            own = segment.control or segment.text.isprintable()
+            yield segment if own else segment._replace(text=printable(segment.text, but="\n"))
+
+
+console = SafeConsole(highlight=False)
 if not console.is_terminal and "COLUMNS" not in os.environ:
     console.width = 132  # a file or a pipe has no edge at which to cut columns
 

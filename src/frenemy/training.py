@@ -75,6 +75,7 @@ class Training:
         self._row: Mapping[str, float] = {}
         self._recent: list[tuple[int, Mapping[str, Tensor]]] = []
         loaded = checkpoint.load(run)
+        self._restored = loaded is not None
         self.progress = Progress()
         if loaded is not None:
             tensors, self.progress = loaded
@@ -180,9 +181,13 @@ class Training:
             stage, seed = self.experiment.stages[progress.stage], mix(self.seed, progress.stage, 1)
             if progress.stage != before or progress.step == played_before:
                 self._set_up()
-            if progress.step == first:
+            begun_before = progress.step == 0 and self._restored
+            if progress.step == first and not begun_before:
                 self.experiment.begin(progress.stage, self.seed)
             if progress.step == 0:
+                if not begun_before:  # there is something to draw by, whatever happens
+                    self.save()
+                    begun = time.monotonic()  # of playing, whose rate is asked for
                 self._draw_samples(stage)
             mirror: bool = self.run.header.get("mirror", False)
             streams = self.experiment.minibatch(stage.game, seed, self.device, mirror=mirror)
@@ -348,9 +353,10 @@ class Training:
         facts, z = source.facts, noise(stage.game, SAMPLES, SAMPLE_SEED)
         given = source.batch(SAMPLE_SEED, 0, SAMPLES)[0] if reads_images(game, facts) else None
         images = generate(game, facts, z, SAMPLES, seed=SAMPLE_SEED, images=given)
-        path = self.run.path / "samples" / f"{self.progress.step:08d}.png"
         told = 0 if given is not None or game.conditions is None else len(facts.classes)
-        save_picture(shown(images, columns(told, SAMPLES)), path)
+        if (path := self.run.place_of_sample(self.progress.step)) is not None:
+            picture = shown(images, columns(told, SAMPLES))
+            save_picture(picture, path, mark=self.run.mark(self.progress.step))
 
 
 def kept(run: Run) -> str:

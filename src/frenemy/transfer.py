@@ -12,7 +12,7 @@ from frenemy import checkpoint
 from frenemy.data import Source
 from frenemy.errors import FrenemyError
 from frenemy.experiment import Experiment, Recipe, vary
-from frenemy.origin import arguments_kept, describe, function_of
+from frenemy.origin import arguments_kept, arguments_recorded, describe, function_of
 from frenemy.run import Run
 
 
@@ -28,7 +28,7 @@ def like(recipe: Recipe, path: Path | str) -> Recipe:
         raise FrenemyError(f"{path} was begun with {theirs}, not {mine}: name a recipe's own run")
     usual = arguments_kept(function_of(recipe))
     given = {name: x for name, x in arguments_kept(recipe).items() if x != usual[name]}
-    arguments = {name: x for name, x in run.header["arguments"].items() if name != "ends"}
+    arguments = {name: x for name, x in arguments_recorded(run).items() if name != "ends"}
     return vary(recipe, **{**arguments, **given})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -20,6 +21,7 @@ from frenemy.cli.listing import data, recipes
 from frenemy.cli.training import train, train_with_recipes
 from frenemy.cli.using import directions, film, invert, mix, neighbours, sample, walk
 from frenemy.errors import FrenemyError, out_of_memory
+from frenemy.escapes import printable
 from frenemy.interrupts import Interrupted
 from frenemy.names import known
 from frenemy.places import user_path
@@ -72,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     # read when torch loads: its threads wait awake for a moment, and then leave the core to others
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_: _say(f"warning: {message}")
     if int(os.environ.get("RANK", "0")):  # of several processes the first one speaks
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (as long as it lives)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -95,9 +97,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         said = _told(error, value("--recipe", arguments))
         if said is None:
             raise
-        print(f"frenemy: {said}", file=sys.stderr)
+        _say(f"frenemy: {said}")
         return 128 + error.signal if isinstance(error, Interrupted) else 1
     return 0
+
+
+def _say(line: str) -> None:
+    """One line to the user, with nothing in it that a terminal would take for its own."""
+    with contextlib.suppress(OSError):  # a terminal that was closed
+        print(printable(line), file=sys.stderr)
 
 
 def _told(error: Exception, recipe: str | None) -> str | None:

@@ -22,6 +22,7 @@ from frenemy.cli.functions import (
 )
 from frenemy.cli.options import AS_THEY_ARE, NOT_OWN, Own, Prepared
 from frenemy.errors import FrenemyError
+from frenemy.escapes import printable
 from frenemy.settings import DEFAULTS, Continued, Settings
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def train(
     print(f"{run.path}: done" + (f"; samples in {drawn[-1]}" if drawn else ""))
     metric, best = run.header.get("keep_best") or "", run.header.get("best")
     if said := summary(validations_of(run.rows(), metric), best):
-        print(said + (": `--step best` draws by it" if best else ""))
+        print(printable(said) + (": `--step best` draws by it" if best else ""))
 
 
 def train_with_recipes(arguments: Sequence[str]) -> Callable[..., None]:

@@ -11,6 +11,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from frenemy.choices import Format, OptionalInt, OptionalPath, optional
 from frenemy.cli.options import Drawing, Draws, Number, OfClass, Out, RunPath
 from frenemy.errors import FrenemyError, at_least, at_most
+from frenemy.escapes import printable
 
 OfClasses = Annotated[
     tuple[str, ...], arg(name="class", metavar="NAME [NAME ...]", help_behavior_hint="")
@@ -223,7 +224,7 @@ def invert(
         say(f"searching for {drawing.picture}")
         found = invert(model, picture, of_class=of_class, seed=seed)
     if found.label is not None:
-        print(f"class {model.classes[found.label]}")
+        print(f"class {printable(model.classes[found.label])}")
     print(
         f"{found.error:.1f} of 255 grey levels off (root mean square); the nearest of 1,000 "
         f"samples {found.nearest:.1f}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from frenemy.errors import FrenemyError
+from frenemy.escapes import printable
 
 CHUNK = 1 << 20
 """Bytes read at a time: memory grows with what is really there."""
@@ -61,7 +62,7 @@ def in_one_line(error: BaseException) -> str:
 
 def shown(name: str) -> str:
     """A file's name for a message: one line, and printable whatever the name is."""
-    return name if name.isprintable() else ascii(name)
+    return printable(name)
 
 
 class BoundedFile(io.BufferedReader):

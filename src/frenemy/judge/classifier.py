@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frenemy.errors import FrenemyError
-from frenemy.files import write_atomically
+from frenemy.files import name_in_utf8, write_atomically
 from frenemy.judge.estimate import checked
 from frenemy.judge.sets import Images
 
@@ -178,7 +178,7 @@ def read_card(path: Path) -> Card:
 def _opened(path: Path) -> Iterator[Any]:
     """The file, of which whatever is wrong is told in one line."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
+        with name_in_utf8(path) as name, safetensors.safe_open(name, framework="pt") as file:
             yield file
     except FileNotFoundError:
         raise FrenemyError(f"{path} is not there") from None

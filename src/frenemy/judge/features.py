@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frenemy.errors import FrenemyError
-from frenemy.files import write_atomically
+from frenemy.files import name_in_utf8, write_atomically
 from frenemy.judge.classifier import Card, Outputs
 from frenemy.judge.sets import Drawn, Images
 from frenemy.places import cache_folder
@@ -168,7 +168,8 @@ def extract(
     path = cache_folder() / "features" / f"{total.hexdigest()}.safetensors"
     if path.exists():
         try:
-            found = safetensors.torch.load_file(path)
+            with name_in_utf8(path) as name:
+                found = safetensors.torch.load_file(name)
             return Outputs(found["features"], found.get("logits"))
         except (OSError, SafetensorError, KeyError) as error:
             warnings.warn(f"{path} is damaged ({error}): computing it again", stacklevel=2)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frenemy.errors import FrenemyError
-from frenemy.files import write_atomically
+from frenemy.files import name_in_utf8, write_atomically
 from frenemy.judge.classifier import Outputs
 from frenemy.judge.features import Features, judging_device, weights_digest
 from frenemy.judge.resize import fitted
@@ -151,7 +151,8 @@ def load_lite0() -> Lite0:
     damage = "they are not those that were converted"
     if path.exists():
         try:
-            net.load_state_dict(safetensors.torch.load_file(path))
+            with name_in_utf8(path) as name:
+                net.load_state_dict(safetensors.torch.load_file(name))
             if weights_digest(net) == CONVERTED:
                 return _ready(net)
         except (OSError, SafetensorError, RuntimeError) as error:

@@ -8,17 +8,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from msgspec import Meta
 from rich.console import Group
 from rich.text import Text
 
 from frenemy.errors import FrenemyError
-from frenemy.files import write_atomically
+from frenemy.files import is_absent, read_regular, reason_of, write_atomically
 from frenemy.folding import FoldedTable
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.sets import HELD_OUT, SAMPLES
 from frenemy.judge.verdict import Verdict
+from frenemy.schema import conforming
 
 Better = Literal["lower", "higher", ""]
 ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "": ""}
@@ -28,6 +30,64 @@ MOST_CLASSES = 12
 
 PUBLISHED = "published"
 """The column of figures that others measured on the same test images."""
+
+LARGEST = 1 << 26
+"""Bytes of a report's file: those of by far the most classes have a few million."""
+
+Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]
+
+
+class KeptEstimate(TypedDict):
+    """An estimate as a file holds it; numbers that are not finite are null."""
+
+    value: Finite | None
+    error: Finite | None
+    note: str
+    shared: NotRequired[Annotated[str, Meta(pattern=r"^[-+.e0-9 ]*$")]]
+
+
+class KeptLine(TypedDict):
+    """A line as a file holds it."""
+
+    metric: str
+    better: Better
+    results: dict[str, KeptEstimate]
+
+
+class KeptVerdict(TypedDict):
+    """A verdict as a file holds it."""
+
+    word: str
+    said: list[str]
+
+
+class KeptEvidence(TypedDict, total=False):
+    """What a verdict is made of, but for the lines, as a file holds it: arguments of `Evidence`."""
+
+    samples: int
+    held_out: int
+    equal: str
+    repeats: float
+    copied: bool
+    copies: str
+    lost: list[str]
+    ails: str
+
+
+class Kept(TypedDict):
+    """A report as a file holds it."""
+
+    target: str
+    against: str
+    protocol: dict[str, str]
+    columns: NotRequired[list[str]]
+    subjects: NotRequired[list[str]]  # as older ones call them
+    lines: list[KeptLine]
+    warnings: list[str]
+    curves: dict[str, list[tuple[int, Finite | None, Finite | None]]]
+    by_class: NotRequired[dict[str, list[KeptLine]]]
+    verdict: NotRequired[KeptVerdict | None]
+    evidence: NotRequired[KeptEvidence]
 
 
 @dataclass(frozen=True)
@@ -103,29 +163,30 @@ class Report:
             FrenemyError: it is not there, or no such report.
         """
         try:
-            found = json.loads(path.read_text("utf-8"))
+            found = conforming(read_regular(path, LARGEST), Kept)
             curves = {
-                str(k): [(int(t), _number(v), _number(e)) for t, v, e in points]
+                k: [(t, _number(v), _number(e)) for t, v, e in points]
                 for k, points in found["curves"].items()
             }
             verdict = found.get("verdict")
             return cls(
-                str(found["target"]),
-                str(found["against"]),
-                {str(k): str(v) for k, v in found["protocol"].items()},
-                [str(name) for name in found["columns" if "columns" in found else "subjects"]],
+                found["target"],
+                found["against"],
+                found["protocol"],
+                found["columns" if "columns" in found else "subjects"],
                 _lines(found["lines"]),
-                [str(text) for text in found["warnings"]],
+                found["warnings"],
                 curves,
-                {str(name): _lines(lines) for name, lines in found.get("by_class", {}).items()},
-                verdict and Verdict(str(verdict["word"]), [str(x) for x in verdict["said"]]),
-                _evidence(found.get("evidence", {})),
+                {name: _lines(lines) for name, lines in found.get("by_class", {}).items()},
+                verdict and Verdict(verdict["word"], verdict["said"]),
+                found.get("evidence", {}),
             )
-        except FileNotFoundError:
-            raise FrenemyError(f"{path} is not there: make it with `frenemy judge`") from None
-        except KeyError as error:
-            raise FrenemyError(f"{path} is no report of `frenemy judge`: no {error}") from None
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except OSError as error:
+            if is_absent(path, error):
+                raise FrenemyError(f"{path} is not there: make it with `frenemy judge`") from None
+            reason = reason_of(error)
+            raise FrenemyError(f"{path} is no report of `frenemy judge`: {reason}") from None
+        except (KeyError, ValueError) as error:
             raise FrenemyError(f"{path} is no report of `frenemy judge`: {error}") from None
 
 
@@ -181,39 +242,17 @@ def _class_table(report: Report) -> Group:
 def _lines(found: Sequence[Mapping[str, Any]]) -> list[Line]:
     return [
         Line(
-            str(line["metric"]),
-            _better(line["better"]),
-            {str(k): _estimate(v) for k, v in line["results"].items()},
+            line["metric"],
+            line["better"],
+            {name: _estimate(estimate) for name, estimate in line["results"].items()},
         )
         for line in found
     ]
 
 
-EVIDENCE: Mapping[str, type] = {
-    "samples": int, "held_out": int, "equal": str, "repeats": float, "copied": bool,
-    "copies": str, "lost": list, "ails": str,
-}  # fmt: skip
-"""What of `Evidence` no line tells, and of which type."""
-
-
-def _evidence(found: Mapping[str, Any]) -> dict[str, Any]:
-    for name, value in found.items():
-        if not isinstance(value, EVIDENCE[name]):
-            raise ValueError(f"{name} is {value!r}")
-    if not all(isinstance(name, str) for name in found.get("lost", ())):
-        raise ValueError("lost kinds have no names")
-    return dict(found)
-
-
 def _estimate(found: Mapping[str, Any]) -> Estimate:
     shared = tuple(float(x) for x in found.get("shared", "").split())
-    return Estimate(_number(found["value"]), _number(found["error"]), str(found["note"]), shared)
-
-
-def _better(found: str) -> Better:
-    if found not in ("lower", "higher", ""):
-        raise ValueError(f"{found!r} is not a direction")
-    return found
+    return Estimate(_number(found["value"]), _number(found["error"]), found["note"], shared)
 
 
 def _number(found: float | None) -> float:
