@@ -26,7 +26,8 @@ from frenemy import recipes, resume, train
 from frenemy.data import Dataset, open_dataset
 from frenemy.experiment import Recipe, vary
 from frenemy.judge.sets import SAMPLES
-from frenemy.judging import Protocol, judge, target_of
+from frenemy.judging import Protocol, judge
+from frenemy.judging_runs import target_of
 from frenemy.model import Model
 from frenemy.pictures import save_picture, shown
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 from torch import nn
 
 from frenemy import Model, recipes, resume, train
@@ -284,6 +285,27 @@ def test_a_run_that_goes_on_to_a_later_end_is_the_longer_run(digits, tmp_path):
     resume(run.path, recipe=lazy, steps=2)  # which is over already: nothing is taken back
     assert Run.open(run.path).header["target"] == {"steps": ROUNDS}
     assert outcome(run.path)["tensors"] == outcome(tmp_path / "whole")["tensors"]
+
+
+def test_a_run_on_what_a_program_holds_goes_on_with_the_same_images_alone(digits, tmp_path):
+    images = digits.train.images[:60]
+    run = train(plain, images, steps=2, out=tmp_path / "run")
+    kept = Run.open(run.path).header["data"]
+    assert kept["path"] == "memory:" and kept["digest"] == open_dataset(images).train.digest
+    with pytest.raises(FrenemyError, match=r"from memory: give .* frenemy\.resume\('.*run', data="):
+        resume(run.path, recipe=plain, steps=3)
+    with pytest.raises(FrenemyError, match=r"memory train is not what .* was begun on"):
+        resume(run.path, recipe=plain, steps=3, data=images[::-1])
+    tensor = torch.tensor(images).float() / 255  # the same images in another form
+    run = resume(run.path, recipe=plain, steps=3, data=tensor)
+    assert Model.load(run.path, recipe=plain).progress.step == 3
+
+
+def test_what_a_program_holds_is_brought_to_the_size_of_the_run_again(digits, tmp_path):
+    given = [Image.fromarray(image[0]) for image in np.asarray(digits.train.images[:60])]
+    run = train(plain, open_dataset(given, size=16), steps=2, out=tmp_path / "run")
+    resumed = resume(run.path, recipe=plain, steps=3, data=given)
+    assert Run.open(resumed.path).header["data"]["shape"] == [1, 16, 16]
 
 
 def test_images_from_memory_are_asked_for_again(digits, tmp_path):

@@ -12,13 +12,7 @@ from pathlib import Path
 import pytest
 
 from frenemy.errors import FrenemyError
-from frenemy.files import (
-    WritingFailed,
-    filling,
-    names_in,
-    read_regular,
-    write_atomically,
-)
+from frenemy.files import WritingFailed, filling, names_in, read_regular, write_atomically
 
 
 def fail(part):

@@ -24,7 +24,8 @@ from frenemy.judge.modes import kl_floor
 from frenemy.judge.named_features import default_features, features_named
 from frenemy.judge.report import PUBLISHED, Line, Report
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES
-from frenemy.judging import Protocol, Target, curves, judge, target_of
+from frenemy.judging import Protocol, Target, judge
+from frenemy.judging_runs import curves, target_of
 from frenemy.model import Model
 from frenemy.supervised import train_classifier
 

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import sys
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -54,6 +56,16 @@ def drawn(run, step):
 def fail(part):
     part.write_bytes(b"half")
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_the_log_is_a_table(run, monkeypatch):
+    run.append({"step": 50, "loss": 1.5})
+    run.append({"step": 100, "loss": 1.25, "D(x)": 0.5})
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=lambda rows: ("a", rows)))
+    assert run.log() == ("a", run.rows())
+    monkeypatch.setitem(sys.modules, "pandas", None)  # as if it were not installed
+    with pytest.raises(FrenemyError, match=r"pip install pandas; or take run\.rows\(\)"):
+        run.log()
 
 
 def test_the_way_on_can_be_pasted_into_a_shell(tmp_path):
@@ -139,8 +151,8 @@ def test_open_says_where_there_is_no_run(tmp_path):
 
 
 def test_rows_leave_out_a_line_that_a_kill_cut_short(run):
-    run.log({"step": 50, "loss": 1.5})
-    run.log({"step": 100, "loss": 1.25})
+    run.append({"step": 50, "loss": 1.5})
+    run.append({"step": 100, "loss": 1.25})
     with open(run.path / "log.jsonl", "a") as file:
         file.write('{"step": 150, "lo')
     assert [row["step"] for row in run.rows()] == [50, 100]
@@ -210,7 +222,7 @@ def test_rewind_leaves_alone_what_another_process_may_be_writing(run):
 
 def test_rewind_forgets_what_came_later(run):
     for step in (50, 100, 150):
-        run.log({"step": step})
+        run.append({"step": step})
         drawn(run, step)
     (run.path / "samples" / PART).write_bytes(b"half")
     run.rewind(100)
@@ -318,7 +330,7 @@ def a_file(path):
 @pytest.mark.parametrize("spoil", [dangling, a_file])
 @pytest.mark.parametrize("name", ["checkpoints", "samples"])
 def test_a_folder_that_cannot_be_read_is_not_taken_for_none(run, name, spoil):
-    run.log({"step": 50})
+    run.append({"step": 50})
     picture = drawn(run, 50)
     if name == "samples":
         picture.unlink()
@@ -332,7 +344,7 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_none(run, name, spoil):
 
 @pytest.mark.parametrize("name", ["checkpoints", "samples", "log.jsonl", "run.json"])
 def test_what_the_system_forbids_to_read_is_not_taken_for_none(run, name, monkeypatch):
-    run.log({"step": 50})
+    run.append({"step": 50})
     drawn(run, 50)
     real = {"listdir": os.listdir, "open": os.open}
 
@@ -404,7 +416,7 @@ def test_a_folder_that_was_deleted_while_it_is_trained_is_not_made_again(run, th
         if there:
             run.path.mkdir()
         for write in (
-            lambda: run.log({"step": 50}),
+            lambda: run.append({"step": 50}),
             lambda: run.update(note="x"),
             lambda: run.place_of_sample(50),
             lambda: run.save_checkpoint(50, lambda part: part.write_bytes(b"")),

@@ -14,13 +14,20 @@ from frenemy.errors import FrenemyError
 if TYPE_CHECKING:
     from frenemy import recipes
     from frenemy.begin import resume, train
+    from frenemy.checkup import health
     from frenemy.data import open_dataset
     from frenemy.model import Model
+    from frenemy.questions import compare, judge
 
-__all__ = ["FrenemyError", "Model", "open_dataset", "recipes", "resume", "train"]
+__all__ = [
+    "FrenemyError", "Model", "compare", "health", "judge", "open_dataset", "recipes", "resume",
+    "train",
+]  # fmt: skip
 
 _HOMES = {
     "Model": "frenemy.model",
+    "compare": "frenemy.questions",
+    "health": "frenemy.checkup",
     "open_dataset": "frenemy.data",
     "resume": "frenemy.begin",
     "train": "frenemy.begin",
@@ -29,8 +36,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Imports what needs torch (two seconds) on first use."""
-    if name == "recipes":
-        return importlib.import_module("frenemy.recipes")
+    if name in ("recipes", "judge"):  # the latter can be called, too
+        return importlib.import_module(f"frenemy.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'frenemy' has no attribute {name!r}")

@@ -20,7 +20,8 @@ from frenemy.choices import DeviceName
 from frenemy.choosing import EngineChoice, Open
 from frenemy.data import Dataset
 from frenemy.data.dataset import Unopened
-from frenemy.data.detect import resolved
+from frenemy.data.detect import is_path, made_of, resolved
+from frenemy.data.objects import MEMORY
 from frenemy.data.source import PLANE
 from frenemy.engine import Share, choose_device, joined, rank_here, world_here
 from frenemy.errors import FrenemyError
@@ -42,6 +43,8 @@ STEPPED_BACK = "stepped_back"
 """The field of `run.json` that says why a run goes on with half the rate."""
 REPLAN = "replan"
 """The field that says after which round a run's end is set anew, and for how many minutes."""
+BY_THE_CLOCK = "minutes"
+"""The field that says for how many minutes rounds were chosen, where they were."""
 SOON = 0.1, 1.0  # a share of the time, and minutes, after which it is for the first time
 
 
@@ -50,7 +53,7 @@ def _spelled(fields: Callable[P, Settings]):
 
     def train(
         recipe: Recipe,
-        data: Dataset | Path | str | None = None,
+        data: Any = None,
         watcher: Watcher | None = None,
         *_: P.args,
         **settings: P.kwargs,
@@ -62,7 +65,8 @@ def _spelled(fields: Callable[P, Settings]):
 
         Args:
             recipe: such as `recipes.mnist2014`, or what `vary` makes of it.
-            data: from `open_dataset`, or what that takes; the embedded digits if None.
+            data: from `open_dataset`, or what that takes: a path, or arrays, tensors, pictures,
+                data sets of torch or Hugging Face; the embedded digits if None.
             watcher: is called after every round.
             settings: the fields of `frenemy.settings.Settings`: steps, out, seed ...
 
@@ -167,7 +171,7 @@ class Plan:
 
 def plan(
     recipe: Recipe,
-    data: Dataset | Unopened | Path | str | None = None,
+    data: Any = None,
     settings: Settings = DEFAULTS,
 ) -> Plan:
     """What `train` does before it writes anything: all that it refuses is refused here.
@@ -193,7 +197,8 @@ def plan(
             choice = chosen(recipe, left, data, limit, header, where)
         recipe, fit, reasons = choice.recipe, choice.fit, [*choice.reasons]
         if choice.timed:
-            header |= _replanned(0, choice.rounds, limit.get("minutes", MINUTES))
+            header[BY_THE_CLOCK] = limit.get("minutes", MINUTES)
+            header |= _replanned(0, choice.rounds, header[BY_THE_CLOCK])
             limit = {"steps": choice.rounds}
     if isinstance(data, Unopened):
         data = data.open(None)
@@ -238,7 +243,7 @@ def resume(
     *,
     recipe: Recipe | None = None,
     recipe_changed: bool = False,
-    data: Dataset | Path | str | None = None,
+    data: Any = None,
     steps: int | None = None,
     epochs: float | None = None,
     minutes: float | None = None,
@@ -291,7 +296,8 @@ def _gone_on(
     _require_share(experiment, run.header.get("parts", 1))
     if limit:
         end = run.header["target"] = _target(limit, experiment)
-        run.header.pop(REPLAN, None)
+        for name in (REPLAN, BY_THE_CLOCK):
+            run.header.pop(name, None)
         if isinstance(arguments := arguments_of(recipe), Open):
             done, speed = _done(run, experiment, device)
             rounds = max(1, round(end.get("steps") or 60 * end["minutes"] * speed()))
@@ -299,6 +305,7 @@ def _gone_on(
             experiment = set_up(recipe, data, run.header["seed"])
             run.header.update(arguments=arguments_kept(recipe), target={"steps": rounds})
             if "minutes" in end:
+                run.header[BY_THE_CLOCK] = end["minutes"]
                 run.header.update(_replanned(done, rounds, end["minutes"]))
     if (file := run.header.get("init")) and not run.checkpoints():
         experiment, _ = starting_from(experiment, Path(file))
@@ -361,10 +368,16 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _reopen(run: Run, data: Dataset | Path | str | None) -> Dataset:
+def _reopen(run: Run, data: Any) -> Dataset:
     recorded = run.header["data"]
-    if isinstance(data, Path | str):
+    if data is not None and is_path(data):
         recorded["path"], data = resolved(data), None
+    how, _ = made_of(recorded.get("path", MEMORY))
+    if data is None and how == MEMORY:
+        raise FrenemyError(
+            f"{run.path} was trained on images from memory: give them as data= in Python, by "
+            f"frenemy.resume({str(run.path)!r}, data=images)"
+        )
     return reopen(run, data)
 
 

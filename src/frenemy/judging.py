@@ -1,4 +1,4 @@
-"""Judging: a model's samples, or any images, against real ones, by metrics with a named protocol.
+"""Judging: images of any origin against real ones, by metrics with a named protocol.
 
 The same metrics are measured for two columns of reference: real images that were held out, which
 is the best that can be had, and noise.
@@ -6,31 +6,31 @@ is the best that can be had, and noise.
 
 from __future__ import annotations
 
-import copy
+import hashlib
+import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Literal
-from warnings import warn
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from frenemy.data import Dataset
 from frenemy.data.source import permutation, require_images
-from frenemy.diagnosis import measurements_of, outcome
 from frenemy.errors import FrenemyError, at_least
 from frenemy.figures import Figure
+from frenemy.files import WritingFailed, write_atomically
 from frenemy.judge import ais
+from frenemy.judge.adding import SUBJECT, added, found_in, page_of
 from frenemy.judge.by_class import by_class
-from frenemy.judge.estimate import Estimate
 from frenemy.judge.feature_pairs import FeaturePair, pairs_of
 from frenemy.judge.features import Features, judging_device
 from frenemy.judge.likelihoods import PUBLISHED, ais_lines, is_mnist_test, parzen_lines
 from frenemy.judge.lines import at_a_time, lines_of
-from frenemy.judge.metrics import METRICS, metric_of
+from frenemy.judge.metrics import METRICS
 from frenemy.judge.named_features import default_features, features_named, require_features
 from frenemy.judge.neighbours import nearest
 from frenemy.judge.page import copies_figure, neighbours_figure, page, samples_figure
@@ -38,11 +38,9 @@ from frenemy.judge.plots import class_shares as class_bars
 from frenemy.judge.plots import embedding, precision_recall
 from frenemy.judge.report import Line, Report
 from frenemy.judge.sets import HELD_OUT, NOISE, SAMPLES, Drawn, Images, Sets, check_sets, noise_like
-from frenemy.judge.verdict import Evidence, Verdict, verdict_of
-from frenemy.model import Model
+from frenemy.judge.verdict import Evidence, verdict_of
 from frenemy.names import known
 from frenemy.opacity import over_white
-from frenemy.run import step_of
 
 Reference = Literal["samples", "all"]
 
@@ -59,6 +57,7 @@ class Target:
         decoder: standard normal z -> pixels in [0, 1], and the size of z; where there is one.
         ails: what health found while the game was played, in words.
         labels: int64 (N,), what class of the real images' each was told to be of, if any.
+        digest: what they are, where that is known before; else that of the images.
     """
 
     name: str
@@ -66,6 +65,7 @@ class Target:
     decoder: tuple[ais.Decoder, int] | None = None
     ails: str = ""
     labels: NDArray[np.int64] | None = None
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,40 @@ class Judgement:
     report: Report
     sets: Sets
     pair: FeaturePair | None
+
+    def added_to(self, earlier: Report | None) -> Self:
+        """The same, with what an earlier report of the same images has beside it: see `added`."""
+        return self if earlier is None else replace(self, report=added(self.report, earlier))
+
+    def save(self, path: Path | str, method: Literal["pca", "umap"] = "pca") -> list[Path]:
+        """Writes the report as JSON, and its page beside it; returns the places of both.
+
+        Raises:
+            WritingFailed: one of them could not be written; the other was, if it could.
+        """
+        report, page = Path(path), page_of(Path(path))
+        text = self.page(method)
+        failed: list[WritingFailed] = []
+        for write in (
+            lambda: self.report.save(report),
+            lambda: write_atomically(page, lambda part: part.write_text(text, "utf-8")),
+        ):
+            try:
+                write()
+            except WritingFailed as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
+        return [report, page]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every result as a row of a table: see `Report.rows`."""
+        return self.report.rows()
+
+    def _repr_html_(self) -> str:
+        """The page, within a notebook."""
+        page = html.escape(self.page())
+        return f'<iframe srcdoc="{page}" style="width:100%;height:40em;border:0"></iframe>'
 
     def page(self, method: Literal["pca", "umap"] = "pca") -> str:
         """The report as one HTML file, with those of its pictures that so few images allow.
@@ -212,14 +246,17 @@ def judge(
     equal = at_a_time(len(sets.judged[HELD_OUT])) if references else SAMPLES
     columns = dict.fromkeys((SAMPLES, equal, *sets.judged, PUBLISHED))
     names = [name for name in columns if any(name in x.results for x in lines)]
-    said = _said(sets, against, kinds, protocol)
+    said = {SUBJECT: target.digest or _digest(target.images)}
+    said |= _said(sets, against, kinds, protocol)
     warnings = [*check_sets(sets), *warnings]
-    verdict = _verdict(lines, pairs.get(SAMPLES), sets, target.ails) if references else None
     report = Report(
         *(target.name, against.description, said, names, lines, warnings),
         by_class=by_class(pairs) if pairs and references else {},
-        verdict=verdict,
     )
+    if references:
+        evidence = _evidence(lines, pairs.get(SAMPLES), sets, target.ails)
+        verdict = verdict_of(Evidence(found=found_in(lines), **evidence))
+        report = replace(report, verdict=verdict, evidence=evidence)
     return Judgement(report, sets, pairs.get(SAMPLES))
 
 
@@ -233,99 +270,38 @@ def _metrics(names: Sequence[str], against: Dataset) -> list[str]:
     return [m.name for m in METRICS.values() if m.when == "default"] + papers
 
 
-def _verdict(lines: Sequence[Line], pair: FeaturePair | None, sets: Sets, ails: str) -> Verdict:
-    """What the lines say in words, and the classes of which the first features know the names."""
-    found: dict[str, Mapping[str, Estimate]] = {}
-    for line in lines:  # those of the first features come first
-        if metric := metric_of(line.metric):
-            found.setdefault(metric.name, line.results)
+def _digest(images: Images) -> str:
+    """sha256 of images, as hexadecimal digits."""
+    total = hashlib.sha256(f"{images.shape}".encode())
+    for image in images:
+        total.update(np.ascontiguousarray(image).data)
+    return total.hexdigest()
+
+
+def _evidence(
+    lines: Sequence[Line], pair: FeaturePair | None, sets: Sets, ails: str
+) -> dict[str, Any]:
+    """What a verdict needs beside the lines: arguments of `Evidence`.
+
+    Of the classes that are missing it has the names if the first features know them.
+    """
+    found = found_in(lines)
     copies = pair.copies if pair and "copying" in found else None
     seen = pair.feature_copies if pair and "feature-copying" in found else None
     copied = copies is not None and copies.verdict == "copied"
     told = copies.note if copies else ""
     if not copied and seen and seen.certain:
         copied, told = True, seen.share.note
-    evidence = Evidence(
-        samples=len(sets.judged[SAMPLES]),
-        held_out=len(sets.judged[HELD_OUT]),
-        found=found,
-        equal=at_a_time(len(sets.judged[HELD_OUT])),
-        lost=pair.class_shares.missing if pair and pair.knows_classes else (),
-        repeats=copies.repeats_low if copies else 0.0,
-        copied=copied,
-        copies=f"{told[0].upper()}{told[1:]}." if told else "",
-        ails=ails,
-    )
-    return verdict_of(evidence)
-
-
-def curves(
-    model: Model,
-    against: Dataset,
-    protocol: Protocol,
-    judged: Report,
-    say: Callable[[str], None] = lambda _: None,
-    of_class: str | None = None,
-) -> dict[str, list[tuple[int, float, float]]]:
-    """Every metric at each of a run's checkpoints: by its name, (round, value, error) in order.
-
-    Checkpoints that cannot be read or judged are left out with a warning.
-
-    Args:
-        model: as it was judged; it ends as the newest checkpoint has it.
-        against, protocol: what it was judged by.
-        judged: what was found: that checkpoint is not judged again.
-        say: is told which round it is.
-        of_class: as of `target_of`.
-    """
-    found: dict[str, list[tuple[int, float, float]]] = {}
-    reports = {model.progress.step: judged}
-    for path in reversed(model.run.checkpoints()):
-        try:
-            step = model.restore(path).progress.step
-            say(f"round {step:,}")
-            if step not in reports:
-                target = target_of(model, protocol.samples, protocol.seed, against, of_class)
-                reports[step] = judge(target, against, protocol, references=False).report
-        except FrenemyError as error:
-            warn(f"round {step_of(path):,} is left out: {error}", stacklevel=2)
-            continue
-        for line in reports[step].lines:
-            if estimate := line.results.get(SAMPLES):
-                found.setdefault(line.metric, []).append((step, estimate.value, estimate.error))
-    return found
-
-
-def target_of(
-    model: Model, count: int, seed: int, against: Dataset | None = None, of_class: str | None = None
-) -> Target:
-    """The first `count` samples of a model, and its decoder.
-
-    Where its players are told the classes that `against` has, the samples have the labels of as
-    many training images, drawn at random, so that each class has its share; or all are of one.
-    """
-    name, game = f"{model.run.path} (round {model.progress.step:,})", model.game
-    labels = None
-    if of_class is not None:
-        labels = model.labels(of_class, count)
-    elif against is not None and model.classes and model.classes == against.train.classes:
-        _, labels = against.train.batch((seed, 1), 0, count)
-    images = model.sample(count, seed=seed, labels=labels)
-    rows = (row for row in model.run.rows() if row["step"] <= model.progress.step)
-    health = outcome(measurements_of(rows), model.run.header["arguments"])
-    ails = health.sentence if health.word == "failure" else ""
-    opaque = images.shape[1] % 2  # others are judged on white, where no decoder draws them
-    if "G" not in game.players or game.conditions is not None or not opaque:
-        return Target(name, images, ails=ails, labels=labels)
-    G = copy.deepcopy(game.players["G"].best).eval().requires_grad_(False)
-    device = game.device  # not always where it is judged: see `judging_device`
-    uniform = game.prior.kind == "uniform"
-
-    def decoder(u: Tensor) -> Tensor:
-        z = ais.uniform_from_normal(u) if uniform else u
-        return G(z.to(device)).to(z.device).flatten(1).add(1).div(2)
-
-    return Target(name, images, (decoder, game.prior.size), ails)
+    return {
+        "samples": len(sets.judged[SAMPLES]),
+        "held_out": len(sets.judged[HELD_OUT]),
+        "equal": at_a_time(len(sets.judged[HELD_OUT])),
+        "repeats": float(copies.repeats_low) if copies else 0.0,
+        "copied": copied,
+        "copies": f"{told[0].upper()}{told[1:]}." if told else "",
+        "lost": [*pair.class_shares.missing] if pair and pair.knows_classes else [],
+        "ails": ails,
+    }
 
 
 def require_shape(name: str, found: tuple[int, ...], against: Dataset) -> None:

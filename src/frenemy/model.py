@@ -19,6 +19,7 @@ from frenemy.checkpoint import Progress
 from frenemy.choices import DeviceName
 from frenemy.data import Dataset, Facts, Source, open_dataset, read_picture
 from frenemy.data.detect import made_of
+from frenemy.data.objects import MEMORY
 from frenemy.data.source import PLANE, require_images
 from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError, at_least, out_of_memory
@@ -184,11 +185,11 @@ class Model:
         """Images (N, C, H, W) as the game saw them (contrast-normalised, say), as pixels again."""
         return as_seen(self.game, images)
 
-    def data(self, path: Path | None = None, range: str | None = None) -> Dataset:
-        """The run's own data, or others prepared in the same size.
+    def data(self, images: Any = None, range: str | None = None) -> Dataset:
+        """The run's own data, or others, which `open_dataset` takes, prepared in the same size.
 
         Args:
-            path: where others lie.
+            images: others.
             range: what is black and what is white in those, as of `open_dataset`.
 
         Raises:
@@ -196,15 +197,15 @@ class Model:
         """
         recorded = self.run.header["data"]
         require_images(recorded["shape"], str(self.run.path))
-        if path is not None:
+        if images is not None:
             channels, height, width = recorded["shape"]
             how = _prepared(recorded)
             how["size"] = height if height == width else recorded.get("size")
             how |= {"grey": channels < 3, "opaque": channels % 2 == 1, "range": range}
-            data = open_dataset(path, **how)
+            data = images if isinstance(images, Dataset) else open_dataset(images, **how)
             if list(data.shape) != recorded["shape"]:
                 raise FrenemyError(
-                    f"{path} has images of {data.shape} (channels, height, width), but "
+                    f"{data.train.name} has images of {data.shape} (channels, height, width), but "
                     f"{self.run.path} draws {tuple(recorded['shape'])}: give others"
                 )
             return data
@@ -248,8 +249,8 @@ class Model:
         return dataclasses.replace(data, **parts)
 
 
-def reopen(run: Run, data: Dataset | None = None) -> Dataset:
-    """The data that a run was trained on: opened again, or `data` if they are these.
+def reopen(run: Run, data: Any = None) -> Dataset:
+    """The data that a run was trained on: opened again, or `data` if they are or hold these.
 
     Where they lie is the run's word, which may be another's: on another machine they are not looked
     for, and what is read is theirs only if its digest is.
@@ -259,15 +260,17 @@ def reopen(run: Run, data: Dataset | None = None) -> Dataset:
             are not given.
     """
     recorded = run.header["data"]
-    if data is None and "path" not in recorded:
-        raise FrenemyError(f"{run.path} was trained on images from memory: give them as data=")
+    if data is None and recorded.get("path", MEMORY) == MEMORY:
+        raise FrenemyError(f"{run.path} was trained on images from memory: give them")
     where = ""
     if data is None:
         _, place = made_of(recorded["path"])
         if place is not None:
             _require_near(place, run)
             where = f" (read from {place})"
-        data = open_dataset(recorded["path"], **_prepared(recorded))
+    if not isinstance(data, Dataset):
+        images = recorded["path"] if data is None else data
+        data = open_dataset(images, **_prepared(recorded))
     if data.train.digest != recorded["digest"]:
         raise FrenemyError(
             f"{data.train.name}{where} is not what {run.path} was begun on: restore that, give its "

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+
+MARK = b'<meta name="generator" content="frenemy">'
+"""In the head of every page of ours."""
+
+
+def is_ours(path: Path) -> bool:
+    """Whether the file there is a page that `render` made, as far as it can be read."""
+    try:
+        with path.open("rb") as file:
+            return MARK in file.read(1024)
+    except OSError:
+        return False
 
 
 def render(template: str, **values: Any) -> str:

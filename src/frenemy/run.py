@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import json
 import os
 import re
@@ -241,7 +242,7 @@ class Run:
     def _log(self) -> Path:
         return self.path / "log.jsonl"
 
-    def log(self, row: Mapping[str, Any]) -> None:
+    def append(self, row: Mapping[str, Any]) -> None:
         """Appends one row to the log."""
         self._require_there()
         try:
@@ -267,6 +268,21 @@ class Run:
             if row is None:
                 warnings.warn(f"{self._log}: line {number} is damaged: left out", stacklevel=1)
         return [row for row in rows if row is not None]
+
+    def log(self) -> Any:
+        """The same as a pandas DataFrame, with a column for each quantity.
+
+        Raises:
+            FrenemyError: pandas is not installed.
+        """
+        try:
+            pandas = importlib.import_module("pandas")
+        except ImportError:
+            raise FrenemyError(
+                "run.log() makes a pandas DataFrame: pip install pandas; or take run.rows(), a "
+                "list of dictionaries"
+            ) from None
+        return pandas.DataFrame(self.rows())
 
     def rewind(self, step: int) -> None:
         """Forgets what was logged and drawn after round `step`: it will be made again.
@@ -384,7 +400,7 @@ class Followed(Run):
     def lock(self) -> Iterator[None]:
         yield
 
-    def log(self, row: Mapping[str, Any]) -> None: ...
+    def append(self, row: Mapping[str, Any]) -> None: ...
 
     def rewind(self, step: int) -> None: ...
 

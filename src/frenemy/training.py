@@ -341,7 +341,7 @@ class Training:
 
     def _logged(self, row: Mapping[str, float]) -> None:
         found = {"findings": [f.failure for f in self.findings]} if self.findings else {}
-        self.run.log({**row, **found})
+        self.run.append({**row, **found})
         if self.events is not None:
             for key in row.keys() - {"step", "epoch", "stage"}:
                 self.events.add_scalar(key, row[key], int(row["step"]))

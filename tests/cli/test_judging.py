@@ -9,6 +9,7 @@ from PIL import Image
 from frenemy.cli import main
 from frenemy.data import open_dataset
 from frenemy.diagnosis import health_table, outcome
+from frenemy.files import WritingFailed
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.report import Line, Report
 from frenemy.run import Run
@@ -26,6 +27,66 @@ def test_judge_writes_beside_the_run(run, capsys):
     metrics = {line.metric.partition("200")[0] for line in report.lines}
     assert {"fid", "kid", "recall", "copying", "parzen"} < metrics
     assert "authors-grid" in (run / "judge.html").read_text("utf-8")
+
+
+FEW = ["--features", "random", "--samples", "100"]
+
+
+def test_judge_adds_to_its_report(run, tmp_path, capsys):
+    out = ["-o", str(tmp_path / "judge.json")]
+    assert main(["judge", str(run), "--metrics", "kid", *FEW, *out]) == 0
+    assert main(["judge", str(run), "--metrics", "recall", *FEW, *out]) == 0
+    printed = capsys.readouterr()
+    assert not printed.err
+    lines = [line.metric for line in Report.load(tmp_path / "judge.json").lines]
+    assert lines == ["kid100_random", "recall100-k5_random"]
+    assert "kid100_" in (tmp_path / "judge.html").read_text("utf-8")
+    assert main(["judge", str(run), "--metrics", "recall", *FEW, *out, "--seed", "1"]) == 0
+    assert "is not added to: other seed" in capsys.readouterr().err
+    assert [x.metric for x in Report.load(tmp_path / "judge.json").lines] == lines[1:]
+
+
+def test_another_checkpoint_begins_a_report_anew(tmp_path, capsys):
+    path = tmp_path / "run"
+    judges = ["judge", str(path), *FEW, "--metrics"]
+    main(["train", "digits2014", "--steps", "10", "--out", str(path)])
+    assert main([*judges, "kid"]) == 0
+    main(["train", "--resume", str(path), "--steps", "20"])
+    capsys.readouterr()
+    assert main([*judges, "recall"]) == 0
+    said = f"an earlier report of {path} (round 10) is not added to: other images that were judged"
+    assert said in capsys.readouterr().err
+    (line,) = Report.load(path / "judge.json").lines
+    assert line.metric == "recall100-k5_random"
+
+
+def test_what_others_wrote_is_never_replaced(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("frenemy.model.Model.load", no_work)
+    page, report = tmp_path / "a.html", tmp_path / "b.json"
+    page.write_text("<html>mine</html>")
+    report.write_text('{"mine": 1}')
+    said = errors(capsys, "judge", run, "-o", tmp_path / "a.json")
+    assert "a.html is no page of frenemy's: move it, or give another place by -o" in said
+    said = errors(capsys, "judge", run, "-o", report)
+    assert "b.json is no report of `frenemy judge`" in said and "give another place" in said
+    assert (page.read_text(), report.read_text()) == ("<html>mine</html>", '{"mine": 1}')
+
+
+@pytest.mark.parametrize(("fails", "left"), [("report", ["judge.html"]), ("page", ["judge.json"])])
+def test_what_was_found_is_shown_though_it_cannot_be_written(
+    fails, left, run, tmp_path, capsys, monkeypatch
+):
+    def full(*_, **__):
+        raise WritingFailed("judge: no space left on the disk: free some and try again")
+
+    where = "frenemy.judge.report.Report.save" if fails == "report" else "frenemy.judging"
+    monkeypatch.setattr(where if fails == "report" else f"{where}.write_atomically", full)
+    out = ["-o", str(tmp_path / "judge.json")]
+    assert main(["judge", str(run), "--metrics", "kid", *FEW, *out]) == 1
+    printed = capsys.readouterr()
+    assert "kid100_random" in printed.out and "±" in printed.out
+    assert printed.err == "frenemy: judge: no space left on the disk: free some and try again\n"
+    assert [path.name for path in tmp_path.iterdir()] == left
 
 
 @pytest.mark.parametrize("option", ["--against", "--data"])
@@ -280,7 +341,7 @@ def test_health_advises_what_the_recipe_has(recipe, tmp_path, capsys):
     main(["train", recipe, "--steps", "10", "--out", str(path)])
     alike = {"health/diversity": 0.02, "health/repeats": 0.9, "health/coverage": 0.2}
     for i in range(1, 21):
-        Run.open(path).log({"step": 100 * i, **alike})
+        Run.open(path).append({"step": 100 * i, **alike})
     capsys.readouterr()
     assert main(["health", str(path)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
@@ -349,7 +410,7 @@ class TestBadInput:
     def test_images_are_refused_before_any_work(self, capsys, digits, tmp_path, monkeypatch):
         monkeypatch.setattr("frenemy.supervised.train_classifier", no_work)
         large = tmp_path / "large.npz"
-        np.savez(large, np.zeros((9, 1, 16, 16), np.uint8))
+        np.savez(large, np.full((9, 1, 16, 16), 200, np.uint8))
         trains = ["--train-features", digits, "--name", "late"]
         assert "--against SOURCE" in errors(capsys, "judge", digits, *trains)
         trains += ["--against", digits]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from frenemy import judging
+from frenemy import judging_runs
 from frenemy.cli import main
 from frenemy.data import open_dataset
 from frenemy.judge.report import Report
@@ -231,7 +231,7 @@ def test_a_class_has_its_own_neighbours_and_judgement(classed, tmp_path, capsys)
     assert "recognised, samples" in " ".join(capsys.readouterr().out.split())
     (more / "light").rename(more / "bright")  # other classes, but for one
     model = Model.load(classed)
-    target = judging.target_of(model, 4, 0, open_dataset(more), "dark")
+    target = judging_runs.target_of(model, 4, 0, open_dataset(more), "dark")
     assert list(target.labels) == [0] * 4
     assert np.array_equal(target.images, model.sample(4, seed=0, labels=model.labels("dark", 4)))
     whole, alone = classed / "judge.json", classed / "judge-dark.json"

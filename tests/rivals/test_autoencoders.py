@@ -11,7 +11,7 @@ from torch.func import functional_call
 from frenemy.begin import resume, train
 from frenemy.experiment import Stage
 from frenemy.game import Game, Player, Prior, Round, Turn
-from frenemy.judging import target_of
+from frenemy.judging_runs import target_of
 from frenemy.model import Model
 from frenemy.nets.layers import FromUnit, ToUnit
 from frenemy.nets.mlp import perceptron

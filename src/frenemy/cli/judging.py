@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,19 +18,14 @@ from frenemy.cli.options import (
     OfClass,
     Out,
     Own,
-    OwnRecipe,
-    Preparation,
     Prepared,
     Round,
     RunPath,
 )
-from frenemy.errors import FrenemyError, at_least, at_most
+from frenemy.errors import FrenemyError
 
 if TYPE_CHECKING:
     from frenemy.judge.features import Features
-    from frenemy.judging import Judgement, Protocol
-
-    Judged = Callable[[Protocol, Callable[[str], None]], Judgement]
 
 
 def _metrics(_: str) -> str:
@@ -44,6 +40,7 @@ def _metrics(_: str) -> str:
 
 Names = Annotated[tuple[str, ...], optional("NAME [NAME ...]")]
 Numbers = Annotated[tuple[float, ...], optional("FLOAT [FLOAT FLOAT]")]
+Destination = Annotated[str | None, optional("FILE|-")]
 Metrics = Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]", help_behavior_hint=_metrics)]
 
 
@@ -115,30 +112,27 @@ def judge(
         raise FrenemyError(
             "judge what? give, before all options, a run, or a folder or .npz with --against SOURCE"
         )
-    from frenemy import run
     from frenemy.engine import choose_device
-    from frenemy.files import write_atomically
+    from frenemy.judge.adding import earlier, page_of
     from frenemy.judge.report import report_table
     from frenemy.judging import Protocol
     from frenemy.places import require_place
-    from frenemy.sampling import LARGEST_SEED
+    from frenemy.questions import checked_seed, is_run, to_judge
     from frenemy.terminal import console, working
 
-    at_least(0, seed=options.seed)
-    at_most(LARGEST_SEED, seed=options.seed)
+    checked_seed(options.seed)
     trained = [] if source is None else _features_of(source, options.name)
     if target is None:
         _train_features(options, trained[0])
         return
     # all that can be refused is refused before a classifier is trained or samples are drawn
-    is_run = run.is_run(target)
     of_class = re.sub(r"[^\w. -]", lambda c: f"%{ord(c[0]):02x}", options.of_class or "")
     file = f"judge-{of_class}.json" if of_class else "judge.json"
-    out = options.out or (target / file if is_run else Path(file))
+    out = options.out or (target / file if is_run(target) else Path(file))
     if out.suffix != ".json":
         raise FrenemyError(f"--out {out}: the report is a .json file")
-    html = out.with_suffix(".html")
-    require_place(out, html)
+    require_place(out, page_of(out))
+    before = earlier(out)
     protocol = Protocol(
         metrics=options.metrics,
         features=_features(options, [name for name in options.features if name not in trained]),
@@ -147,18 +141,19 @@ def judge(
         seed=options.seed,
         device=choose_device(options.device),
     )
-    judged = (_judge_run if is_run else _judge_images)(target, options, own)
+    judging = to_judge(
+        *(target, options.against, options.images.arguments), of_class=options.of_class,
+        step=options.step, all_checkpoints=options.all_checkpoints, device=options.device,
+        **own.arguments,
+    )  # fmt: skip
     if trained:
         _train_features(options, trained[0])
         features = dict.fromkeys([*options.features, trained[0]])
         protocol = dataclasses.replace(protocol, features=_features(options, features))
     with working() as say:
-        judgement = judged(protocol, say)
-    judgement.report.save(out)
-    page = judgement.page("umap" if options.umap else "pca")
-    write_atomically(html, lambda part: part.write_text(page, "utf-8"))
-    console.print(report_table(judgement.report))
-    print(out, html, sep="\n")
+        judgement = judging(protocol, say).added_to(before)
+    console.print(report_table(judgement.report))  # before it is written, which may fail
+    print(*judgement.save(out, "umap" if options.umap else "pca"), sep="\n")
 
 
 def _features(options: JudgeOptions, names: Iterable[str]) -> list[str | Features]:
@@ -175,64 +170,6 @@ def _features(options: JudgeOptions, names: Iterable[str]) -> list[str | Feature
         require_features(name)
         features.append(of_onnx(Path(name), **given) if name.endswith(".onnx") else name)
     return features
-
-
-def _judge_run(run: Path, options: JudgeOptions, own: OwnRecipe) -> Judged:
-    """Opens the run and what it is judged by; what is returned does the work."""
-    from frenemy import judging
-    from frenemy.judge.named_features import default_features
-    from frenemy.model import Model
-
-    shown = options.images.range
-    if options.images != Preparation(range=shown):
-        raise FrenemyError(
-            "--size, --fit, --grey, --opaque: a run's images stay as it was trained on them"
-        )
-    if shown is not None and options.against is None:
-        raise FrenemyError("--range: the run knows that of its own images; it is for --against")
-    model = Model.load(run, options.device, step=options.step, **own.arguments)
-    opened = whole = model.data(options.against, shown)
-    if options.of_class is not None:
-        model.labels(options.of_class, 1)
-        opened = whole.of_class(options.of_class)
-
-    def judged(protocol: Protocol, say: Callable[[str], None]) -> Judgement:
-        data = model.seen(opened)
-        if options.of_class and not protocol.features:  # as for all classes
-            features = default_features(model.seen(whole).opaque())
-            protocol = dataclasses.replace(protocol, features=features)
-        of_class = options.of_class
-        target = judging.target_of(model, protocol.samples, protocol.seed, data, of_class)
-        judgement = judging.judge(target, data, protocol, say=say)
-        if not options.all_checkpoints:
-            return judgement
-        curves = judging.curves(model, data, protocol, judgement.report, say=say, of_class=of_class)
-        report = dataclasses.replace(judgement.report, curves=curves)
-        return dataclasses.replace(judgement, report=report)
-
-    return judged
-
-
-def _judge_images(path: Path, options: JudgeOptions, own: OwnRecipe) -> Judged:
-    """As `_judge_run`, for a folder or an array of images."""
-    from frenemy import judging
-    from frenemy.data import open_dataset, open_images
-
-    if options.against is None:
-        raise FrenemyError(f"{path} is no run: say what to judge it by: --against SOURCE")
-    if options.all_checkpoints or options.step is not None or own != NOT_OWN or options.of_class:
-        told = "--all-checkpoints, --step, --class and --recipe"
-        raise FrenemyError(f"{path} is no run: leave out {told}")
-    how = options.images.arguments
-    data = open_dataset(options.against, **how).opaque()
-    images = open_images(path, **{**how, "range": None}).opaque()
-    judging.require_shape(str(path), images.shape, data)
-
-    def judged(protocol: Protocol, say: Callable[[str], None]) -> Judgement:
-        drawn = images.random(protocol.samples, seed=protocol.seed)
-        return judging.judge(judging.Target(str(path), drawn), data, protocol, say=say)
-
-    return judged
 
 
 def _train_features(options: JudgeOptions, features: str) -> None:
@@ -271,20 +208,40 @@ def _features_of(source: Path, name: str | None) -> list[str]:
 
 def compare(
     runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN")],
+    csv: Destination = None,
+    json: Destination = None,
 ) -> None:
     """Lay the reports of several runs side by side, and say which differences mean something.
 
+    Runs that differ by their seed alone stand in one column: the mean, and its standard error over
+    seeds.
+
     Args:
         runs: judged runs, or their judge.json: two or more.
+        csv: also write a row for each metric and column there; - prints them and nothing else.
+        json: also write all of it there, with the value of each seed; or -.
     """
+    from frenemy import questions
+    from frenemy.files import write_atomically
     from frenemy.judge.comparison import comparison_table
-    from frenemy.judge.report import Report
+    from frenemy.places import require_place
     from frenemy.terminal import console
 
-    if len(runs) < 2:
-        raise FrenemyError("compare takes two runs or more")
-    paths = [path / "judge.json" if path.is_dir() else path for path in runs]
-    console.print(comparison_table([Report.load(path) for path in paths]))
+    if csv == json == "-":
+        raise FrenemyError("--csv - --json -: only one of them can be printed")
+    for place in (csv, json):
+        if place not in (None, "-"):
+            require_place(Path(place))
+    found = questions.compare(*runs)
+    if "-" not in (csv, json):
+        console.print(comparison_table(found))
+    for place, text in ((csv, found.csv), (json, found.json)):
+        if place == "-":
+            print(text(), end="")
+        elif place is not None:
+            written = text()
+            write_atomically(Path(place), lambda part, w=written: part.write_text(w, "utf-8"))
+            print(place, file=sys.stderr if "-" in (csv, json) else sys.stdout)
 
 
 def health(run: RunPath) -> None:
@@ -294,19 +251,11 @@ def health(run: RunPath) -> None:
     Args:
         run: the run's directory.
     """
-    from frenemy.best import copying, summary, validations_of
-    from frenemy.diagnosis import health_table, measurements_of, outcome
-    from frenemy.run import Run
+    from frenemy import checkup
+    from frenemy.diagnosis import health_table
     from frenemy.terminal import console
 
-    opened = Run.open(run)
-    history = measurements_of(opened.rows())
-    if not history:
-        raise FrenemyError(f"{run} has no measurements yet: they begin after 50 rounds")
-    arguments, best = opened.header["arguments"], opened.header.get("best")
-    validations = validations_of(opened.rows(), opened.header.get("keep_best") or "")
-    copies = copying(validations, best and best["step"], arguments)
-    found = outcome(history, arguments, copies)
-    console.print(health_table(history, found, console.width))
-    if said := summary(validations, best):
-        console.print(said)
+    found = checkup.health(run)
+    console.print(health_table(found.measurements, found.outcome, console.width))
+    if found.best:
+        console.print(found.best)

@@ -141,6 +141,7 @@ class Origin:
         files: all that the images are a function of.
         reader: what `read` calls.
         skipped: files that are left out before anything is read, and why.
+        digest: sha256, as hexadecimal digits, of images that lie in no files.
     """
 
     kind: str
@@ -148,6 +149,7 @@ class Origin:
     files: tuple[File, ...]
     reader: Callable[[Resize | None, Range | None], Contents]
     skipped: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
 
     def read(
         self,

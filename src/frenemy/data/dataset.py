@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from frenemy.choices import Fit
 from frenemy.data import store, toy
 from frenemy.data.contents import PARTS, Origin, PartSizes
-from frenemy.data.detect import find, made_of, resolved
+from frenemy.data.detect import find, is_path, made_of, resolved
 from frenemy.data.folder import picture_at
 from frenemy.data.levels import Range
+from frenemy.data.objects import MEMORY
 from frenemy.data.pixels import Resize
 from frenemy.data.source import Dataset, Source
 from frenemy.data.streams import shown
@@ -27,12 +28,12 @@ MAX_SIZE = 4096
 
 
 def open_dataset(
-    path: Path | str | None, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
+    images: Any, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
     opaque: bool = False, range: str | None = None,
 ) -> Dataset:  # fmt: skip
-    """The three parts of the set at `path`, as memory maps of uint8 (N, C, H, W).
+    """The three parts of a set, as memory maps of uint8 (N, C, H, W).
 
-    What lies there is found out from the files: a folder of pictures (its sub-folders are the
+    What lies at a path is found out from the files: a folder of pictures (its sub-folders are the
     classes, if all pictures lie in two or more of them), IDX files of MNIST's or EMNIST's kind,
     CIFAR-10 or CIFAR-100, or one .npy, .npz, .mat or IDX file; `Dataset.description` says which it
     was. Arrays are known by their names: `images`, or x, data ..., with `labels`, y, targets ...;
@@ -45,12 +46,16 @@ def open_dataset(
     part beside train is the test part, whatever its name. Of the Toronto Face Database the first
     fold is taken. Where no part to choose on is given, the last 10,000 images of train (the last
     sixth, if it has fewer than 20,000) are held out. Any other set is cut 80 / 10 / 10 by a fixed
-    permutation.
+    permutation; so are images that a program holds, unless it names their parts.
 
     Args:
-        path: a file or a folder; None for the digits that come with the package. "toy:ring" and
+        images: a file or a folder; None for the digits that come with the package. "toy:ring" and
             "toy:grid" are points in the plane, float32 (N, 2, 1, 1); "stacked:" before a path of
-            grey images makes stacks of three of them: see `frenemy.data.toy`.
+            grey images makes stacks of three of them: see `frenemy.data.toy`. Or what holds images:
+            an array or tensor, (N, H, W), (N, H, W, C) or (N, C, H, W);
+            a list of Pillow's pictures or of arrays; a torch or Hugging Face data set, or a
+            DataLoader; the pair (images, labels); a dictionary of such with the keys train, valid
+            and test. An opened set is given back.
         size: the side of the square that every image is brought to; None keeps images as they are,
             which then have to be of one size.
         fit: "crop" resizes the centre square, "stretch" the whole image.
@@ -67,7 +72,7 @@ def open_dataset(
             or no pixel is bright.
 
     Raises:
-        FrenemyError: if nothing readable lies at `path`, its images differ in size and no size is
+        FrenemyError: if there is nothing that is read, its images differ in size and no size is
             given, there are fewer than three of them, they are beyond the `range` or do not tell
             it, or the cache cannot be written.
 
@@ -76,18 +81,25 @@ def open_dataset(
     'embedded UCI digits, 1,797 images 8x8 grey, 10 classes'
     >>> len(digits.train), len(digits.valid), len(digits.test), digits.shape
     (1439, 179, 179, (1, 8, 8))
+    >>> noise = np.random.default_rng(0).random((50, 8, 8))
+    >>> open_dataset((noise, np.arange(50) % 2)).description
+    'tuple in memory, 50 images 8x8 grey, 2 classes'
     """
     prepared: dict[str, Any] = {
         "size": size, "fit": fit, "grey": grey, "opaque": opaque, "range": range,
     }  # fmt: skip
-    how, place = made_of(path)
+    if isinstance(images, Dataset):
+        if any(prepared[name] for name in ("size", "grey", "opaque", "range")):
+            raise FrenemyError(f"{images.train.name} is open already: say how where it is opened")
+        return images
+    how, place = made_of(images) if is_path(images) else ("", None)
     if how == toy.STACKED:
         return toy.stacked(open_dataset(place, **prepared))
-    if how:
+    if how.startswith(toy.TOY):
         if size is not None or grey or range is not None:
-            raise FrenemyError(f"{path}: points in the plane have no size and no colours")
+            raise FrenemyError(f"{images}: points in the plane have no size and no colours")
         return toy.points(how.removeprefix(toy.TOY))
-    origin, stored = _fetch(path, **prepared)
+    origin, stored = _fetch(images, **prepared)
     whole = stored.source
     train, valid, test = part_sizes(len(whole), stored.parts)
     if not (train and valid and test):
@@ -98,7 +110,7 @@ def open_dataset(
     if stored.parts and not stored.parts[1]:
         names = (f"train[0:{train}]", f"train[{train}:{train + valid}]", "test")
     ends = (0, train, train + valid, len(whole))
-    where = None if path is None else resolved(path)
+    where = MEMORY if origin.digest else None if images is None else resolved(images)
     parts = [
         whole.take(slice(start, end), f"{origin.name} {name}")
         for start, end, name in zip(ends, ends[1:], names, strict=False)
@@ -115,14 +127,18 @@ class Unopened:
     """A set whose size is still to be chosen.
 
     Attributes:
-        path, fit, grey, opaque, range: as of `open_dataset`.
+        images, fit, grey, opaque, range: as of `open_dataset`.
     """
 
-    path: Path | str | None
+    images: Any
     fit: Fit = "crop"
     grey: bool = False
     opaque: bool = False
     range: str | None = None
+
+    def __post_init__(self) -> None:
+        if not is_path(self.images):  # to be read once
+            object.__setattr__(self, "images", find(self.images, range_given(self.range)))
 
     def open(self, size: int | None) -> Dataset:
         """The set in that size: as `open_dataset`."""
@@ -136,10 +152,10 @@ class Unopened:
         Raises:
             FrenemyError: nothing readable lies there.
         """
-        if made_of(self.path)[0]:
+        if is_path(self.images) and made_of(self.images)[0]:
             shape = self.open(None).shape
             return shape, min(shape[1:])
-        found = find(self.path).read(None, given=range_given(self.range))
+        found = find(self.images).read(None, given=range_given(self.range))
         sides = [
             side
             for size, count in found.sizes.items()
@@ -149,15 +165,15 @@ class Unopened:
 
 
 def open_images(
-    path: Path | str, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
+    images: Any, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
     opaque: bool = False, range: str | None = None,
 ) -> Source:  # fmt: skip
-    """All images at `path` as one source; how they are found and stored is told by `open_dataset`.
+    """All images as one source; what they may be and how they are stored tells `open_dataset`.
 
     Raises:
         FrenemyError: as `open_dataset`, but any number of images will do.
     """
-    return _fetch(path, size, fit, grey, opaque, range)[1].source
+    return _fetch(images, size, fit, grey, opaque, range)[1].source
 
 
 def read_picture(
@@ -175,11 +191,12 @@ def read_picture(
 
 
 def _fetch(
-    path: Path | str | None, size: int | None, fit: Fit, grey: bool, opaque: bool,
+    images: Any, size: int | None, fit: Fit, grey: bool, opaque: bool,
     range: str | None,
 ) -> tuple[Origin, store.Stored]:  # fmt: skip
-    origin = find(path)
-    stored = store.fetch(origin, resize_to(size, fit), grey, opaque, range_given(range))
+    shown = range_given(range)
+    origin = find(images, shown)
+    stored = store.fetch(origin, resize_to(size, fit), grey, opaque, shown)
     _warn({**origin.skipped, **stored.unreadable}, origin.name)
     tell(origin.name, stored.note)
     return origin, stored

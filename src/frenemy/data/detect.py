@@ -1,15 +1,19 @@
-"""Finding out what was given: a path in, an `Origin` or one clear sentence out."""
+"""Finding out what was given: a path or images in, an `Origin` or one clear sentence out."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from frenemy.data import arrays, cifar, folder, idx, matfile, matlab
 from frenemy.data.contents import File, Origin
 from frenemy.data.embedded import DEFAULT, EMBEDDED, PREFIX
+from frenemy.data.levels import Range
+from frenemy.data.objects import MEMORY, origin_of
 from frenemy.data.toy import STACKED, TOY
 from frenemy.errors import FrenemyError
 from frenemy.names import known
@@ -33,14 +37,19 @@ KNOWN = {
 """Sets that people name without having them, by a part of the name, and where they come from."""
 
 
+def is_path(given: Any) -> bool:
+    """Whether it names a set, and does not hold its images; None is the name of one."""
+    return given is None or isinstance(given, str | os.PathLike)
+
+
 def made_of(path: Path | str | None) -> tuple[str, Path | None]:
-    """How the set of this name is made ("toy:ring", "stacked:", or not), and of what files.
+    """How the set of this name is made ("toy:ring", "stacked:", "memory:"), and of what files.
 
     Sets that come with the package are not made, and of no files that a person gives.
     """
     if path is None or str(path).startswith(PREFIX):
         return "", None
-    if str(path).startswith(TOY):
+    if path == MEMORY or str(path).startswith(TOY):
         return str(path), None
     if str(path).startswith(STACKED):
         place = str(path).removeprefix(STACKED)
@@ -54,14 +63,25 @@ def resolved(path: Path | str) -> str:
     return str(path) if place is None else how + str(place.resolve())
 
 
-def find(path: Path | str | None) -> Origin:
-    """What lies at `path`; None means the embedded digits.
+def find(path: Any, shown: Range | None = None) -> Origin:
+    """What lies at `path`, or what else holds images; None means the embedded digits.
 
-    Files are told apart by how they start, folders by the names in them.
+    Files are told apart by how they start, folders by the names in them; what is no path, by what
+    can be done with it: see `frenemy.data.objects`. What was found is not looked for again.
+
+    Args:
+        path: the path, or what holds images.
+        shown: what the pixels of such range over, if a person says so; of files it is told later.
 
     Raises:
         FrenemyError: if nothing lies there, or nothing that is read.
     """
+    if isinstance(path, Origin):
+        return path
+    if not is_path(path):
+        return origin_of(path, shown)
+    if path == MEMORY:
+        raise FrenemyError(f"{path} stands for images that a program held: give those as data=")
     if path is None or str(path).startswith(PREFIX):
         return EMBEDDED[known(str(path or DEFAULT), list(EMBEDDED), "embedded set")]()
     if made_of(path)[0]:

@@ -6,8 +6,7 @@ import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,13 +71,13 @@ class Report:
 
 
 def describe(
-    path: Path | str | None, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
+    images: Any, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
     opaque: bool = False, range: str | None = None,
 ) -> Report:  # fmt: skip
-    """What lies at `path`. Each image is decoded and forgotten, so any sizes may be mixed.
+    """What images hold. Each is decoded and forgotten, so any sizes may be mixed.
 
     Args:
-        path: whatever `open_dataset` takes.
+        images: whatever `open_dataset` takes.
         size: as there; pixels and duplicates are then those of the resized images.
         fit: as there.
         grey: as there.
@@ -89,14 +88,15 @@ def describe(
         UserWarning: of what `open_dataset` would tell, but for what is left out.
 
     Raises:
-        FrenemyError: if nothing lies at `path`, or no image that can be read.
+        FrenemyError: if nothing lies there, or no image that can be read.
 
     >>> report = describe(None)
     >>> report.count, dict(report.sizes), report.duplicates, report.classes["0"]
     (1797, {'8x8': 1797}, 0, 178)
     """
-    origin = find(path)
-    contents = origin.read(resize_to(size, fit), grey, opaque, range_given(range))
+    shown = range_given(range)
+    origin = find(images, shown)
+    contents = origin.read(resize_to(size, fit), grey, opaque, shown)
     seen: list[int] = []
     unreadable = dict(contents.unreadable)
     values, highest = np.zeros((1, 256), np.int64), 0
@@ -135,7 +135,7 @@ def describe(
         unreadable={**origin.skipped, **unreadable},
         pixel_mean=tuple(mean.tolist()),
         pixel_std=tuple(std.tolist()),
-        digest=content_digest(origin.files),
+        digest=origin.digest or content_digest(origin.files),
         parts=dict(zip(PARTS, parts, strict=True)),
         thumbnails=_thumbnails(contents, seen),
     )

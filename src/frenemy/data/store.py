@@ -83,7 +83,7 @@ def fetch(
             or the store cannot be written.
     """
     folder = cache_folder()
-    digest = _known_digest(origin.files, folder / "index")
+    digest = origin.digest or _known_digest(origin.files, folder / "index")
     options = "native" if resize is None else f"{resize.fit} {resize.size}"
     if grey:
         options += " grey"

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import io
+import json
+import math
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from rich import box
-from rich.console import Group
-from rich.markup import escape
-from rich.table import Column, Table
+from rich.console import Group as RenderableGroup
 from rich.text import Text
 
 from frenemy.errors import FrenemyError
-from frenemy.judge.estimate import error_of_difference
+from frenemy.folding import FoldedTable
 from frenemy.judge.metrics import metric_of
-from frenemy.judge.report import ARROWS, Report
+from frenemy.judge.report import ARROWS, Better, Line, Report
+from frenemy.judge.seeds import CERTAIN, Judged, OverSeeds, grouped
 
-CERTAIN = 2.6
-"""Standard errors by which equal runs differ once in a hundred times."""
+ONE_SEED = "¹"
+"""Marks what is of one seed where others are of several."""
 
 
 class Kind(NamedTuple):
@@ -96,48 +100,209 @@ def _same_images(first: Report, other: Report, line: str) -> bool:
     return on_test_images or first.protocol.get("seed") == other.protocol.get("seed")
 
 
-def comparison_table(reports: Sequence[Report]) -> Group:
-    """Several reports side by side: what they have in common, and where it differs for certain.
+@dataclass(frozen=True)
+class Group:
+    """A column of a comparison: one run, or several that differ by their seed alone.
 
-    A difference from the first is marked where it exceeds 2.6 of its standard errors, which
-    equal runs do once in a hundred. Where both were measured on the same real images, what these
-    make of both values has no part in that error (see `error_of_difference`). What is not
-    comparable with the first (see `not_comparable`), or is not in it, is left out of the table and
-    told below it, with the reason.
+    Attributes:
+        name: as its only run is called, or the first of several and their number.
+        runs: what was judged.
+        seeds: of the runs; None where it is not known.
+    """
+
+    name: str
+    runs: Sequence[str]
+    seeds: Sequence[int | None]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A line of a comparison.
+
+    Attributes:
+        metric, better: as of a report's line.
+        results: of each group, None where nothing of it is comparable.
+        differs: of each group, whether it differs from the first for certain.
+    """
+
+    metric: str
+    better: Better
+    results: Sequence[OverSeeds | None]
+    differs: Sequence[bool]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What groups of runs have in common, and where they differ from the first for certain.
+
+    Attributes:
+        groups: the columns.
+        lines: the metrics.
+        left_out: what is not comparable with the first report: the metrics, by run and reason.
+    """
+
+    groups: Sequence[Group]
+    lines: Sequence[Compared]
+    left_out: Mapping[tuple[str, str], Sequence[str]]
+
+    def json(self) -> str:
+        """All of it, with the value of each seed; numbers that are not finite are null."""
+        lines = [
+            {
+                "metric": line.metric,
+                "better": line.better,
+                "results": [row for row in _records(self.groups, line) if row],
+            }
+            for line in self.lines
+        ]
+        groups = [dataclasses.asdict(group) for group in self.groups]
+        told = [
+            {"run": run, "reason": reason, "metrics": [*metrics]}
+            for (run, reason), metrics in self.left_out.items()
+        ]
+        found = {"groups": groups, "lines": lines, "not_compared": told}
+        return json.dumps(found, indent=2, allow_nan=False) + "\n"
+
+    def csv(self) -> str:
+        """A row for each metric and group; what is not known is empty."""
+        text = io.StringIO()
+        fields = ("metric", "better", "group", "runs", "seeds", "value", "error", "error_of")
+        table = csv.DictWriter(text, (*fields, "differs"), extrasaction="ignore")
+        table.writeheader()
+        for line in self.lines:
+            for group, record in zip(self.groups, _records(self.groups, line), strict=True):
+                if record:
+                    runs = "; ".join(group.runs)
+                    about = {"metric": line.metric, "better": line.better, "runs": runs}
+                    table.writerow({**about, **record})
+        return text.getvalue()
+
+
+def _records(groups: Sequence[Group], line: Compared) -> list[dict[str, Any]]:
+    """What a line says of each group, by name; nothing where it says nothing."""
+    records: list[dict[str, Any]] = []
+    for i, (group, found) in enumerate(zip(groups, line.results, strict=True)):
+        if found is None:
+            records.append({})
+            continue
+        told = {
+            "group": group.name,
+            "value": _finite(found.shown.value),
+            "error": _finite(found.shown.error),
+            "error_of": "seeds" if found.seeds > 1 else "judge",
+            "seeds": found.seeds,
+            "values": [_finite(one.value) for one in found.found],
+            "differs": line.differs[i] if i else None,  # from the first
+        }
+        records.append(told)
+    return records
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def compare(judged: Sequence[Judged]) -> Comparison:
+    """Several reports side by side, those that differ by their seed alone as one.
+
+    What is not comparable with the first report (see `not_comparable`), or is not in it, is left
+    out and kept with the reason.
 
     Raises:
         FrenemyError: nothing is comparable.
     """
-    first, *others = reports
-    columns = [Column(escape(report.target), justify="right") for report in reports]
-    table = Table(Column("metric", no_wrap=True), "", *columns, box=box.SIMPLE_HEAD)
-    table.caption = f"* differs from the first by more than {CERTAIN} standard errors (p < .01)"
-    left_out: dict[str, list[str]] = {}  # lines by the reason
+    first, groups = judged[0].report, grouped(judged)
+    left_out: dict[tuple[str, str], list[str]] = {}
+    lines: list[Compared] = []
     for line in first.lines:
-        mine = line.results.get("samples")
-        if mine is None:
+        if "samples" not in line.results:
             continue
-        cells: list[str] = []
-        for report in others:
-            reason = not_comparable(first, report, line.metric)
-            if reason:
-                left_out.setdefault(f"{report.target}: {reason}", []).append(line.metric)
-                cells.append("")
-                continue
-            found = next(x for x in report.lines if x.metric == line.metric).results["samples"]
-            same = _same_images(first, report, line.metric)
-            noise = CERTAIN * error_of_difference(mine, found, same_images=same)
-            cells.append(f"{found} *" if abs(found.value - mine.value) > noise else str(found))
-        if any(cells):
-            table.add_row(escape(line.metric), ARROWS[line.better], str(mine), *map(escape, cells))
-    if not table.row_count:
-        said = "; ".join(left_out) or "it has no line of samples"
+        results: list[tuple[OverSeeds, Sequence[Report]] | None] = []
+        for group in groups:
+            reports: list[Report] = []
+            for report in (one.report for one in group):
+                reason = not_comparable(first, report, line.metric)
+                if reason:
+                    left_out.setdefault((report.target, reason), []).append(line.metric)
+                else:
+                    reports.append(report)
+            results.append(_over_seeds(reports, line.metric) if reports else None)
+        if any(results[1:]) or len(groups) == 1:
+            lines.append(_compared(line, results))
+    if not lines:
+        reasons = [f"{run}: {reason}" for run, reason in left_out]
+        said = "; ".join(reasons) or "it has no line of samples"
         raise FrenemyError(f"nothing is comparable with {first.target}: {said}")
     known = {kind_of(line.metric)[:2] for line in first.lines if "samples" in line.results}
-    for report in others:  # lines of other sample counts are told as those of the first
-        for line in report.lines:
+    for report in (one.report for one in judged[1:]):
+        for line in report.lines:  # lines of other sample counts are told as those of the first
             if "samples" in line.results and kind_of(line.metric)[:2] not in known:
-                reason = f"{report.target}: no such line in {first.target}"
+                reason = report.target, f"no such line in {first.target}"
                 left_out.setdefault(reason, []).append(line.metric)
-    told = [f"not compared with {reason}: {', '.join(lines)}" for reason, lines in left_out.items()]
-    return Group(table, *(Text(text, style="yellow") for text in told))
+    return Comparison([_group(group) for group in groups], lines, left_out)
+
+
+def _over_seeds(reports: Sequence[Report], line: str) -> tuple[OverSeeds, Sequence[Report]]:
+    """What a line says of comparable reports of one group; and these."""
+    found = [next(x for x in r.lines if x.metric == line).results["samples"] for r in reports]
+    same = all(_same_images(reports[0], report, line) for report in reports)
+    return OverSeeds.of(found, same_images=same), reports
+
+
+def _compared(line: Line, results: Sequence[tuple[OverSeeds, Sequence[Report]] | None]) -> Compared:
+    assert results[0] is not None  # the first report is comparable with itself
+    base, mine = results[0]
+    differs = [
+        result is not None
+        and base.differs(
+            result[0],
+            same_images=all(
+                _same_images(mine[0], report, line.metric) for report in (*mine, *result[1])
+            ),
+        )
+        for result in results[1:]
+    ]
+    found = [None if result is None else result[0] for result in results]
+    return Compared(line.metric, line.better, found, [False, *differs])
+
+
+def _group(group: Sequence[Judged]) -> Group:
+    runs = [one.report.target for one in group]
+    name = runs[0] if len(runs) == 1 else f"{runs[0]}: {len(runs)} seeds"
+    return Group(name, runs, [one.seed for one in group])
+
+
+def comparison_table(comparison: Comparison) -> RenderableGroup:
+    """A comparison as a table, and below it what is not compared, with the reason.
+
+    What differs from the first group for certain is marked. Where some groups are of several
+    seeds, so is what is of one.
+    """
+    several = any(len(group.runs) > 1 for group in comparison.groups)
+    table = FoldedTable(["metric", ""], [group.name for group in comparison.groups])
+    for line in comparison.lines:
+        cells: list[str] = []
+        for found, differs in zip(line.results, line.differs, strict=True):
+            one = several and found is not None and found.seeds == 1
+            cell = "" if found is None else f"{found.shown}{ONE_SEED if one else ''}"
+            cells.append(f"{cell} *" if differs else cell)
+        table.add_row([line.metric, ARROWS[line.better]], cells)
+    notes = [
+        f"{group.name}: {', '.join(group.runs)}"
+        for group in comparison.groups
+        if len(group.runs) > 1
+    ]
+    if len(comparison.groups) > 1:
+        notes.append(f"* differs from the first by more than {CERTAIN} standard errors (p < .01)")
+    if several:
+        notes.append("the error of several seeds is the standard error of their mean")
+    if any(found.seeds == 1 for line in comparison.lines for found in line.results if found):
+        mark = f"{ONE_SEED} " if several else ""
+        notes.append(f"{mark}of one seed, with the judge's own error: another gives another value")
+    told = [
+        f"not compared with {run}: {reason}: {', '.join(metrics)}"
+        for (run, reason), metrics in comparison.left_out.items()
+    ]
+    return RenderableGroup(
+        table, *(Text(note) for note in notes), *(Text(text, style="yellow") for text in told)
+    )

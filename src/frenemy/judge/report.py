@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
-from rich import box
 from rich.console import Group
-from rich.markup import escape
-from rich.table import Column, Table
 from rich.text import Text
 
 from frenemy.errors import FrenemyError
 from frenemy.files import is_absent, read_regular, reason_of, write_atomically
+from frenemy.folding import FoldedTable
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.sets import HELD_OUT, SAMPLES
 from frenemy.judge.verdict import Verdict
@@ -63,6 +61,19 @@ class KeptVerdict(TypedDict):
     said: list[str]
 
 
+class KeptEvidence(TypedDict, total=False):
+    """What a verdict is made of, but for the lines, as a file holds it: arguments of `Evidence`."""
+
+    samples: int
+    held_out: int
+    equal: str
+    repeats: float
+    copied: bool
+    copies: str
+    lost: list[str]
+    ails: str
+
+
 class Kept(TypedDict):
     """A report as a file holds it."""
 
@@ -76,6 +87,7 @@ class Kept(TypedDict):
     curves: dict[str, list[tuple[int, Finite | None, Finite | None]]]
     by_class: NotRequired[dict[str, list[KeptLine]]]
     verdict: NotRequired[KeptVerdict | None]
+    evidence: NotRequired[KeptEvidence]
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,7 @@ class Report:
         curves: for each metric of a run's checkpoints, (round, value, error) in order.
         by_class: lines of each class by its name, the least recognised first.
         verdict: what it comes to; None where nothing was measured to compare with.
+        evidence: of that, what no line tells: arguments of `Evidence`, by name.
     """
 
     target: str
@@ -118,6 +131,24 @@ class Report:
     curves: Mapping[str, Sequence[tuple[int, float, float]]] = field(default_factory=dict)
     by_class: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     verdict: Verdict | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every result as a row of a table: metric, column, value, error, better and note.
+
+        >>> line = Line("fid10k_random", "lower", {"samples": Estimate(0.5, 0.1)})
+        >>> [row] = Report("run", "digits", {}, ["samples"], [line]).rows()
+        >>> row["metric"], row["column"], row["value"], row["error"]
+        ('fid10k_random', 'samples', 0.5, 0.1)
+        """
+        return [
+            {
+                "metric": line.metric, "column": column, "value": found.value,
+                "error": found.error, "better": line.better, "note": found.note,
+            }
+            for line in self.lines
+            for column, found in line.results.items()
+        ]  # fmt: skip
 
     def save(self, path: Path) -> Path:
         """Writes it as JSON; numbers that are not finite become null."""
@@ -148,6 +179,7 @@ class Report:
                 curves,
                 {name: _lines(lines) for name, lines in found.get("by_class", {}).items()},
                 verdict and Verdict(verdict["word"], verdict["said"]),
+                found.get("evidence", {}),
             )
         except OSError as error:
             if is_absent(path, error):
@@ -160,16 +192,12 @@ class Report:
 
 def report_table(report: Report) -> Group:
     """The verdict, the judge's table, and what the numbers are worth."""
-    columns = [Column(escape(name), justify="right", overflow="fold") for name in report.columns]
     title = f"{report.target}, against {report.against}"
-    table = Table(
-        Column("metric", no_wrap=True), "", *columns, title=escape(title), title_justify="left"
-    )
-    table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
+    table = FoldedTable(["metric", ""], report.columns, title)
     notes: dict[str, list[str]] = {}  # the page has those of noise too
     for line in report.lines:
         cells = [str(line.results.get(name, "")) for name in report.columns]
-        table.add_row(escape(line.metric), ARROWS[line.better], *cells)
+        table.add_row([line.metric, ARROWS[line.better]], cells)
         for name in (SAMPLES, HELD_OUT, PUBLISHED):
             if name in line.results and (note := line.results[name].note):
                 notes.setdefault(f"{name}: {note}", []).append(line.metric)
@@ -202,15 +230,13 @@ def _stem(line: str) -> str:
     return re.split(r"\d", line)[0]
 
 
-def _class_table(report: Report) -> Table:
+def _class_table(report: Report) -> Group:
     heads, rows = class_rows(report)
-    columns = [Column(escape(head), justify="right") for head in heads]
-    table = Table("class", *columns, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = FoldedTable(["class"], heads)
     for of_class, cells in list(rows.items())[:MOST_CLASSES]:
-        table.add_row(escape(of_class), *cells)
-    if len(rows) > MOST_CLASSES:
-        table.caption = f"and {len(rows) - MOST_CLASSES:,} more, on the page"
-    return table
+        table.add_row([of_class], cells)
+    more = len(rows) - MOST_CLASSES
+    return Group(table, *([Text(f"and {more:,} more, on the page")] if more > 0 else []))
 
 
 def _lines(found: Sequence[Mapping[str, Any]]) -> list[Line]:
