@@ -15,6 +15,7 @@ from frenemy.cli.functions import value
 from frenemy.cli.judging import compare, health, judge
 from frenemy.cli.lab import lab, lab_with_lessons
 from frenemy.cli.listing import data, recipes
+from frenemy.cli.runs import plot, runs
 from frenemy.cli.training import train, train_with_recipes
 from frenemy.cli.using import directions, film, invert, mix, neighbours, sample, walk
 from frenemy.errors import FrenemyError, out_of_memory
@@ -35,6 +36,8 @@ VERBS: dict[str, Verb] = {
     "compare": compare,
     "health": health,
     "film": film,
+    "runs": runs,
+    "plot": plot,
     "lab": lab,
     "recipes": recipes,
     "data": data,
