@@ -47,6 +47,7 @@ def curves(runs: Sequence[Run], quantities: Sequence[str] = ()) -> Figure:
         raise FrenemyError(f"{runs[0].path}: nothing is logged yet: rows come every 50 rounds")
     chosen = [known(name, there, "quantity") for name in dict.fromkeys(quantities)]
     chosen = chosen or [name for name in there if not name.startswith("health/")] or there
+    chosen = chosen if quantities else sorted(chosen, key=_rank)
     labels, scales, axis = labels_of(runs), [1.0] * len(runs), "round"
     sizes = [run.header["arguments"].get("minibatch") for run in runs]
     if len(set(sizes)) > 1 and all(type(size) is int for size in sizes):
@@ -59,6 +60,9 @@ def curves(runs: Sequence[Run], quantities: Sequence[str] = ()) -> Figure:
     down = math.ceil(len(chosen) / across)
 
     def draw(canvas: Canvas) -> None:
+        engine = canvas.get_layout_engine()
+        if engine is not None:
+            engine.set(w_pad=0.1, h_pad=0.1)  # inches
         for i, (name, found) in enumerate(panels.items(), 1):
             axes = canvas.add_subplot(down, across, i)
             _panel(axes, found, labels)
@@ -85,6 +89,12 @@ def curves(runs: Sequence[Run], quantities: Sequence[str] = ()) -> Figure:
     legend = 0.3 * math.ceil(len(runs) / across) if len(runs) > 1 else 0.0
     size = (4.2 * across + 0.2, 3.1 * down + legend)
     return Figure(draw, f"Curves of {of}. {'; '.join(told)}", caption, size)
+
+
+def _rank(name: str) -> tuple[int, str]:
+    """Players' terms first, then D's outputs, then what was validated."""
+    player, _, term = name.partition("/")
+    return (2, "") if player == "validation" else (0, player) if term else (1, "")
 
 
 def labels_of(runs: Sequence[Run]) -> list[str]:

@@ -39,6 +39,7 @@ INK = "#010203"  # stands for the colour of the text, which the page knows
 BLUE, VERMILION, GREY, GREEN = "#2f80c9", "#d55e00", "#808080", "#12926b"
 PURPLE = "#a866b8"
 SVG = ".svg"
+DPI = 100  # pixels of a drawing in an inch
 LARGEST = 350_000  # bytes of a picture in a page
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
@@ -156,18 +157,22 @@ class Figure:
         return f'<img src="{uri}" alt="{escape(self.alt)}" {size}>'
 
 
-def require_drawing(path: Path) -> None:
+def require_drawing(path: Path, others: Sequence[str] = ()) -> None:
     """Refuses a place whose ending names nothing that a drawing can be, before it is drawn.
+
+    Args:
+        path: of the drawing.
+        others: endings of what else could be written, for the message.
 
     Raises:
         FrenemyError: as `require_picture`, or as `require_place`.
     """
     if path.suffix.lower() != SVG:
-        require_picture(path, others=f"; or {SVG}")
+        require_picture(path, others=f"; or {', '.join([SVG, *others])}")
     require_place(path)
 
 
-def rasterised(draw: Draw, size: tuple[float, float], dpi: int = 100) -> Images:
+def rasterised(draw: Draw, size: tuple[float, float], dpi: int = DPI) -> Images:
     """A drawing of so many inches as pixels, (3, H, W), in ink on white."""
     with matplotlib.rc_context(STYLE):
         figure = _canvas(draw, size)

@@ -76,7 +76,7 @@ HEADER: Mapping[str, Check] = {
     "mirror": lambda mirror: mirror is None or isinstance(mirror, bool),
     "init": lambda file: file is None or isinstance(file, str),
     "checkpoint_seconds": _number,
-    "keep_checkpoints": _whole(2),
+    "keep_checkpoints": _whole(1),
     "keep_best": lambda metric: metric is None or isinstance(metric, str),
     "best_features": lambda name: name is None or isinstance(name, str),
     "best": lambda best: best is None or (isinstance(best, dict) and _whole(0)(best.get("step"))),

@@ -350,7 +350,10 @@ class Training:
         images = generate(game, facts, z, SAMPLES, seed=SAMPLE_SEED, images=given)
         path = self.run.path / "samples" / f"{self.progress.step:08d}.png"
         told = 0 if given is not None or game.conditions is None else len(facts.classes)
-        save_picture(shown(images, columns(told, SAMPLES)), path)
+        picture = shown(images, columns(told, SAMPLES))
+        save_picture(picture, path)
+        if self.events is not None:
+            self.events.add_image("samples", picture, self.progress.step)
 
 
 def kept(run: Run) -> str:

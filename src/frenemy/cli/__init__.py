@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 import tyro
 from tyro.conf import CascadeSubcommandArgs
@@ -60,11 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (as long as it lives)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # an arrow that cannot be shown stops no verb
+    if arguments[:1] == ["--version"]:
+        print(_versions())
+        return 0
     try:
         tyro.extras.subcommand_cli_from_dict(
             _verbs(arguments),
             prog="frenemy",
-            description="Train, judge and use generative adversarial networks on your own images.",
+            description="Train, judge and use generative adversarial networks on your own images. "
+            "frenemy --version tells which version this is.",
             args=arguments,
             config=(CascadeSubcommandArgs,),
         )
@@ -80,6 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"frenemy: {said}", file=sys.stderr)
         return 128 + error.signal if isinstance(error, Interrupted) else 1
     return 0
+
+
+def _versions() -> str:
+    """Of frenemy and of torch, which is not imported for it."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"frenemy {version('frenemy')} (torch {version('torch')}, Python {python})"
 
 
 def _told(error: Exception, recipe: str | None) -> str | None:
