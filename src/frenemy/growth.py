@@ -90,8 +90,7 @@ def _draw(canvas: Canvas, frames: Sequence[Images], labels: Sequence[str]) -> No
         left = i * (width + gap)
         axes = canvas.add_axes((left / across, 0.0, width / across, height / down))
         axes.axis("off")
-        axes.imshow(
-            channels_last(frame), cmap="gray", vmin=0, vmax=255, interpolation="none", aspect="auto"
-        )
+        colours = np.broadcast_to(frame, (3, height, width))  # of grey ones as well
+        axes.imshow(channels_last(colours), interpolation="none", aspect="auto")
         middle = (left + width / 2) / across, (height + head / 2) / down
         canvas.text(*middle, label, ha="center", va="center", fontsize=_points(width))

@@ -62,6 +62,9 @@ def _shape(shape: Any) -> bool:
     return isinstance(shape, list) and len(shape) == 3 and all(map(_whole(1), shape))
 
 
+DEVICE = r"cpu|mps|cuda(:\d{1,4})?"
+"""Names of devices: all but `auto`, instead of which a run keeps what that was."""
+
 HEADER: Mapping[str, Check] = {
     "recipe": _is(str),
     "arguments": _is(dict),
@@ -69,7 +72,7 @@ HEADER: Mapping[str, Check] = {
     "seed": _whole(0),
     "target": _limit,
     "replan": _replan,  # none where rounds are given, or the end is near
-    "device": lambda name: name in ("cpu", "cuda", "mps"),
+    "device": lambda name: isinstance(name, str) and bool(re.fullmatch(DEVICE, name)),
     "threads": _whole(1),
     "precision": lambda name: name in (None, "float32", "bfloat16"),  # none in older runs
     "parts": lambda parts: parts is None or _whole(1)(parts),

@@ -12,6 +12,7 @@ from importlib.metadata import version
 import tyro
 from tyro.conf import CascadeSubcommandArgs
 
+from frenemy.cli.foreign import hints
 from frenemy.cli.functions import value
 from frenemy.cli.judging import compare, health, judge
 from frenemy.cli.lab import lab, lab_with_lessons
@@ -73,6 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args=arguments,
             config=(CascadeSubcommandArgs,),
         )
+    except SystemExit as stop:  # tyro's, of arguments that it has refused
+        if stop.code == 2 and arguments[0] in VERBS:
+            for hint in hints(arguments, VERBS[arguments[0]]):
+                print(f"frenemy: {hint}", file=sys.stderr)
+        raise
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever reads our output has seen enough

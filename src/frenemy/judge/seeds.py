@@ -63,6 +63,7 @@ def _game(run: Run, report: Report) -> str:
     if told["minutes"] is not None:
         told["target"] = None
         told["arguments"] = {k: v for k, v in told["arguments"].items() if k != ENDS}
+    told["device"] = told["device"].partition(":")[0]  # not which one of several
     told["images"] = [run.header["data"].get(name) for name in IMAGES]
     told["judged"] = [report.against, _checkpoint(run, report)]
     return json.dumps(told, sort_keys=True)
