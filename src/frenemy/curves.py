@@ -60,9 +60,7 @@ def curves(runs: Sequence[Run], quantities: Sequence[str] = ()) -> Figure:
     down = math.ceil(len(chosen) / across)
 
     def draw(canvas: Canvas) -> None:
-        engine = canvas.get_layout_engine()
-        if engine is not None:
-            engine.set(w_pad=0.1, h_pad=0.1)  # inches
+        canvas.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)  # inches
         for i, (name, found) in enumerate(panels.items(), 1):
             axes = canvas.add_subplot(down, across, i)
             _panel(axes, found, labels)

@@ -32,16 +32,17 @@ def choose_device(name: DeviceName = "auto") -> torch.device:
     Raises:
         FrenemyError: there is no device of that name, or this machine has none.
     """
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    here = [*(["cuda"] if gpus else []), *(f"cuda:{i}" for i in range(gpus))]
-    here += [*(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+    here = ["cpu"]
+    if torch.backends.mps.is_available():
+        here = ["mps", *here]
+    if torch.cuda.is_available():
+        here = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *here]
     if not re.fullmatch(r"cuda:\d+", name):
         known(name, ["auto", "cuda", "cuda:N", "mps", "cpu"], "device")
     if name == "auto":
         name = here[0]
     if name not in here:
-        have = ", ".join(here)
-        raise FrenemyError(f"--device {name}: torch finds none here; there is: {have}")
+        raise FrenemyError(f"--device {name}: torch finds none here; there is: {', '.join(here)}")
     prepare_processor()
     kind, _, index = name.partition(":")
     if kind == "cuda":  # exact resume needs the same kernels every time

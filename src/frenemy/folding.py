@@ -9,9 +9,10 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
 from rich.markup import escape
 from rich.measure import Measurement
-from rich.table import Column, Table
+from rich.table import Table
 
 NAME = 24  # characters, at which the name of a column is broken if its cells are not wider
+NARROWEST = 4  # characters of what says what a row is, where there is no room
 
 
 class FoldedTable:
@@ -46,29 +47,44 @@ class FoldedTable:
         self._rows.append((heads, cells))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
-        first = 0
+        first, room = 0, options.max_width
         while first < len(self._columns) or first == 0:
             last = first + 1
-            while last < len(self._columns) and self._fits(console, options, first, last + 1):
+            while last < len(self._columns) and self._needed(console, first, last + 1) <= room:
                 last += 1
-            yield self._part(first, last)
+            if self._needed(console, first, last) <= room:
+                yield self._part(console, first, last)
+            else:
+                too_much = self._needed(console, first, last, 1) - room
+                yield self._part(console, first, last, 1, max(0, too_much))
             first = last
 
-    def _fits(self, console: Console, options: ConsoleOptions, first: int, last: int) -> bool:
-        free = options.update(max_width=10_000)
-        needed = Measurement.get(console, free, self._part(first, last)).minimum
-        return needed <= options.max_width
+    def _needed(self, console: Console, *part: int) -> int:
+        free = console.options.update(max_width=10_000)
+        return Measurement.get(console, free, self._part(console, *part)).minimum
 
-    def _part(self, first: int, last: int) -> Table:
-        heads = [Column(escape(name), no_wrap=True) for name in self._heads]
-        table = Table(
-            *heads, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left"
-        )
-        table.title = escape(self._title) if self._title and not first else None
+    def _part(
+        self, console: Console, first: int, last: int, widest: int = NAME, less: int = 0
+    ) -> Table:
+        """Some of the columns.
+
+        Args:
+            console: that it is for.
+            first, last: which columns.
+            widest: their names are broken there, or at the width of the cells.
+            less: characters by which the first head is narrower than it should be, and broken.
+        """
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        if self._title and not first:
+            table.title, table.title_justify = escape(self._title), "left"
+        for i, name in enumerate(self._heads):
+            width = max(cell_len(text) for text in (name, *(row[0][i] for row in self._rows)))
+            width = width if i else max(NARROWEST, width - less)
+            table.add_column(escape(name), overflow="fold", width=width)
         for i, name in enumerate(self._columns[first:last], first):
             cells = [cell_len(row[1][i]) for row in self._rows]
-            width = max(1, min(cell_len(name), NAME), *cells)
+            width = max(min(cell_len(name), widest), 1, *cells)
             table.add_column(escape(name), justify="right", overflow="fold", width=width)
-        for row_heads, cells in self._rows:
-            table.add_row(*map(escape, (*row_heads, *cells[first:last])))
+        for heads, cells in self._rows:
+            table.add_row(*map(escape, (*heads, *cells[first:last])))
         return table
