@@ -47,44 +47,47 @@ class FoldedTable:
         self._rows.append((heads, cells))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        heads = [self._width(0, i, cell_len(name)) for i, name in enumerate(self._heads)]
+        cells = [self._width(1, i) for i, _ in enumerate(self._columns)]
+        names = [max(min(cell_len(name), NAME), 1) for name in self._columns]
+        wide = [max(pair) for pair in zip(cells, names, strict=True)]
         first, room = 0, options.max_width
         while first < len(self._columns) or first == 0:
             last = first + 1
-            while last < len(self._columns) and self._needed(console, first, last + 1) <= room:
+            while last < len(wide) and _needed(console, [*heads, *wide[first : last + 1]]) <= room:
                 last += 1
-            if self._needed(console, first, last) <= room:
-                yield self._part(console, first, last)
-            else:
-                too_much = self._needed(console, first, last, 1) - room
-                yield self._part(console, first, last, 1, max(0, too_much))
+            widths = [*heads, *wide[first:last]]
+            if (too_much := _needed(console, widths) - room) > 0:  # break the names instead
+                saved = sum(wide[first:last]) - sum(cells[first:last])
+                head = max(NARROWEST, heads[0] - max(0, too_much - saved))
+                widths = [head, *heads[1:], *cells[first:last]]
+            yield self._part(first, last, widths)
             first = last
 
-    def _needed(self, console: Console, *part: int) -> int:
-        free = console.options.update(max_width=10_000)
-        return Measurement.get(console, free, self._part(console, *part)).minimum
+    def _width(self, part: int, i: int, least: int = 1) -> int:
+        return max(least, *(cell_len(row[part][i]) for row in self._rows), 1)
 
-    def _part(
-        self, console: Console, first: int, last: int, widest: int = NAME, less: int = 0
-    ) -> Table:
-        """Some of the columns.
-
-        Args:
-            console: that it is for.
-            first, last: which columns.
-            widest: their names are broken there, or at the width of the cells.
-            less: characters by which the first head is narrower than it should be, and broken.
-        """
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    def _part(self, first: int, last: int, widths: Sequence[int]) -> Table:
+        columns = [*self._heads, *self._columns[first:last]]
+        table = _table(widths)
         if self._title and not first:
             table.title, table.title_justify = escape(self._title), "left"
-        for i, name in enumerate(self._heads):
-            width = max(cell_len(text) for text in (name, *(row[0][i] for row in self._rows)))
-            width = width if i else max(NARROWEST, width - less)
-            table.add_column(escape(name), overflow="fold", width=width)
-        for i, name in enumerate(self._columns[first:last], first):
-            cells = [cell_len(row[1][i]) for row in self._rows]
-            width = max(min(cell_len(name), widest), 1, *cells)
-            table.add_column(escape(name), justify="right", overflow="fold", width=width)
+        for i, (column, name) in enumerate(zip(table.columns, columns, strict=True)):
+            column.header = escape(name)
+            column.justify = "right" if i >= len(self._heads) else "left"
         for heads, cells in self._rows:
             table.add_row(*map(escape, (*heads, *cells[first:last])))
         return table
+
+
+def _table(widths: Sequence[int]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for width in widths:
+        table.add_column(overflow="fold", width=width)
+    return table
+
+
+def _needed(console: Console, widths: Sequence[int]) -> int:
+    """Characters that a table with columns so wide takes."""
+    free = console.options.update(max_width=10_000)
+    return Measurement.get(console, free, _table(widths)).minimum
