@@ -64,15 +64,22 @@ def runs_in(folder: Path) -> list[Listed]:
     """
     if not folder.is_dir():
         raise FrenemyError(f"{folder} is no folder: give one that holds runs")
-    found = [_listed(path) for path in _runs(folder)]
+    unread: list[OSError] = []
+    found = [_listed(path) for path in _runs(folder, unread)]
+    for error in unread:
+        fault = f"cannot be read ({error.strerror})"
+        found.append(Listed(Path(error.filename), 0.0, "broken", fault))
     if not found:
         raise FrenemyError(f"no runs in {folder}: `frenemy train` makes them in runs/")
     return sorted(found, key=lambda run: -run.changed)
 
 
-def _runs(folder: Path) -> Iterator[Path]:
-    """Folders that hold a run.json; runs hold no other runs, and links are not followed."""
-    for place, folders, files in os.walk(folder):
+def _runs(folder: Path, unread: list[OSError]) -> Iterator[Path]:
+    """Folders that hold a run.json; runs hold no other runs, and links are not followed.
+
+    What could not be read is added to `unread`.
+    """
+    for place, folders, files in os.walk(folder, onerror=unread.append):
         if "run.json" in files:
             folders.clear()
             yield Path(place)

@@ -65,6 +65,19 @@ def test_runs_shows_a_table_and_what_is_broken(folder, capsys):
     assert f"{folder / 'broken'}: {folder / 'broken' / 'run.json'}" in shown
 
 
+def test_a_folder_that_cannot_be_read_is_listed_and_stops_nothing(folder, capsys, monkeypatch):
+    scandir = os.scandir
+
+    def refusing(path):
+        if os.path.basename(path) == "none":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    found = listed(folder, capsys)
+    assert len(found) == 4 and found["none"]["fault"] == "cannot be read (Permission denied)"
+
+
 def test_the_last_written_run_is_the_first(folder, capsys):
     for place in (folder / "done").iterdir():
         os.utime(place)
