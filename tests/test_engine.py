@@ -46,6 +46,27 @@ def test_auto_takes_the_fastest_there_is(cuda, mps, chosen, monkeypatch):
     assert choose_device().type == chosen
 
 
+def test_one_of_several_gpus_is_chosen_by_its_number(monkeypatch):
+    machine(monkeypatch, cuda=True)
+    used = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", used.append)
+    assert choose_device("cuda:1") == torch.device("cuda", 1)
+    assert used == [1]
+    with pytest.raises(FrenemyError, match=r"cuda:2: .* there is: cuda, cuda:0, cuda:1, cpu"):
+        choose_device("cuda:2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(FrenemyError, match="takes a GPU of its own"):
+        choose_device("cuda:1")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:0:0", "", "CUDA"])
+def test_no_device_is_called_so(name, monkeypatch):
+    machine(monkeypatch, cuda=True)
+    with pytest.raises(FrenemyError, match=f"no device {name!r}"):
+        choose_device(name)
+
+
 def test_the_processor_can_always_be_chosen(monkeypatch):
     machine(monkeypatch, cuda=True, mps=True)
     assert choose_device("cpu") == torch.device("cpu")

@@ -108,6 +108,24 @@ class Plan:
     new: bool = True
     reasons: Sequence[str] = ()
 
+    @property
+    def played(self) -> int:
+        """Rounds that were played already: those of the newest undamaged checkpoint."""
+        loaded = checkpoint.load(self.run)
+        return 0 if loaded is None else loaded[1].step
+
+    @property
+    def disk(self) -> str:
+        """What its checkpoints take, in words."""
+        most, megabytes = (
+            self.run.header["keep_checkpoints"],
+            checkpoint.size(self.experiment) / 1e6,
+        )
+        best = ", and the best" if self.run.header.get("keep_best") else ""
+        kept = "the newest is kept" if most == 1 else f"the newest {most} are kept"
+        shown = f"{megabytes:,.0f}" if megabytes >= 10 else f"{megabytes:.2g}"
+        return f"a checkpoint takes {shown} MB: {kept}{best}"
+
     def play(self, watcher: Watcher | None = None) -> Run:
         """Makes the run, if it is new, and plays it.
 
@@ -214,7 +232,7 @@ def plan(
     header |= {
         **describe(recipe),
         "target": _target(limit, experiment),
-        "device": where.type,
+        "device": str(where),
         "threads": torch.get_num_threads(),
         "data": {
             **data.arguments,
@@ -267,10 +285,28 @@ def resume(
         FrenemyError: as `train`; and no run there, its data gone or changed, another recipe,
             another process training it, or all its checkpoints damaged.
     """
-    limit = Continued(steps=steps, epochs=epochs, minutes=minutes).limit
+    how = Continued(steps=steps, epochs=epochs, minutes=minutes, device=device)
+    return plan_to_resume(path, how, recipe=recipe, recipe_changed=recipe_changed, data=data).play(
+        watcher
+    )
+
+
+def plan_to_resume(
+    path: Path | str,
+    how: Continued,
+    *,
+    recipe: Recipe | None = None,
+    recipe_changed: bool = False,
+    data: Dataset | Path | str | None = None,
+) -> Plan:
+    """What `resume` does before it writes anything: all that it refuses is refused here.
+
+    Args and Raises: as `resume`.
+    """
+    limit, device = how.limit, how.device
     run = _kind_of_run().open(path)
     where = choose_device(run.header["device"] if device == "auto" else device)
-    began = {"device": run.header["device"], **run.header["versions"]}
+    began = {"device": torch.device(run.header["device"]).type, **run.header["versions"]}
     now = {"device": where.type, **_versions()}
     if changed := [f"{name} {began.get(name)}" for name in now if began.get(name) != now[name]]:
         warnings.warn(
@@ -280,7 +316,7 @@ def resume(
     writer = _event_writer() if run.header["tensorboard"] else None
     recipe = recipe_of(run, recipe, changed=recipe_changed)
     images = _reopen(run, data)
-    return _gone_on(run, recipe, images, limit, where, writer).play(watcher)
+    return _gone_on(run, recipe, images, limit, where, writer)
 
 
 def _gone_on(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -76,6 +78,33 @@ def content(experiment: Experiment, stage: int) -> dict[str, Tensor]:
             tensors[key] = value.clone() if storage in storages else value  # a view of another
             storages.add(storage)
     return tensors
+
+
+def size(experiment: Experiment) -> int:
+    """Bytes of the tensors of a checkpoint made in the first stage, which has the most of them.
+
+    Of an optimiser that took no step yet, as it will be after the first.
+    """
+    held = sum(value.nbytes for value in content(experiment, 0).values())
+    return held + sum(_state_to_come(player) for player, _ in _players(experiment, 0).values())
+
+
+def _state_to_come(player: Player) -> int:
+    """Bytes that the optimiser will keep, found by a step for a copy of each parameter.
+
+    One at a time: more would take the memory of the whole state.
+    """
+    if player.optimiser.state:
+        return 0  # it is there already
+    found = 0
+    for p in player.theta:
+        still = torch.zeros_like(p).requires_grad_()
+        still.grad = torch.zeros_like(p)
+        memo = {id(other): other for other in player.theta} | {id(p): still}
+        optimiser = copy.deepcopy(player.optimiser, memo)
+        optimiser.step()
+        found += sum(v.nbytes for v in optimiser.state[still].values() if torch.is_tensor(v))
+    return found
 
 
 def _players(experiment: Experiment, stage: int) -> dict[str, tuple[Player, bool]]:

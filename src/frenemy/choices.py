@@ -9,8 +9,8 @@ from tyro.conf import arg
 
 N = TypeVar("N", int, float)
 
-DeviceName = Literal["auto", "cpu", "cuda", "mps"]
-"""Where to compute; `auto` takes CUDA, then Apple's GPU, then the processor."""
+DeviceName = Annotated[str, arg(metavar="{auto,cpu,cuda,cuda:N,mps}")]
+"""Where to compute; `auto` takes CUDA, then Apple's GPU, then the processor; GPUs count from 0."""
 
 Precision = Literal["float32", "bfloat16"]
 """Of products and convolutions within networks."""

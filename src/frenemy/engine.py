@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,23 +30,32 @@ def choose_device(name: DeviceName = "auto") -> torch.device:
     """The device of that name, prepared; see `DeviceName` for what `auto` takes.
 
     Raises:
-        FrenemyError: this machine has no such device.
+        FrenemyError: there is no device of that name, or this machine has none.
     """
-    available: dict[DeviceName, bool] = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if known(name, ["auto", *available], "device") == "auto":
-        name = next(kind for kind, here in available.items() if here)
-    if not available[name]:
-        have = ", ".join(kind for kind, here in available.items() if here)
-        raise FrenemyError(f"--device {name}: torch finds none here; there is: {have}")
+    here = ["cpu"]
+    if torch.backends.mps.is_available():
+        here = ["mps", *here]
+    if torch.cuda.is_available():
+        here = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *here]
+    if not re.fullmatch(r"cuda:\d+", name):
+        known(name, ["auto", "cuda", "cuda:N", "mps", "cpu"], "device")
+    if name == "auto":
+        name = here[0]
+    if name not in here:
+        raise FrenemyError(f"--device {name}: torch finds none here; there is: {', '.join(here)}")
     prepare_processor()
-    if name == "cuda":  # exact resume needs the same kernels every time
+    kind, _, index = name.partition(":")
+    if kind == "cuda":  # exact resume needs the same kernels every time
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
-        if (number := os.environ.get("LOCAL_RANK")) is not None:  # one of several processes
+        number = os.environ.get("LOCAL_RANK")
+        if index and number is not None:
+            raise FrenemyError(
+                f"--device {name}: each of several processes takes a GPU of its own: give cuda"
+            )
+        if index:  # what is seeded and counted is that of the current one
+            torch.cuda.set_device(int(index))
+        if number is not None:  # one of several processes
             if int(number) >= (count := torch.cuda.device_count()):
                 raise FrenemyError(
                     f"process {number} here finds {count} GPUs: begin no more than that"

@@ -22,13 +22,25 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
-from frenemy.pictures import Images, encode_film, save_film, save_picture, to_pillow
+from frenemy.files import write_atomically
+from frenemy.pictures import (
+    Images,
+    encode_film,
+    require_picture,
+    save_film,
+    save_picture,
+    to_pillow,
+)
+from frenemy.places import require_place
 
 Draw = Callable[[Canvas], None]
 """Fills an empty figure of matplotlib."""
 
 INK = "#010203"  # stands for the colour of the text, which the page knows
 BLUE, VERMILION, GREY, GREEN = "#2f80c9", "#d55e00", "#808080", "#12926b"
+PURPLE = "#a866b8"
+SVG = ".svg"
+DPI = 100  # pixels of a drawing in an inch
 LARGEST = 350_000  # bytes of a picture in a page
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
@@ -73,9 +85,15 @@ class Figure:
     def save(self, path: Path) -> Path:
         """Writes it in the format that the ending of `path` names.
 
+        A drawing may be .svg, too: it stands alone, with `alt` and the caption in it.
+
         Raises:
             FrenemyError: as `save_picture`, or of a film as `save_film`.
         """
+        if path.suffix.lower() == SVG and not isinstance(self.content, Sequence):
+            told = f"<title>{escape(self.alt)}</title>\n<desc>{escape(self.caption)}</desc>"
+            svg = self._svg(self.content).replace(">", f">\n{told}", 1) + "\n"
+            return write_atomically(path, lambda part: part.write_text(svg, "utf-8"))
         first, *rest = frames = self.frames
         return save_film(frames, path, fps=self.fps) if rest else save_picture(first, path)
 
@@ -140,7 +158,22 @@ class Figure:
         return f'<img src="{uri}" alt="{escape(self.alt)}" {size}>'
 
 
-def rasterised(draw: Draw, size: tuple[float, float], dpi: int = 100) -> Images:
+def require_drawing(path: Path, others: Sequence[str] = ()) -> None:
+    """Refuses a place whose ending names nothing that a drawing can be, before it is drawn.
+
+    Args:
+        path: of the drawing.
+        others: endings of what else could be written, for the message.
+
+    Raises:
+        FrenemyError: as `require_picture`, or as `require_place`.
+    """
+    if path.suffix.lower() != SVG:
+        require_picture(path, others=f"; or {', '.join([SVG, *others])}")
+    require_place(path)
+
+
+def rasterised(draw: Draw, size: tuple[float, float], dpi: int = DPI) -> Images:
     """A drawing of so many inches as pixels, (3, H, W), in ink on white."""
     with matplotlib.rc_context(STYLE):
         figure = _canvas(draw, size)

@@ -9,9 +9,10 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
 from rich.markup import escape
 from rich.measure import Measurement
-from rich.table import Column, Table
+from rich.table import Table
 
 NAME = 24  # characters, at which the name of a column is broken if its cells are not wider
+NARROWEST = 4  # characters of what says what a row is, where there is no room
 
 
 class FoldedTable:
@@ -46,29 +47,47 @@ class FoldedTable:
         self._rows.append((heads, cells))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
-        first = 0
+        heads = [self._width(0, i, cell_len(name)) for i, name in enumerate(self._heads)]
+        cells = [self._width(1, i) for i, _ in enumerate(self._columns)]
+        names = [max(min(cell_len(name), NAME), 1) for name in self._columns]
+        wide = [max(pair) for pair in zip(cells, names, strict=True)]
+        first, room = 0, options.max_width
         while first < len(self._columns) or first == 0:
             last = first + 1
-            while last < len(self._columns) and self._fits(console, options, first, last + 1):
+            while last < len(wide) and _needed(console, [*heads, *wide[first : last + 1]]) <= room:
                 last += 1
-            yield self._part(first, last)
+            widths = [*heads, *wide[first:last]]
+            if (too_much := _needed(console, widths) - room) > 0:  # break the names instead
+                saved = sum(wide[first:last]) - sum(cells[first:last])
+                head = max(NARROWEST, heads[0] - max(0, too_much - saved))
+                widths = [head, *heads[1:], *cells[first:last]]
+            yield self._part(first, last, widths)
             first = last
 
-    def _fits(self, console: Console, options: ConsoleOptions, first: int, last: int) -> bool:
-        free = options.update(max_width=10_000)
-        needed = Measurement.get(console, free, self._part(first, last)).minimum
-        return needed <= options.max_width
+    def _width(self, part: int, i: int, least: int = 1) -> int:
+        return max(least, *(cell_len(row[part][i]) for row in self._rows), 1)
 
-    def _part(self, first: int, last: int) -> Table:
-        heads = [Column(escape(name), no_wrap=True) for name in self._heads]
-        table = Table(
-            *heads, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left"
-        )
-        table.title = escape(self._title) if self._title and not first else None
-        for i, name in enumerate(self._columns[first:last], first):
-            cells = [cell_len(row[1][i]) for row in self._rows]
-            width = max(1, min(cell_len(name), NAME), *cells)
-            table.add_column(escape(name), justify="right", overflow="fold", width=width)
-        for row_heads, cells in self._rows:
-            table.add_row(*map(escape, (*row_heads, *cells[first:last])))
+    def _part(self, first: int, last: int, widths: Sequence[int]) -> Table:
+        columns = [*self._heads, *self._columns[first:last]]
+        table = _table(widths)
+        if self._title and not first:
+            table.title, table.title_justify = escape(self._title), "left"
+        for i, (column, name) in enumerate(zip(table.columns, columns, strict=True)):
+            column.header = escape(name)
+            column.justify = "right" if i >= len(self._heads) else "left"
+        for heads, cells in self._rows:
+            table.add_row(*map(escape, (*heads, *cells[first:last])))
         return table
+
+
+def _table(widths: Sequence[int]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for width in widths:
+        table.add_column(overflow="fold", width=width)
+    return table
+
+
+def _needed(console: Console, widths: Sequence[int]) -> int:
+    """Characters that a table with columns so wide takes."""
+    free = console.options.update(max_width=10_000)
+    return Measurement.get(console, free, _table(widths)).minimum

@@ -66,7 +66,8 @@ class Header(TypedDict):
     seed: Natural
     target: Annotated[dict[Literal["steps", "minutes"], Positive], Meta(min_length=1, max_length=1)]
     replan: NotRequired[Replan]  # none where rounds are given, or the end is near
-    device: Literal["cpu", "cuda", "mps"]
+    minutes: NotRequired[Amount]  # that its rounds were chosen for
+    device: Annotated[str, Meta(pattern=r"^(cpu|mps|cuda(:\d{1,4})?)$")]
     threads: Annotated[int, Meta(ge=1, le=1024)]
     precision: NotRequired[Precision]  # none in older runs
     parts: NotRequired[Whole]

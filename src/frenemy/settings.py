@@ -67,7 +67,7 @@ class Settings(Continued):
         tensorboard: also write TensorBoard events into the run.
         checkpoint_seconds: the least time between checkpoints.
         keep_checkpoints: how many are kept, the newest, beside the best; `judge --all-checkpoints`
-            draws its curves from them. Two at least, should one be damaged.
+            draws its curves from them. Of 1, nothing is left to go on from should it be damaged.
         keep_best: by which metric the best checkpoint is kept: kid, recall ... of 500 samples
             against validation images, now and then; `--step best` draws by it. none keeps none;
             if not given, kid where the recipe is pictures, and none elsewhere.
@@ -117,7 +117,7 @@ class Settings(Continued):
         seed, most = whole(seed=self.seed), whole(keep_checkpoints=self.keep_checkpoints)
         at_least(1, parts=1 if self.parts is None else whole(parts=self.parts))
         at_least(0, seed=seed, checkpoint_seconds=self.checkpoint_seconds)
-        at_least(2, keep_checkpoints=most)
+        at_least(1, keep_checkpoints=most)
         gone = {"out", "like", "init", *(field.name for field in fields(Continued))}
         kept = {name: value for name, value in asdict(self).items() if name not in gone}
         return {**kept, "seed": seed, "keep_checkpoints": most}

@@ -354,9 +354,11 @@ class Training:
         given = source.batch(SAMPLE_SEED, 0, SAMPLES)[0] if reads_images(game, facts) else None
         images = generate(game, facts, z, SAMPLES, seed=SAMPLE_SEED, images=given)
         told = 0 if given is not None or game.conditions is None else len(facts.classes)
+        picture = shown(images, columns(told, SAMPLES))
         if (path := self.run.place_of_sample(self.progress.step)) is not None:
-            picture = shown(images, columns(told, SAMPLES))
             save_picture(picture, path, mark=self.run.mark(self.progress.step))
+        if self.events is not None:
+            self.events.add_image("samples", picture, self.progress.step)
 
 
 def kept(run: Run) -> str:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -22,6 +23,16 @@ def test_help_needs_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "neighbours" in done.stdout
+
+
+def test_the_version_needs_no_torch():
+    code = (
+        "import sys; from frenemy.cli import main; assert main(['--version']) == 0\n"
+        "assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"frenemy {version('frenemy')} (torch {version('torch')}, ")
 
 
 def test_a_file_has_no_edge_at_which_tables_are_cut():

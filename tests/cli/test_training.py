@@ -1,6 +1,8 @@
 """`frenemy train`, in this process; `test_resume.py` runs real processes."""
 
+import io
 import json
+import re
 import shutil
 import signal
 
@@ -8,10 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from safetensors.torch import load_file
 
+from frenemy.begin import plan
+from frenemy.checkpoint import size
 from frenemy.cli import main
 from frenemy.model import Model
+from frenemy.recipes import RECIPES
 from frenemy.run import Run
+from frenemy.settings import Settings
 
 from .command_line import errors
 
@@ -131,10 +138,49 @@ def test_a_second_signal_ends_with_a_line_and_its_status(capfd, tmp_path, monkey
     assert last.startswith("frenemy: stopped at once") and "that of round 0 is kept" in last
 
 
-def test_tensorboard_events_are_written(tmp_path):
+def test_tensorboard_gets_the_numbers_and_the_pictures(tmp_path):
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     out = tmp_path / "run"
     assert main(["train", "digits2014", "--tensorboard", "--steps", "50", "--out", str(out)]) == 0
-    assert any((out / "events").iterdir())
+    events = reader.EventAccumulator(str(out / "events"), {"images": 0}).Reload()
+    (row,) = Run.open(out).rows()
+    assert events.Scalars("D(x)")[0].value == pytest.approx(row["D(x)"], rel=1e-6)  # float32
+    drawn = {int(path.stem): path for path in Run.open(out).samples()}
+    pictures = {image.step: image.encoded_image_string for image in events.Images("samples")}
+    assert pictures.keys() == drawn.keys()
+    with Image.open(io.BytesIO(pictures[50])) as shown, Image.open(drawn[50]) as saved:
+        assert np.array_equal(np.asarray(shown.convert("L")), np.asarray(saved))
+
+
+def test_a_plan_says_what_a_checkpoint_takes(tmp_path, capsys):
+    out = tmp_path / "run"
+    words = ["--steps", "2", "--keep-checkpoints", "1", "--out", str(out)]
+    assert main(["train", "digits", *words, "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert main(["train", "digits", *words]) == 0
+    said = re.search(r"a checkpoint takes ([\d,]+) MB: the newest is kept", told)
+    assert said and said[0] in capsys.readouterr().out
+    (checkpoint,) = Run.open(out).checkpoints()
+    taken = checkpoint.stat().st_size / 1e6
+    assert int(said[1]) == pytest.approx(taken, abs=0.6)  # rounded, and the file has a head
+
+
+@pytest.mark.parametrize("recipe", ["digits", "digits2014"])
+def test_the_size_of_a_checkpoint_is_known_before_the_first_round(recipe, tmp_path):
+    planned = plan(RECIPES[recipe], settings=Settings(steps=1, out=tmp_path / "run"))
+    told = size(planned.experiment)
+    (file,) = planned.play().checkpoints()
+    assert told == size(planned.experiment)
+    assert told == sum(value.nbytes for value in load_file(file).values())
+
+
+def test_a_dry_run_of_a_run_that_goes_on_shows_its_game_and_how_far_it_is(run, capsys):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert main(["train", "--resume", str(run), "--dry-run", "--steps", "90"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Maxout" in told and f"{run} goes on from round 60; a checkpoint takes" in told
+    assert told.endswith("ends after 90 rounds")
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
 def test_colour_faces_are_played_in_grey_and_reopened_so(tmp_path):
@@ -266,7 +312,7 @@ class TestBadInput:
         assert "cannot write" in errors(capsys, "train", "digits2014", "--out", tmp_path / "file/x")
 
     def test_options_with_resume(self, capsys, run):
-        for more in (["--seed", 1], ["--out", "x"], ["--grey"], ["--dry-run"], ["digits2014"]):
+        for more in (["--seed", 1], ["--out", "x"], ["--grey"], ["digits2014"]):
             line = errors(capsys, "train", "--resume", run, *more)
             assert "add only --data" in line and "--minutes, --device" in line
 

@@ -383,7 +383,39 @@ def test_neighbours_and_film_write_beside_the_run(run, capsys):
     )  # GIF: 1/100 s
 
 
+def test_a_strip_shows_the_frames_nearest_to_the_rounds_that_are_asked_for(run, tmp_path):
+    out = tmp_path / "strip.png"
+    assert main(["film", str(run), "--rounds", "0", "17", "999", "-o", str(out)]) == 0
+    strip = np.asarray(Image.open(out).convert("L"))
+    drawn = {int(path.stem): path for path in Run.open(run).samples()}
+    frames = [np.asarray(Image.open(drawn[step])) for step in (0, 16, 60)]
+    height, width = frames[0].shape
+    gap = (strip.shape[1] - 3 * width) // 2
+    for i, frame in enumerate(frames):  # pixel for pixel, below the labels
+        left = i * (width + gap)
+        assert np.array_equal(strip[-height:, left : left + width], frame)
+    assert strip[:-height].min() < 50  # ink
+
+
+def test_a_strip_in_svg_says_which_rounds_it_shows(run, tmp_path):
+    out = tmp_path / "strip.svg"
+    assert main(["film", str(run), "--rounds", "17", "-o", str(out)]) == 0
+    assert ">round 16<" in out.read_text("utf-8") and "round 17" not in out.read_text("utf-8")
+    assert main(["film", str(run), "-o", str(out)]) == 0
+    assert len(re.findall(r">round [\d,]+<", out.read_text("utf-8"))) == 6
+
+
+def test_a_film_of_some_rounds(run, tmp_path):
+    out = tmp_path / "film.webp"
+    assert main(["film", str(run), "--rounds", "0", "60", "-o", str(out)]) == 0
+    first = np.asarray(Image.open(Run.open(run).samples()[0]))
+    assert np.array_equal(np.asarray(Image.open(out).convert("L")), first)
+
+
 class TestBadInput:
+    def test_rounds_that_make_no_sense(self, capsys, run):
+        assert "rounds is -1: give 0 or more" in errors(capsys, "film", run, "--rounds", -1)
+
     def test_truncation_that_makes_no_sense(self, capsys, run, classed):
         assert "is uniform and has no tails" in errors(capsys, "sample", run, "--truncation", 1)
         for t in (0, -1, "nan", "inf"):
@@ -440,7 +472,8 @@ class TestBadInput:
     def test_unknown_endings(self, capsys, run, tmp_path):
         line = errors(capsys, "sample", run, "-n", 10**14, "-o", tmp_path / "s.npy")  # at once
         assert "unknown picture format" in line and ".npz" in line
-        assert "unknown film format" in errors(capsys, "film", run, "-o", tmp_path / "s.png")
+        film = errors(capsys, "film", run, "-o", tmp_path / "s.avi")
+        assert "use .png, .jpg, .webp; or .svg, .gif, .mp4" in film
 
     @pytest.mark.parametrize(
         "verb",

@@ -8,16 +8,19 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import tyro
 from tyro.conf import CascadeSubcommandArgs
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from frenemy.cli.foreign import hints
 from frenemy.cli.functions import value
 from frenemy.cli.judging import compare, health, judge
 from frenemy.cli.lab import lab, lab_with_lessons
 from frenemy.cli.listing import data, recipes
+from frenemy.cli.runs import plot, runs
 from frenemy.cli.training import train, train_with_recipes
 from frenemy.cli.using import directions, film, invert, mix, neighbours, sample, walk
 from frenemy.errors import FrenemyError, out_of_memory
@@ -40,6 +43,8 @@ VERBS: dict[str, Verb] = {
     "compare": compare,
     "health": health,
     "film": film,
+    "runs": runs,
+    "plot": plot,
     "lab": lab,
     "recipes": recipes,
     "data": data,
@@ -79,15 +84,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (as long as it lives)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # an arrow that cannot be shown stops no verb
+    if arguments[:1] == ["--version"]:
+        print(_versions())
+        return 0
     try:
         tyro.extras.subcommand_cli_from_dict(
             _verbs(arguments),
             prog="frenemy",
-            description="Train, judge and use generative adversarial networks on your own images.",
+            description="Train, judge and use generative adversarial networks on your own images. "
+            "frenemy --version tells which version this is.",
             args=arguments,
             config=(CascadeSubcommandArgs,),
             registry=PATHS,
         )
+    except SystemExit as stop:  # tyro's, of arguments that it has refused
+        if stop.code == 2 and arguments[0] in VERBS:
+            for hint in hints(arguments, VERBS[arguments[0]]):
+                _say(f"frenemy: {hint}")
+        raise
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever reads our output has seen enough
@@ -106,6 +120,12 @@ def _say(line: str) -> None:
     """One line to the user, with nothing in it that a terminal would take for its own."""
     with contextlib.suppress(OSError):  # a terminal that was closed
         print(printable(line), file=sys.stderr)
+
+
+def _versions() -> str:
+    """Of frenemy and of torch, which is not imported for it."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"frenemy {version('frenemy')} (torch {version('torch')}, Python {python})"
 
 
 def _told(error: Exception, recipe: str | None) -> str | None:

@@ -40,7 +40,8 @@ def _metrics(_: str) -> str:
 
 Names = Annotated[tuple[str, ...], optional("NAME [NAME ...]")]
 Numbers = Annotated[tuple[float, ...], optional("FLOAT [FLOAT FLOAT]")]
-Destination = Annotated[str | None, optional("FILE|-")]
+Destination = Annotated[Path | None, optional("FILE|-")]
+PRINTED = Path("-")
 Metrics = Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]", help_behavior_hint=_metrics)]
 
 
@@ -227,21 +228,21 @@ def compare(
     from frenemy.places import require_place
     from frenemy.terminal import console
 
-    if csv == json == "-":
+    if csv == json == PRINTED:
         raise FrenemyError("--csv - --json -: only one of them can be printed")
     for place in (csv, json):
-        if place not in (None, "-"):
-            require_place(Path(place))
+        if place not in (None, PRINTED):
+            require_place(place)
     found = questions.compare(*runs)
-    if "-" not in (csv, json):
+    if PRINTED not in (csv, json):
         console.print(comparison_table(found))
     for place, text in ((csv, found.csv), (json, found.json)):
-        if place == "-":
+        if place == PRINTED:
             print(text(), end="")
         elif place is not None:
             written = text()
-            write_atomically(Path(place), lambda part, w=written: part.write_text(w, "utf-8"))
-            print(place, file=sys.stderr if "-" in (csv, json) else sys.stdout)
+            write_atomically(place, lambda part, w=written: part.write_text(w, "utf-8"))
+            print(place, file=sys.stderr if PRINTED in (csv, json) else sys.stdout)
 
 
 def health(run: RunPath) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,7 +49,7 @@ def train(
             three grey images, toy:ring or toy:grid for points, embedded:emoji for small pictures
             that come with the package; if none, the embedded digits.
         images: what is done to them.
-        dry_run: print the game that would be played, and stop.
+        dry_run: print the game that would be played, or gone on with, and stop.
         resume: go on with this run; --data tells where its images are now, if they have moved.
         own: a recipe of your own.
     """
@@ -65,12 +64,13 @@ def train(
         anew = {
             field.name: getattr(settings, field.name) for field in dataclasses.fields(Continued)
         }
-        if recipe or dry_run or images != AS_THEY_ARE or settings != Settings(**anew):
+        how = Continued(**anew)
+        if recipe or images != AS_THEY_ARE or settings != Settings(**anew):
             raise FrenemyError(
                 "--resume goes on with a run as it was begun: add only --data if its images have "
                 f"moved, --recipe if it is your own, and {', '.join(f'--{name}' for name in anew)}"
             )
-        play = functools.partial(begin.resume, resume, data=data, **own.arguments, **anew)
+        plan = begin.plan_to_resume(resume, how, data=data, **own.arguments)
     elif recipe is None:
         raise FrenemyError(
             "train on what? give a folder of pictures by --data, a recipe (see `frenemy recipes`), "
@@ -79,15 +79,16 @@ def train(
     else:
         plan = begin.plan(recipe, images.of(data), settings)
         tell(plan.data.description)
-        for line in plan.reasons:
+        for line in (*plan.reasons, plan.disk):
             tell(line)
-        if dry_run:
-            for table in game_tables(plan.experiment):
-                console.print(table)
-            ((unit, end),) = plan.run.header["target"].items()
-            print(f"ends after {end:,} {'rounds' if unit == 'steps' else unit}")
-            return
-        play = plan.play
+    if dry_run:
+        for table in game_tables(plan.experiment):
+            console.print(table)
+        ((unit, end),) = plan.run.header["target"].items()
+        if resume is not None:
+            tell(f"{resume} goes on from round {plan.played:,}; {plan.disk}")
+        print(f"ends after {end:,} {'rounds' if unit == 'steps' else unit}")
+        return
     with contextlib.ExitStack() as stack:
         display: TrainingDisplay | None = None
 
@@ -97,7 +98,7 @@ def train(
                 display = stack.enter_context(TrainingDisplay())
             display(training)
 
-        run = play(watcher=watch)
+        run = plan.play(watch)
     if display is None:
         print(
             f"{run.path} is already at its end ({step_of(run.checkpoints()[0]):,} rounds): go on "

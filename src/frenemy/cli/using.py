@@ -280,26 +280,43 @@ def neighbours(
     print(place)
 
 
-def film(run: RunPath, out: Out = None, fps: float = 8.0) -> None:
-    """Show how the fixed samples of a run grew.
+def film(
+    run: RunPath,
+    rounds: Annotated[tuple[int, ...], optional("ROUND [ROUND ...]")] = (),
+    out: Out = None,
+    fps: float = 8.0,
+) -> None:
+    """Show how the fixed samples of a run grew: a film, or a strip of labelled frames.
 
     Args:
         run: the run's directory.
-        out: the film: .gif, .webp or .mp4; RUN/film.gif.
-        fps: frames a second: at most 50, in an .mp4 240.
+        rounds: which frames: those drawn nearest to these rounds; all in a film, six in a strip.
+        out: the film: .gif, .webp (a film) or .mp4; the strip: .png, .svg; RUN/film.gif.
+        fps: of a film, frames a second: at most 50, in an .mp4 240.
     """
-    from frenemy.pictures import load_picture, of_one_size, require_film, save_film
+    from frenemy.figures import require_drawing
+    from frenemy.growth import nearest, spread, strip_of
+    from frenemy.pictures import FILMS, PICTURES, load_picture, of_one_size, save_film
     from frenemy.places import require_place
     from frenemy.run import Run
 
     at_least(0.1, fps=fps)
+    at_least(0, rounds=min(rounds, default=0))
     out = out or run / "film.gif"
+    moves = out.suffix.lower() in FILMS
+    if not moves:
+        require_drawing(out, others=[name for name in FILMS if name not in PICTURES])
     # GIF and WebP players want 20 ms a frame
     at_most(240 if out.suffix.lower() == ".mp4" else 50, fps=fps)
-    require_film(out)
-    samples = Run.open(run).samples()
+    opened = Run.open(run)
     require_place(out)
-    frames = [load_picture(path) for path in samples]
-    if not frames:
+    drawn = opened.samples()
+    if not drawn:
         raise FrenemyError(f"{run} has no samples yet")
+    if rounds:
+        drawn = nearest(drawn, rounds)
+    if not moves:
+        print(strip_of(opened, drawn if rounds else spread(drawn)).save(out))
+        return
+    frames = [load_picture(path) for path in drawn]
     print(save_film(of_one_size(frames), out, fps=fps, hold=2.0))

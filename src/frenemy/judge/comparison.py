@@ -24,6 +24,9 @@ from frenemy.judge.seeds import CERTAIN, Judged, OverSeeds, grouped
 ONE_SEED = "¹"
 """Marks what is of one seed where others are of several."""
 
+FIELDS = ["metric", "better", "group", "runs", "seeds", "value", "error", "error_of", "differs"]
+"""Of a comparison as CSV."""
+
 
 class Kind(NamedTuple):
     """A line's metric with its setting, by what it sees, and of how many samples.
@@ -166,8 +169,7 @@ class Comparison:
     def csv(self) -> str:
         """A row for each metric and group; what is not known is empty."""
         text = io.StringIO()
-        fields = ("metric", "better", "group", "runs", "seeds", "value", "error", "error_of")
-        table = csv.DictWriter(text, (*fields, "differs"), extrasaction="ignore")
+        table = csv.DictWriter(text, FIELDS, extrasaction="ignore")
         table.writeheader()
         for line in self.lines:
             for group, record in zip(self.groups, _records(self.groups, line), strict=True):

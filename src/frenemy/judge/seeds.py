@@ -63,6 +63,7 @@ def _game(run: Run, report: Report) -> str:
     if told["minutes"] is not None:
         told["target"] = None
         told["arguments"] = {k: v for k, v in told["arguments"].items() if k != ENDS}
+    told["device"] = told["device"].partition(":")[0]  # not which one of several
     told["images"] = [run.header["data"].get(name) for name in IMAGES]
     told["judged"] = [report.against, _checkpoint(run, report)]
     return json.dumps(told, sort_keys=True)
@@ -154,10 +155,13 @@ class OverSeeds:
         Not less than what the judge's own errors leave of it, however near the seeds lie by
         chance; and of one seed not less than another group's seeds spread.
         """
-        measured = sum(one.error**2 - _mean_square(one.shared) for one in self.found)
+        apart = [_mean_square(one.shared) if self.shared else 0.0 for one in self.found]
+        measured = sum(x.error**2 - part for x, part in zip(self.found, apart, strict=True))
+        measured = 0.0 if measured < 0 else measured / self.seeds**2
         spread = self.shown.error**2 if self.seeds > 1 else other.spread**2
-        parts = [max(0.0, measured) / self.seeds**2, spread]
-        return max((part for part in parts if not math.isnan(part)), default=math.nan)
+        if math.isnan(measured) and self.seeds > 1:
+            return spread  # which a metric without an error has all the same
+        return math.nan if math.isnan(spread + measured) else max(spread, measured)
 
     def differs(self, other: OverSeeds, *, same_images: bool) -> bool:
         """Whether the two differ by more than chance explains in one of a hundred cases.
