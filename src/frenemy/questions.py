@@ -132,7 +132,7 @@ def to_judge(
                 "--size, --fit, --grey, --opaque: a run's images stay as it was trained on them"
             )
         if shown is not None and against is None:
-            raise FrenemyError("--range: the run knows its own images'; it is for --against")
+            raise FrenemyError("--range: the run knows that of its own images; it is for --against")
         path = target.path if isinstance(target, Run) else user_path(target)
         opened = Model.load(path, step=step, **model)
         return _of_run(opened, opened.data(against, shown), of_class, all_checkpoints)

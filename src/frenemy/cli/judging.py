@@ -153,8 +153,11 @@ def judge(
         protocol = dataclasses.replace(protocol, features=_features(options, features))
     with working() as say:
         judgement = judging(protocol, say).added_to(before)
-    console.print(report_table(judgement.report))  # before it is written, which may fail
-    print(*judgement.save(out, "umap" if options.umap else "pca"), sep="\n")
+    try:
+        saved = judgement.save(out, "umap" if options.umap else "pca")
+    finally:  # it is shown though it cannot be written, and written though it cannot be shown
+        console.print(report_table(judgement.report))
+    print(*saved, sep="\n")
 
 
 def _features(options: JudgeOptions, names: Iterable[str]) -> list[str | Features]:
@@ -234,15 +237,19 @@ def compare(
         if place not in (None, PRINTED):
             require_place(place)
     found = questions.compare(*runs)
-    if PRINTED not in (csv, json):
-        console.print(comparison_table(found))
-    for place, text in ((csv, found.csv), (json, found.json)):
-        if place == PRINTED:
-            print(text(), end="")
-        elif place is not None:
-            written = text()
-            write_atomically(place, lambda part, w=written: part.write_text(w, "utf-8"))
-            print(place, file=sys.stderr if PRINTED in (csv, json) else sys.stdout)
+    texts = [(csv, found.csv), (json, found.json)]
+    written = [(place, text()) for place, text in texts if place not in (None, PRINTED)]
+    try:
+        for place, text in written:
+            write_atomically(place, lambda part, text=text: part.write_text(text, "utf-8"))
+    finally:  # as in `judge`
+        if PRINTED not in (csv, json):
+            console.print(comparison_table(found))
+        for place, text in texts:
+            if place == PRINTED:
+                print(text(), end="")
+    for place, _ in written:
+        print(place, file=sys.stderr if PRINTED in (csv, json) else sys.stdout)
 
 
 def health(run: RunPath) -> None:
