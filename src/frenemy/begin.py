@@ -139,7 +139,7 @@ class Plan:
             arguments, several = arguments_of(self.recipe), world_here() > 1
             if not isinstance(arguments, Open) or STEPPED_BACK in self.run.header or several:
                 raise
-            warnings.warn(f"{error}: going on from there once, with half the rate", stacklevel=2)
+            warnings.warn(f"{error}: continuing from there once, at half the rate", stacklevel=2)
             calmer = vary(self.recipe, **vars(arguments.calmed()))
             self.run.update(arguments=arguments_kept(calmer), **{STEPPED_BACK: str(error)})
             return self._again(watcher, calmer, {})

@@ -88,7 +88,7 @@ def copying(
     >>> finding.failure, finding.since
     ('copying', 12)
     >>> finding.evidence.partition("; ")[2]
-    'the best checkpoint, that of round 9, is older'
+    'the best checkpoint, of round 9, is from before that'
     """
     looked = [one for one in validations if one.copied is not None]
     since = len(looked)
@@ -96,9 +96,9 @@ def copying(
         since -= 1
     if since == len(looked):
         return []
-    evidence = f"{looked[-1].copied:.1%} of samples or more are training images"
+    evidence = f"at least {looked[-1].copied:.1%} of samples are training images"
     if best is not None:
-        evidence += f"; the best checkpoint, that of round {best:,}, is older"
+        evidence += f"; the best checkpoint, of round {best:,}, is from before that"
     return [Finding("copying", looked[since].step, evidence, remedy("copying", arguments))]
 
 
@@ -106,12 +106,12 @@ def summary(validations: Sequence[Validation], best: Mapping[str, Any] | None) -
     """Which checkpoint is the best, and of how many, in words; nothing where none was validated.
 
     >>> summary([Validation(9, "kid", 0.1), Validation(12, "kid", 0.2)], {"step": 9, "value": 0.1})
-    'best by kid: round 9 (0.1), of 2 that were validated'
+    'best by kid: round 9 (0.1), of 2 rounds validated'
     """
     if not validations:
         return ""
     which = "no round" if best is None else f"round {best['step']:,} ({best['value']:.3g})"
     looked = [one.copied for one in validations if one.copied is not None]
     clean = "; no sign of copying" if looked and not any(looked) else ""
-    of = f"of {len(validations)} that were validated"
+    of = f"of {len(validations)} rounds validated"
     return f"best by {validations[0].metric}: {which}, {of}{clean}"

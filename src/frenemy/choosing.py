@@ -186,8 +186,8 @@ def parts_that_fit(trial: Trial, room: float) -> int:
         taken = trial.need(images)
         if fixed + taken > room:
             raise TooLarge(
-                f"memory for {images} images at once: {(fixed + taken) / GIB:.1f} GiB, and "
-                f"there are {room / GIB:.1f}: give a smaller --size, or end what runs beside this"
+                f"{images} images at once take {(fixed + taken) / GIB:.1f} GiB of memory, and "
+                f"{room / GIB:.1f} are free: give a smaller --size, or end other programs"
             )
         larger = max(n for n in sizes if fixed + taken * n / images <= room)
         if larger in (images, trial.minibatch):

@@ -213,16 +213,16 @@ def _unknown(history: Sequence[Measurement]) -> str | None:
             "images": (_images(history, len(history)), YOUNGEST),
         }
         missing = [f"{n:,.0f} of {m:,} {what}" for what, (n, m) in reached.items() if n < m]
-        return f"the game is too young: {', '.join(missing)}"
+        return f"it is too early: {', '.join(missing)}"
     now = _medians(history[-WINDOW:])
     if "diversity" not in now:
-        return "samples could not be compared with real images, of which there is but one"
+        return "samples could not be compared: there is only one distinct real image"
     if "coverage" not in now:
         return f"there are fewer than {FEWEST_REAL} different real images to compare samples with"
     if _is_far(now):
-        return "samples are not near to any real image yet"
+        return "no sample is close to a real image yet"
     if _is_narrow(now):
-        return "samples are near to each other yet, but less so from measurement to measurement"
+        return "samples are still close to each other, but spreading"
     return None
 
 
@@ -306,7 +306,7 @@ def _medians(history: Sequence[Measurement]) -> dict[str, float]:
 
 
 def _evidence(failure: FailureMode, now: Measurement) -> str:
-    ranks = f"D ranks {now.get('D ahead', math.nan):.1%} of pairs rightly"
+    ranks = f"D ranks {now.get('D ahead', math.nan):.1%} of pairs correctly"
     match failure:
         case "diminished gradient":
             return f"{ranks}, and {now['G signal']:.2g} of its slope reaches G"
@@ -320,15 +320,13 @@ def _evidence(failure: FailureMode, now: Measurement) -> str:
             return ", ".join(text.format(now[key]) for key, text in said.items() if key in now)
         case "non-convergence":
             return (
-                f"one z's sample moves by {now['motion']:.2f} of the distance between two real "
-                "images in 100 rounds"
+                f"the sample of a fixed z moves by {now['motion']:.2f} of the distance between two "
+                "real images in 100 rounds"
             )
         case "D does not learn":
             return ranks if not _is_far(now) else f"{ranks}, {_how_far(now)}"
         case _:
-            stays = (
-                f"{_how_far(now)}, and come no nearer" if _is_far(now) else "samples stand still"
-            )
+            stays = f"{_how_far(now)}, and get no closer" if _is_far(now) else "samples do not move"
             return f"{stays}; {ranks}"
 
 

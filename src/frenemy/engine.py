@@ -42,7 +42,9 @@ def choose_device(name: DeviceName = "auto") -> torch.device:
     if name == "auto":
         name = here[0]
     if name not in here:
-        raise FrenemyError(f"--device {name}: torch finds none here; there is: {', '.join(here)}")
+        raise FrenemyError(
+            f"--device {name}: torch finds no such device; available: {', '.join(here)}"
+        )
     prepare_processor()
     kind, _, index = name.partition(":")
     if kind == "cuda":  # exact resume needs the same kernels every time
@@ -58,7 +60,7 @@ def choose_device(name: DeviceName = "auto") -> torch.device:
         if number is not None:  # one of several processes
             if int(number) >= (count := torch.cuda.device_count()):
                 raise FrenemyError(
-                    f"process {number} here finds {count} GPUs: begin no more than that"
+                    f"process {number} finds only {count} GPUs: start no more processes"
                 )
             torch.cuda.set_device(int(number))
     return torch.device(name)

@@ -156,7 +156,7 @@ def vary(recipe: Recipe, **changes: Any) -> Recipe:
 
 
 MNIST_HINT = (
-    "give a folder with MNIST's IDX files (github.com/cvdfoundation/mnist) by --data, or play "
+    "give a folder with MNIST's IDX files (github.com/cvdfoundation/mnist) by --data, or train "
     "digits, which takes images of any size"
 )
 
@@ -171,6 +171,6 @@ def require_shape(facts: Facts, recipe: str, shape: tuple[int, int, int], hint: 
         wanted = "x".join(map(str, shape))
         found = "x".join(map(str, facts.shape))
         raise FrenemyError(
-            f"{recipe} plays on {wanted} images (channels x height x width), but "
+            f"{recipe} takes {wanted} images (channels x height x width), but "
             f"{facts.name} has {found}: {hint}"
         )

@@ -33,7 +33,7 @@ MINUTES = 30.0  # of a run whose recipe leaves its length open, where nothing sa
 TRIED, TRIAL = 4, 1.0  # rounds at least, and seconds, by which a game's speed is measured
 LONG = 5.0  # seconds, after which fewer rounds will do
 SPARE = 0.6  # of the memory is taken: freed memory lies in pieces, and kernels take some unseen
-CLOCKS = "several processes cannot choose by the clock: give --steps or --epochs"
+CLOCKS = "several processes cannot plan by time: give --steps or --epochs"
 PRODUCT = 512  # rows and columns of the products that tell whether bfloat16 may be faster
 
 
@@ -73,14 +73,14 @@ def sized(
     images = data.open(first)
     choice = chosen(recipe, left, images, limit, header, device)
     for side, rounds in larger:
-        too_long = f"not larger, which would take {rounds:,} rounds"
+        too_long = f"no larger size: it would take {rounds:,} rounds"
         if choice.rounds < rounds:  # larger ones are no faster
             return images, choice.because(too_long)
         try:
             others = data.open(side)
             other = chosen(recipe, left, others, limit, header, device)
         except FrenemyError as error:
-            return images, choice.because(f"not larger: {error}")
+            return images, choice.because(f"no larger size: {error}")
         if other.rounds < rounds:
             return images, choice.because(f"{too_long}, with time for {other.rounds:,}")
         images, choice = others, other
@@ -152,8 +152,8 @@ def in_words(fit: EngineChoice, trial: Trial) -> str:
     if fit.gain is not None:
         said += f" (bfloat16 is {fit.gain:.2f} times as fast as float32)"
     if fit.parts > 1:
-        alone = ", each normalised alone" if trial.least > 1 else ""
-        said += f"; minibatches in {fit.parts} parts, to save memory{alone}"
+        alone = ", each normalised separately" if trial.least > 1 else ""
+        said += f"; minibatches split into {fit.parts} parts, to save memory{alone}"
     return said
 
 
@@ -219,7 +219,7 @@ class Rehearsal:
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            said = "memory ran out in a trial: give a smaller --size, or more --parts"
+            said = "out of memory in a trial round: give a smaller --size, or more --parts"
             raise TooLarge(said) from None
 
 

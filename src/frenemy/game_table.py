@@ -85,7 +85,7 @@ def game_tables(experiment: Experiment) -> list[Table]:
                 loss = " + ".join(f"{weighted(w)} {term.__name__}" for term, w in terms.items())
                 often = f", {turn.steps} steps" if turn.steps > 1 else ""
                 often += f", every {turn.every} rounds" if turn.every > 1 else ""
-                often += ", at once with the others" if len(turn.moves) > 1 else ""
+                often += ", simultaneously" if len(turn.moves) > 1 else ""
                 table.add_row(name, f"minimises {loss}{often}", "", "")
         tables.append(table)
     return tables

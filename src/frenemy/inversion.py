@@ -131,8 +131,8 @@ def _labels(model: Model, of_class: str | None) -> NDArray[np.int64]:
         return model.labels(of_class, 1)
     if len(model.classes) > MOST_CLASSES:
         raise FrenemyError(
-            f"{len(model.classes)} classes, of which at most {MOST_CLASSES} are all tried: "
-            "say which one the picture shows (--class)"
+            f"{len(model.classes)} classes, too many to try all (at most {MOST_CLASSES}): "
+            "name the picture's class by --class"
         )
     return np.arange(max(1, len(model.classes)))
 

@@ -177,7 +177,7 @@ class Judgement:
                 "Precision and recall": lambda: precision_recall(
                     real=pair.real, fake=pair.fake, found=pair.neighbourhoods
                 ),
-                "Real and generated images in a plane": lambda: [
+                "Real and generated images in feature space": lambda: [
                     embedding(real=real, fake=fake, method=method)
                 ],
             }
@@ -240,7 +240,7 @@ def judge(
     if "ais" in metrics and target.decoder:
         lines += ais_lines(target.decoder, sets, warnings, say, seed=seed, device=device)
     elif "ais" in metrics:
-        warnings.append(f"ais: {target.name} is no model of ours: only its images are known")
+        warnings.append(f"ais: {target.name} is not a frenemy model: only its images are known")
     if not lines:
         raise FrenemyError(f"{target.name}: nothing could be measured: {'; '.join(warnings)}")
     equal = at_a_time(len(sets.judged[HELD_OUT])) if references else SAMPLES
@@ -360,7 +360,7 @@ def _said(
     count, train, test = len(sets.judged[SAMPLES]), against.train, against.test
     size, fit = against.arguments.get("size"), against.arguments.get("fit")
     resized = "" if size is None else f" (all images brought to {size}x{size}: {fit})"
-    greyed = " (colours left out)" if against.arguments.get("grey") else ""
+    greyed = " (converted to greyscale)" if against.arguments.get("grey") else ""
     features = {
         f"features {kind.name}": (f"{kind.note}; " if kind.note else "")
         + f"digest {kind.digest[:12] or 'unknown'}"

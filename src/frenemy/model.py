@@ -76,7 +76,7 @@ class Model:
             loaded = checkpoint.read(checkpoint.of_round(run, number))
         if loaded is None:
             raise FrenemyError(
-                f"{path} has no checkpoint yet: go on with `frenemy train --resume "
+                f"{path} has no checkpoint yet: continue with `frenemy train --resume "
                 f"{shlex.quote(str(path))}`"
             )
         tensors, progress = loaded
@@ -149,7 +149,7 @@ class Model:
             FrenemyError: there is no such class, or the players are told of none.
         """
         if not self.classes:
-            raise FrenemyError(f"the players of {self.run.path} are told of no classes")
+            raise FrenemyError(f"{self.run.path} is not class-conditional: leave out --class")
         return np.full(count, self.classes.index(known(name, self.classes, "class")))
 
     def require_tails(self, truncation: float) -> None:
@@ -175,10 +175,10 @@ class Model:
         require_images(self.facts.shape, str(self.run.path))
         if "G" not in self.game.players:
             players = ", ".join(self.game.players)
-            raise FrenemyError(f"{self.run.path} has no G that draws from z, only {players}")
+            raise FrenemyError(f"{self.run.path} has no G that samples from z, only {players}")
         if reads_images(self.game, self.facts):
             raise FrenemyError(
-                f"the G of {self.run.path} is told of images, and does not draw from z alone"
+                f"the G of {self.run.path} is conditioned on images: it has no samples of z alone"
             )
 
     def as_seen(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -206,7 +206,7 @@ class Model:
             if list(data.shape) != recorded["shape"]:
                 raise FrenemyError(
                     f"{data.train.name} has images of {data.shape} (channels, height, width), but "
-                    f"{self.run.path} draws {tuple(recorded['shape'])}: give others"
+                    f"{self.run.path} makes {tuple(recorded['shape'])}: give images like those"
                 )
             return data
         try:
@@ -229,8 +229,8 @@ class Model:
         picture = read_picture(path, size=size, fit=fit, **how)
         if picture.shape != self.facts.shape:
             raise FrenemyError(
-                f"{path}: {picture.shape[2]}x{picture.shape[1]} pixels, but {self.run.path} draws "
-                f"{width}x{height}: bring it to that size"
+                f"{path}: {picture.shape[2]}x{picture.shape[1]} pixels, but {self.run.path} makes "
+                f"{width}x{height}: resize it to that"
             )
         return picture
 

@@ -129,7 +129,7 @@ def to_judge(
     if is_run(target):
         if how != {"size": None, "fit": "crop", "grey": False, "opaque": False, "range": shown}:
             raise FrenemyError(
-                "--size, --fit, --grey, --opaque: a run's images stay as it was trained on them"
+                "--size, --fit, --grey, --opaque: leave out: a run's images stay as in training"
             )
         if shown is not None and against is None:
             raise FrenemyError("--range: the run knows that of its own images; it is for --against")
@@ -138,11 +138,11 @@ def to_judge(
         return _of_run(opened, opened.data(against, shown), of_class, all_checkpoints)
     name = str(target) if is_path(target) else f"the {type(target).__name__}"
     if against is None:
-        raise FrenemyError(f"{name} is no run: say what to judge it by: --against SOURCE")
+        raise FrenemyError(f"{name} is not a run: name the real images by --against SOURCE")
     own = model.get("recipe") or model.get("recipe_changed")
     if all_checkpoints or step is not None or own or of_class:
         told = "--all-checkpoints, --step, --class and --recipe"
-        raise FrenemyError(f"{name} is no run: leave out {told}")
+        raise FrenemyError(f"{name} is not a run: leave out {told}")
     data = open_dataset(against, **how).opaque()
     images = open_images(target, **{**how, "range": None}).opaque()
     require_shape(name, images.shape, data)

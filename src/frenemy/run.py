@@ -150,7 +150,7 @@ class Run:
             raise writing_failed(self.path, error) from error
         if "run.json" in names:
             raise FrenemyError(
-                f"{self.path} already holds a run: go on with it by `frenemy train --resume "
+                f"{self.path} already holds a run: continue it with `frenemy train --resume "
                 f"{shlex.quote(str(self.path))}`, or give another --out"
             )
         # .part is what a killed start leaves
@@ -168,7 +168,7 @@ class Run:
         path = user_path(path)
         header = read_header(path / "run.json") if is_run(path) else None
         if header is None:
-            raise FrenemyError(f"{path} holds no run (no run.json there)")
+            raise FrenemyError(f"{path} is not a run (it has no run.json)")
         return cls(path, header)
 
     def begin(self) -> None:

@@ -136,7 +136,7 @@ def told(
     if game.conditions is None:
         return ()
     if images is None and reads_images(game, facts):
-        raise FrenemyError(f"these players are told of images such as {facts.name}: give some")
+        raise FrenemyError(f"this game is conditioned on images such as {facts.name}: give some")
     numbers = np.arange(rows.start, rows.stop)
     y = numbers % max(1, len(facts.classes)) if labels is None else labels[numbers]
     x = torch.zeros(len(rows), *facts.shape)

@@ -24,11 +24,11 @@ class Continued:
     """How far a run goes on, and where.
 
     Attributes:
-        steps: stop after so many rounds, counted from the run's beginning, preparing stages
-            included; where the recipe says if neither this nor --epochs nor --minutes is given.
-        epochs: stop after so many passes over the data.
-        minutes: stop after so many minutes.
-        device: where to compute; a resumed run goes on where it was begun.
+        steps: stop after this many rounds, counted from the run's beginning, earlier stages
+            included; the recipe decides if neither this nor --epochs nor --minutes is given.
+        epochs: stop after this many passes over the data.
+        minutes: stop after this many minutes.
+        device: where to compute; a resumed run stays on the device it was begun on.
     """
 
     steps: OptionalInt = None
@@ -57,32 +57,31 @@ class Continued:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Continued):
-    """How a run is played.
+    """How a run is trained.
 
     Attributes:
-        out: the run's directory, which must not hold one yet; runs/RECIPE, with a number if that
-            is taken.
+        out: the run's directory, new or empty; by default runs/RECIPE, with a number if that is
+            taken.
         seed: of everything random. On as many threads, which the run records, the same seed gives
             the same run, bit for bit.
         tensorboard: also write TensorBoard events into the run.
-        checkpoint_seconds: the least time between checkpoints.
-        keep_checkpoints: how many are kept, the newest, beside the best; `judge --all-checkpoints`
-            draws its curves from them. Of 1, nothing is left to go on from should it be damaged.
-        keep_best: by which metric the best checkpoint is kept: kid, recall ... of 500 samples
-            against validation images, now and then; `--step best` draws by it. none keeps none;
-            if not given, kid where the recipe is pictures, and none elsewhere.
+        checkpoint_seconds: the shortest time between checkpoints.
+        keep_checkpoints: how many of the newest are kept, beside the best; the curves of
+            `judge --all-checkpoints` show them. Of 1, nothing is left should it be damaged.
+        keep_best: the metric that selects the best checkpoint: kid, recall ... of 500 samples
+            against validation images, measured now and then; `--step best` uses it. none keeps
+            none; by default kid for the recipe pictures, and none for others.
         precision: of products and convolutions within networks; bfloat16 is faster on GPUs and on
-            processors that have units for it. Weights stay float32. `auto` is float32, but where
-            the recipe chooses by the clock: there bfloat16, if it is faster by a tenth.
-        parts: play every minibatch in so many, one after another, which takes less memory; in one,
-            unless this is given or the recipe chooses: then in as few as fit the memory. Several
-            processes, begun by torchrun, each take their share of a minibatch as well.
-        mirror: also show every image from left to right, which doubles their number; not where
-            left and right differ, as in writing.
-        like: a run whose arguments are taken, but for those that are given here (in Python: that
-            are not their defaults), and the size of its images.
-        init: a run whose weights are started from, as far as they fit; all that `like` takes is
-            taken of it, too.
+            processors with hardware support. Weights stay float32. `auto` is float32, except that
+            a recipe that plans by time takes bfloat16 if that is a tenth faster.
+        parts: split every minibatch into this many parts and accumulate gradients, to save memory;
+            one, unless this is given or the recipe chooses: then as few as fit. Several processes,
+            started by torchrun, also share each minibatch.
+        mirror: also train on every image flipped left to right, which doubles their number; not
+            for images where left and right differ, such as writing.
+        like: a run to copy arguments and image size from, except for arguments given here (in
+            Python: those that are not their defaults).
+        init: a run to start from: its weights, where their shapes fit, and all that --like copies.
     """
 
     out: Annotated[Path | str | None, optional("PATH")] = None

@@ -113,7 +113,7 @@ class TrainingDisplay:
             self._begun = (now, training.progress.step)
         end = training.run.header["target"].get("steps")
         if self._end not in (None, end):
-            tell(f"measured by now: ends after {end:,} rounds, not {self._end:,}")
+            tell(f"at the speed measured so far it ends after {end:,} rounds, not {self._end:,}")
         self._end = end
         for finding in training.findings:
             if finding.failure not in self._told:

@@ -108,7 +108,7 @@ class Training:
         try:
             return Validator(header["keep_best"], features, game, data, seed, self.device)
         except FrenemyError as error:  # features that are not on this machine
-            warnings.warn(f"no samples are validated from here on: {error}", stacklevel=2)
+            warnings.warn(f"validation is off from here on: {error}", stacklevel=2)
             return None
 
     @property
@@ -370,7 +370,7 @@ def kept(run: Run) -> str:
 
 def way_on(run: Run) -> str:
     """How to go on with it, in words."""
-    return f"go on with `frenemy train --resume {shlex.quote(str(run.path))}`"
+    return f"continue with `frenemy train --resume {shlex.quote(str(run.path))}`"
 
 
 def is_sample_step(step: int) -> bool:

@@ -25,7 +25,7 @@ def like(recipe: Recipe, path: Path | str) -> Recipe:
     run = Run.open(path)
     theirs, mine = run.header["recipe"], describe(recipe)["recipe"]
     if theirs.rpartition(":")[1:] != mine.rpartition(":")[1:]:
-        raise FrenemyError(f"{path} was begun with {theirs}, not {mine}: name a recipe's own run")
+        raise FrenemyError(f"{path} was begun with {theirs}, not {mine}: give a run of this one")
     usual = arguments_kept(function_of(recipe))
     given = {name: x for name, x in arguments_kept(recipe).items() if x != usual[name]}
     arguments = {name: x for name, x in arguments_recorded(run).items() if name != "ends"}

@@ -110,7 +110,7 @@ def _told(model: Model, names: Sequence[str], along: Callable[[Tensor], Tensor])
         return model.labels(names[0], len(weights))
     if not mixes(model.game):
         raise FrenemyError(
-            f"the G of {model.run.path} takes labels alone, and no weights of classes (see docs/"
-            "concepts.md, Told the class): name one class"
+            f"the G of {model.run.path} takes class labels, not mixtures of classes (see docs/"
+            "concepts.md, Class-conditional games): name one class"
         )
     return weights.numpy()

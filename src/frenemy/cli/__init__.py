@@ -135,7 +135,7 @@ def _told(error: Exception, recipe: str | None) -> str | None:
     if isinstance(error, OSError):
         return f"reading or writing failed: {error}"
     if out_of_memory(error):
-        return "not enough memory: a smaller --minibatch, --size, --samples or -n takes less"
+        return "out of memory: give a smaller --minibatch, --size, --samples or -n"
     if recipe is None:
         return None
     from frenemy.origin import failure, module_of

@@ -47,28 +47,27 @@ Metrics = Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]", help_behavio
 
 @dataclasses.dataclass(frozen=True)
 class JudgeOptions:
-    """By what, and how.
+    """What to compare with, and how.
 
     Attributes:
-        against: the real images; those that the run was trained on, if it is one.
-        of_class: judge samples of one class, of those that a run's players are told, against real
-            images of it.
-        metrics: what is measured; "all" for everything but what is slow.
-        features: what images are compared by: pixels, random, lite0, classifier-NAME, stacked-NAME,
-            inception, inception-clean or FILE.onnx; a classifier that was trained on these images
+        against: the real images; for a run, by default those that it was trained on.
+        of_class: judge samples of one class of a class-conditional run against real images of it.
+        metrics: what to measure; "all" for everything that is not slow.
+        features: the features to compare in: pixels, random, lite0, classifier-NAME, stacked-NAME,
+            inception, inception-clean or FILE.onnx; by default a classifier trained on these images
             if there is one, else lite0 for colour pictures if it is installed, else random.
         mean: of pixels in [0, 1], subtracted before FILE.onnx sees them: one number or three; .5.
-        std: by which they are divided then; .5.
+        std: by which they are then divided; .5.
         output: of FILE.onnx, by its name, NAME:0 for the first of its tokens; the first output.
-        samples: how many images of each.
-        reference: as many random training images as samples, or all.
-        seed: of all that is drawn.
-        step: the round whose checkpoint of a run is judged, if it was kept, or best; the last.
+        samples: how many images of each set.
+        reference: compare with as many random training images as samples, or with all.
+        seed: of everything random.
+        step: judge the checkpoint of this round, if it was kept, or the best; by default the last.
         images: what is done to them first; but --range is that of --against alone.
-        umap: draw the embedding by UMAP, if it is installed, and not by principal components.
+        umap: draw the embedding by UMAP, if it is installed, instead of principal components.
         all_checkpoints: also judge the run's earlier checkpoints, and draw curves.
-        out: the report's .json, beside which the page lies as .html; judge.json in the run,
-            or judge-CLASS.json.
+        out: the report's .json; the page goes beside it as .html. By default judge.json in the
+            run, or judge-CLASS.json.
         device: where to compute.
         train_features: train a classifier on this labelled set first, for --features.
         name: of that classifier: letters, digits, - and _; that of the set, if none is given.
@@ -102,7 +101,7 @@ def judge(
     """Measure how good samples are: frenemy judge RUN, or FOLDER --against FOLDER.
 
     Args:
-        options: by what, and how.
+        options: what to compare with, and how.
         target: a run, or images: a folder, an .npz.
         own: a recipe of your own.
     """
@@ -205,7 +204,7 @@ def _features_of(source: Path, name: str | None) -> list[str]:
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", own).lstrip("-._")
         if not name:
             raise FrenemyError(
-                f"{source} gives the classifier no name: give one of letters by --name"
+                f"{source}: no name for the classifier can be made of this: give one by --name"
             )
     return [f"classifier-{name}", f"stacked-{name}"]
 
@@ -215,7 +214,7 @@ def compare(
     csv: Destination = None,
     json: Destination = None,
 ) -> None:
-    """Lay the reports of several runs side by side, and say which differences mean something.
+    """Compare the reports of several runs, and mark the differences that are significant.
 
     Runs that differ by their seed alone stand in one column: the mean, and its standard error over
     seeds.
@@ -253,8 +252,8 @@ def compare(
 
 
 def health(run: RunPath) -> None:
-    """Say how a run's game is going: what was measured; what goes wrong, or that it goes well, or
-    why it cannot be told.
+    """Diagnose a run's training: what was measured, and whether it fails (mode collapse ...), goes
+    well, or why that cannot be told.
 
     Args:
         run: the run's directory.

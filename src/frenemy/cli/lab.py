@@ -31,7 +31,7 @@ class LabOptions:
 def lab(
     options: Annotated[OmitArgPrefixes[LabOptions], arg(name="lab")], lesson: Any = None
 ) -> None:
-    """Play a lesson, measured beside exact: frenemy lab NAME; without a name, list them."""
+    """Run a lesson and compare what it measures with theory: frenemy lab NAME; or list them all."""
     from frenemy.lab.lesson import play
     from frenemy.lab.lessons import LESSONS
     from frenemy.lab.page import refuse_place, save, save_figures

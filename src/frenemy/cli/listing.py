@@ -13,7 +13,7 @@ from frenemy.errors import FrenemyError
 
 
 def recipes() -> None:
-    """List the recipes: what each plays, what it reaches and in what paper."""
+    """List the recipes: what each trains, from which paper, and its published result."""
     from rich.table import Table
 
     from frenemy import recipes as all_recipes
@@ -30,11 +30,11 @@ def data(
     images: Prepared = AS_THEY_ARE,
     out: Annotated[Path, arg(aliases=["-o"])] = Path("contact-sheet.png"),
 ) -> None:
-    """Report what lies at a path: count, sizes, modes, duplicates, unreadable files; draw a sheet.
+    """Describe a set of images: count, sizes, modes, duplicates, unreadable files; a contact sheet.
 
     Args:
         path: as --data of `train`; the embedded digits if none is given.
-        images: what is done to them first.
+        images: how they are prepared.
         out: the contact sheet.
     """
     from frenemy.data import describe

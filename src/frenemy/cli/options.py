@@ -30,9 +30,9 @@ class Preparation:
     Attributes:
         size: make every image size x size.
         fit: how: crop the centre, or stretch.
-        grey: leave out colours.
-        opaque: lay over white what is transparent; else, if most pictures are transparent
-            somewhere, opacity is drawn, too.
+        grey: convert to greyscale.
+        opaque: put transparent pictures on white; otherwise, if most pictures have transparency,
+            an alpha channel is generated, too.
         range: what black and white are in the files, where that is not 0..255, or 0..1 in
             floats: 0..1 for bytes that are 0 and 1, or -1..1.
     """
@@ -68,8 +68,8 @@ class OwnRecipe:
 
     Attributes:
         recipe: a recipe that is not in `frenemy recipes`: FILE.py:NAME or MODULE:NAME. A run
-            never makes code run by itself, so give it again to whatever uses one.
-        recipe_changed: take it, though it is another than that which the run was begun with.
+            never executes code by itself, so give it again to every command that loads one.
+        recipe_changed: accept it although it has changed since the run was begun.
     """
 
     recipe: Annotated[str | None, optional("FILE.py:NAME")] = None
@@ -86,11 +86,12 @@ class OwnRecipe:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Drawing(OwnRecipe):
-    """Which run draws.
+    """Which run to sample from.
 
     Attributes:
         run: the run's directory.
-        step: the round whose checkpoint draws, if it was kept, or best; the last.
+        step: sample from the checkpoint of this round, if it was kept, or the best; by default the
+            last.
         device: where to compute.
     """
 

@@ -37,20 +37,20 @@ def train(
     resume: Annotated[Path | None, optional("RUN")] = None,
     own: Own = NOT_OWN,
 ) -> None:
-    """Play a recipe's game on images: frenemy train [RECIPE] --data PATH.
+    """Train a GAN on images: frenemy train [RECIPE] --data PATH.
 
-    Without a recipe `pictures` is played: it looks at the images, the machine and --minutes (30
-    unless given), and chooses for them.
+    Without a recipe, `pictures` is trained, with settings chosen for the images, the machine and
+    --minutes (30 by default).
 
     Args:
-        recipe: what is played.
+        recipe: what to train.
         settings: how long, where to, what is kept.
         data: a folder of images, of IDX or CIFAR, a .npy, .npz, .mat; stacked:PATH for stacks of
             three grey images, toy:ring or toy:grid for points, embedded:emoji for small pictures
             that come with the package; if none, the embedded digits.
-        images: what is done to them.
+        images: how they are prepared.
         dry_run: print the game that would be played, or gone on with, and stop.
-        resume: go on with this run; --data tells where its images are now, if they have moved.
+        resume: continue this run; --data says where its images are now, if they have moved.
         own: a recipe of your own.
     """
     from frenemy import begin
@@ -67,7 +67,7 @@ def train(
         how = Continued(**anew)
         if recipe or images != AS_THEY_ARE or settings != Settings(**anew):
             raise FrenemyError(
-                "--resume goes on with a run as it was begun: add only --data if its images have "
+                "--resume continues a run as it was begun: add only --data if its images have "
                 f"moved, --recipe if it is your own, and {', '.join(f'--{name}' for name in anew)}"
             )
         plan = begin.plan_to_resume(resume, how, data=data, **own.arguments)
@@ -101,7 +101,7 @@ def train(
         run = plan.play(watch)
     if display is None:
         print(
-            f"{run.path} is already at its end ({step_of(run.checkpoints()[0]):,} rounds): go on "
+            f"{run.path} is already finished ({step_of(run.checkpoints()[0]):,} rounds): continue "
             "with --steps N (or --epochs, --minutes), counted from its beginning"
         )
         return
@@ -111,7 +111,7 @@ def train(
     print(f"{run.path}: done" + (f"; samples in {drawn[-1]}" if drawn else ""))
     metric, best = run.header.get("keep_best") or "", run.header.get("best")
     if said := summary(validations_of(run.rows(), metric), best):
-        print(printable(said) + (": `--step best` draws by it" if best else ""))
+        print(printable(said) + (": sample from it with `--step best`" if best else ""))
 
 
 def train_with_recipes(arguments: Sequence[str]) -> Callable[..., None]:
@@ -141,7 +141,7 @@ def train_with_recipes(arguments: Sequence[str]) -> Callable[..., None]:
         raise FrenemyError(f"--recipe {where} and {word}: give one recipe")
     own = origin.find(where)
     if taken := options.keys() & options_of(filling(own)).keys():
-        raise FrenemyError(f"{where}: its {', '.join(sorted(taken))} is train's own: rename it")
+        raise FrenemyError(f"{where}: {', '.join(sorted(taken))} is an option of train: rename it")
     return _with(lent(own))
 
 

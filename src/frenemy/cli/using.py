@@ -39,18 +39,18 @@ def sample(
     format: Annotated[Format | None, optional("{png,webp,npz}")] = None,
     out: Annotated[str | None, optional("PATH", "-o")] = None,
 ) -> None:
-    """Draw samples into a picture, an .npz or a folder.
+    """Draw samples and save them as a picture, an .npz or a folder.
 
     Args:
-        drawing: which run draws.
+        drawing: which run to sample from.
         n: how many.
-        of_class: of which class; where the players are told classes, each class in turn.
+        of_class: of this class; by default, if the run is class-conditional, each class in turn.
         seed: of the noise.
-        truncation: draw every number of a Gaussian z anew until it lies between -T and T: the
-            smaller T is, say .7, the better the samples and the less various.
-        upscale: make them so many times as large, by Pillow's Lanczos filter, which adds no detail.
-        format: of the pictures in a folder, webp without loss, or one samples.npz; png. Without a
-            place, of RUN/sample.
+        truncation: redraw every component of a Gaussian z until it lies between -T and T: the
+            smaller T is, say .7, the better and the less diverse the samples.
+        upscale: enlarge them by this factor, by Pillow's Lanczos filter, which adds no detail.
+        format: of the pictures in a folder (webp is lossless), or npz for one samples.npz; png by
+            default. Without --out, the format of RUN/sample.
         out: FILE.png, FILE.npz (`images`: uint8, (N, H, W[, C]); of points in the plane `points`,
             (N, 2)) or DIR/; RUN/sample.png.
     """
@@ -73,7 +73,7 @@ def sample(
     if truncation is not None:
         model.require_tails(truncation)
         print(
-            f"truncated: each number of z drawn anew until it lies in [-{truncation:g}, "
+            f"truncated: each component of z redrawn until it lies in [-{truncation:g}, "
             f"{truncation:g}] (Brock et al. 2019)"
         )
     labels = None if of_class is None else model.labels(of_class, n)
@@ -91,13 +91,13 @@ def walk(
     one_z: bool = False,
     out: Annotated[list[Path] | None, optional("PATH [PATH ...]", "-o")] = None,
 ) -> None:
-    """Walk along straight lines between points of z, as in the paper's Figure 3.
+    """Interpolate linearly between points of z, as in the paper's Figure 3.
 
-    Where the players are told classes, each line is of one class, each in turn, or goes from one of
-    those that are named to the next.
+    If the run is class-conditional, each line shows one class, each in turn, or goes from one named
+    class to the next.
 
     Args:
-        drawing: which run draws.
+        drawing: which run to sample from.
         points: how many; as many as classes are named, if several are, or 8. The walk returns to
             the first.
         steps: images from one point to the next.
@@ -138,14 +138,14 @@ def mix(
     steps: int = 8,
     out: Out = None,
 ) -> None:
-    """Mix two samples: images on the straight line in z from one to the other.
+    """Interpolate between two samples: images on the straight line in z from one to the other.
 
     Args:
-        drawing: which run draws.
+        drawing: which run to sample from.
         seeds: of the two, as `sample` takes them: the first sample of each.
-        of_class: of which class, where the players are told classes; the first class.
-        to_class: the class of the second: what G is told goes straight from the one to the other.
-        steps: images, with both ends.
+        of_class: of which class, if the run is class-conditional; by default the first.
+        to_class: the class of the second: the condition is interpolated linearly, too.
+        steps: images, both ends included.
         out: the picture; RUN/mix.png.
     """
     from frenemy import walks
@@ -170,7 +170,7 @@ def directions(drawing: Draws, n: Number = 8, seed: int = 0, out: Out = None) ->
     deviations about one sample.
 
     Args:
-        drawing: which run draws.
+        drawing: which run to sample from.
         n: how many directions: at most as many as z has numbers.
         seed: of the sample.
         out: the picture; RUN/directions.png.
@@ -196,15 +196,15 @@ def invert(
     seed: int = 0,
     out: Annotated[list[Path] | None, optional("PATH [PATH ...]", "-o")] = None,
 ) -> None:
-    """Find the z of which G makes what is most like a picture, and say how far off it stays.
+    """Find the z whose image G(z) is most like a picture, and report the remaining error.
 
-    The picture is read and brought to one size as the run's data were.
+    The picture is read and resized as the run's data were.
 
     Args:
-        drawing: which run draws, and what.
-        of_class: that it shows, where the players are told classes; up to 20 are all tried.
-        seed: of the samples that the search begins from.
-        out: pictures (what was sought beside what was found) and .npz (`z`, `image`, and `label`
+        drawing: which run to search, and for what.
+        of_class: the picture's class, if the run is class-conditional; up to 20 are all tried.
+        seed: of the samples that the search starts from.
+        out: pictures (the target beside what was found) and .npz (`z`, `image`, and `label`
             where there are classes); RUN/invert.png.
     """
     from frenemy.inversion import invert, save_inversion
@@ -226,7 +226,7 @@ def invert(
     if found.label is not None:
         print(f"class {printable(model.classes[found.label])}")
     print(
-        f"{found.error:.1f} of 255 grey levels off (root mean square); the nearest of 1,000 "
+        f"root mean square error {found.error:.1f} of 255 grey levels; of the nearest of 1,000 "
         f"samples {found.nearest:.1f}"
     )
     for place in places:
@@ -248,9 +248,9 @@ def neighbours(
     images.
 
     Args:
-        drawing: which run draws.
-        data: the training data, if not where the run found them.
-        of_class: samples and real images of one class alone, where the players are told classes.
+        drawing: which run to sample from.
+        data: the training data, if they have moved.
+        of_class: samples and real images of this class only, if the run is class-conditional.
         n: samples, and test images, whose distances are compared; 5 or more.
         seed: of the noise.
         out: the picture; RUN/neighbours.png.
@@ -286,7 +286,7 @@ def film(
     out: Out = None,
     fps: float = 8.0,
 ) -> None:
-    """Show how the fixed samples of a run grew: a film, or a strip of labelled frames.
+    """Show how samples of the same z changed during training: a film, or a strip of frames.
 
     Args:
         run: the run's directory.

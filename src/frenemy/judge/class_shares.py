@@ -198,7 +198,7 @@ def _told(found: ClassShares) -> str:
 
 def _listed(classes: Sequence[ClassShare]) -> str:
     """The first five, for a note."""
-    shown = ", ".join(f"{c.name} ({c.corrected:.0f} of {c.due:.0f} due)" for c in classes[:5])
+    shown = ", ".join(f"{c.name} ({c.corrected:.0f} of {c.due:.0f} expected)" for c in classes[:5])
     return shown + (f" and {len(classes) - 5:,} more" if len(classes) > 5 else "")
 
 

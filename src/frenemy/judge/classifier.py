@@ -184,7 +184,7 @@ def _opened(path: Path) -> Iterator[Any]:
         raise FrenemyError(f"{path} is not there") from None
     except UNREADABLE as error:
         reason = " ".join(str(error).split())
-        raise FrenemyError(f"{path} is no classifier of frenemy's: {reason}") from None
+        raise FrenemyError(f"{path} is not a frenemy classifier: {reason}") from None
 
 
 def _card(file: Any) -> Card:

@@ -62,20 +62,20 @@ def not_comparable(first: Report, other: Report, line: str) -> str:
 
     >>> a, b = (Report("", "", {"size": size}, [], []) for size in ("1x8x8", "1x16x16"))
     >>> not_comparable(a, b, "fid10k_random")
-    'no such line there'
+    'not measured there'
     """
     wanted = kind_of(line)
     there = [x.metric for x in other.lines if "samples" in x.results]
     alike = [kind for kind in map(kind_of, there) if kind[:2] == wanted[:2]]
     if not alike:
-        return "no such line there"
+        return "not measured there"
     reasons = []
     if line not in there:
         counts = " or ".join(kind.samples for kind in alike)
         reasons.append(f"other sample counts ({wanted.samples}; {counts})")
     facts = {
         "reference images": ("reference digest", "reference"),
-        "sizes or ways to them": ("size",),
+        "sizes or resizing": ("size",),
         "features": (f"features {wanted.features}",),
     }
     for name, keys in facts.items():
@@ -85,7 +85,7 @@ def not_comparable(first: Report, other: Report, line: str) -> str:
         if mine == theirs:
             continue
         if mine is None or theirs is None:
-            reasons.append(f"{name} that one report does not tell whole: judge it again")
+            reasons.append(f"{name}, which one report does not state in full: judge it again")
         else:
             shown = f" ({mine}; {theirs})" if len(mine) + len(theirs) <= 120 else ""
             reasons.append(f"other {name}{shown}")
@@ -239,7 +239,7 @@ def compare(judged: Sequence[Judged]) -> Comparison:
     for report in (one.report for one in judged[1:]):
         for line in report.lines:  # lines of other sample counts are told as those of the first
             if "samples" in line.results and kind_of(line.metric)[:2] not in known:
-                reason = report.target, f"no such line in {first.target}"
+                reason = report.target, f"not measured in {first.target}"
                 left_out.setdefault(reason, []).append(line.metric)
     return Comparison([_group(group) for group in groups], lines, left_out)
 

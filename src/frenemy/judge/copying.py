@@ -173,12 +173,12 @@ class Copying:
         repeated = self._often(k, count, low)
         words = []
         if repeated:
-            words.append(f"repeats: {_all(k, count)} samples are as good as equal to another")
+            words.append(f"repeats: {_all(k, count)} samples are near-duplicates of another")
         among = f"{len(each):,} {'samples' if len(each) == count else 'different samples'}"
         if copied.certain:
             words.append(
                 f"copied: {copied.called:,} of {among} ({copied.low:.1%} to {copied.high:.1%}, "
-                f"without false alarms) are training images, {_ways(pairs)}"
+                f"net of false alarms) are training images, {_ways(pairs)}"
             )
         else:
             words.append(

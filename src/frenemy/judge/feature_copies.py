@@ -66,14 +66,14 @@ class FeatureCopying:
         >>> search.of(fake).certain
         False
         >>> search.of(torch.cat([fake, train[:100] + 0.01])).share.note
-        'copied: 104 of 600 (14.0% to 20.2%, without false alarms) are much nearer to a ...'
+        'copied: 104 of 600 (14.0% to 20.2%, net of false alarms) are much nearer to a ...'
         """
         scores = self.scores(_different(fake))
         found = self.usual.excess(scores)
         among = f"{found.called:,} of {len(scores):,}"
         honest = f"than {1 - found.alarms:.1%} of held-out images are"
         said = (
-            f"copied: {among} ({found.low:.1%} to {found.high:.1%}, without false alarms) are much "
+            f"copied: {among} ({found.low:.1%} to {found.high:.1%}, net of false alarms) are much "
             f"nearer to a training image {honest}"
             if found.certain
             else f"no sign of copying: {among} are nearer to a training image {honest}"

@@ -163,9 +163,9 @@ _ALL = (
     Metric(
         name="density",
         better="",
-        told="In how many real neighbourhoods a sample lies on average: 1 is normal. It has no "
-        "better end: samples that crowd where real images are dense, as blurred ones do, have "
-        "more.",
+        told="In how many real neighbourhoods a sample lies on average: 1 is normal. Neither "
+        "more nor less is better: samples that crowd where real images are dense, as blurred "
+        "ones do, have more.",
         error="random halves: samples and reference images",
         source=_NAEEM,
         measure=lambda p: p.neighbourhoods.density,
@@ -174,8 +174,8 @@ _ALL = (
     Metric(
         name="coverage",
         better="higher",
-        told="What share of the real neighbourhoods holds a sample: recall in a form that single "
-        "outliers move less.",
+        told="The share of real neighbourhoods that contain a sample: recall in a form less "
+        "sensitive to outliers.",
         error="random halves: samples and reference images",
         source=_NAEEM,
         measure=lambda p: p.neighbourhoods.coverage,
@@ -185,9 +185,8 @@ _ALL = (
     Metric(
         name="two-sample",
         better="lower",
-        told="Classifier two-sample test: how often one trained to tell samples from real images "
-        "is right on ones that it has not seen: one half, the best, means that it cannot, 1 that "
-        "it always can.",
+        told="Classifier two-sample test: the accuracy, on unseen images, of a classifier trained "
+        "to tell samples from real ones: one half, the best, is chance; at 1 it is always right.",
         error="binomial: the halves that are tested on; the classifier that was trained on the "
         "others is held fixed",
         source="Lopez-Paz and Oquab 2017, Revisiting Classifier Two-Sample Tests",
@@ -221,8 +220,8 @@ _ALL = (
         name="fld",
         better="lower",
         told="Feature likelihood divergence: how unlikely held-out images are if a Gaussian sits "
-        "on every sample, as wide as makes the training images likeliest. Copies, bad samples and "
-        "missing kinds all cost; but a slight blur is rewarded.",
+        "on every sample, of the width that makes the training images likeliest. Copies, bad "
+        "samples and missing kinds all cost; but a slight blur is rewarded.",
         error="over held-out images, and over quarters of samples and training images: all of them",
         source="Jiralerspong et al. 2023, Feature Likelihood Divergence: Evaluating the "
         "Generalization of Generative Models Using Samples",
@@ -235,8 +234,8 @@ _ALL = (
         name="vendi",
         better="higher",
         told="Vendi score: the effective number of different images in a set: 1 if all are the "
-        "same, their number if all are wholly unlike. It says nothing of quality: noise is "
-        "diverse.",
+        "same, their number if all are completely different. It says nothing about quality: "
+        "noise is diverse.",
         error="delta method, divided by its order: samples; no real image has a part in the value",
         source="Friedman and Dieng 2023, The Vendi Score: A Diversity Evaluation Metric for "
         "Machine Learning",
@@ -246,8 +245,8 @@ _ALL = (
     Metric(
         name="classes",
         better="higher",
-        told="How many of the classes are made, more often than the classifier's own mistakes "
-        "explain; with how often a class is lost or rare by chance.",
+        told="How many classes are covered, more often than the classifier's own mistakes explain; "
+        "with the p-values of classes that are lost or rare.",
         error="of resampling: samples; the classifier, and what is known of its mistakes, held "
         "fixed",
         source="Lin et al. 2018, PacGAN: The Power of Two Samples in Generative Adversarial "
@@ -283,8 +282,8 @@ _ALL = (
     Metric(
         name="class-diversity",
         better="",
-        told="How unlike one another the samples of one class are, as a share of what real images "
-        "of that class are: 1 is as various as these, and near 0 each class has one picture only.",
+        told="How different the samples of one class are from each other, relative to real images "
+        "of that class: 1 is as diverse as these, and near 0 each class has one picture only.",
         error="delta method on mean distances: samples and reference images",
         source="Odena et al. 2017, Conditional Image Synthesis with Auxiliary Classifier GANs",
         measure=_class_diversity,
@@ -307,7 +306,7 @@ _ALL = (
     Metric(
         name="feature-copying",
         better="lower",
-        told="The same in features, which may know an image again that was turned or enlarged, if "
+        told="The same in features, which may recognise an image that was rotated or enlarged, if "
         "they are made for that.",
         error="as `copying`",
         source="Lowe 2004, Distinctive Image Features from Scale-Invariant Keypoints",
@@ -330,9 +329,9 @@ _ALL = (
     Metric(
         name="authpct",
         better="",
-        told="The share of samples that are not nearer to a training image than every other "
-        "training image is: far below that of held-out images they are copies, far above it they "
-        "miss the data.",
+        told="The share of samples that are farther from their nearest training image than that "
+        "is from its own nearest: far below that of held-out images they are copies, far above "
+        "it they miss the data.",
         error="binomial: samples; training images are held fixed",
         source="Alaa et al. 2022, How Faithful is your Synthetic Data? Sample-level Metrics for "
         "Evaluating and Auditing Generative Models",

@@ -91,7 +91,7 @@ class _Input:
             names = ", ".join(each.name for each in inputs)
             raise FrenemyError(
                 f"{path} has {len(inputs)} inputs ({names}): needs one, of images; of a model of "
-                "images and texts export the part that sees"
+                "images and texts export the image encoder"
             )
         (one,) = inputs
         self.name = one.name

@@ -73,7 +73,7 @@ def samples_figure(fake: NDArray[np.uint8]) -> Figure:
     shown = fake[:SHOWN]
     size = "{1} x {0} pixels".format(*fake.shape[2:])
     alt = f"A grid of {len(shown):,} generated images of {size}"
-    told = f"The first {len(shown):,} of {len(fake):,} samples, {size}, not chosen by anyone."
+    told = f"The first {len(shown):,} of {len(fake):,} samples, {size}, uncurated."
     return Figure([grid(enlarge(shown))], alt, told)
 
 

@@ -188,7 +188,7 @@ def class_shares(found: ClassShares) -> Figure:
     ]
 
     def draw(axes: Axes) -> None:
-        axes.barh(rows, [c.due for c in shown], 0.8, color=GREY, alpha=0.4, label="due")
+        axes.barh(rows, [c.due for c in shown], 0.8, color=GREY, alpha=0.4, label="expected")
         axes.barh(rows, values, 0.4, color=colours)
         axes.errorbar(values, rows, xerr=ends, fmt="none", ecolor=INK, capsize=2, elinewidth=1)
         axes.bar(0, 0, color=BLUE, label="found")
@@ -204,22 +204,22 @@ def class_shares(found: ClassShares) -> Figure:
     for finding in ("lost", "rare", "frequent"):
         if these := found.named(finding):
             names = ", ".join(
-                f"{c.name} ({c.corrected:.0f} of {c.due:.0f} due)" for c in these[:10]
+                f"{c.name} ({c.corrected:.0f} of {c.due:.0f} expected)" for c in these[:10]
             )
             told.append(f"{finding}: {names}" + (", ..." if len(these) > 10 else ""))
-    said = "; ".join(told) or "no class differs from what is due by more than chance"
+    said = "; ".join(told) or "no class differs from its expected share by more than chance"
     which = f"{len(found.classes):,} classes"
     if len(shown) < len(found.classes):
         which = f"the {len(shown)} of {which} that differ most"
-    alt = f"Bar chart of {which}: how many samples of each are due, and how many are found; {said}"
+    alt = f"Bar chart of {which}: expected and found numbers of samples of each; {said}"
     mistakes = (
-        "after the classifier's own mistakes, counted on images of known classes, are taken off"
+        "corrected for the classifier's own mistakes, counted on images of known classes"
         if found.corrected
-        else "as the classifier says, whose mistakes are not taken off"
+        else "as classified, not corrected for the classifier's mistakes"
     )
     caption = (
-        f"Wide: how many of {found.samples:,} samples are due to each class, by its share of the "
-        f"real images. Narrow: how many are found, {mistakes}, with 95 % intervals. "
+        f"Wide: how many of {found.samples:,} samples are expected in each class, by its share of "
+        f"the real images. Narrow: how many are found, {mistakes}, with 95 % intervals. "
         f"{said[0].upper()}{said[1:]}. All classes together: p = {found.p:.2g}."
     )
     return _plot(draw, alt, caption, height=1.6 + 0.27 * len(shown))

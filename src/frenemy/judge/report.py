@@ -187,7 +187,7 @@ class Report:
             reason = reason_of(error)
             raise FrenemyError(f"{path} is no report of `frenemy judge`: {reason}") from None
         except (KeyError, ValueError) as error:
-            raise FrenemyError(f"{path} is no report of `frenemy judge`: {error}") from None
+            raise FrenemyError(f"{path} is not a report of `frenemy judge`: {error}") from None
 
 
 def report_table(report: Report) -> Group:

@@ -30,7 +30,7 @@ class Verdict:
 
     Attributes:
         word: good, fair, blurred, noisy, collapsed, copied, kinds missing, unlike real images, too
-            few images to say, or not judged as a whole.
+            few images to say, or no full verdict.
         said: why, and what else there is to know: whole sentences, the most important first.
     """
 
@@ -132,14 +132,14 @@ def verdict_of(evidence: Evidence) -> Verdict:
     if (precision is not None and precision < LOST) or evidence.far:
         told.append(("unlike real images", ""))
     if recall is not None and recall < LOST:
-        told.append(("collapsed", "Most of what real images show, they never show."))
+        told.append(("collapsed", "They lack most of the variety of real images."))
     if evidence.lost:
         listed = ", ".join(evidence.lost[:10]) + (", ..." if len(evidence.lost) > 10 else "")
         told.append(("kinds missing", f"Missing or far too rare: {listed}."))
     missing = [name for name in NEEDED if name not in evidence.found]
     if missing:
-        said = f"Not measured: {', '.join(missing)}; leave out --metrics for a whole verdict."
-        told.append(("not judged as a whole", said))
+        said = f"Not measured: {', '.join(missing)}; leave out --metrics for a full verdict."
+        told.append(("no full verdict", said))
     if (
         any(x is not None and x < GOOD for x in (precision, recall))
         or (told_apart or 0) > TOLD_APART
@@ -150,13 +150,13 @@ def verdict_of(evidence: Evidence) -> Verdict:
     said += _shares(evidence)
     if told_apart is not None:
         said.append(
-            f"A small classifier tells samples from real images in {told_apart:.0%} of all cases; "
-            "guessing is right in 50%."
+            f"A small classifier tells samples from real images with {told_apart:.0%} accuracy; "
+            "chance is 50%."
         )
     if evidence.copies and not evidence.copied and evidence.repeats <= REPEATED:
         said.append(evidence.copies)
     if evidence.ails:
-        said.append(f"While it was trained: {evidence.ails}")
+        said.append(f"During training: {evidence.ails}")
     return Verdict(word, said)
 
 
@@ -171,8 +171,8 @@ def _shares(evidence: Evidence) -> list[str]:
         ),
         (
             "recall",
-            "they show {:.0f} of 100 things that real images show",
-            "as many held-out images show {:.0f}.",
+            "{:.0f} of 100 real images lie among the samples",
+            "among as many held-out images {:.0f} do.",
         ),
     ):
         if metric == "precision" and not evidence.precision_tells:

@@ -32,7 +32,7 @@ def collapse(
         "ours",
     ),
 ) -> Result:
-    """G may forget modes that the data have; D can be made to mind."""
+    """G may drop modes of the data; changes to the game can prevent it."""
     at_least(0, seed=seed)
     at_least(1, rounds=rounds)
     if data not in TARGETS:

@@ -102,7 +102,7 @@ def cycling(
     gamma: Annotated[float, Doc("weight γ of R1 and R2")] = 0.5,
     consensus: Annotated[float, Doc("weight c of consensus optimisation")] = 0.5,
 ) -> Result:
-    """Gradient steps never settle min max xy; penalties and foresight do.
+    """Gradient steps never converge on min max xy; penalties and look-ahead do.
 
     Each check names the closed form that it tests: the spectral radius of one step of each method
     for xy, the leading eigenvalue of each Dirac-GAN's gradient field, and the largest stable step.
@@ -146,9 +146,10 @@ Alternating steps stay on an ellipse for ever, if h < 2. Momentum, which helps t
 it worse ({growth[2]:.4f} a step); momentum of −1/2 makes it converge ({growth[4]:.4f}), but only \
 where the players alternate.
 
-What looks ahead converges: extragradient ({growth[5]:.4f} a step of two gradients), optimistic \
-({growth[6]:.4f}, one gradient) and the proximal point, which both approximate ({growth[8]:.4f}, \
-{rotations.INNER} gradients). Consensus optimisation ({growth[7]:.4f}) descends on the squared \
+Methods that look ahead converge: extragradient ({growth[5]:.4f} a step of two gradients), \
+optimistic ({growth[6]:.4f}, one gradient) and the proximal point, which both approximate \
+({growth[8]:.4f}, {rotations.INNER} gradients). \
+Consensus optimisation ({growth[7]:.4f}) descends on the squared \
 gradients as well. Each has a largest stable step, which bisection on the played games finds.
 
 In the Dirac-GAN the eigenvalues of the gradient field tell the same: ±i/2 for the minimax and for \
@@ -162,8 +163,8 @@ is {away["WGAN, |ψ| ≤ 1"]:.2f} and WGAN-GP {away["WGAN-GP"]:.2f} away."""
             partial(_planes, shown),
             f"Trajectories of eight methods from (2, 2), {steps} steps of size {rate:g}. Growth of "
             "the distance in a step: " + "; ".join(f"{name} {r:.3f}" for name, _, r in shown),
-            "x across, y upwards. Red leaves the equilibrium (+), blue keeps its distance, green "
-            "arrives. ρ is the spectral radius of a step.",
+            "x across, y upwards. Red diverges from the equilibrium (+), blue keeps its distance, "
+            "green converges. ρ is the spectral radius of a step.",
             (6, 11),
         ),
         Figure(

@@ -59,7 +59,7 @@ def divergences(
     bandwidth: Annotated[float, Doc("of the Gaussian kernel of the MMD")] = 1.0,
     rounds: Annotated[int, Doc("of each game, and as many again of D alone")] = 300,
 ) -> Result:
-    """What a p_g that is too simple gives up depends on its divergence."""
+    """What a too simple p_g gives up depends on the divergence it minimises."""
     at_least(0, seed=seed)
     at_least(1, rounds=rounds)
     at_least(1e-3, distance=distance, sd=sd, bandwidth=bandwidth)

@@ -46,7 +46,7 @@ def figure1(
     d_rate: Annotated[float, Doc("of D's Adam; it falls in the second half")] = 5e-3,
     g_rate: Annotated[float, Doc("of G's gradient descent; it falls in the second half")] = 0.3,
 ) -> Result:
-    """Figure 1 played: D approaches D*, p_g follows, and D ends at 1/2."""
+    """Figure 1 reproduced: D approaches D*, p_g follows, and D ends at 1/2."""
     at_least(20, rounds=rounds)  # fewer would leave the four pictures nothing to show
     at_least(1, k=k, minibatch=minibatch)
     at_least(0, seed=seed, d_rate=d_rate, g_rate=g_rate)

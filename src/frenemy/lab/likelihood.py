@@ -66,7 +66,7 @@ def likelihood(
     size: Annotated[int | None, Doc("side to which those are brought")] = None,
     axes: Annotated[int, Doc("along which images vary, at most")] = 20,
 ) -> Result:
-    """The likelihood is largest for the model that is nearest in KL."""
+    """Maximum likelihood chooses the model closest to the data in KL."""
     at_least(0, seed=seed)
     at_least(1, heads=heads, axes=axes)
     at_most(tosses - 1, heads=heads)

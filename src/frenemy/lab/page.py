@@ -105,8 +105,8 @@ def _document(lessons: Sequence[Played], path: Path) -> str:
     folder = path.with_suffix("")
     parts = [
         "# The lab",
-        "Claims of the paper as experiments with known answers, as `frenemy lab` played them and "
-        "wrote them here: `--all -o lab.md` plays all.",
+        "Claims of the paper as experiments with known answers, run and written by `frenemy lab`; "
+        "`--all -o lab.md` runs them all.",
     ]
     for lesson in lessons:
         result = lesson.result

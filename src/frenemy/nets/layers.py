@@ -36,8 +36,8 @@ def start_of(shape: Shape) -> tuple[tuple[int, int], int]:
     if off(times):
         height, width = (side * 2**times for side in start(times))
         raise FrenemyError(
-            f"images of {shape[1]}x{shape[2]} pixels: these networks double maps, of 4 to 7 pixels "
-            f"at the shorter side, 2 to 6 times: bring the images to {height}x{width}"
+            f"images of {shape[1]}x{shape[2]} pixels: these networks double a shorter side of 4 "
+            f"to 7 pixels 2 to 6 times: resize the images to {height}x{width}"
         )
     return start(times), times
 

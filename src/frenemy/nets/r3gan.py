@@ -272,12 +272,12 @@ def _start(shape: Shape, widths: Sequence[int], blocks: int, group: int) -> tupl
     at_least(1, channels=shape[0], stages=len(widths), blocks=blocks, group=group, **numbers)
     for width in widths:
         if 2 * width % group:
-            raise FrenemyError(f"width {width}: give such that {group} divides twice as much")
+            raise FrenemyError(f"width {width}: twice the width must be a multiple of {group}")
     factor = 2 ** (len(widths) - 1)
     height, width = (max(1, round(side / factor)) * factor for side in shape[1:])
     if (height, width) != shape[1:]:
         raise FrenemyError(
-            f"images of {shape[1]}x{shape[2]} pixels are no whole number of pixels doubled "
-            f"{len(widths) - 1} times: bring them to {height}x{width}"
+            f"images of {shape[1]}x{shape[2]} pixels: both sides must be multiples of {factor}: "
+            f"resize them to {height}x{width}"
         )
     return height // factor, width // factor

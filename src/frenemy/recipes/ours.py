@@ -24,11 +24,11 @@ class Ours:
     """Arguments of our games.
 
     Attributes:
-        objective: what both players play for.
-        gamma: weight of the R1 and R2 penalties, at first.
+        objective: of both players.
+        gamma: initial weight of the R1 and R2 penalties.
         rate: initial learning rate of both players' Adam.
         steady: rounds at that rate, before it falls as 1 / sqrt t.
-        averaging: decay of the average of G's weights, a round.
+        averaging: decay per round of the moving average of G's weights.
         minibatch: images in a minibatch.
     """
 
@@ -41,13 +41,13 @@ class Ours:
 
 
 def mnist(facts: Facts, arguments: Ours = Ours(steady=10_000)) -> list[Stage]:
-    """Our best MNIST game with nets of the 2014 sizes: Parzen 226 nats in 5 minutes, 249 in 30."""
+    """MNIST, 2014 sizes of networks, newer loss: Parzen 226 nats in 5 minutes, 249 in 30."""
     require_shape(facts, "mnist", (1, 28, 28), hint=MNIST_HINT)
     return digits(facts, arguments)
 
 
 def digits(facts: Facts, arguments: Ours = Ours()) -> list[Stage]:
-    """The game of `mnist` at any size; by default on 8x8 digits: Parzen 26 to 29 nats."""
+    """The same as `mnist` for images of any size; by default 8x8 digits: Parzen 26 to 29 nats."""
     gamma, rate, steady = arguments.gamma, arguments.rate, arguments.steady
     at_least(1, steady=steady)
     at_least(0, gamma=gamma, rate=rate, averaging=arguments.averaging)

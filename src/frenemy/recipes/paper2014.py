@@ -64,7 +64,7 @@ def mnist2014(facts: Facts, arguments: Arguments2014 = Arguments2014()) -> list[
 
 
 def digits2014(facts: Facts, arguments: Arguments2014 = Arguments2014()) -> list[Stage]:
-    """The 2014 MNIST game at any size; on 8x8 digits it collapses."""
+    """The 2014 MNIST experiment for images of any size; on 8x8 digits it collapses."""
     prior = Prior("uniform", 100)
     G = rectifier_generator(prior.size, facts.shape)
     D = nn.Sequential(ToUnit(), *maxout_discriminator(math.prod(facts.shape), 240))
@@ -74,7 +74,7 @@ def digits2014(facts: Facts, arguments: Arguments2014 = Arguments2014()) -> list
 
 def faces2014(facts: Facts, arguments: Arguments2014 = Arguments2014(rate=0.05)) -> list[Stage]:
     """TFD of Goodfellow et al. (2014), Table 1: Parzen 2057 ± 26 nats."""
-    hint = "give faces by --data with --size 48 --grey, or play digits, which takes any size"
+    hint = "give faces by --data with --size 48 --grey, or train digits, which takes any size"
     require_shape(facts, "faces2014", (1, 48, 48), hint=hint)
     prior = Prior("gaussian", 100)
     pixels = math.prod(facts.shape)

@@ -44,19 +44,20 @@ class Pictures:
     """Arguments of the game on one's own pictures; what is not given is chosen.
 
     Attributes:
-        images: that D sees until all schedules are at their end; as many as the run has time for.
-        width: maps of the layer next to the image; each layer further in has twice as many.
-        rate: of both players' Adam, at first; it falls to a tenth of it.
-        objective: what both players play for.
+        images: that D sees before all schedules end; by default as many as there is time for.
+        width: feature maps next to the image; each layer further in has twice as many.
+        rate: initial learning rate of both players' Adam; it falls to a tenth.
+        objective: of both players.
         gamma: weight of the R1 and R2 penalties; 0 for none.
-        penalty: by exact gradients of D, or by differences of its logits beside each image.
-        penalty_every: in which rounds D moves on these, too, with so many times their weight.
-        penalty_share: of each minibatch, on which they are computed.
+        penalty: by exact gradients of D, or by finite differences of its logits.
+        penalty_every: apply the penalties lazily, every so many rounds, with as many times the
+            weight.
+        penalty_share: compute them on this share of each minibatch.
         normalised: whether D has batch normalisation.
         minibatch: images in a minibatch.
-        augmenting: whether D sees all images, real and generated, turned, moved and coloured at
-            random, with a probability that grows while D knows the training images by heart.
-        classes: whether the players are told the classes, if the pictures have some.
+        augmenting: adaptive augmentation: D sees real and generated images rotated, shifted and
+            recoloured at random, the more often the more it overfits the training images.
+        classes: condition G and D on the classes, if the pictures have any.
         ends: of the schedules, where `images` are not given: (images seen when it was chosen,
             images at the end), in order.
     """
@@ -93,7 +94,7 @@ class Pictures:
             chosen, images = candidate, seen
         if budget.timed and images < LEAST:
             raise FrenemyError(
-                f"{budget.said}: time for {images:,} images, and {LEAST:,} are the least: "
+                f"{budget.said}: time for only {images:,} images; it takes at least {LEAST:,}: "
                 "give more --minutes, or a smaller --size"
             )
         ends = ((0, images),) if self.images is None else ()
@@ -133,16 +134,16 @@ class Pictures:
         """What was chosen, and why, in words."""
         channels, height, width = facts.shape
         colour = ("grey" if channels < 3 else "colour") + ("" if channels % 2 else " with opacity")
-        told = f"{len(facts.classes)} classes, which the players are told"
+        told = f"{len(facts.classes)} classes, on which G and D are conditioned"
         return [
             f"{facts.count:,} pictures of {width}x{height} in {colour}, "
             + (told if self.classes and facts.classes else "no classes"),
             f"{images:,} images in {said}: every picture {images / facts.count:,.1f} times",
-            f"networks of width {self.width}: the widest that learn from so many",
-            f"rate {self.rate:g}, falling to a tenth; minibatches of {self.minibatch}",
-            "augmented as far as D knows the pictures by heart"
+            f"networks of width {self.width}: the widest worth training on so many",
+            f"learning rate {self.rate:g}, falling to a tenth; minibatches of {self.minibatch}",
+            "adaptive augmentation, stronger as D overfits"
             if self.augmenting
-            else "not augmented",
+            else "no augmentation",
         ]
 
 
@@ -155,8 +156,8 @@ def require_pictures(facts: Facts) -> None:
     require_images(facts.shape, facts.name)
     if facts.count < FEWEST:
         raise FrenemyError(
-            f"{facts.name}: {facts.count} pictures to train on, beside those that are kept to "
-            "choose and to judge by: give ten in all, or more"
+            f"{facts.name}: {facts.count} pictures to train on, besides those held out for "
+            "validation and test: give ten or more in all"
         )
     start_of(facts.shape)
 
@@ -170,7 +171,7 @@ def _is_played(shape: Shape) -> bool:
 
 
 def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
-    """Any pictures, as wide and as long as the time allows: `frenemy train --data FOLDER`."""
+    """Any pictures, with as wide a network as the time allows: `frenemy train --data FOLDER`."""
     require_pictures(facts)
     minibatch = whole(minibatch=arguments.minibatch)
     width = whole(width=given(arguments.width, 32))

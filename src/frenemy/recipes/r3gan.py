@@ -56,17 +56,17 @@ class Huang2024:
     """Arguments of R3GAN; what is not given is as published for images of the nearest size.
 
     Attributes:
-        width: maps of the four smallest stages; the next ones have a half, a quarter, an eighth.
-        blocks: residual ones in each stage.
-        rate: of both players' Adam, which falls to a quarter of it in the burn-in.
-        gamma: weight of R1 and R2 at first, of which a tenth is left; between the published sizes,
-            where it is not given, a geometric mean.
-        augmented: probability of the augmentations after the burn-in, which begins with none.
-        half_life: of G's average after the burn-in, in images; it grows from 0.
-        burn_in: images in which all of these move, along half a cosine.
+        width: feature maps of the four smallest stages; the next have a half, a quarter, an eighth.
+        blocks: residual blocks in each stage.
+        rate: initial learning rate of both players' Adam; it falls to a quarter in the burn-in.
+        gamma: initial weight of R1 and R2, which falls to a tenth; by default, between the
+            published sizes, a geometric mean.
+        augmented: probability of augmentation after the burn-in, which begins with none.
+        half_life: of G's moving average after the burn-in, in images; it grows from 0.
+        burn_in: images over which all of these change, along half a cosine.
         images: that D sees in all.
         minibatch: images in a minibatch.
-        classes: whether the players are told the classes, if the images have some.
+        classes: condition G and D on the classes, if the images have any.
     """
 
     width: int = 768

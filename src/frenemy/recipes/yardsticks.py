@@ -1,6 +1,6 @@
-"""The yardsticks: what people play today, with the settings that were published for it.
+"""The baselines: GANs in common use, with their published settings.
 
-Only where a yardstick departs from its paper does its docstring, or a comment, say so.
+Only where a baseline departs from its paper does its docstring, or a comment, say so.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Yardstick:
     """Arguments of the yardsticks.
 
     Attributes:
-        width: maps at half the images' size in both players of DCGAN and WGAN-GP, which have twice
-            as many at each half of that; those of SNGAN's D, whose G has twice as many.
+        width: feature maps at half the image size in both players of DCGAN and WGAN-GP, doubled at
+            each halving; those of SNGAN's D, whose G has twice as many.
         rate: initial learning rate of both players' Adam.
-        decay: rounds in which the rate falls linearly to 0, where the game ends; 0 keeps the rate.
-        averaging: decay of the average of G's weights, a round; 0 for none, as published.
-        minibatch: images in a minibatch of each player's.
+        decay: rounds over which the rate falls linearly to 0 and training ends; 0 keeps the rate.
+        averaging: decay per round of the moving average of G's weights; 0 for none, as published.
+        minibatch: images in a minibatch.
     """
 
     width: int = 64
