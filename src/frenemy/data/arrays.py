@@ -131,7 +131,7 @@ class _Member(NamedTuple):
 
 def _chosen(members: dict[str, _Member], path: Path) -> str:
     if not members:
-        raise FrenemyError(f"{path}: a zip without NumPy arrays; unpack it if it holds pictures")
+        raise FrenemyError(f"{path}: a zip without pictures and NumPy arrays")
     if "images" in members:
         return "images"
     names = [name for name, member in members.items() if member.header.may_be_images()]

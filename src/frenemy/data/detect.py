@@ -6,7 +6,7 @@ import contextlib
 import functools
 from pathlib import Path
 
-from frenemy.data import arrays, cifar, folder, idx, matfile, matlab
+from frenemy.data import arrays, cifar, folder, idx, matfile, matlab, places
 from frenemy.data.contents import File, Origin
 from frenemy.data.embedded import DEFAULT, EMBEDDED, PREFIX
 from frenemy.data.toy import STACKED, TOY
@@ -14,8 +14,8 @@ from frenemy.errors import FrenemyError
 from frenemy.names import known
 
 FORMATS = (
-    "a folder of pictures (PNG, JPEG, WebP, BMP, GIF), a folder of MNIST-style IDX files or of "
-    "CIFAR-10 python batches, or an IDX, .npy, .npz or .mat file"
+    "a folder of pictures (PNG, JPEG, WebP, BMP, GIF) or a zip of them, a folder of MNIST-style "
+    "IDX files or of CIFAR-10 python batches, or an IDX, .npy, .npz or .mat file"
 )
 
 _IDX = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, and the same of t10k"
@@ -77,7 +77,7 @@ def find(path: Path | str | None) -> Origin:
     raise FrenemyError(f"{path}: no such file or folder; {_hint(path)}")
 
 
-ARRAYS = (".npy", ".npz", ".mat", "ubyte", "ubyte.gz")
+ARRAYS = (".npy", ".npz", ".mat", ".zip", "ubyte", "ubyte.gz")
 """How files that hold many images end, where they are not part of a set in a folder."""
 
 
@@ -108,6 +108,8 @@ def _in_folder(path: Path) -> Origin:
 def _in_file(path: Path) -> Origin:
     with path.open("rb") as file:
         start = file.read(128)
+    if start.startswith(arrays.ZIP_MAGIC) and (origin := folder.find_zip(path)):
+        return origin
     for kind, fits, read in (
         ("MATLAB file", matfile.is_matfile(start), matlab.read_file),
         ("NPY file", start.startswith(arrays.NPY_MAGIC), arrays.read_npy),
@@ -119,6 +121,6 @@ def _in_file(path: Path) -> Origin:
             return Origin(kind, name, (File.at(path),), functools.partial(read, path))
     if start.startswith((b"\x89HDF", b"MATLAB 7.3")):
         raise FrenemyError(f"{path}: HDF5 (MATLAB 7.3) is not read; save it with -v7, or as .npy")
-    if path.suffix.lower() in folder.SUFFIXES:
+    if path.suffix.lower() in places.SUFFIXES:
         raise FrenemyError(f"{path}: one picture; give the folder it lies in")
     raise FrenemyError(f"{path}: not a known format; give {FORMATS}")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import stat
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from frenemy.errors import FrenemyError
+from frenemy.errors import FrenemyError, out_of_memory
 
 CHUNK = 1 << 20
 """Bytes read at a time: memory grows with what is really there."""
@@ -64,16 +66,39 @@ def shown(name: str) -> str:
     return name if name.isprintable() else ascii(name)
 
 
+_OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
+"""The last: a damaged file sent its reader to a place that no file has."""
+
+
+def is_of_the_file(error: BaseException) -> bool:
+    """Whether reading failed for what the file is, and will again.
+
+    It is not where memory or file handles ran out, or a disk did not answer: then nothing is known
+    of the file.
+    """
+    if isinstance(error, Exception) and out_of_memory(error):
+        return False
+    return not isinstance(error, OSError) or error.errno in (None, *_OF_THE_FILE)
+
+
 class BoundedFile(io.BufferedReader):
-    """A file to read, never asked for more than it holds.
+    """A file to read, or a part of one, that is never asked for more than it holds.
 
     Python takes the memory for `read(n)` before it reads, and Pillow hands on the n that a damaged
     picture claims, of up to 4 GB.
     """
 
-    def __init__(self, path: str) -> None:
-        super().__init__(io.FileIO(path))
-        self._length = os.fstat(self.fileno()).st_size
+    def __init__(self, raw: io.RawIOBase, length: int) -> None:
+        super().__init__(raw)
+        self._length = length
+
+    @classmethod
+    def at(cls, path: str) -> BoundedFile:
+        """The file at `path`; raises ValueError, and opens nothing, if it is a pipe or a device."""
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise ValueError("is no file, but a pipe or a device")
+        return cls(io.FileIO(path), status.st_size)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """At most `size` bytes; all that are left if it is negative or None."""
