@@ -11,7 +11,7 @@ import functools
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -24,10 +24,10 @@ from frenemy.data import pixels, stylegan
 from frenemy.data.bare import without_metadata
 from frenemy.data.contents import Contents, File, Origin, UnreadableImage
 from frenemy.data.pixels import FORMATS, Header, Resize, luminance
-from frenemy.data.places import Place, in_folder, in_zip, lasting_reason, open_picture
-from frenemy.data.streams import BoundedFile, is_of_the_file, shown
+from frenemy.data.places import Place, in_folder, in_zip, open_picture
+from frenemy.data.streams import BoundedFile, is_of_the_file, lasting_reason, shown
 from frenemy.data.threads import each_in_order
-from frenemy.data.tree import classes_of, tree_of
+from frenemy.data.tree import Tree, classes_of, tree_of
 from frenemy.errors import FrenemyError
 
 MOST = 0.5
@@ -55,7 +55,7 @@ def find_folder(folder: Path) -> Origin | None:
 
 
 def find_zip(path: Path) -> Origin | None:
-    """The pictures in a zip archive, as in a folder, or None if there are none, or it is an .npz."""
+    """The pictures in a zip archive, as in a folder; None if it holds none, or arrays."""
     place = in_zip(path)
     return place and _origin("zip of images", path, place)
 
@@ -67,14 +67,14 @@ def _origin(kind: str, path: Path, place: Place) -> Origin | None:
     if not place.names:
         return None
     tree = tree_of(place.names)
-    kept = sorted(tree.below)
+    kept = tuple(sorted(tree.below))
     if place.files:
         files = tuple(place.files[name] for name in sorted([*kept, *place.labels]))
     else:
         files = (File.at(path),)
     skipped = {**place.skipped, **tree.beside}
-    name = path.stem if path.suffix == ".zip" else path.name
-    return Origin(kind, name, files, functools.partial(_read, place, tuple(kept), path), skipped)
+    name = path.name if place.files else path.stem
+    return Origin(kind, name, files, functools.partial(_read, place, kept, tree, path), skipped)
 
 
 class _Seen(NamedTuple):
@@ -84,7 +84,9 @@ class _Seen(NamedTuple):
     bare: bool
 
 
-def _read(place: Place, names: Sequence[str], path: Path, resize: Resize | None) -> Contents:
+def _read(
+    place: Place, names: Sequence[str], tree: Tree, path: Path, resize: Resize | None
+) -> Contents:
     seen: list[_Seen] = []
     readable: list[str] = []
     unreadable: dict[str, str] = {}
@@ -106,7 +108,7 @@ def _read(place: Place, names: Sequence[str], path: Path, resize: Resize | None)
         shape = (channels, resize.size, resize.size)
     elif len(sizes) == 1:
         shape = (channels, headers[0].height, headers[0].width)
-    tree = tree_of(names)
+    parts = tree.parts
     labels, classes, lost = _labels(place, readable, tree.below, path)
     decode = functools.partial(_decoded, place.open, readable, headers, grey, resize)
     notes = [tree.note, lost, _note_of_bare(readable, seen)]
@@ -124,7 +126,7 @@ def _read(place: Place, names: Sequence[str], path: Path, resize: Resize | None)
         shape=shape,
         labels=labels,
         classes=classes,
-        parts=tree.parts and np.array([tree.parts[name] for name in readable], np.uint8),
+        parts=None if parts is None else np.array([parts[name] for name in readable], np.uint8),
         unreadable=unreadable,
         on_white=functools.partial(decode, False),
         note="; ".join(filter(None, notes)),
@@ -132,7 +134,7 @@ def _read(place: Place, names: Sequence[str], path: Path, resize: Resize | None)
 
 
 def _labels(
-    place: Place, names: Sequence[str], below: dict[str, str], path: Path
+    place: Place, names: Sequence[str], below: Mapping[str, str], path: Path
 ) -> tuple[NDArray[np.int64] | None, tuple[str, ...], str]:
     """Labels, the classes they stand for, and what should be known of how they were found."""
     told = stylegan.labels_of(place, str(path))

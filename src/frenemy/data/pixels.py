@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, features
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -30,6 +30,11 @@ FORMATS: dict[str, tuple[bytes, type[ImageFile.ImageFile]]] = {
     "GIF": (rb"GIF8[79]a", GifImageFile),
 }
 """The formats that are read -> how their files start, and Pillow's class for them."""
+
+DECODERS = " ".join(
+    f"{name} {features.version(name)}" for name in ("pil", "jpg", "libjpeg_turbo", "webp")
+)
+"""The versions of all that decodes and resizes: others may make other pixels of a file."""
 
 START = 18
 """Bytes by which a format is known."""

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from frenemy.data.contents import File
 from frenemy.data.links import refusal
 from frenemy.data.pixels import START, is_picture
-from frenemy.data.streams import BoundedFile, check_claim, in_one_line, is_of_the_file
+from frenemy.data.streams import BoundedFile, check_claim, is_of_the_file, lasting_reason
 from frenemy.errors import FrenemyError
 
 SUFFIXES = (
@@ -263,20 +263,6 @@ def _verdict(name: str, opened: Callable[[], BoundedFile]) -> bool | str:
         if isinstance(error, OSError) or not is_of_the_file(error):
             raise
     return "is not of a format that is read" if other else False
-
-
-def lasting_reason(error: Exception, path: str) -> str:
-    """Why a file is left out.
-
-    Raises:
-        FrenemyError: instead, if that is nothing that lies in the file: next time it may be read.
-    """
-    reason = getattr(error, "strerror", None) or in_one_line(error)
-    if is_of_the_file(error):
-        return reason
-    raise FrenemyError(
-        f"{path}: cannot be read now ({reason}): nothing is left out for that; try again"
-    ) from error
 
 
 def _too_large(length: int) -> str:

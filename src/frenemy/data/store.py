@@ -7,6 +7,9 @@ of the set's files, the options, and the version of this code.
     KEY.labels.npy  int64 (N,), if the set has labels
     KEY.json        what else is known of it; written last, so it tells that the entry is complete
 
+The last holds checksums of all three, by which each is read once when the entry is opened: what has
+changed on the disk since is built again.
+
 Beside them lies an index, as in git: from the names, sizes and times of files to the digest of
 their content, so that a second start reads none of them. Every file is written under another name,
 then renamed. Any number of processes may build the same entry at once: they write the same bytes.
@@ -22,9 +25,10 @@ import math
 import os
 import re
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import platformdirs
@@ -32,14 +36,14 @@ from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 from frenemy.data.contents import Contents, File, Origin, PartSizes
-from frenemy.data.pixels import Resize
+from frenemy.data.pixels import DECODERS, Resize
 from frenemy.data.source import Source
-from frenemy.data.streams import shown
+from frenemy.data.streams import lasting_reason, shown
 from frenemy.data.threads import each_in_order
 from frenemy.errors import FrenemyError
 from frenemy.files import WritingFailed, appearing, sweep
 
-VERSION = 4
+VERSION = 5
 """Part of every key; raise it when the same files would be decoded to other bytes."""
 
 _TICK = 100_000_000
@@ -47,6 +51,9 @@ _TICK = 100_000_000
 
 _PIECE = 1 << 23
 """Bytes of decoded images that one thread makes at a time."""
+
+_BLOCK = 1 << 22
+"""Bytes of a file that share a checksum."""
 
 
 class Stored(NamedTuple):
@@ -89,7 +96,8 @@ def fetch(
         options += " grey"
     if opaque:
         options += " opaque"
-    key = hashlib.sha256(f"{VERSION}|{origin.kind}|{digest}|{options}".encode()).hexdigest()
+    of = f"{VERSION}|{DECODERS}|{origin.kind}|{digest}|{options}"
+    key = hashlib.sha256(of.encode()).hexdigest()
     stem = folder / "images" / key
     stored = _open(stem, origin.name)
     if stored is None:
@@ -104,6 +112,9 @@ def content_digest(files: tuple[File, ...]) -> str:
     """sha256 over the names and bytes of files, as hexadecimal digits.
 
     A file that cannot be read counts by the reason why, so that its return changes the digest.
+
+    Raises:
+        FrenemyError: that reason may pass.
     """
     digest = hashlib.sha256()
     sums = each_in_order(_file_digest, files, 64, "reading")
@@ -117,6 +128,7 @@ def _file_digest(file: File) -> bytes:
         with open(file.path, "rb") as opened:
             return hashlib.file_digest(opened, "sha256").digest()
     except OSError as error:
+        lasting_reason(error, file.path)
         return hashlib.sha256(f"unreadable: {error.errno}".encode()).digest()
 
 
@@ -125,9 +137,9 @@ def _known_digest(files: tuple[File, ...], index: Path) -> str:
     root = os.path.abspath(files[0].path)
     stamps = [f"{x.name}\0{x.size}\0{x.mtime_ns}\0{x.ctime_ns}" for x in files]
     page = index / hashlib.sha256(os.fsencode("\0".join((root, *stamps)))).hexdigest()
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        digest = page.read_text("ascii")
-        if re.fullmatch("[0-9a-f]{64}", digest):
+    with contextlib.suppress(OSError, ValueError):
+        digest, checksum = page.read_text("ascii").split()
+        if re.fullmatch("[0-9a-f]{64}", digest) and int(checksum) == zlib.crc32(digest.encode()):
             return digest
     newest = max(max(x.mtime_ns, x.ctime_ns) for x in files)
     # git's "racily clean" files: one that was written just now may be written again within the
@@ -136,7 +148,7 @@ def _known_digest(files: tuple[File, ...], index: Path) -> str:
     digest = content_digest(files)
     if settled:
         with _replacing(page) as file:
-            file.write(digest.encode())
+            file.write(f"{digest} {zlib.crc32(digest.encode())}\n".encode())
     return digest
 
 
@@ -175,9 +187,37 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
         "unreadable": unreadable,
         "note": contents.note,
         "enlarged": _smaller(contents.sizes, shape),
+        "checksums": {
+            ending: _checksums(_file(stem, ending))
+            for ending in (".npy", ".labels.npy")[: 1 + (contents.labels is not None)]
+        },
     }
     with _replacing(_file(stem, ".json")) as file:
-        file.write(json.dumps(about, indent=1).encode())
+        file.write(json.dumps(_sealed(about), indent=1).encode())
+
+
+def _sealed(about: Mapping[str, object]) -> dict[str, object]:
+    """The same with a checksum of all of it."""
+    return {**about, "checksum": zlib.crc32(json.dumps(about).encode())}
+
+
+def _unsealed(data: bytes) -> dict[str, Any]:
+    about = json.loads(data)
+    checksum = about.pop("checksum")
+    if _sealed(about)["checksum"] != checksum:
+        raise ValueError("damaged")
+    return about
+
+
+def _checksums(path: Path) -> list[int]:
+    """CRC-32 of each block of a file."""
+
+    def checksum(start: int) -> int:
+        with path.open("rb") as file:
+            file.seek(start)
+            return zlib.crc32(file.read(_BLOCK))
+
+    return list(each_in_order(checksum, range(0, path.stat().st_size, _BLOCK), 1, "checking"))
 
 
 def _common_shape(contents: Contents, origin: Origin) -> tuple[int, int, int]:
@@ -215,7 +255,10 @@ def none_readable(origin: Origin, unreadable: Mapping[str, str]) -> FrenemyError
 def _open(stem: Path, name: str) -> Stored | None:
     """The entry of the set of this name, or None if it is missing or damaged."""
     try:
-        about = json.loads(_file(stem, ".json").read_bytes())
+        about = _unsealed(_file(stem, ".json").read_bytes())
+        for ending, sums in about["checksums"].items():
+            if _checksums(_file(stem, ending)) != sums:
+                return None
         shape, labels = tuple(about["shape"]), None
         images = _mapped(_file(stem, ".npy"), np.uint8, shape)
         if about["labels"]:
@@ -223,7 +266,7 @@ def _open(stem: Path, name: str) -> Stored | None:
         source = Source(images, labels, name, about["digest"], tuple(about["classes"]))
         parts, enlarged = about["parts"] and tuple(about["parts"]), int(about["enlarged"])
         return Stored(source, parts, about["unreadable"], str(about["note"]), enlarged)
-    except (OSError, ValueError, KeyError, TypeError, FrenemyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, FrenemyError):
         return None
 
 

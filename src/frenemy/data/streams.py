@@ -81,6 +81,20 @@ def is_of_the_file(error: BaseException) -> bool:
     return not isinstance(error, OSError) or error.errno in (None, *_OF_THE_FILE)
 
 
+def lasting_reason(error: Exception, path: str) -> str:
+    """Why a file is left out.
+
+    Raises:
+        FrenemyError: instead, if that is nothing that lies in the file: next time it may be read.
+    """
+    reason = getattr(error, "strerror", None) or in_one_line(error)
+    if is_of_the_file(error):
+        return reason
+    raise FrenemyError(
+        f"{shown(path)}: cannot be read now ({reason}): nothing is left out for that; try again"
+    ) from error
+
+
 class BoundedFile(io.BufferedReader):
     """A file to read, or a part of one, that is never asked for more than it holds.
 
