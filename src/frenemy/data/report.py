@@ -52,6 +52,7 @@ class Report:
         pixel_std: likewise, the standard deviation.
         digest: sha256 of the names and bytes of the files, as hexadecimal digits.
         parts: how many images would be train, valid and test.
+        note: what else was found that whoever trains on them should know.
         thumbnails: some of the images, evenly spaced, for a contact sheet: uint8 (n, C, H, W).
     """
 
@@ -67,6 +68,7 @@ class Report:
     pixel_std: tuple[float, ...]
     digest: str
     parts: Mapping[str, int]
+    note: str
     thumbnails: NDArray[np.uint8]
 
 
@@ -128,6 +130,7 @@ def describe(
         pixel_std=tuple(std.tolist()),
         digest=content_digest(origin.files),
         parts=dict(zip(PARTS, parts, strict=True)),
+        note=contents.note,
         thumbnails=_thumbnails(contents, seen),
     )
 
@@ -187,6 +190,7 @@ def report_table(report: Report) -> Table:
         "pixel mean": ", ".join(f"{value:.4f}" for value in report.pixel_mean),
         "pixel deviation": ", ".join(f"{value:.4f}" for value in report.pixel_std),
         "parts": listed(report.parts),
+        "note": report.note,
         "digest": report.digest,
     }
     table = Table("", Column(overflow="fold"), show_header=False, box=None, pad_edge=False)

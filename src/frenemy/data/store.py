@@ -193,18 +193,19 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
         },
     }
     with _replacing(_file(stem, ".json")) as file:
-        file.write(json.dumps(_sealed(about), indent=1).encode())
+        file.write(json.dumps(sealed(about), indent=1).encode())
 
 
-def _sealed(about: Mapping[str, object]) -> dict[str, object]:
+def sealed(about: Mapping[str, object]) -> dict[str, object]:
     """The same with a checksum of all of it."""
     return {**about, "checksum": zlib.crc32(json.dumps(about).encode())}
 
 
-def _unsealed(data: bytes) -> dict[str, Any]:
+def unsealed(data: str | bytes) -> dict[str, Any]:
+    """What was `sealed`, from its JSON; raises ValueError, or KeyError, if it is damaged."""
     about = json.loads(data)
     checksum = about.pop("checksum")
-    if _sealed(about)["checksum"] != checksum:
+    if sealed(about)["checksum"] != checksum:
         raise ValueError("damaged")
     return about
 
@@ -255,7 +256,7 @@ def none_readable(origin: Origin, unreadable: Mapping[str, str]) -> FrenemyError
 def _open(stem: Path, name: str) -> Stored | None:
     """The entry of the set of this name, or None if it is missing or damaged."""
     try:
-        about = _unsealed(_file(stem, ".json").read_bytes())
+        about = unsealed(_file(stem, ".json").read_bytes())
         for ending, sums in about["checksums"].items():
             if _checksums(_file(stem, ending)) != sums:
                 return None
