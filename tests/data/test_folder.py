@@ -483,27 +483,6 @@ def test_only_pictures_of_other_formats(pictures):
         find(pictures)
 
 
-def test_links(tmp_path, pictures):
-    noise().save(pictures / "a.png")
-    noise().save(tmp_path / "outside.png")
-    (pictures / "inside.png").symlink_to("a.png")
-    (pictures / "outside.png").symlink_to(tmp_path / "outside.png")
-    (pictures / "loop.png").symlink_to("loop.png")
-    (pictures / "again").symlink_to(".", target_is_directory=True)
-    origin = find(pictures)
-    assert [file.name for file in origin.files] == ["a.png", "inside.png"]
-    assert origin.skipped["outside.png"] == "is a link that leads out of the folder"
-    assert origin.skipped["loop.png"] == "Too many levels of symbolic links"
-    assert origin.skipped["again"].startswith("is a link to a folder")
-
-
-def test_only_links_that_lead_out(tmp_path, pictures):
-    noise().save(tmp_path / "outside.png")
-    (pictures / "a.png").symlink_to(tmp_path / "outside.png")
-    with pytest.raises(FrenemyError, match=r"a\.png: is a link that leads out"):
-        find(pictures)
-
-
 def test_odd_names(tmp_path, cache):
     folder = tmp_path / "pictures"
     save_many(folder, 10)

@@ -4,7 +4,6 @@ import gzip
 import re
 import struct
 import tracemalloc
-import zipfile
 
 import numpy as np
 import pytest
@@ -257,13 +256,6 @@ def test_npz_labels_that_are_text(tmp_path):
     np.savez(tmp_path / "set.npz", images=some_images(20), labels=np.array(10 * ["a", "b"]))
     with pytest.raises(FrenemyError, match="labels must be whole numbers, not <U1"):
         open_dataset(tmp_path / "set.npz")
-
-
-def test_a_zip_of_other_things(tmp_path):
-    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
-        archive.writestr("picture.png", b"")
-    with pytest.raises(FrenemyError, match="a zip without NumPy arrays; unpack it"):
-        open_dataset(tmp_path / "set.zip")
 
 
 def test_a_gzipped_archive(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 from frenemy.data import arrays, cifar, folder, idx, matfile, matlab, places
 from frenemy.data.contents import File, Origin
 from frenemy.data.embedded import DEFAULT, EMBEDDED, PREFIX
+from frenemy.data.streams import shown
 from frenemy.data.toy import STACKED, TOY
 from frenemy.errors import FrenemyError
 from frenemy.names import known
@@ -100,7 +101,7 @@ def _in_folder(path: Path) -> Origin:
             f"{path}: train-images-idx3-ubyte is missing; for the test images alone give {test}"
         )
     if arrays:
-        files = " or ".join(map(str, arrays[:3]))
+        files = " or ".join(shown(str(file)) for file in arrays[:3])
         raise FrenemyError(f"{path}: holds no pictures; give the file {files}")
     raise FrenemyError(f"{path}: holds nothing that is read; {_hint(path)}")
 

@@ -74,7 +74,9 @@ def _origin(kind: str, path: Path, place: Place) -> Origin | None:
         files = (File.at(path),)
     skipped = {**place.skipped, **tree.beside}
     name = path.name if place.files else path.stem
-    return Origin(kind, name, files, functools.partial(_read, place, kept, tree, path), skipped)
+    return Origin(
+        kind, shown(name), files, functools.partial(_read, place, kept, tree, path), skipped
+    )
 
 
 class _Seen(NamedTuple):
@@ -183,8 +185,9 @@ def _headers(opened: Opener, names: Sequence[str], resize: Resize | None) -> lis
         except UnreadableImage as error:
             return str(error)
 
-    with warnings.catch_warnings():
-        # No thread can set this for itself; Pillow warns of a GIF whose frame is larger than it.
+    with warnings.catch_warnings():  # which no thread can set for itself
+        # Pillow only warns of damaged EXIF data, and of a GIF whose frame is larger than it.
+        warnings.filterwarnings("error", module="PIL", category=UserWarning)
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return list(each_in_order(seen, names, 64, "looking at"))
 

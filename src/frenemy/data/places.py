@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from frenemy.data.contents import File
-from frenemy.data.links import refusal
+from frenemy.data.links import Reach
 from frenemy.data.pixels import START, is_picture
-from frenemy.data.streams import BoundedFile, check_claim, is_of_the_file, lasting_reason
+from frenemy.data.streams import BoundedFile, check_claim, is_of_the_file, lasting_reason, shown
 from frenemy.errors import FrenemyError
 
 SUFFIXES = (
@@ -117,7 +117,7 @@ class _Walk:
         self._pending = deque([(os.fspath(folder), "")])
         self._links: deque[tuple[str, str]] = deque()
         root = os.stat(folder)
-        self._owner = root.st_uid
+        self._reach = Reach(root.st_uid)
         # What lies here by its own name is read by that name, so links to folders come last.
         self._seen = {(root.st_dev, root.st_ino): "the folder itself"}
         for above in Path(os.path.realpath(folder)).parents:
@@ -126,7 +126,10 @@ class _Walk:
 
     def walk(self) -> None:
         while self._pending or self._links:
-            path, prefix = (self._pending or self._links).popleft()
+            if not self._pending:
+                self._enter_folder(*self._links.popleft())
+                continue
+            path, prefix = self._pending.popleft()
             try:
                 entries = sorted(os.scandir(path), key=lambda entry: entry.name)
             except OSError as error:
@@ -143,10 +146,13 @@ class _Walk:
                         self._skip(prefix + entry.name, entry.path, error)
 
     def _enter(self, entry: os.DirEntry[str], name: str) -> None:
-        if entry.is_symlink() and (why := refusal(entry.path, self._owner)):
+        if entry.is_symlink() and (why := self._reach.refusal(entry.path)):
             self.skipped[name] = why
         elif entry.is_dir():
-            self._enter_folder(entry, name)
+            if entry.is_symlink():
+                self._links.append((entry.path, name))
+            else:
+                self._enter_folder(entry.path, name)
         elif not entry.is_file():
             if entry.name.lower().endswith(SUFFIXES):
                 self.skipped[name] = "is no file, but a pipe or a device"
@@ -161,13 +167,13 @@ class _Walk:
             elif verdict:
                 self.skipped[name] = verdict
 
-    def _enter_folder(self, entry: os.DirEntry[str], name: str) -> None:
-        status = os.stat(entry.path)
+    def _enter_folder(self, path: str, name: str) -> None:
+        status = os.stat(path)
         same = self._seen.setdefault((status.st_dev, status.st_ino), f"{name}/")
-        if same != f"{name}/":
-            self.skipped[name] = f"leads to {same}, which is read once"
+        if same == f"{name}/":
+            self._pending.append((path, same))
         else:
-            (self._links if entry.is_symlink() else self._pending).append((entry.path, f"{name}/"))
+            self.skipped[name] = f"leads to {shown(same)}, which is read once"
 
     def _skip(self, name: str, path: str, error: OSError) -> None:
         self.skipped[name] = lasting_reason(error, path)

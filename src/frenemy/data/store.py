@@ -127,9 +127,10 @@ def _file_digest(file: File) -> bytes:
     try:
         with open(file.path, "rb") as opened:
             return hashlib.file_digest(opened, "sha256").digest()
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         lasting_reason(error, file.path)
-        return hashlib.sha256(f"unreadable: {error.errno}".encode()).digest()
+        number = getattr(error, "errno", None)
+        return hashlib.sha256(f"unreadable: {number}".encode()).digest()
 
 
 def _known_digest(files: tuple[File, ...], index: Path) -> str:

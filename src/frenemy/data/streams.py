@@ -58,7 +58,7 @@ def read_exactly(read: Callable[[int], bytes], count: int, path: Path) -> bytear
 
 def in_one_line(error: BaseException) -> str:
     """What another library's exception says, short enough for the end of a message."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return shown(" ".join(str(error).split())[:200]) or type(error).__name__
 
 
 def shown(name: str) -> str:
