@@ -157,7 +157,8 @@ def test_a_picture_beside_class_folders_is_told(root, cache, wrapped):
     with pytest.warns(UserWarning, match=said):
         data = open_dataset(root)
     assert data.train.classes == ()
-    assert "cover.png lies" in describe(root).note
+    for opaque in (False, True):
+        assert "cover.png lies" in describe(root, opaque=opaque).note
 
 
 def test_pictures_without_classes_say_nothing(root, cache, recwarn):

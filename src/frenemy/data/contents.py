@@ -72,6 +72,7 @@ class Contents:
         unreadable: images that are not among the `count`, and why.
         on_white: decodes image i laid over white, where that is better done before it is resized.
         note: what else was found that whoever trains on them should know.
+        note_on_white: what should be known of transparent images, which are laid over white.
     """
 
     count: int
@@ -87,6 +88,11 @@ class Contents:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     on_white: Callable[[int], NDArray[np.uint8]] | None = None
     note: str = ""
+    note_on_white: str = ""
+
+    def notes(self) -> str:
+        """All that whoever trains on them should know."""
+        return "; ".join(filter(None, (self.note, self.note_on_white)))
 
     def order(self) -> list[int]:
         """The order to store images in: part by part, so that any slice of one is a fair sample."""
@@ -111,7 +117,7 @@ class Contents:
         """The same images laid over white."""
         shape = self.shape and (self.shape[0] - 1 + self.shape[0] % 2, *self.shape[1:])
         decode = self.on_white or (lambda i: over_white(self.decode(i)))
-        return replace(self, decode=decode, shape=shape, note="")
+        return replace(self, decode=decode, shape=shape, note_on_white="")
 
     def try_decode(self, i: int) -> NDArray[np.uint8] | str:
         """Image i, or the reason why it cannot be decoded."""

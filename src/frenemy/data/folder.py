@@ -113,9 +113,10 @@ def _read(
     parts = tree.parts
     labels, classes, lost = _labels(place, readable, tree.below, path)
     decode = functools.partial(_decoded, place.open, readable, headers, grey, resize)
-    notes = [tree.note, lost, _note_of_bare(readable, seen)]
+    notes = tree.note, lost, _note_of_bare(readable, seen)
+    on_white = ""
     if share and not clear:
-        notes.append(
+        on_white = (
             f"about {max(1, round(share * len(readable))):,} of {len(readable):,} pictures are "
             "transparent somewhere, and not most: all are laid over white"
         )
@@ -132,6 +133,7 @@ def _read(
         unreadable=unreadable,
         on_white=functools.partial(decode, False),
         note="; ".join(filter(None, notes)),
+        note_on_white=on_white,
     )
 
 

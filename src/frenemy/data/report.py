@@ -130,7 +130,7 @@ def describe(
         pixel_std=tuple(std.tolist()),
         digest=content_digest(origin.files),
         parts=dict(zip(PARTS, parts, strict=True)),
-        note=contents.note,
+        note=contents.notes(),
         thumbnails=_thumbnails(contents, seen),
     )
 

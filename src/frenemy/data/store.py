@@ -64,7 +64,7 @@ class Stored(NamedTuple):
         parts: how many images, one part after the other, are train, valid and test by the set's
             own word; None if it has no parts of its own.
         unreadable: the names of images that were left out, and why.
-        note: as of `Contents`.
+        note: as `Contents.notes`.
         enlarged: how many images were smaller before.
     """
 
@@ -186,7 +186,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
         "classes": contents.classes,
         "parts": contents.part_sizes(kept),
         "unreadable": unreadable,
-        "note": contents.note,
+        "note": contents.notes(),
         "enlarged": _smaller(contents.sizes, shape),
         "checksums": {
             ending: _checksums(_file(stem, ending))
