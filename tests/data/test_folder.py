@@ -348,6 +348,7 @@ def test_a_damaged_picture_leaves_its_own_part(tmp_path, cache):
     assert [len(x) for x in (dataset.train, dataset.valid, dataset.test)] == [12, 3, 4]
 
 
+@pytest.mark.filterwarnings("ignore:.*none to train on")
 @pytest.mark.parametrize("names", [("test", "valid"), ("train", "cat"), ("train", "training")])
 def test_folders_that_are_no_parts_are_classes(tmp_path, cache, names):
     for k, name in enumerate(names):
@@ -492,6 +493,37 @@ def test_odd_names(tmp_path, cache):
         open_dataset(folder)
     message = str(caught[0].message)
     assert message.isprintable() and "'line\\nbreak.png'" in message
+
+
+ESCAPE = "\x1b[31m"
+
+
+def test_no_escape_sequence_of_a_name_is_told(tmp_path, cache):
+    folder = tmp_path / f"set{ESCAPE}"
+    for part in ("train", "test"):
+        save_many(folder / f"{part}{ESCAPE}" / f"cat{ESCAPE}")
+    save_many(folder / f"beside{ESCAPE}", 2)
+    for name in ("bad.png", "text.tif"):
+        (folder / f"train{ESCAPE}" / f"{ESCAPE}{name}").write_bytes(ESCAPE.encode())
+    (folder / f"link{ESCAPE}.png").symlink_to("nowhere")
+    noise().save(folder / f"train{ESCAPE}" / f"b{ESCAPE}.png", exif=b"Exif\0\0nothing")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        dataset = open_dataset(folder, size=8)
+    said = [*(str(warning.message) for warning in caught), dataset.train.name, dataset.description]
+    assert len(caught) == 2 and all(map(str.isprintable, said))
+    (folder / f"train{ESCAPE}" / "dataset.json").write_text("{")
+    with pytest.raises(FrenemyError) as error:
+        open_dataset(folder)
+    assert str(error.value).isprintable()
+    with pytest.raises(FrenemyError) as error:
+        read_picture(folder / f"train{ESCAPE}" / f"{ESCAPE}bad.png")
+    assert str(error.value).isprintable()
+    for path in folder.rglob("*.png"):
+        path.unlink()
+    with pytest.raises(FrenemyError) as error:
+        open_dataset(folder)
+    assert str(error.value).isprintable()
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import stat
 import struct
 import zipfile
@@ -104,6 +105,9 @@ def test_a_cache_of_the_hugging_face_hub(tmp_path, cache):
     link(tmp_path / "snapshots/abc/dataset.json", "../../blobs/none")
     with pytest.warns(UserWarning, match=r"1 left out: dataset\.json: is a link to nothing"):
         assert same_set(open_images(tmp_path / "snapshots/abc").images, images)
+    (tmp_path / "snapshots/abc/dataset.json").unlink()
+    shutil.rmtree(cache)
+    assert same_set(open_images(tmp_path).images, images)
 
 
 def test_no_folder_is_read_twice_and_no_circle_is_entered(tmp_path):

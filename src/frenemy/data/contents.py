@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from frenemy.data.pixels import Resize, luminance
 from frenemy.data.source import permutation
-from frenemy.data.streams import in_one_line
+from frenemy.data.streams import in_one_line, shown
 from frenemy.data.threads import Result, each_in_order
 from frenemy.errors import FrenemyError
 from frenemy.opacity import over_white
@@ -166,10 +166,10 @@ class Origin:
     def _naming_errors(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, MemoryError) as error:
             path = getattr(error, "filename", None) or self.name
             reason = getattr(error, "strerror", None) or in_one_line(error)
-            raise FrenemyError(f"{path}: cannot be read: {reason}") from error
+            raise FrenemyError(f"{shown(str(path))}: cannot be read: {reason}") from error
 
     def unchanged(self) -> bool:
         """Whether the files are still as they were found."""

@@ -63,7 +63,9 @@ def find_zip(path: Path) -> Origin | None:
 def _origin(kind: str, path: Path, place: Place) -> Origin | None:
     if place.skipped and not place.names:
         name, reason = next(iter(place.skipped.items()))
-        raise NoPicture(f"{path}: no picture in it can be read; {shown(name)}: {reason}")
+        raise NoPicture(
+            f"{shown(str(path))}: no picture in it can be read; {shown(name)}: {reason}"
+        )
     if not place.names:
         return None
     tree = tree_of(place.names)
@@ -141,7 +143,7 @@ def _labels(
     place: Place, names: Sequence[str], below: Mapping[str, str], path: Path
 ) -> tuple[NDArray[np.int64] | None, tuple[str, ...], str]:
     """Labels, the classes they stand for, and what should be known of how they were found."""
-    told = stylegan.labels_of(place, str(path))
+    told = stylegan.labels_of(place, shown(str(path)))
     if told is None:
         of_each, lost = classes_of([below[name] for name in names])
     elif missing := [name for name in names if name not in told]:
@@ -239,7 +241,7 @@ def picture_at(
     try:
         open_picture(names[0]).close()
     except OSError as error:
-        raise FrenemyError(f"{path}: {error.strerror}; give a picture") from error
+        raise FrenemyError(f"{shown(names[0])}: {error.strerror}; give a picture") from error
     except ValueError:
         pass  # told below
     (seen,) = _headers(open_picture, names, resize)
@@ -249,5 +251,6 @@ def picture_at(
         one = [seen.header]
         image = _decoded(open_picture, names, one, grey and one[0].grey, resize, clear, 0)
     except UnreadableImage as error:
-        raise FrenemyError(f"{path}: {error}; give a picture ({', '.join(FORMATS)})") from None
+        which = f"give a picture ({', '.join(FORMATS)})"
+        raise FrenemyError(f"{shown(names[0])}: {error}; {which}") from None
     return luminance(image) if grey else image

@@ -135,10 +135,13 @@ class _Walk:
             except OSError as error:
                 self._skip(prefix or ".", path, error)
                 continue
-            if prefix and any(entry.name == "run.json" for entry in entries):
+            names = {entry.name for entry in entries}
+            if prefix and "run.json" in names:
                 self.skipped[prefix] = _RUN
                 continue
             for entry in entries:
+                if entry.name == "blobs" and "snapshots" in names:
+                    continue  # of the Hugging Face Hub's cache: they are seen by their names there
                 if not is_passed_over(entry.name):
                     try:
                         self._enter(entry, prefix + entry.name)
@@ -189,7 +192,7 @@ def in_zip(path: Path) -> Place | None:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # zipfile raises a dozen kinds on damage
         reason = lasting_reason(error, str(path))
-        raise FrenemyError(f"{path}: damaged zip archive: {reason}") from error
+        raise FrenemyError(f"{shown(str(path))}: damaged zip archive: {reason}") from error
     members = {info.filename.replace("\\", "/"): info for info in archive.infolist()}
     files = {name: info for name, info in members.items() if not name.endswith("/")}
     endings = {PurePosixPath(name.lower()).suffix for name in files}
