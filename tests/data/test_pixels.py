@@ -12,6 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from frenemy.data import describe, open_images, pixels, read_picture
 from frenemy.data.bare import without_metadata
+from frenemy.data.dataset import Unopened
 from frenemy.errors import FrenemyError
 
 from .data_files import some_images
@@ -138,13 +139,15 @@ def test_pixels_are_read_whatever_the_metadata(tmp_path, name):
     np.testing.assert_array_equal(read_picture(tmp_path / name), expected)
     report = describe(tmp_path)
     assert (report.count, dict(report.unreadable)) == (1, {})
-    assert report.note.endswith(f"are ignored: {name}")
+    assert report.note.endswith(f"on their sides: {name}")
 
 
 def test_what_lost_its_metadata_is_warned_of(tmp_path, cache):
     for i in range(5):
         Image.new("L", (4, 4), i).save(tmp_path / f"{i}.png", exif=BROKEN)
-    with pytest.warns(UserWarning, match=r"rotation .* are ignored: 0.png, 1.png, 2.png and 2 mor"):
+    with pytest.warns(
+        UserWarning, match=r"metadata cannot be read.*sides: 0\.png, 1\.png, 2\.png and 2 m"
+    ):
         open_images(tmp_path)
 
 
@@ -188,6 +191,7 @@ def test_what_is_too_large_is_scaled_where_a_size_is_given(tmp_path, monkeypatch
         assert np.abs(scaled.astype(int) - before).max() <= 3  # of a gradient, averaged first
         with pytest.raises(FrenemyError, match=r"claims 96x64 pixels; at most 4,000 are decoded"):
             read_picture(tmp_path / name)
+    assert Unopened(tmp_path).native() == ((1, 64, 96), 64)  # by which a size is chosen
     monkeypatch.setattr(pixels, "MAX_SCALED", 6000)
     with pytest.raises(FrenemyError, match=r"claims 96x64 pixels; at most 6,000 are decoded; give"):
         read_picture(tmp_path / "a.png", size=8)

@@ -139,13 +139,13 @@ class Unopened:
         if made_of(self.path)[0]:
             shape = self.open(None).shape
             return shape, min(shape[1:])
-        found = find(self.path).read(None)
-        sides = [
-            side
-            for size, count in found.sizes.items()
-            for side in [min(map(int, size.split("x")))] * count
-        ]
-        return found.shape, statistics.median_high(sides) if sides else 0
+        found = find(self.path).read(Resize(1, "crop"))  # of any size, then, in which they are read
+        sizes = [(tuple(map(int, size.split("x"))), count) for size, count in found.sizes.items()]
+        sides = [side for size, count in sizes for side in [min(size)] * count]
+        if len(sizes) != 1 or found.shape is None:
+            return None, statistics.median_high(sides) if sides else 0
+        width, height = sizes[0][0]
+        return (found.shape[0], height, width), sides[0]
 
 
 def open_images(

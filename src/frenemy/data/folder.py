@@ -163,7 +163,7 @@ def _note_of_bare(names: Sequence[str], seen: Sequence[_Seen]) -> str:
     if not bare:
         return ""
     few = ", ".join(map(shown, bare[:3])) + (f" and {len(bare) - 3:,} more" if bare[3:] else "")
-    return f"metadata that cannot be read, a rotation perhaps among them, are ignored: {few}"
+    return f"metadata cannot be read, so that these may lie on their sides: {few}"
 
 
 def _share_clear(opened: Opener, names: Sequence[str], count: int) -> float:
