@@ -146,7 +146,8 @@ def header(image: ImageFile.ImageFile, resize: Resize | None) -> Header:
     if depth == 16 and image.mode == "RGB" and "transparency" in image.info:
         raise ValueError("has colours of 16 bits, one of them transparent, which is not read")
     if isinstance(image, PngImageFile) and image.fp and png.has_late_metadata(image.fp):
-        image.load()
+        with _in_turn(image):
+            image.load()
     # Not image.getexif(), which decodes any PNG that has no EXIF data before its pixels.
     orientation = Image.Image.getexif(image).get(_ORIENTATION, 1)
     if orientation not in range(1, 9):
