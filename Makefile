@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 WORKERS := -n auto --maxprocesses 4 --dist loadfile
 DEMO := demo/$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: demo test test-slow test-hard lint clean
+.PHONY: demo test test-slow test-hard test-packages lint clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -36,6 +36,11 @@ test-slow: .venv/ready
 # The suite, again and again, under settings that must not matter. It takes about four times as long.
 test-hard: .venv/ready
 	tests/hard.sh
+
+# The packages, in empty environments of these Pythons.
+PYTHONS ?= $(PYTHON)
+test-packages:
+	tests/packages.sh $(PYTHONS)
 
 lint: .venv/ready
 	$(BIN)/ruff check

@@ -21,7 +21,7 @@ def _seeded():
 
 @pytest.fixture(scope="module", autouse=True)
 def _cache(tmp_path_factory):
-    """Keeps tests out of the user's cache, and out of what those of another file leave in theirs."""
+    """Keeps tests out of the user's cache, and of what those of another file leave in theirs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FRENEMY_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield

@@ -45,3 +45,9 @@ def test_what_is_imported_where_it_is_used_comes_with_an_extra():
     owners = {**packages_distributions(), "umap": ["umap-learn"]}  # which the tests do without
     missing = {name for name in needed if not known & {owner.lower() for owner in owners[name]}}
     assert not missing
+
+
+def test_the_citation_names_this_version():
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\nversion: {PROJECT['version']}\n" in citation
+    assert f"\nlicense: {PROJECT['license']}\n" in citation

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from frenemy.errors import FrenemyError
-from frenemy.files import WritingFailed, filling, require_place, write_atomically
+from frenemy.files import WritingFailed, filling, write_atomically
 
 
 def fail(part):
@@ -118,16 +118,6 @@ def test_a_folder_that_cannot_be_filled_to_its_end_is_empty_again(tmp_path, monk
     with pytest.raises(WritingFailed, match="Input/output error"):
         fill(tmp_path)
     assert not os.listdir(tmp_path)
-
-
-def test_a_place_for_a_file_is_looked_at_first(tmp_path):
-    require_place(tmp_path / "new" / "file")
-    assert (tmp_path / "new").is_dir()
-    with pytest.raises(WritingFailed, match="new is a folder: give the name of a file"):
-        require_place(tmp_path / "new")
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(WritingFailed, match="cannot write here"):
-        require_place(tmp_path / "file" / "new")
 
 
 def test_a_file_in_the_way_of_a_folder_is_told_in_one_line(tmp_path):

@@ -29,6 +29,7 @@ from frenemy.fitting import CLOCKS, MINUTES, Rehearsal, chosen, sized
 from frenemy.interrupts import Interrupted, caught_signals
 from frenemy.model import reopen, set_up
 from frenemy.origin import arguments_kept, describe, function_of, recipe_of
+from frenemy.places import user_path
 from frenemy.run import Followed, Run
 from frenemy.settings import DEFAULTS, Continued, Settings
 from frenemy.training import NotFinite, Training, Watcher, kept, way_on
@@ -221,14 +222,14 @@ def plan(
         "versions": _versions(),
     }
     out = settings.out if settings.out is not None else _free_name(function_of(recipe).__name__)
-    run = _kind_of_run()(Path(out), header)
+    run = _kind_of_run()(user_path(out), header)
     run.check_new()
     return Plan(run, experiment, where, writer, recipe, data, reasons=reasons)
 
 
 def _size_of(lender: Path | str) -> int | None:
     """Of the images of a run, if they are squares: others were not brought to any."""
-    shape = tuple(Run.open(Path(lender)).header["data"]["shape"])
+    shape = tuple(Run.open(lender).header["data"]["shape"])
     return shape[1] if shape != PLANE and shape[1] == shape[2] else None
 
 
@@ -262,7 +263,7 @@ def resume(
             another process training it, or all its checkpoints damaged.
     """
     limit = Continued(steps=steps, epochs=epochs, minutes=minutes).limit
-    run = _kind_of_run().open(Path(path))
+    run = _kind_of_run().open(path)
     where = choose_device(run.header["device"] if device == "auto" else device)
     began = {"device": run.header["device"], **run.header["versions"]}
     now = {"device": where.type, **_versions()}

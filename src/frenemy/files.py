@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import stat
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -65,18 +66,20 @@ def sweep(folder: Path) -> None:
                 part.unlink()
 
 
-def require_place(path: Path) -> None:
-    """Refuses, before any work is done for it, a place that no file can take; makes its folder.
+def writable(folder: Path) -> None:
+    """Finds out, by a file that is gone at once, whether a folder takes files, or can be made.
 
     Raises:
-        WritingFailed: a folder has that name, or a file that of the folder, or it is unwritable.
+        WritingFailed: it does not.
     """
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=there):
+            pass
     except OSError as error:
-        raise writing_failed(path.parent, error) from error
-    if path.is_dir():
-        raise WritingFailed(f"{path} is a folder: give the name of a file")
+        raise writing_failed(there, error) from error
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
@@ -94,11 +97,12 @@ def require_empty(folder: Path) -> None:
     """Refuses a folder that holds something but what a killed `filling` left.
 
     Raises:
-        WritingFailed: it does, or cannot be read.
+        WritingFailed: it does, or cannot be read or written.
     """
     try:
         if os.path.lexists(folder) and not all(n.endswith(_FOLDER) for n in os.listdir(folder)):
             raise WritingFailed(f"{folder} is not empty: give a new folder")
+        writable(folder if os.path.lexists(folder) else folder.parent)
     except OSError as error:
         raise writing_failed(folder, error) from error
 

@@ -65,7 +65,7 @@ class Model:
             FrenemyError: no run, no such checkpoint, one that its recipe's game does not fit, or
                 another recipe.
         """
-        run = Run.open(Path(path))
+        run = Run.open(path)
         if step is None:
             loaded = checkpoint.load(run)
         else:
@@ -182,8 +182,12 @@ class Model:
         """Images (N, C, H, W) as the game saw them (contrast-normalised, say), as pixels again."""
         return as_seen(self.game, images)
 
-    def data(self, path: Path | None = None) -> Dataset:
+    def data(self, path: Path | None = None, range: str | None = None) -> Dataset:
         """The run's own data, or others prepared in the same size.
+
+        Args:
+            path: where others lie.
+            range: what is black and what is white in those, as of `open_dataset`.
 
         Raises:
             FrenemyError: they cannot be read, are no images, or not the run's own any more.
@@ -194,7 +198,7 @@ class Model:
             channels, height, width = recorded["shape"]
             how = _prepared(recorded)
             how["size"] = height if height == width else recorded.get("size")
-            how |= {"grey": channels < 3, "opaque": channels % 2 == 1}
+            how |= {"grey": channels < 3, "opaque": channels % 2 == 1, "range": range}
             data = open_dataset(path, **how)
             if list(data.shape) != recorded["shape"]:
                 raise FrenemyError(
@@ -262,7 +266,8 @@ def reopen(run: Run, data: Dataset | None = None) -> Dataset:
 
 def _prepared(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """How a run's images were prepared, as `open_dataset` takes it."""
-    return {name: recorded[name] for name in ("size", "fit", "grey", "opaque") if name in recorded}
+    names = ("size", "fit", "grey", "opaque", "range")
+    return {name: recorded[name] for name in names if name in recorded}
 
 
 def set_up(recipe: Recipe, data: Dataset, seed: int) -> Experiment:

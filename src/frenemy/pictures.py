@@ -293,6 +293,18 @@ def of_one_size(frames: Sequence[Images]) -> list[Images]:
     return [frame if frame.shape[1:] == (height, width) else enlarged(frame) for frame in frames]
 
 
+def require_film(path: Path) -> str:
+    """The ending of a film's name, in small letters.
+
+    Raises:
+        FrenemyError: it names no format of films.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FILMS:
+        raise FrenemyError(f"{path}: unknown film format: use {', '.join(FILMS)}")
+    return suffix
+
+
 def save_film(frames: Sequence[Images], path: Path, *, fps: float = 12, hold: float = 1.0) -> Path:
     """Writes frames (C, H, W) as a film: .gif and .webp by Pillow, .mp4 by PyAV.
 
@@ -305,10 +317,7 @@ def save_film(frames: Sequence[Images], path: Path, *, fps: float = 12, hold: fl
     Raises:
         FrenemyError: the format is unknown, or the file cannot be written; or as `encode_film`.
     """
-    suffix = path.suffix.lower()
-    if suffix not in FILMS:
-        raise FrenemyError(f"{path}: unknown film format: use {', '.join(FILMS)}")
-    film = encode_film(frames, suffix, fps=fps, hold=hold)
+    film = encode_film(frames, require_film(path), fps=fps, hold=hold)
     return write_atomically(path, lambda part: part.write_bytes(film))
 
 

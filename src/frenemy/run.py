@@ -26,6 +26,7 @@ import filelock
 
 from frenemy.errors import FrenemyError
 from frenemy.files import appearing, sweep, write_atomically, writing_failed
+from frenemy.places import user_path
 
 Check = Callable[[Any], bool]
 
@@ -151,12 +152,13 @@ class Run:
             raise FrenemyError(f"{self.path} is not an empty directory: give another --out")
 
     @classmethod
-    def open(cls, path: Path) -> Run:
+    def open(cls, path: Path | str) -> Run:
         """Opens an existing run.
 
         Raises:
             FrenemyError: `path` holds no run, or its `run.json` is damaged.
         """
+        path = user_path(path)
         file = path / "run.json"
         try:
             header = json.loads(file.read_text("utf-8"))

@@ -22,7 +22,7 @@ def like(recipe: Recipe, path: Path | str) -> Recipe:
     Raises:
         FrenemyError: there is no run, or it was begun with another recipe.
     """
-    run = Run.open(Path(path))
+    run = Run.open(path)
     theirs, mine = run.header["recipe"], describe(recipe)["recipe"]
     if theirs.rpartition(":")[1:] != mine.rpartition(":")[1:]:
         raise FrenemyError(f"{path} was begun with {theirs}, not {mine}: name a recipe's own run")
@@ -38,7 +38,7 @@ def newest(path: Path | str) -> Path:
     Raises:
         FrenemyError: there is no run, or it has none.
     """
-    run = Run.open(Path(path))
+    run = Run.open(path)
     found = run.checkpoints()
     if not found:
         raise FrenemyError(f"{path} has no checkpoint to start from")

@@ -64,6 +64,20 @@ def test_judge_takes_folders_and_arrays_against_a_source(run, digits, tmp_path, 
     assert "are, byte for byte, among the reference images" in printed
 
 
+def test_range_is_that_of_what_is_judged_by(tmp_path):
+    bits = (open_dataset(None).train.images[:400, 0] > 127).astype(np.uint8)
+    np.savez(tmp_path / "samples.npz", images=255 * bits[:100])
+    np.save(tmp_path / "white.npy", 255 * bits)
+    np.save(tmp_path / "bits.npy", bits)
+    values = []
+    for against in (["white.npy"], ["bits.npy", "--range", "0..1"]):
+        out = tmp_path / f"{against[0]}.json"
+        arguments = ["--against", str(tmp_path / against[0]), *against[1:], "--metrics", "fid"]
+        assert main(["judge", str(tmp_path / "samples.npz"), *arguments, "-o", str(out)]) == 0
+        values.append([line.results["samples"].value for line in Report.load(out).lines])
+    assert values[0] == pytest.approx(values[1])
+
+
 def test_where_there_is_no_terminal_long_work_is_told_in_lines(
     digits, tmp_path, capsys, monkeypatch
 ):

@@ -1,5 +1,6 @@
 """The verbs that say what there is."""
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -14,6 +15,20 @@ def test_data_reports_and_draws_a_sheet(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "1,797" in printed and "8x8: 1,797" in printed
     assert Image.open(tmp_path / "sheet.png").width > 500
+
+
+def test_data_is_told_what_black_and_white_are(tmp_path, capsys):
+    bits = np.arange(20 * 64).reshape(20, 8, 8) % 2
+    np.save(tmp_path / "bits.npy", bits.astype(np.uint8))
+    given = ["data", str(tmp_path / "bits.npy"), "-o", str(tmp_path / "sheet.png")]
+    assert main(given) == 0
+    told = "no pixel is brighter than 1 of 255: if 1 is to be white, give --range 0..1"
+    assert capsys.readouterr().err == f"warning: bits: {told}\n"
+    for given_range, mean in (("0..1", "0.5000"), ("-1..1", "0.7510")):  # (128 + 255) / 510
+        assert main([*given, "--range", given_range]) == 0
+        printed = capsys.readouterr()
+        assert mean in printed.out and not printed.err
+    assert "--range" in errors(capsys, *given, "--range", "0..0.5")
 
 
 def names_in(folder):

@@ -41,6 +41,21 @@ def test_log_rows_hold_the_terms_and_beliefs(run):
     assert row["D/minimax_d"] == pytest.approx(2 * np.log(2), abs=0.1)  # D knows nothing yet
 
 
+def test_a_run_knows_what_black_and_white_were(tmp_path, capsys):
+    bits = np.random.default_rng(0).integers(0, 2, (40, 8, 8)).astype(np.uint8)
+    np.save(tmp_path / "bits.npy", bits)
+    out = tmp_path / "run"
+    how = ["--data", str(tmp_path / "bits.npy"), "--range", "0..1", "--out", str(out)]
+    assert main(["train", "digits2014", "--steps", "2", *how]) == 0
+    assert main(["train", "--resume", str(out), "--steps", "3"]) == 0
+    assert set(np.unique(Model.load(out).data().train.images)) == {0, 255}
+    assert "--resume" in errors(capsys, "train", "--resume", out, "--range", "0..1")
+    line = errors(capsys, "judge", out, "--range", "0..1")
+    assert "--range: the run knows that of its own images; it is for --against" in line
+    others = Model.load(out).data(tmp_path / "bits.npy", "0..1")
+    assert set(np.unique(others.test.images)) == {0, 255}
+
+
 def test_dry_run_prints_the_game_and_writes_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "digits2014", "--objective", "minimax", "--dry-run"]) == 0

@@ -60,6 +60,22 @@ def picture(suffix):
         return file.getvalue()
 
 
+def structure(packed):
+    with io.BytesIO() as file:
+        part = {"images": IMAGES.reshape(30, -1), "labels": np.arange(30)[:, None]}
+        variables = {"dataset": {"train": part, "mapping": np.ones((30, 2))}}
+        scipy.io.savemat(file, variables, do_compression=packed)
+        return file.getvalue()
+
+
+def parts():
+    with io.BytesIO() as file:
+        labels = np.eye(3)[np.arange(30) % 3]
+        named = {"x_train": IMAGES[:20], "y_train": labels[:20], "x_test": IMAGES[20:]}
+        np.savez(file, **named, y_test=labels[20:])
+        return file.getvalue()
+
+
 FILES = {
     "idx": idx_bytes(IMAGES),
     "idx.gz": gzip.compress(idx_bytes(IMAGES)),
@@ -71,6 +87,9 @@ FILES = {
     "packed.zip": pictures(zipfile.ZIP_DEFLATED),
     "mat": mat(False),
     "packed.mat": mat(True),
+    "struct.mat": structure(False),
+    "packed struct.mat": structure(True),
+    "parts.npz": parts(),
 }
 PICTURES = {suffix: picture(suffix) for suffix in ("PNG", "JPEG", "WEBP", "BMP", "GIF")}
 

@@ -1,7 +1,6 @@
 """Every format against what was written."""
 
 import gzip
-import re
 import struct
 import tracemalloc
 
@@ -175,9 +174,7 @@ def test_floats_in_0_1_are_scaled(tmp_path, dtype):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.linspace(-1, 1, 60).reshape(3, 5, 4), r"must lie in \[0, 1\], not \[-1, 1\]"),
-        (np.full((3, 5, 4), np.nan), r"must lie in \[0, 1\]"),
-        (np.zeros((3, 5, 4), np.int64), "pixels are int64; save them as uint8"),
+        (np.full((3, 5, 4), np.nan), "not a number"),
         (np.zeros((3, 5), np.uint8), r"its shape is \(3, 5\); images are"),
         (np.zeros((3, 6, 7, 5), np.uint8), r"its shape is \(3, 6, 7, 5\); images are"),
         (np.zeros((0, 5, 4), np.uint8), "holds nothing"),
@@ -229,16 +226,6 @@ def test_npz_labels_may_be_the_largest_whole_numbers(tmp_path):
         assert classes == ("0", "9223372036854775807")
 
 
-@pytest.mark.parametrize("label", [0.5, np.nan, np.inf, 1e300, -(2.0**64), 2**63])
-def test_npz_labels_must_be_whole_numbers(tmp_path, label, recwarn):
-    np.savez(tmp_path / "set.npz", images=some_images(20), labels=np.full(20, label))
-    with pytest.raises(
-        FrenemyError, match=rf"whole numbers of 64 bits, not {re.escape(str(label))}"
-    ):
-        open_dataset(tmp_path / "set.npz")
-    assert not recwarn
-
-
 @pytest.mark.parametrize(
     ("labels", "names"),
     [
@@ -250,12 +237,6 @@ def test_npz_labels_must_be_whole_numbers(tmp_path, label, recwarn):
 def test_labels_that_are_whole_numbers(tmp_path, labels, names):
     np.savez(tmp_path / "set.npz", images=some_images(20), labels=np.array(10 * labels))
     assert open_dataset(tmp_path / "set.npz").train.classes == names
-
-
-def test_npz_labels_that_are_text(tmp_path):
-    np.savez(tmp_path / "set.npz", images=some_images(20), labels=np.array(10 * ["a", "b"]))
-    with pytest.raises(FrenemyError, match="labels must be whole numbers, not <U1"):
-        open_dataset(tmp_path / "set.npz")
 
 
 def test_a_gzipped_archive(tmp_path):
@@ -326,23 +307,6 @@ def test_mat_where_both_axes_are_squares(tmp_path, labelled, count):
     assert len(all_of(open_dataset(tmp_path / "set.mat"))[0]) == count
 
 
-@pytest.mark.parametrize("scale", [1, 255])
-def test_mat_of_doubles(tmp_path, scale):
-    images = some_images(12, 6, 6)
-    scipy.io.savemat(tmp_path / "set.mat", {"x": images[:, 0] / scale})
-    assert same_set(all_of(open_dataset(tmp_path / "set.mat"))[0], images)
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_mat_of_logicals_is_refused_as_npy_is(tmp_path, packed):
-    masks = some_images(12, 6, 6)[:, 0] > 99
-    np.save(tmp_path / "set.npy", masks)
-    scipy.io.savemat(tmp_path / "set.mat", {"x": masks}, do_compression=packed)
-    for name in ("set.npy", "set.mat"):
-        with pytest.raises(FrenemyError, match=f"{name}: pixels are bool; save them as uint8"):
-            open_dataset(tmp_path / name)
-
-
 def test_mat_with_masks_and_logical_labels(tmp_path):
     images = some_images(12, 6, 6)
     variables = {"masks": images[:, 0] > 99, "x": images[:, 0], "y": np.arange(12) > 4}
@@ -350,12 +314,6 @@ def test_mat_with_masks_and_logical_labels(tmp_path):
     dataset = open_dataset(tmp_path / "set.mat")
     assert same_set(all_of(dataset)[0], images)
     assert dataset.train.classes == ("0", "1")
-
-
-def test_mat_of_doubles_out_of_range(tmp_path):
-    scipy.io.savemat(tmp_path / "set.mat", {"x": some_images(12, 6, 6)[:, 0] / 100})
-    with pytest.raises(FrenemyError, match=r"`x` must lie in \[0, 1\] or be whole numbers"):
-        open_dataset(tmp_path / "set.mat")
 
 
 def test_mat_without_images(tmp_path):

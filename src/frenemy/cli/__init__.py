@@ -7,9 +7,11 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import tyro
 from tyro.conf import CascadeSubcommandArgs
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from frenemy.cli.functions import value
 from frenemy.cli.judging import compare, health, judge
@@ -20,6 +22,7 @@ from frenemy.cli.using import directions, film, invert, mix, neighbours, sample,
 from frenemy.errors import FrenemyError, out_of_memory
 from frenemy.interrupts import Interrupted
 from frenemy.names import known
+from frenemy.places import user_path
 
 Verb = Callable[..., None]
 
@@ -39,6 +42,23 @@ VERBS: dict[str, Verb] = {
     "recipes": recipes,
     "data": data,
 }
+
+PATHS = ConstructorRegistry()
+"""How paths are read: as `frenemy.places.user_path`."""
+
+
+@PATHS.primitive_rule
+def _path(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path] | None:
+    if type_info.type is not Path:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda words: user_path(words[0]),
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda path: [str(path)],
+    )
+
 
 COMPLETED: dict[str, Callable[[Sequence[str]], Verb]] = {
     "train": train_with_recipes,
@@ -64,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description="Train, judge and use generative adversarial networks on your own images.",
             args=arguments,
             config=(CascadeSubcommandArgs,),
+            registry=PATHS,
         )
     except KeyboardInterrupt:
         return 130

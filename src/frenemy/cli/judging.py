@@ -18,6 +18,7 @@ from frenemy.cli.options import (
     Out,
     Own,
     OwnRecipe,
+    Preparation,
     Prepared,
     Round,
     RunPath,
@@ -65,7 +66,7 @@ class JudgeOptions:
         reference: as many random training images as samples, or all.
         seed: of all that is drawn.
         step: the round whose checkpoint of a run is judged, if it was kept, or best; the last.
-        images: what is done to them first.
+        images: what is done to them first; but --range is that of --against alone.
         umap: draw the embedding by UMAP, if it is installed, and not by principal components.
         all_checkpoints: also judge the run's earlier checkpoints, and draw curves.
         out: the report's .json, beside which the page lies as .html; judge.json in the run,
@@ -115,9 +116,10 @@ def judge(
             "judge what? give, before all options, a run, or a folder or .npz with --against SOURCE"
         )
     from frenemy.engine import choose_device
-    from frenemy.files import require_place, write_atomically
+    from frenemy.files import write_atomically
     from frenemy.judge.report import report_table
     from frenemy.judging import Protocol
+    from frenemy.places import require_place
     from frenemy.sampling import LARGEST_SEED
     from frenemy.terminal import console, working
 
@@ -135,8 +137,7 @@ def judge(
     if out.suffix != ".json":
         raise FrenemyError(f"--out {out}: the report is a .json file")
     html = out.with_suffix(".html")
-    for place in (out, html):
-        require_place(place)
+    require_place(out, html)
     protocol = Protocol(
         metrics=options.metrics,
         features=_features(options, [name for name in options.features if name not in trained]),
@@ -181,12 +182,15 @@ def _judge_run(run: Path, options: JudgeOptions, own: OwnRecipe) -> Judged:
     from frenemy.judge.named_features import default_features
     from frenemy.model import Model
 
-    if options.images != AS_THEY_ARE:
+    shown = options.images.range
+    if options.images != Preparation(range=shown):
         raise FrenemyError(
             "--size, --fit, --grey, --opaque: a run's images stay as it was trained on them"
         )
+    if shown is not None and options.against is None:
+        raise FrenemyError("--range: the run knows that of its own images; it is for --against")
     model = Model.load(run, options.device, step=options.step, **own.arguments)
-    opened = whole = model.data(options.against)
+    opened = whole = model.data(options.against, shown)
     if options.of_class is not None:
         model.labels(options.of_class, 1)
         opened = whole.of_class(options.of_class)
@@ -220,7 +224,7 @@ def _judge_images(path: Path, options: JudgeOptions, own: OwnRecipe) -> Judged:
         raise FrenemyError(f"{path} is no run: leave out {told}")
     how = options.images.arguments
     data = open_dataset(options.against, **how).opaque()
-    images = open_images(path, **how).opaque()
+    images = open_images(path, **{**how, "range": None}).opaque()
     judging.require_shape(str(path), images.shape, data)
 
     def judged(protocol: Protocol, say: Callable[[str], None]) -> Judgement:

@@ -41,9 +41,8 @@ def data(
     from frenemy.data import describe
     from frenemy.data.places import SHEET, is_passed_over
     from frenemy.data.report import report_table
-    from frenemy.data.store import cache_folder
-    from frenemy.files import require_place
-    from frenemy.pictures import enlarge, grid, save_picture
+    from frenemy.pictures import enlarge, grid, require_picture, save_picture
+    from frenemy.places import cache_folder, require_place
     from frenemy.terminal import console
 
     out = out or cache_folder() / SHEET
@@ -53,6 +52,7 @@ def data(
             raise FrenemyError(
                 f"{out} would lie among the images of {path}: give another place by -o"
             )
+    require_picture(out)
     require_place(out)
     report = describe(path, **images.arguments)
     sheet = save_picture(grid(enlarge(report.thumbnails)), out)

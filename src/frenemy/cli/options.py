@@ -33,12 +33,15 @@ class Preparation:
         grey: leave out colours.
         opaque: lay over white what is transparent; else, if most pictures are transparent
             somewhere, opacity is drawn, too.
+        range: what black and white are in the files, where that is not 0..255, or 0..1 in
+            floats: 0..1 for bytes that are 0 and 1, or -1..1.
     """
 
     size: OptionalInt = None
     fit: Fit = "crop"
     grey: bool = False
     opaque: bool = False
+    range: Annotated[str | None, optional("LOW..HIGH")] = None
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -55,12 +55,15 @@ def sample(
     """
     from frenemy.data.source import require_images
     from frenemy.pictures import kind_of_place, save_images
+    from frenemy.places import expanded, require_place
     from frenemy.sampling import columns
 
     at_least(1, n=n, upscale=upscale)
     at_least(0, seed=seed)
-    place = out or drawing.run / f"sample.{format or 'png'}"
+    place = expanded(out) if out else drawing.run / f"sample.{format or 'png'}"
     kind = kind_of_place(place)  # refused, if it is, before anything is drawn
+    if kind != "folder":
+        require_place(Path(place))
     if format is not None and kind != "folder" and not str(place).lower().endswith(f".{format}"):
         raise FrenemyError(f"--format {format}: {place} is to be another: leave out one of the two")
     model = drawing.model()
@@ -104,6 +107,7 @@ def walk(
     """
     from frenemy import walks
     from frenemy.pictures import is_film, save_film, save_picture, shown
+    from frenemy.places import require_place
 
     if points is None:
         points = len(of_class) if len(of_class) > 1 else 8
@@ -114,6 +118,7 @@ def walk(
     places = {
         path: is_film(path) for path in out or [drawing.run / "walk.png", drawing.run / "walk.gif"]
     }
+    require_place(*places)
     lines = walks.walk(drawing.model(), points, steps, seed=seed, classes=of_class, one_z=one_z)
     images = lines.reshape(-1, *lines.shape[2:])
     for path, moves in places.items():
@@ -144,10 +149,12 @@ def mix(
     """
     from frenemy import walks
     from frenemy.pictures import require_picture, save_picture, shown
+    from frenemy.places import require_place
 
     at_least(2, steps=steps)
     place = out or drawing.run / "mix.png"
     require_picture(place)
+    require_place(place)
     if to_class is not None and of_class is None:
         raise FrenemyError(f"--to-class {to_class} needs --class, for the first")
     classes = None if of_class is None else (of_class, to_class or of_class)
@@ -169,11 +176,13 @@ def directions(drawing: Draws, n: Number = 8, seed: int = 0, out: Out = None) ->
     """
     from frenemy.directions import principal_directions, sheet
     from frenemy.pictures import require_picture, save_picture, shown
+    from frenemy.places import require_place
 
     at_least(1, n=n)
     at_least(0, seed=seed)
     place = out or drawing.run / "directions.png"
     require_picture(place)
+    require_place(place)
     model = drawing.model()
     rows = sheet(model, principal_directions(model, n), seed=seed)
     images = rows.reshape(-1, *rows.shape[2:])
@@ -199,6 +208,7 @@ def invert(
     """
     from frenemy.inversion import invert, save_inversion
     from frenemy.pictures import require_picture
+    from frenemy.places import require_place
     from frenemy.terminal import working
 
     at_least(0, seed=seed)
@@ -206,6 +216,7 @@ def invert(
     for place in places:
         if place.suffix.lower() != ".npz":
             require_picture(place, others="; or .npz")
+    require_place(*places)
     model = drawing.model()
     picture = model.picture(drawing.picture)
     with working() as say:
@@ -246,12 +257,14 @@ def neighbours(
     from frenemy.judge.neighbours import compare_with_training, distance_table
     from frenemy.opacity import over_white
     from frenemy.pictures import nearest_grid, require_picture, save_picture
+    from frenemy.places import require_place
     from frenemy.terminal import console
 
     at_least(5, n=n)  # a row
     at_least(0, seed=seed)
     place = out or drawing.run / "neighbours.png"
     require_picture(place)
+    require_place(place)
     model = drawing.model()
     parts, labels = model.data(data), None
     if of_class is not None:
@@ -274,14 +287,18 @@ def film(run: RunPath, out: Out = None, fps: float = 8.0) -> None:
         out: the film: .gif, .webp or .mp4; RUN/film.gif.
         fps: frames a second: at most 50, in an .mp4 240.
     """
-    from frenemy.pictures import load_picture, of_one_size, save_film
+    from frenemy.pictures import load_picture, of_one_size, require_film, save_film
+    from frenemy.places import require_place
     from frenemy.run import Run
 
     at_least(0.1, fps=fps)
     out = out or run / "film.gif"
     # GIF and WebP players want 20 ms a frame
     at_most(240 if out.suffix.lower() == ".mp4" else 50, fps=fps)
-    frames = [load_picture(path) for path in Run.open(run).samples()]
+    require_film(out)
+    samples = Run.open(run).samples()
+    require_place(out)
+    frames = [load_picture(path) for path in samples]
     if not frames:
         raise FrenemyError(f"{run} has no samples yet")
     print(save_film(of_one_size(frames), out, fps=fps, hold=2.0))

@@ -1,7 +1,8 @@
 """numpy's own files: .npy, and the images (and labels) in an .npz. Never pickled objects.
 
 Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C being 1 to 4 (the second or fourth is
-opacity); uint8, or floats in [0, 1].
+opacity), of numbers as `frenemy.data.levels` has them; their names are told by
+`frenemy.data.named`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from frenemy.data.contents import Contents, from_arrays, numbered
-from frenemy.data.layout import channels_first, pixel_scale
+from frenemy.data.contents import Contents, from_arrays
+from frenemy.data.layout import images_first
+from frenemy.data.levels import Range, range_of
+from frenemy.data.named import Piece, read_named
 from frenemy.data.pixels import Resize
 from frenemy.data.streams import check_claim, in_one_line, read_exactly, shown
 from frenemy.errors import FrenemyError
@@ -43,7 +46,7 @@ class _Header(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
     def may_be_images(self) -> bool:
-        return len(self.shape) in (3, 4) and self.dtype.kind in "uf"
+        return len(self.shape) in (3, 4) and self.dtype.kind in "biuf"
 
 
 def _read_header(read: Callable[[int], bytes], path: Path) -> _Header:
@@ -62,7 +65,7 @@ def _read_header(read: Callable[[int], bytes], path: Path) -> _Header:
     return _Header(shape, fortran, dtype, head.tell())
 
 
-def read_npy(path: Path, resize: Resize | None) -> Contents:
+def read_npy(path: Path, resize: Resize | None, given: Range | None) -> Contents:
     """The images in one .npy file."""
     with path.open("rb") as file:
         header = _read_header(file.read, path)
@@ -75,13 +78,13 @@ def read_npy(path: Path, resize: Resize | None) -> Contents:
     if header.nbytes == 0:
         raise FrenemyError(f"{path}: holds nothing: its shape is {header.shape}")
     order = "F" if header.fortran else "C"
-    return _contents(
-        np.memmap(path, header.dtype, "r", header.length, header.shape, order), None, path, resize
-    )
+    array = np.memmap(path, header.dtype, "r", header.length, header.shape, order)
+    images = images_first(array, str(path))
+    return from_arrays([images], resize, shown=range_of([images], path, given))
 
 
-def read_npz(path: Path, resize: Resize | None) -> Contents:
-    """The images in one .npz file: its array `images`, or else the only one that can be images."""
+def read_npz(path: Path, resize: Resize | None, given: Range | None) -> Contents:
+    """The images in one .npz file, and their labels and parts."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = {
@@ -89,20 +92,35 @@ def read_npz(path: Path, resize: Resize | None) -> Contents:
                 for info in archive.infolist()
                 if info.filename.endswith(".npy")
             }
-            images = members[_chosen(members, path)].read(archive, path)
-            labels = members["labels"].read(archive, path) if "labels" in members else None
+            if not members:
+                raise FrenemyError(f"{path}: a zip without pictures and NumPy arrays")
+
+            def turned(piece: Piece) -> NDArray:
+                return images_first(members[piece.name].read(), f"{path}: `{shown(piece.name)}`")
+
+            candidates = [name for name, x in members.items() if x.header.may_be_images()]
+            return read_named(members, candidates, turned, path, resize, given)
     except FrenemyError:
         raise
     except Exception as error:  # zipfile raises a dozen kinds on damage, zlib and struct theirs
         raise FrenemyError(f"{path}: damaged zip archive: {in_one_line(error)}") from error
-    return _contents(images, labels, path, resize)
 
 
 class _Member(NamedTuple):
-    """One array of an .npz file."""
+    """One array of an .npz file, which is open."""
 
+    archive: zipfile.ZipFile
     info: zipfile.ZipInfo
     header: _Header
+    path: Path
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.header.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.header.dtype
 
     @classmethod
     def of(cls, archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> _Member:
@@ -118,41 +136,12 @@ class _Member(NamedTuple):
                 f"{path}: damaged: {shown(info.filename)} claims {header.nbytes:,} bytes of data, "
                 f"it has {info.file_size - header.length:,}"
             )
-        return cls(info, header)
+        return cls(archive, info, header, path)
 
-    def read(self, archive: zipfile.ZipFile, path: Path) -> NDArray:
-        with archive.open(self.info) as file:
+    def read(self) -> NDArray:
+        with self.archive.open(self.info) as file:
             file.read(self.header.length)
-            data = read_exactly(file.read, self.header.nbytes, path)
+            data = read_exactly(file.read, self.header.nbytes, self.path)
             file.read(1)  # at the end of the data zipfile verifies its checksum
         order = "F" if self.header.fortran else "C"
         return np.frombuffer(data, self.header.dtype).reshape(self.header.shape, order=order)
-
-
-def _chosen(members: dict[str, _Member], path: Path) -> str:
-    if not members:
-        raise FrenemyError(f"{path}: a zip without pictures and NumPy arrays")
-    if "images" in members:
-        return "images"
-    names = [name for name, member in members.items() if member.header.may_be_images()]
-    if len(names) != 1:
-        found = ", ".join(map(shown, names)) or "none"
-        raise FrenemyError(
-            f"{path}: which array holds the images? Name it `images`; those that could be: {found}"
-        )
-    return names[0]
-
-
-def _contents(
-    array: NDArray, values: NDArray | None, path: Path, resize: Resize | None
-) -> Contents:
-    images = channels_first(array)
-    if images is None:
-        raise FrenemyError(
-            f"{path}: its shape is {array.shape}; images are (N, H, W), (N, H, W, C) or "
-            "(N, C, H, W) with C 1 to 4"
-        )
-    labels, classes = (None, ()) if values is None else numbered(values, len(images), path)
-    return from_arrays(
-        [images], resize, scale=pixel_scale(images, path), labels=labels, classes=classes
-    )

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from frenemy.data.levels import BYTES, Range, dark
 from frenemy.data.pixels import Resize, luminance
 from frenemy.data.source import permutation
 from frenemy.data.streams import in_one_line, shown
@@ -24,6 +25,13 @@ from frenemy.opacity import over_white
 
 PARTS = ("train", "valid", "test")
 """What a set is cut into: to train on, to choose on, to report on."""
+
+PART_NAMES = {
+    **dict.fromkeys(("train", "training", "trainval", "trn"), "train"),
+    **dict.fromkeys(("valid", "val", "validation", "dev", "eval", "evaluation"), "valid"),
+    **dict.fromkeys(("test", "testing", "tst", "holdout"), "test"),
+}
+"""Words by which people name parts -> one of `PARTS`."""
 
 PartSizes = tuple[int, int, int]
 """How many images each of `PARTS` has."""
@@ -73,6 +81,7 @@ class Contents:
         on_white: decodes image i laid over white, where that is better done before it is resized.
         note: what else was found that whoever trains on them should know.
         note_on_white: what should be known of transparent images, which are laid over white.
+        shown: the numbers in the files that became 0 and 255.
     """
 
     count: int
@@ -89,10 +98,7 @@ class Contents:
     on_white: Callable[[int], NDArray[np.uint8]] | None = None
     note: str = ""
     note_on_white: str = ""
-
-    def notes(self) -> str:
-        """All that whoever trains on them should know."""
-        return "; ".join(filter(None, (self.note, self.note_on_white)))
+    shown: Range = BYTES
 
     def order(self) -> list[int]:
         """The order to store images in: part by part, so that any slice of one is a fair sample."""
@@ -118,6 +124,11 @@ class Contents:
         shape = self.shape and (self.shape[0] - 1 + self.shape[0] % 2, *self.shape[1:])
         decode = self.on_white or (lambda i: over_white(self.decode(i)))
         return replace(self, decode=decode, shape=shape, note_on_white="")
+
+    def noted(self, highest: int) -> str:
+        """All that should be known of the images, if this is their brightest pixel."""
+        notes = self.note, self.note_on_white, dark(highest, self.shown)
+        return "; ".join(filter(None, notes))
 
     def try_decode(self, i: int) -> NDArray[np.uint8] | str:
         """Image i, or the reason why it cannot be decoded."""
@@ -145,13 +156,22 @@ class Origin:
     kind: str
     name: str
     files: tuple[File, ...]
-    reader: Callable[[Resize | None], Contents]
+    reader: Callable[[Resize | None, Range | None], Contents]
     skipped: Mapping[str, str] = field(default_factory=dict)
 
-    def read(self, resize: Resize | None, grey: bool = False, opaque: bool = False) -> Contents:
-        """The images, resized, grey and opaque if told to; raises FrenemyError on damaged files."""
+    def read(
+        self,
+        resize: Resize | None,
+        grey: bool = False,
+        opaque: bool = False,
+        given: Range | None = None,
+    ) -> Contents:
+        """The images, resized, grey and opaque if told to; raises FrenemyError on damaged files.
+
+        What is black and what is white in them is told by the files, or else `given`.
+        """
         with self._naming_errors():
-            contents = self.reader(resize)
+            contents = self.reader(resize, given)
             contents = contents.opaque() if opaque else contents
             return contents.greyed() if grey else contents
 
@@ -183,23 +203,24 @@ def from_arrays(
     images: Sequence[NDArray],
     resize: Resize | None,
     *,
-    scale: float = 1,
+    shown: Range = BYTES,
     labels: NDArray[np.int64] | None = None,
     classes: tuple[str, ...] = (),
     parts: NDArray[np.uint8] | None = None,
     mixed: bool = False,
+    note: str = "",
 ) -> Contents:
     """Contents whose images lie in arrays, those of one after those of another.
 
     Args:
-        images: each (n, C, H, W), N images in all; `scale` times a pixel, rounded, is its
-            value of 0 .. 255. They may be memory maps.
+        images: each (n, C, H, W), N images in all. They may be memory maps.
         resize: what is done to each image.
-        scale: 1 for bytes, 255 for pixels in [0, 1].
+        shown: what their pixels range over.
         labels: int64 (N,), or None.
         classes: the names of the labels.
         parts: as in `Contents`.
         mixed: as in `Contents`.
+        note: as in `Contents`.
     """
     ends = list(itertools.accumulate(map(len, images)))
     count = ends[-1]
@@ -210,8 +231,7 @@ def from_arrays(
 
     def decode(i: int) -> NDArray[np.uint8]:
         k = bisect.bisect(ends, i)
-        image = images[k][i - ends[k]]  # counted from the array's end
-        image = (image if scale == 1 else np.rint(image * scale)).astype(np.uint8, copy=False)
+        image = shown.to_bytes(images[k][i - ends[k]])  # counted from the array's end
         return image if resize is None else resize.array(image)
 
     return Contents(
@@ -225,38 +245,11 @@ def from_arrays(
         classes=classes,
         parts=parts,
         mixed=mixed,
+        note=note,
+        shown=shown,
     )
 
 
 def train_then_test(train: int, test: int) -> NDArray[np.uint8] | None:
     """The `parts` of a set whose last `test` images are its test part; None if there are none."""
     return np.repeat(np.array([0, 2], np.uint8), [train, test]) if test else None
-
-
-def numbered(values: NDArray, count: int, path: Path) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Labels as 0 .. K - 1, and the K names they stand for: the distinct `values`, in order.
-
-    Args:
-        values: `count` whole numbers of 64 bits, as integers, floats or booleans.
-        count: how many images there are.
-        path: the file the labels come from, for messages.
-
-    Raises:
-        FrenemyError: if there is not one whole number an image.
-    """
-    values = values.ravel()
-    if len(values) != count:
-        raise FrenemyError(f"{path}: holds {len(values):,} labels for {count:,} images")
-    if values.dtype.kind not in "biuf":
-        raise FrenemyError(f"{path}: labels must be whole numbers, not {values.dtype}")
-    whole = np.ones(len(values), bool)
-    if values.dtype.kind == "f":
-        whole = (values == np.floor(values)) & (np.abs(values) < 2.0**63)
-    elif values.dtype.kind == "u":
-        whole = values <= np.uint64(2**63 - 1)
-    if not whole.all():
-        raise FrenemyError(
-            f"{path}: labels must be whole numbers of 64 bits, not {values[~whole][0]}"
-        )
-    distinct, labels = np.unique(values.astype(np.int64), return_inverse=True)
-    return labels.astype(np.int64), tuple(str(value) for value in distinct)

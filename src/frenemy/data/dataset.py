@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from frenemy.data import store, toy
 from frenemy.data.contents import PARTS, Origin, PartSizes
 from frenemy.data.detect import find, made_of, resolved
 from frenemy.data.folder import picture_at
+from frenemy.data.levels import Range
 from frenemy.data.pixels import Resize
 from frenemy.data.source import Dataset, Source
 from frenemy.data.streams import shown
@@ -26,16 +28,19 @@ MAX_SIZE = 4096
 
 def open_dataset(
     path: Path | str | None, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
-    opaque: bool = False,
+    opaque: bool = False, range: str | None = None,
 ) -> Dataset:  # fmt: skip
     """The three parts of the set at `path`, as memory maps of uint8 (N, C, H, W).
 
-    What lies there is found out from the files: pictures in a folder or a zip archive, MNIST-style
-    IDX files, CIFAR-10's python batches, or one .npy, .npz, .mat or IDX file;
+    What lies there is found out from the files: pictures in a folder or a zip archive, IDX files of
+    MNIST's or EMNIST's kind, CIFAR-10 or CIFAR-100, or one .npy, .npz, .mat or IDX file;
     `Dataset.description` says which it was. Images are decoded once, into the folder that the
     environment variable FRENEMY_CACHE names or else the user's cache folder, and again only when
     the content of the files or the version of Pillow changes. What is kept there is checked when it
     is opened, and decoded again if it is damaged.
+
+    Arrays are known by their names: `images`, or x, data ..., with `labels`, y, targets ...;
+    x_train, train_labels and the like are parts.
 
     A file is a picture by its ending, or by its first bytes where it has none. The uppermost
     folders that are several are the classes, if all pictures lie in them; but those of StyleGAN's
@@ -63,17 +68,21 @@ def open_dataset(
         grey: whether colours are left out.
         opaque: whether transparent pictures are laid over white: else, if most of a folder's are
             transparent somewhere, and in arrays of two or four channels, the last is opacity.
+        range: what black and white are in the files, "LOW..HIGH": None takes bytes for 0..255,
+            truth values for 0..1, and floats for 0..1 or, if they are whole numbers, 0..255.
 
     Warns:
         UserWarning: once, naming the first few, if images or folders are left out: those that are
             damaged, links that are not followed, runs, and what lies beside the parts; and where
-            folders are no classes because pictures lie beside them, metadata cannot be read, or
-            some pictures are transparent, and most are not.
+            folders are no classes because pictures lie beside them, metadata cannot be read, some
+            pictures are transparent, and most are not, labels or other arrays are left out, or no
+            pixel is bright.
 
     Raises:
         FrenemyError: if nothing readable lies at `path`, its images differ in size and no size is
-            given, there are fewer than three of them, something cannot be read for a reason that
-            may pass (a disk that does not answer, want of memory), or the cache cannot be written.
+            given, there are fewer than three of them, they are beyond the `range` or do not tell
+            it, something cannot be read for a reason that may pass (a disk that does not answer,
+            want of memory), or the cache cannot be written.
 
     >>> digits = open_dataset(None)
     >>> digits.description
@@ -81,14 +90,17 @@ def open_dataset(
     >>> len(digits.train), len(digits.valid), len(digits.test), digits.shape
     (1439, 179, 179, (1, 8, 8))
     """
+    prepared: dict[str, Any] = {
+        "size": size, "fit": fit, "grey": grey, "opaque": opaque, "range": range,
+    }  # fmt: skip
     how, place = made_of(path)
     if how == toy.STACKED:
-        return toy.stacked(open_dataset(place, size=size, fit=fit, grey=grey, opaque=opaque))
+        return toy.stacked(open_dataset(place, **prepared))
     if how:
-        if size is not None or grey:
+        if size is not None or grey or range is not None:
             raise FrenemyError(f"{path}: points in the plane have no size and no colours")
         return toy.points(how.removeprefix(toy.TOY))
-    origin, stored = _fetch(path, size, fit, grey, opaque)
+    origin, stored = _fetch(path, **prepared)
     whole = stored.source
     train, valid, test = part_sizes(len(whole), stored.parts)
     if not (train and valid and test):
@@ -107,7 +119,7 @@ def open_dataset(
     return Dataset(
         *parts,
         description=_description(origin, stored),
-        arguments={"path": where, "size": size, "fit": fit, "grey": grey, "opaque": opaque},
+        arguments={"path": where, **prepared},
     )
 
 
@@ -116,17 +128,18 @@ class Unopened:
     """A set whose size is still to be chosen.
 
     Attributes:
-        path, fit, grey, opaque: as of `open_dataset`.
+        path, fit, grey, opaque, range: as of `open_dataset`.
     """
 
     path: Path | str | None
     fit: Fit = "crop"
     grey: bool = False
     opaque: bool = False
+    range: str | None = None
 
     def open(self, size: int | None) -> Dataset:
         """The set in that size: as `open_dataset`."""
-        return open_dataset(self.path, size=size, fit=self.fit, grey=self.grey, opaque=self.opaque)
+        return open_dataset(size=size, **vars(self))
 
     def native(self) -> tuple[tuple[int, int, int] | None, int]:
         """(C, H, W) of all images, or None where they differ; and how long the shorter side is.
@@ -139,7 +152,8 @@ class Unopened:
         if made_of(self.path)[0]:
             shape = self.open(None).shape
             return shape, min(shape[1:])
-        found = find(self.path).read(Resize(1, "crop"))  # of any size, then, in which they are read
+        # Of any size, then, in which they are read.
+        found = find(self.path).read(Resize(1, "crop"), given=range_given(self.range))
         sizes = [(tuple(map(int, size.split("x"))), count) for size, count in found.sizes.items()]
         sides = [side for size, count in sizes for side in [min(size)] * count]
         if len(sizes) != 1 or found.shape is None:
@@ -150,14 +164,14 @@ class Unopened:
 
 def open_images(
     path: Path | str, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
-    opaque: bool = False,
+    opaque: bool = False, range: str | None = None,
 ) -> Source:  # fmt: skip
     """All images at `path` as one source; how they are found and stored is told by `open_dataset`.
 
     Raises:
         FrenemyError: as `open_dataset`, but any number of images will do.
     """
-    return _fetch(path, size, fit, grey, opaque)[1].source
+    return _fetch(path, size, fit, grey, opaque, range)[1].source
 
 
 def read_picture(
@@ -175,14 +189,25 @@ def read_picture(
 
 
 def _fetch(
-    path: Path | str | None, size: int | None, fit: Fit, grey: bool, opaque: bool
-) -> tuple[Origin, store.Stored]:
+    path: Path | str | None, size: int | None, fit: Fit, grey: bool, opaque: bool,
+    range: str | None,
+) -> tuple[Origin, store.Stored]:  # fmt: skip
     origin = find(path)
-    stored = store.fetch(origin, resize_to(size, fit), grey, opaque)
+    stored = store.fetch(origin, resize_to(size, fit), grey, opaque, range_given(range))
     _warn({**origin.skipped, **stored.unreadable}, origin.name)
-    if stored.note:
-        warnings.warn(f"{origin.name}: {stored.note}", stacklevel=3)
+    tell(origin.name, stored.note)
     return origin, stored
+
+
+def tell(name: str, note: str) -> None:
+    """Warns whoever asked for the set of this name of what was found, if anything was."""
+    if note:
+        warnings.warn(f"{name}: {note}", stacklevel=4)
+
+
+def range_given(text: str | None) -> Range | None:
+    """What `range` says; raises FrenemyError if it is none."""
+    return None if text is None else Range.parse(text)
 
 
 def resize_to(size: int | None, fit: Fit) -> Resize | None:

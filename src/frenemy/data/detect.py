@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 from frenemy.data import arrays, cifar, folder, idx, matfile, matlab, places
@@ -13,10 +14,11 @@ from frenemy.data.streams import shown
 from frenemy.data.toy import STACKED, TOY
 from frenemy.errors import FrenemyError
 from frenemy.names import known
+from frenemy.places import user_path
 
 FORMATS = (
-    "a folder of pictures (PNG, JPEG, WebP, BMP, GIF) or a zip of them, a folder of MNIST-style "
-    "IDX files or of CIFAR-10 python batches, or an IDX, .npy, .npz or .mat file"
+    "a folder of pictures (PNG, JPEG, WebP, BMP, GIF) or a zip of them, a folder of IDX files of "
+    "MNIST or EMNIST or of CIFAR's batches, or an IDX, .npy, .npz or .mat file"
 )
 
 _IDX = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, and the same of t10k"
@@ -24,8 +26,8 @@ _IDX = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, and the same of 
 KNOWN = {
     "fashion": f"Fashion-MNIST: github.com/zalandoresearch/fashion-mnist; a folder with {_IDX}",
     "mnist": f"MNIST: github.com/cvdfoundation/mnist; a folder with {_IDX}",
-    "cifar": "CIFAR-10: www.cs.toronto.edu/~kriz/cifar.html, the python version, unpacked; a "
-    "folder with data_batch_1 to data_batch_5 and test_batch",
+    "cifar": "CIFAR-10 or CIFAR-100: www.cs.toronto.edu/~kriz/cifar.html, unpacked; a folder with "
+    "data_batch_1 to data_batch_5 and test_batch, or with train, test and meta",
     "tfd": "the Toronto Face Database: only from its authors (Susskind, Anderson and Hinton, "
     "University of Toronto, 2010); a file such as TFD_48x48.mat with images (N, 48, 48)",
 }
@@ -43,8 +45,8 @@ def made_of(path: Path | str | None) -> tuple[str, Path | None]:
         return str(path), None
     if str(path).startswith(STACKED):
         place = str(path).removeprefix(STACKED)
-        return STACKED, Path(place) if place else None
-    return "", Path(path)
+        return STACKED, user_path(place) if place else None
+    return "", user_path(path)
 
 
 def resolved(path: Path | str) -> str:
@@ -65,12 +67,14 @@ def find(path: Path | str | None) -> Origin:
         return EMBEDDED[known(str(path or DEFAULT), list(EMBEDDED), "embedded set")]()
     if made_of(path)[0]:
         raise FrenemyError(f"{path}: no pictures in files, but made for games: give it to train")
-    path = Path(path)
+    path = user_path(path)
     try:
         if path.is_dir():
             return _in_folder(path)
         if path.is_file():
             return _in_file(path)
+        if one_of_several := _sets(path.parent).get(path):
+            return one_of_several
     except OSError as error:
         raise FrenemyError(f"{path}: cannot be read: {error.strerror}") from error
     if path.exists():
@@ -87,15 +91,42 @@ def _hint(path: Path) -> str:
     return f"get {known}" if known else f"give {FORMATS}"
 
 
+BELOW = [
+    *("raw", "gzip", "raw/gzip"),
+    *(f"{name}/raw" for name in ("MNIST", "FashionMNIST", "KMNIST", "EMNIST")),
+    "EMNIST/raw/gzip",
+    *(layout.inner for layout in cifar.LAYOUTS),
+]
+"""Where sets lie below the folder that torchvision was given, or an archive was unpacked in."""
+
+
+def _sets(*folders: Path) -> dict[Path, Origin]:
+    """The sets of files of their own format in folders, by the paths that open them."""
+    return {
+        place: origin
+        for folder in folders
+        for find_sets in (idx.find_sets, cifar.find_sets)
+        for place, origin in find_sets(folder).items()
+    }
+
+
 def _in_folder(path: Path) -> Origin:
     if path.name in ("", ".."):  # "." is a folder like any other, but has no name for messages
         path = path.resolve()
     named = (x for x in path.glob("[!.]*") if x.name.lower().endswith(ARRAYS))
     arrays = sorted(x for x in named if x.is_file())
-    for find_set in (idx.find_set, cifar.find_set, folder.find_folder):
-        with contextlib.suppress(*([folder.NoPicture] if arrays else [])):
-            if origin := find_set(path):
-                return origin
+    own = _sets(path)
+    sets, pictures = own or _sets(*(path / place for place in BELOW)), None
+    with contextlib.suppress(*([folder.NoPicture] if arrays or sets else [])):
+        pictures = None if own else folder.find_folder(path)
+    if len(sets) > 1 or (sets and pictures):
+        what = "a set beside pictures" if pictures else "several sets"
+        told = " or ".join(map(str, sets))
+        raise FrenemyError(f"{path}: holds {what}; give one: {told}")
+    for origin in sets.values():
+        return replace(origin, name=path.name)
+    if pictures:
+        return pictures
     if test := next((x for x in arrays if x.name.startswith("t10k-images")), None):
         raise FrenemyError(
             f"{path}: train-images-idx3-ubyte is missing; for the test images alone give {test}"
@@ -122,6 +153,8 @@ def _in_file(path: Path) -> Origin:
             return Origin(kind, name, (File.at(path),), functools.partial(read, path))
     if start.startswith((b"\x89HDF", b"MATLAB 7.3")):
         raise FrenemyError(f"{path}: HDF5 (MATLAB 7.3) is not read; save it with -v7, or as .npy")
+    if kind := cifar.one_file_of(path):
+        raise FrenemyError(f"{path}: one file of {kind}; give the folder it lies in")
     if path.suffix.lower() in places.SUFFIXES:
         raise FrenemyError(f"{path}: one picture; give the folder it lies in")
     raise FrenemyError(f"{path}: not a known format; give {FORMATS}")

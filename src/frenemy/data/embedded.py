@@ -16,28 +16,34 @@ from pathlib import Path
 
 import numpy as np
 
-from frenemy.data.contents import Contents, File, Origin, from_arrays, numbered
+from frenemy.data.contents import Contents, File, Origin, from_arrays
+from frenemy.data.labels import labels_of
+from frenemy.data.levels import Range, range_of
 from frenemy.data.pixels import Resize
 
 PREFIX = "embedded:"
 _HERE = Path(__file__).parent
 
 
-def _digits(path: Path, resize: Resize | None) -> Contents:
+def _digits(path: Path, resize: Resize | None, given: Range | None) -> Contents:
     with np.load(path, allow_pickle=False) as arrays:
         images, values = arrays["images"], arrays["labels"]
-    labels, classes = numbered(values, len(images), path)
-    return from_arrays([images[:, None]], resize, scale=255 / 16, labels=labels, classes=classes)
+    labels, classes = labels_of(values, len(images), path)
+    shown = range_of([images], path, given or Range(0, 16))
+    return from_arrays([images[:, None]], resize, shown=shown, labels=labels, classes=classes)
 
 
-def _emoji(path: Path, resize: Resize | None) -> Contents:
+def _emoji(path: Path, resize: Resize | None, given: Range | None) -> Contents:
     with np.load(path, allow_pickle=False) as arrays:
         images, names = arrays["images"].transpose(0, 3, 1, 2), arrays["labels"]
-    classes, labels = np.unique(names, return_inverse=True)
-    return from_arrays([images], resize, labels=labels, classes=tuple(classes.tolist()))
+    labels, classes = labels_of(names, len(images), path)
+    shown = range_of([images], path, given)
+    return from_arrays([images], resize, shown=shown, labels=labels, classes=classes)
 
 
-def _set(kind: str, file: str, read: Callable[[Path, Resize | None], Contents]) -> Origin:
+def _set(
+    kind: str, file: str, read: Callable[[Path, Resize | None, Range | None], Contents]
+) -> Origin:
     path = _HERE / file
     name = file.removesuffix(".npz")
     return Origin(kind, name, (File.at(path),), functools.partial(read, path))

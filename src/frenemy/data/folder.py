@@ -23,6 +23,7 @@ from PIL.ImageFile import ImageFile
 from frenemy.data import pixels, stylegan
 from frenemy.data.bare import without_metadata
 from frenemy.data.contents import Contents, File, Origin, UnreadableImage
+from frenemy.data.levels import BYTES, Range
 from frenemy.data.pixels import FORMATS, Header, Resize, luminance
 from frenemy.data.places import Place, in_folder, in_zip, open_picture
 from frenemy.data.streams import BoundedFile, is_of_the_file, lasting_reason, shown
@@ -89,8 +90,9 @@ class _Seen(NamedTuple):
 
 
 def _read(
-    place: Place, names: Sequence[str], tree: Tree, path: Path, resize: Resize | None
-) -> Contents:
+    place: Place, names: Sequence[str], tree: Tree, path: Path, resize: Resize | None,
+    given: Range | None,
+) -> Contents:  # fmt: skip
     seen: list[_Seen] = []
     readable: list[str] = []
     unreadable: dict[str, str] = {}
@@ -102,6 +104,12 @@ def _read(
             seen.append(one)
             readable.append(name)
     headers = [one.header for one in seen]
+    ranges = {header.range for header in headers}
+    if given and len(ranges) > 1:
+        raise FrenemyError(
+            f"{shown(str(path))}: holds pictures of 8 and of 16 bits, which no --range fits: "
+            "separate them"
+        )
     sizes = Counter(f"{header.width}x{header.height}" for header in headers)
     grey = all(header.grey for header in headers)
     clear_ones = [name for name, one in zip(readable, headers, strict=True) if one.clear]
@@ -114,7 +122,7 @@ def _read(
         shape = (channels, headers[0].height, headers[0].width)
     parts = tree.parts
     labels, classes, lost = _labels(place, readable, tree.below, path)
-    decode = functools.partial(_decoded, place.open, readable, headers, grey, resize)
+    decode = functools.partial(_decoded, place.open, readable, headers, grey, resize, given)
     notes = tree.note, lost, _note_of_bare(readable, seen)
     on_white = ""
     if share and not clear:
@@ -136,6 +144,7 @@ def _read(
         on_white=functools.partial(decode, False),
         note="; ".join(filter(None, notes)),
         note_on_white=on_white,
+        shown=given or (ranges.pop() if len(ranges) == 1 else BYTES),
     )
 
 
@@ -198,10 +207,10 @@ def _headers(opened: Opener, names: Sequence[str], resize: Resize | None) -> lis
 
 def _decoded(
     opened: Opener, names: Sequence[str], headers: Sequence[Header], grey: bool,
-    resize: Resize | None, clear: bool, i: int,
+    resize: Resize | None, given: Range | None, clear: bool, i: int,
 ) -> NDArray[np.uint8]:  # fmt: skip
     def work(image: ImageFile) -> NDArray[np.uint8]:
-        return pixels.decoded(image, headers[i], grey=grey, resize=resize, clear=clear)
+        return pixels.decoded(image, headers[i], grey=grey, resize=resize, clear=clear, given=given)
 
     return _of_picture(opened, names[i], work)[0]
 
@@ -249,7 +258,7 @@ def picture_at(
         if isinstance(seen, str):
             raise UnreadableImage(seen)
         one = [seen.header]
-        image = _decoded(open_picture, names, one, grey and one[0].grey, resize, clear, 0)
+        image = _decoded(open_picture, names, one, grey and one[0].grey, resize, None, clear, 0)
     except UnreadableImage as error:
         which = f"give a picture ({', '.join(FORMATS)})"
         raise FrenemyError(f"{shown(names[0])}: {error}; {which}") from None

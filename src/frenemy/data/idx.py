@@ -2,6 +2,9 @@
 
 A file is two zero bytes, a type (8: unsigned bytes), the number of dimensions, each dimension as a
 big-endian 32-bit number, and the data in C order.
+
+EMNIST (Cohen et al., 2017) has six sets in one folder, told apart by what precedes the names of
+their files. Their images lie transposed, and a text file tells which letters the labels are.
 """
 
 from __future__ import annotations
@@ -11,27 +14,25 @@ import gzip
 import math
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frenemy.data.contents import (
-    Contents,
-    File,
-    Origin,
-    from_arrays,
-    numbered,
-    train_then_test,
-)
+from frenemy.data.contents import Contents, File, Origin, from_arrays, train_then_test
+from frenemy.data.labels import labels_of, named_by_codes
 from frenemy.data.layout import channels_first
+from frenemy.data.levels import Range, range_of
 from frenemy.data.pixels import Resize
 from frenemy.data.streams import check_claim, read_exactly
 from frenemy.errors import FrenemyError
 
 GZIP = b"\x1f\x8b"
 MAGIC = b"\0\0"
+EMNIST = "emnist-"
+_SET = re.compile(r"(emnist-[a-z]+)-train-images-idx3-ubyte")
+_MAPPING = 1 << 14  # bytes; 62 lines are the most there are
 _PLAUSIBLE = re.compile(rb"\0\0[\x08\x09\x0b-\x0e][\x01-\x04]")  # the format's types and ranks
 
 
@@ -44,28 +45,47 @@ def is_idx(start: bytes, name: str) -> bool:
     return named or start.startswith(GZIP) or _PLAUSIBLE.match(start) is not None
 
 
-def find_set(folder: Path) -> Origin | None:
-    """The MNIST-style set in a folder, if train-images-idx3-ubyte(.gz) at least lies there.
+def find_sets(folder: Path) -> dict[Path, Origin]:
+    """The MNIST-style sets in a folder, by the paths that open them.
+
+    Each has its train-images-idx3-ubyte(.gz) at least. The path of one of several is the folder
+    and what precedes the names of its files.
 
     Raises:
-        FrenemyError: if only one of its two parts has labels.
+        FrenemyError: if only one of the two parts of a set has labels.
     """
+    sets = {
+        match[1] for x in folder.glob(f"{EMNIST}*-train-images*") if (match := _SET.match(x.name))
+    }
+    found = {name: origin for name in ("", *sorted(sets)) if (origin := _find(folder, name))}
+    if len(found) == 1:
+        return {folder: next(iter(found.values()))}
+    return {folder / name: origin for name, origin in found.items()}
+
+
+def _find(folder: Path, name: str) -> Origin | None:
+    """The set whose files' names begin with this name and a hyphen, if it is not empty."""
+    prefix = f"{name}-" if name else ""
     found = {
         f"{part}-{what}": path
-        for part in ("train", "t10k")
+        for part, own in (("train", ("train",)), ("test", ("t10k", "test")))
         for what, rank in (("images", 3), ("labels", 1))
-        if (path := _present(folder, f"{part}-{what}", rank))
+        if (path := _present(folder, [f"{prefix}{x}-{what}" for x in own], rank))
     }
     if "train-images" not in found:
         return None
-    missing = [name for name in ("train-labels", "t10k-labels") if name not in found]
-    if "t10k-images" in found and len(missing) == 1:
+    if "test-images" in found and ("train-labels" in found) != ("test-labels" in found):
+        missing = "test-labels" if "train-labels" in found else "train-labels"
+        beside = found[missing.replace("labels", "images")].name
         raise FrenemyError(
-            f"{folder}: {missing[0]}-idx1-ubyte is missing; keep the labels of both parts, or none"
+            f"{folder}: {beside.replace('images', 'labels').replace('idx3', 'idx1')} is missing; "
+            "keep the labels of both parts, or none"
         )
+    if (mapping := folder / f"{prefix}mapping.txt").is_file():
+        found["mapping"] = mapping
     files = tuple(File.at(path, path.name) for path in found.values())
-    read = functools.partial(_read_set, found)
-    return Origin("MNIST-style IDX set", folder.name, files, read)
+    kind = "EMNIST set" if name else "MNIST-style IDX set"
+    return Origin(kind, name or folder.name, files, functools.partial(_read_set, found))
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -117,19 +137,20 @@ def _read_images(path: Path) -> NDArray[np.uint8]:
     images = channels_first(read_idx(path))
     if images is None:
         raise FrenemyError(f"{path}: holds no images; pass the file of images, or the folder")
-    return images
+    return images.swapaxes(2, 3) if path.name.startswith(EMNIST) else images
 
 
-def read_file(path: Path, resize: Resize | None) -> Contents:
+def read_file(path: Path, resize: Resize | None, given: Range | None) -> Contents:
     """The images in one IDX file, plain or gzipped."""
-    return from_arrays([_read_images(path)], resize)
+    images = [_read_images(path)]
+    return from_arrays(images, resize, shown=range_of(images, path, given))
 
 
-def _read_set(found: Mapping[str, Path], resize: Resize | None) -> Contents:
-    parts = [part for part in ("train", "t10k") if f"{part}-images" in found]
+def _read_set(found: Mapping[str, Path], resize: Resize | None, given: Range | None) -> Contents:
+    parts = [part for part in ("train", "test") if f"{part}-images" in found]
     images = [_read_images(found[f"{part}-images"]) for part in parts]
     if len({part.shape[1:] for part in images}) > 1:
-        path = found["t10k-images"]
+        path = found["test-images"]
         raise FrenemyError(f"{path}: images differ in size from those of {found['train-images']}")
     test = len(images[1]) if len(images) == 2 else 0
     labels, classes = None, ()
@@ -138,12 +159,15 @@ def _read_set(found: Mapping[str, Path], resize: Resize | None) -> Contents:
             _read_labels(found[f"{part}-labels"], len(x))
             for part, x in zip(parts, images, strict=True)
         ]
-        labels, classes = numbered(
+        labels, classes = labels_of(
             np.concatenate(values), sum(map(len, images)), found["train-labels"]
         )
+    if "mapping" in found:
+        classes = named_by_codes(classes, _read_mapping(found["mapping"]))
     return from_arrays(
         images,
         resize,
+        shown=range_of(images, found["train-images"], given),
         labels=labels,
         classes=classes,
         parts=train_then_test(len(images[0]), test),
@@ -158,6 +182,21 @@ def _read_labels(path: Path, count: int) -> NDArray[np.uint8]:
     return labels
 
 
-def _present(folder: Path, stem: str, rank: int) -> Path | None:
-    names = (f"{stem}{mark}idx{rank}-ubyte{end}" for mark in "-." for end in ("", ".gz"))
+def _read_mapping(path: Path) -> list[list[int]]:
+    """In each line a label and the codes of the characters that it stands for."""
+    with path.open("rb") as file:
+        lines = file.read(_MAPPING).splitlines()
+    try:
+        return [[int(word) for word in line.split()] for line in lines if line.strip()]
+    except ValueError:
+        raise FrenemyError(f"{path}: damaged: a line is not a label and codes") from None
+
+
+def _present(folder: Path, stems: Sequence[str], rank: int) -> Path | None:
+    names = (
+        f"{stem}{mark}idx{rank}-ubyte{end}"
+        for stem in stems
+        for mark in "-."
+        for end in ("", ".gz")
+    )
     return next((path for name in names if (path := folder / name).is_file()), None)

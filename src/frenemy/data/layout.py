@@ -1,13 +1,15 @@
-"""What an array's axes and numbers mean: images first, and pixels as bytes or in [0, 1]."""
+"""What the axes of an array of images mean."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
 
-import numpy as np
 from numpy.typing import NDArray
 
 from frenemy.errors import FrenemyError
+
+_SIDE = 8
+"""Pixels: of two sides that are as long, (H, W, 3) is rather one picture than H images."""
 
 
 def channels_first(images: NDArray) -> NDArray | None:
@@ -29,34 +31,45 @@ def channels_first(images: NDArray) -> NDArray | None:
     return None
 
 
-def pixel_scale(images: NDArray, path: Path) -> float:
-    """What a pixel is multiplied by to lie in 0 .. 255: 1 for uint8, 255 for floats in [0, 1].
+def images_first(array: NDArray, what: str) -> NDArray:
+    """The same, of an array that was not written for this.
 
     Args:
-        images: (N, ...); read in pieces, as it may be a memory map.
-        path: the file it comes from, for messages.
+        array: what is to be images.
+        what: what messages call it.
 
     Raises:
-        FrenemyError: if the pixels are neither.
+        FrenemyError: if its axes are others, or may well be.
     """
-    if images.dtype == np.uint8:
-        return 1
-    if images.dtype.kind != "f":
+    shape = array.shape
+    images = channels_first(array)
+    if images is None:
+        side = math.isqrt(shape[1]) if len(shape) == 2 else 0
+        flat = side > 1 and side * side == shape[1]
+        told = f"; flat ones are to be saved as array.reshape(-1, {side}, {side})" if flat else ""
         raise FrenemyError(
-            f"{path}: pixels are {images.dtype}; save them as uint8, or as floats in [0, 1]"
+            f"{what}: its shape is {shape}; images are (N, H, W), (N, H, W, C) or "
+            f"(N, C, H, W) with C 1 to 4{told}"
         )
-    low, high = extremes(images)
-    if not (low >= 0 and high <= 1):  # in these words NaN fails too
+    if len(shape) == 3 and (other := _otherwise(*shape)):
+        n, height, width = shape
         raise FrenemyError(
-            f"{path}: float pixels must lie in [0, 1], not [{low:.4g}, {high:.4g}]; "
-            "rescale them, or save bytes as uint8"
+            f"{what}: its shape {shape} may mean {other}; or {n} grey images of {width}x{height}: "
+            "save those as array[..., None]"
         )
-    return 255
+    return images
 
 
-def extremes(images: NDArray) -> tuple[float, float]:
-    """The least and the greatest number of (N, ...), NaN if there is a NaN among them."""
-    pieces = [images[start : start + 1024] for start in range(0, len(images), 1024)]
-    low = np.min([piece.min() for piece in pieces])
-    high = np.max([piece.max() for piece in pieces])
-    return float(low), float(high)
+def _otherwise(a: int, b: int, c: int) -> str:
+    """What (a, b, c) rather is than `a` grey images (b, c), and how to save that; or ""."""
+    if c <= 4 and min(a, b) >= _SIDE:
+        return f"one picture of {b}x{a}: save pictures in a folder, or many in one array"
+    if a <= 4 and min(b, c) >= _SIDE:
+        return f"one picture of {c}x{b}: save pictures in a folder, or many in one array"
+    if c > 4 and (a == b != c or _stretch(b, c) > 2 * _stretch(a, b)):
+        return f"{c} images of {b}x{a}: save those as array.transpose(2, 0, 1)"
+    return ""
+
+
+def _stretch(a: int, b: int) -> float:
+    return max(a, b) / min(a, b)

@@ -1,13 +1,15 @@
 """MATLAB's .mat files of level 5 (version 7 and older): which numeric arrays they hold.
 
-Follows MathWorks, "MAT-File Format", chapter 1. Cells, structures, text, sparse and complex arrays
-are passed over; version 7.3 is HDF5, another format.
+Follows MathWorks, "MAT-File Format", chapter 1. The fields of structures are arrays with names such
+as dataset.train.images. Cells, arrays of structures, text, sparse and complex arrays are passed
+over; version 7.3 is HDF5, another format.
 """
 
 from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from frenemy.data.streams import Inflater, check_claim, read_exactly
+from frenemy.data.streams import CHUNK, Inflater, check_claim, read_exactly
 from frenemy.errors import FrenemyError
 
 _HEADER = 128
@@ -24,10 +26,13 @@ _STORED = {
     **{1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4"},
     **{7: "f4", 9: "f8", 12: "i8", 13: "u8"},
 }
+_STRUCTURE = 2
 _NUMERIC = range(6, 16)  # classes of arrays: double, single and eight kinds of integers
 _REAL = (6, 7)
 _COMPLEX, _LOGICAL = 0x0800, 0x0200  # flags
 _SHORT = 256  # bytes that flags, dimensions or a name may take
+_FIELDS = 128  # of all structures in one element
+_FIELD_NAME = 64  # bytes
 
 
 def is_matfile(start: bytes) -> bool:
@@ -49,6 +54,7 @@ class Variable:
         start: where in the file its element starts.
         packed: how many bytes the element takes if it is compressed, else None.
         skip: how many bytes of the (inflated) element precede the data.
+        rest: how many follow it there.
     """
 
     path: Path
@@ -59,6 +65,7 @@ class Variable:
     start: int
     packed: int | None
     skip: int
+    rest: int
 
     @property
     def nbytes(self) -> int:
@@ -77,12 +84,19 @@ class Variable:
             try:
                 read_exactly(stream.read, self.skip, self.path)
                 data = read_exactly(stream.read, self.nbytes, self.path)
-                # At most 7 bytes of padding follow; at the end zlib verifies its checksum.
-                if self.packed is not None and all(stream.read(1) for _ in range(8)):
+                # At the end, up to 7 bytes of padding later, zlib verifies its checksum.
+                if self.packed is not None and _passed(stream.read, self.rest + 8):
                     raise zlib.error("more data than the shape says")
             except zlib.error as error:
                 raise FrenemyError(f"{self.path}: damaged `{self.name}`: {error}") from error
         return np.frombuffer(data, self.dtype).reshape(self.shape, order="F")
+
+
+def _passed(read: Callable[[int], bytes], count: int) -> bool:
+    """Whether there are `count` bytes to pass over, and passes over them."""
+    while count and (piece := read(min(count, CHUNK))):
+        count -= len(piece)
+    return count == 0
 
 
 def variables(path: Path) -> list[Variable]:
@@ -92,7 +106,7 @@ def variables(path: Path) -> list[Variable]:
         FrenemyError: if the file is damaged.
     """
     size = path.stat().st_size
-    found = []
+    found = list[Variable]()
     with path.open("rb") as file:
         order = "<" if read_exactly(file.read, _HEADER, path).endswith(b"IM") else ">"
         position = _HEADER
@@ -101,11 +115,11 @@ def variables(path: Path) -> list[Variable]:
             kind, length = np.frombuffer(read_exactly(file.read, 8, path), f"{order}u4").tolist()
             check_claim(path, length, size - position - 8, packed=False)
             if kind == _COMPRESSED:
-                found.append(_Element(path, order, file, position + 8, length).variable())
+                found += _Element(path, order, file, position + 8, length).variables()
             elif kind == _MATRIX:
-                found.append(_Element(path, order, file, position, None).variable())
+                found += _Element(path, order, file, position, None).variables()
             position += 8 + length
-    return [variable for variable in found if variable is not None]
+    return found
 
 
 class _Element:
@@ -120,32 +134,50 @@ class _Element:
         self._order = order
         self._start = start
         self._packed = packed
-        self._position = 0
+        self._position = self._end = 0
+        self._fields_left = _FIELDS
 
-    def variable(self) -> Variable | None:
-        """The array, or None if it is not of plain real numbers or holds none."""
+    def variables(self) -> list[Variable]:
+        """The array, or those in a structure, if there are real numbers in it."""
         try:
-            return self._parsed()
+            return self._array("")
         except zlib.error as error:
             raise self._damaged(str(error)) from error
 
-    def _parsed(self) -> Variable | None:
+    def _array(self, within: str) -> list[Variable]:
+        """Those of an array within a structure of this name: the stream stands behind it then."""
         kind, length, _ = self._tag()
         end = self._position + length
+        if not within:
+            self._end = end
+            if self._packed is not None:
+                check_claim(self._path, end, self._packed, packed=True)
+            return self._parsed(kind, within, end)
+        found = self._parsed(kind, within, end) if length else []
+        left = end - self._position
+        if end > self._end or left < 0 or not _passed(self._stream.read, left):
+            raise self._damaged(f"`{within}` has another length than it says")
+        self._position = end
+        return found
+
+    def _parsed(self, kind: int, within: str, end: int) -> list[Variable]:
         flags = self._short("u4")
         if kind != _MATRIX or len(flags) == 0:
             raise self._damaged("an element is not an array")
         group = flags[0] & 0xFF
-        if group not in _NUMERIC or flags[0] & _COMPLEX:
-            return None
+        if group not in (_STRUCTURE, *_NUMERIC) or flags[0] & _COMPLEX:
+            return []
         shape = tuple(self._short("i4").tolist())
-        name = self._short("u1").tobytes().decode("latin-1")
-        if name and not name.isidentifier():  # a function's workspace has no name
+        own = self._short("u1").tobytes().decode("latin-1")
+        name = within or own  # a field has no name of its own, nor has a function's workspace
+        if own and not own.isidentifier():
             raise self._damaged("a variable has an impossible name")
         if len(shape) > 32 or min(shape, default=-1) < 0:
             raise self._damaged(f"`{name}` has an impossible shape")
+        if group == _STRUCTURE:
+            return self._fields(name) if math.prod(shape) == 1 else []
         if 0 in shape:
-            return None
+            return []
         kind, length, inside = self._tag()
         if kind not in _STORED:
             raise self._damaged(f"`{name}` is stored as type {kind}, which is not of numbers")
@@ -154,15 +186,31 @@ class _Element:
             dtype = np.dtype(bool)
         skip = self._position - (4 if inside else 0)
         variable = Variable(
-            self._path, name, shape, dtype, group in _REAL, self._start, self._packed, skip
+            *(self._path, name, shape, dtype, group in _REAL, self._start, self._packed, skip),
+            rest=self._end - skip - length,
         )
         if variable.nbytes != length or skip + length > end:
             raise self._damaged(
                 f"`{name}` has {length:,} bytes, which its shape {shape} disagrees with"
             )
-        if self._packed is not None:
-            check_claim(self._path, skip + length, self._packed, packed=True)
-        return variable
+        return [variable]
+
+    def _fields(self, within: str) -> list[Variable]:
+        """The arrays in the fields of one structure."""
+        width, names = self._short("i4"), self._short("u1", _FIELDS * _FIELD_NAME).tobytes()
+        if len(width) != 1 or width[0] < 1 or len(names) % width[0]:
+            raise self._damaged(f"the fields of `{within}` have impossible names")
+        starts = range(0, len(names), width[0])
+        self._fields_left -= len(starts)
+        if self._fields_left < 0:
+            raise self._damaged(f"structures have more than {_FIELDS} fields")
+        found = list[Variable]()
+        for start in starts:
+            field = names[start : start + width[0]].partition(b"\0")[0].decode("latin-1")
+            if not field.isidentifier():
+                raise self._damaged(f"a field of `{within}` has an impossible name")
+            found += self._array(f"{within}.{field}")
+        return found
 
     def _tag(self) -> tuple[int, int, bytes]:
         """An element's type and length, and its data where they lie in the tag itself."""
@@ -172,10 +220,10 @@ class _Element:
             return first & 0xFFFF, first >> 16, tag[4:]
         return first, second, b""
 
-    def _short(self, code: str) -> NDArray:
+    def _short(self, code: str, most: int = _SHORT) -> NDArray:
         """The numbers in an element that precedes the data."""
         _, length, inside = self._tag()
-        if length > (len(inside) or _SHORT):
+        if length > (len(inside) or most):
             raise self._damaged(f"{length:,} bytes before the data of an array")
         data = inside or self._take(-(-length // 8) * 8)  # padded to 8 bytes
         if length % np.dtype(code).itemsize:

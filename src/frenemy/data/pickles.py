@@ -21,8 +21,11 @@ from numpy.typing import NDArray
 from frenemy.data.streams import in_one_line
 from frenemy.errors import FrenemyError
 
-MAX_INSTRUCTIONS = 200_000
-"""An official batch takes 40,000. Each makes at most an empty container or a copy of its bytes."""
+MAX_INSTRUCTIONS = 250_000
+"""CIFAR-10's official batches take 40,000, CIFAR-100's 200,400.
+
+Each makes at most an empty container or a copy of its bytes.
+"""
 
 _LITERALS = frozenset(
     opcode.name

@@ -20,6 +20,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from frenemy.choices import Fit
 from frenemy.data import png
+from frenemy.data.levels import BYTES, SIXTEEN_BITS, Range
 from frenemy.pictures import from_pillow, to_pillow
 
 FORMATS: dict[str, tuple[bytes, type[ImageFile.ImageFile]]] = {
@@ -101,6 +102,11 @@ class Header(NamedTuple):
     clear: bool
     orientation: int
 
+    @property
+    def range(self) -> Range:
+        """What its pixels range over, if nobody says otherwise."""
+        return SIXTEEN_BITS if self.mode in _SIXTEEN_BIT else BYTES
+
 
 def is_picture(start: bytes) -> bool:
     """Whether a file that starts with these `START` bytes is a picture of a format that is read."""
@@ -165,21 +171,24 @@ def decoded(
     grey: bool,
     resize: Resize | None,
     clear: bool = False,
+    given: Range | None = None,
 ) -> NDArray[np.uint8]:
     """The pixels of an opened picture: uint8, (1, H, W) if `grey`, else (3, H, W).
 
-    The picture is turned upright as its EXIF or XMP data say, laid over white where it is
-    transparent, and 16-bit grey is divided by 257 (Pillow's own conversion clips it). If it is to
-    stay `clear`, opacity is a channel more, and what nobody can see is white.
+    First its colours, which range over 0 .. 255, those of 16-bit grey over 0 .. 65535 (which
+    Pillow's own conversion clips), or as `given`, become bytes. Then it is turned upright as its
+    EXIF or XMP data say, and laid over white where it is transparent. If it is to stay `clear`,
+    opacity is a channel more, and what nobody can see is white.
 
     Beside the decoder's own memory (4 bytes a pixel of colour), a large picture takes that of its
     result alone: it is converted strip by strip. If more than `MAX_PIXELS` are to be scaled, they
     are first averaged down to twice the size.
 
     Raises:
+        ValueError: there are colours beyond the range that is given.
         Exception: whatever Pillow raises on damaged data.
     """
-    if resize is not None:
+    if resize is not None and given is None:
         # A JPEG can be decoded at 1/2, 1/4 or 1/8 scale; twice the size keeps Lanczos's quality.
         image.draft(None, (2 * resize.size, 2 * resize.size))
     width, height = image.size
@@ -191,7 +200,7 @@ def decoded(
     pixels = np.empty(shape, np.uint8)
     with _in_turn(image):
         top = 0
-        for strip in _strips(image, factor):
+        for strip in _strips(image, factor, given):
             strip = _in_mode(strip, mode)
             strip = strip if factor == 1 else strip.reduce(factor)
             pixels[top : top + strip.height] = np.asarray(strip).reshape(*strip.size[::-1], -1)
@@ -238,8 +247,10 @@ def _in_turn(image: Image.Image) -> contextlib.AbstractContextManager[object]:
     return _large if image.width * image.height > LARGE else contextlib.nullcontext()
 
 
-def _strips(image: ImageFile.ImageFile, factor: int) -> Iterator[Image.Image]:
-    """A picture from top to bottom in 8 bits, a multiple of `factor` rows at a time."""
+def _strips(
+    image: ImageFile.ImageFile, factor: int, given: Range | None = None
+) -> Iterator[Image.Image]:
+    """A picture from top to bottom in bytes, a multiple of `factor` rows at a time."""
     depth = png.depth(image)
     image.load()
     width, height = image.size
@@ -252,7 +263,7 @@ def _strips(image: ImageFile.ImageFile, factor: int) -> Iterator[Image.Image]:
     for top in range(0, height, rows):
         whole = rows >= height
         strip = image if whole else image.crop((0, top, width, min(top + rows, height)))
-        yield strip.convert("RGB") if padded else _of_eight_bits(strip, depth)
+        yield _in_bytes(strip.convert("RGB") if padded else strip, depth, given)
 
 
 def _is_grey(image: Image.Image) -> bool:
@@ -264,26 +275,31 @@ def _is_grey(image: Image.Image) -> bool:
     return image.mode in ("1", "L", "LA", "La", *_SIXTEEN_BIT)
 
 
-def _of_eight_bits(image: Image.Image, depth: int) -> Image.Image:
-    """Of 16-bit grey the upper eight, rounded; of a PNG's grey that is transparent mode LA.
+def _in_bytes(image: Image.Image, depth: int, given: Range | None) -> Image.Image:
+    """With colours of 0 .. 255; a PNG's grey that is transparent becomes mode LA.
 
     Args:
         image: a picture or a part of it.
         depth: as of `png.depth`.
+        given: what its colours range over.
     """
     value = image.info.get("transparency") if depth else None
     sixteen, grey = image.mode in _SIXTEEN_BIT, image.mode in ("1", "L")
-    if not sixteen and (value is None or not grey):
+    if sixteen or (grey and value is not None):
+        pixels = np.asarray(image, np.uint16 if sixteen else None)
+        if image.mode == "1":
+            pixels = pixels * np.uint8(255)
+        pixels = pixels[None]
+        if value is not None:
+            most = (1 << depth) - 1  # Pillow spreads 1, 2 and 4 bits over 8, but not this value
+            key = (value & most) * (1 if sixteen else 255 // most)
+            opacity = np.where(pixels == key, 0, 255).astype(pixels.dtype)
+            pixels = np.concatenate([pixels, opacity])
+    elif given is not None:
+        pixels = from_pillow(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+    else:
         return image
-    wide = np.asarray(image, np.uint32 if sixteen else None)
-    if image.mode == "1":
-        wide = wide * np.uint8(255)
-    narrow = Image.fromarray(((wide + 128) // 257).astype(np.uint8) if sixteen else wide)
-    if value is None:
-        return narrow
-    most = (1 << depth) - 1  # Pillow spreads 1, 2 and 4 bits over 8, but not this value
-    key = (value & most) * (1 if sixteen else 255 // most)
-    return Image.merge("LA", [narrow, Image.fromarray(np.where(wide == key, 0, 255).astype("u1"))])
+    return to_pillow((given or (SIXTEEN_BITS if sixteen else BYTES)).picture_to_bytes(pixels))
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:

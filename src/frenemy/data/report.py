@@ -16,8 +16,9 @@ from rich.table import Column, Table
 
 from frenemy.choices import Fit
 from frenemy.data.contents import PARTS, Contents
-from frenemy.data.dataset import part_sizes, resize_to
+from frenemy.data.dataset import part_sizes, range_given, resize_to, tell
 from frenemy.data.detect import find
+from frenemy.data.levels import brightest
 from frenemy.data.pixels import Resize
 from frenemy.data.store import content_digest, none_readable
 from frenemy.data.streams import shown
@@ -74,7 +75,7 @@ class Report:
 
 def describe(
     path: Path | str | None, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
-    opaque: bool = False,
+    opaque: bool = False, range: str | None = None,
 ) -> Report:  # fmt: skip
     """What lies at `path`. Each image is decoded and forgotten, so any sizes may be mixed.
 
@@ -84,6 +85,10 @@ def describe(
         fit: as there.
         grey: as there.
         opaque: as there.
+        range: as there.
+
+    Warns:
+        UserWarning: of what `open_dataset` would tell, but for what is left out.
 
     Raises:
         FrenemyError: if nothing lies at `path`, or no image that can be read.
@@ -93,19 +98,22 @@ def describe(
     (1797, {'8x8': 1797}, 0, 178)
     """
     origin = find(path)
-    contents = origin.read(resize_to(size, fit), grey, opaque)
+    contents = origin.read(resize_to(size, fit), grey, opaque, range_given(range))
     seen: list[int] = []
     unreadable = dict(contents.unreadable)
-    values = np.zeros((1, 256), np.int64)
+    values, highest = np.zeros((1, 256), np.int64), 0
     equal: dict[bytes, list[int]] = {}  # the digest of an image -> all such images
     # 64 of the facts a thread returns are small, whatever the size of the images.
-    facts = origin.decode_each(functools.partial(_facts, contents), range(contents.count), 64)
+    facts = origin.decode_each(
+        functools.partial(_facts, contents), np.arange(contents.count).tolist(), 64
+    )
     for i, fact in enumerate(facts):
         if isinstance(fact, str):
             unreadable[contents.name_of(i)] = fact
         else:
             seen.append(i)
             values = values + fact.values
+            highest = max(highest, fact.brightest)
             equal.setdefault(fact.digest, []).append(i)
     if not seen:
         raise none_readable(origin, unreadable)
@@ -114,6 +122,8 @@ def describe(
     counts = np.bincount(labels, minlength=len(contents.classes)).tolist()
     pixels = np.arange(256) / 255
     weights = values / values.sum(axis=1, keepdims=True)
+    note = contents.noted(highest)
+    tell(origin.name, note)
     mean = weights @ pixels
     std = np.sqrt((weights * (pixels - mean[:, None]) ** 2).sum(axis=1))
     parts = part_sizes(len(seen), contents.part_sizes(seen))
@@ -130,7 +140,7 @@ def describe(
         pixel_std=tuple(std.tolist()),
         digest=content_digest(origin.files),
         parts=dict(zip(PARTS, parts, strict=True)),
-        note=contents.notes(),
+        note=note,
         thumbnails=_thumbnails(contents, seen),
     )
 
@@ -144,9 +154,10 @@ def _thumbnails(contents: Contents, readable: Sequence[int]) -> NDArray[np.uint8
 
 
 class _Facts(NamedTuple):
-    """What is kept of an image: the digest of its pixels, and how often each value occurs."""
+    """What is kept of an image: of its pixels the digest, the brightest, each value's count."""
 
     digest: bytes
+    brightest: int
     values: NDArray[np.int64]  # (C, 256)
 
 
@@ -157,7 +168,8 @@ def _facts(contents: Contents, i: int) -> _Facts | str:
         return image
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(np.ascontiguousarray(image).data)
-    return _Facts(digest.digest(), np.stack([_occurrences(channel) for channel in image]))
+    counts = np.stack([_occurrences(channel) for channel in image])
+    return _Facts(digest.digest(), brightest(image), counts)
 
 
 def _occurrences(channel: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -227,7 +227,8 @@ class Dataset:
     Attributes:
         train, valid, test: the parts.
         description: one line that says what was found.
-        arguments: those of `open_dataset` that open it again: path, size, fit, grey, opaque.
+        arguments: those of `open_dataset` that open it again: path, size, fit, grey, opaque,
+            range.
     """
 
     train: Source

@@ -31,19 +31,20 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import platformdirs
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 from frenemy.data.contents import Contents, File, Origin, PartSizes
+from frenemy.data.levels import Range, brightest
 from frenemy.data.pixels import DECODERS, Resize
 from frenemy.data.source import Source
 from frenemy.data.streams import lasting_reason, shown
 from frenemy.data.threads import each_in_order
 from frenemy.errors import FrenemyError
 from frenemy.files import WritingFailed, appearing, sweep
+from frenemy.places import cache_folder
 
-VERSION = 5
+VERSION = 6
 """Part of every key; raise it when the same files would be decoded to other bytes."""
 
 _TICK = 100_000_000
@@ -64,7 +65,7 @@ class Stored(NamedTuple):
         parts: how many images, one part after the other, are train, valid and test by the set's
             own word; None if it has no parts of its own.
         unreadable: the names of images that were left out, and why.
-        note: as `Contents.notes`.
+        note: as `Contents.noted`.
         enlarged: how many images were smaller before.
     """
 
@@ -75,13 +76,12 @@ class Stored(NamedTuple):
     enlarged: int
 
 
-def cache_folder() -> Path:
-    """Where the store lies: FRENEMY_CACHE, or else the user's cache folder."""
-    return Path(os.environ.get("FRENEMY_CACHE") or platformdirs.user_cache_path("frenemy"))
-
-
 def fetch(
-    origin: Origin, resize: Resize | None, grey: bool = False, opaque: bool = False
+    origin: Origin,
+    resize: Resize | None,
+    grey: bool = False,
+    opaque: bool = False,
+    given: Range | None = None,
 ) -> Stored:
     """The entry of a set; it is built first if it is not there, or damaged.
 
@@ -96,12 +96,14 @@ def fetch(
         options += " grey"
     if opaque:
         options += " opaque"
+    if given:
+        options += f" {given}"
     of = f"{VERSION}|{DECODERS}|{origin.kind}|{digest}|{options}"
     key = hashlib.sha256(of.encode()).hexdigest()
     stem = folder / "images" / key
     stored = _open(stem, origin.name)
     if stored is None:
-        _build(stem, origin.read(resize, grey, opaque), origin, digest)
+        _build(stem, origin.read(resize, grey, opaque, given), origin, digest)
         stored = _open(stem, origin.name)
     if stored is None:
         raise FrenemyError(f"{folder}: what was just written to it reads differently")
@@ -158,6 +160,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
     shape = _common_shape(contents, origin)
     order = contents.order()
     kept: list[int] = []
+    highest = 0
     unreadable = dict(contents.unreadable)
     size = max(1, min(256, _PIECE // math.prod(shape)))
     with _replacing(_file(stem, ".npy")) as file:
@@ -168,6 +171,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
                 unreadable[contents.name_of(i)] = image
             else:
                 kept.append(i)
+                highest = max(highest, brightest(image))
                 file.write(np.ascontiguousarray(image).data)
         if not kept:
             raise none_readable(origin, unreadable)
@@ -186,7 +190,7 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
         "classes": contents.classes,
         "parts": contents.part_sizes(kept),
         "unreadable": unreadable,
-        "note": contents.notes(),
+        "note": contents.noted(highest),
         "enlarged": _smaller(contents.sizes, shape),
         "checksums": {
             ending: _checksums(_file(stem, ending))

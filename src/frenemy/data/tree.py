@@ -8,15 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from frenemy.data.contents import PARTS
+from frenemy.data.contents import PART_NAMES, PARTS
 from frenemy.data.streams import shown
-
-PART_NAMES = {
-    **dict.fromkeys(("train", "training", "trainval", "trn"), "train"),
-    **dict.fromkeys(("valid", "val", "validation", "dev", "eval", "evaluation"), "valid"),
-    **dict.fromkeys(("test", "testing", "tst", "holdout"), "test"),
-}
-"""Words by which folders are known as parts -> one of `PARTS`."""
 
 _FILLERS = ("set", "data", "images", "image", "imgs", "img", "pictures", "photos", "split")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")

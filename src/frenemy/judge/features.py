@@ -20,11 +20,11 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from frenemy.data.store import cache_folder
 from frenemy.errors import FrenemyError
 from frenemy.files import write_atomically
 from frenemy.judge.classifier import Card, Outputs
 from frenemy.judge.sets import Drawn, Images
+from frenemy.places import cache_folder
 
 BATCH = 500
 VERSION = 3  # part of every cache key; raise it when some features would come out otherwise

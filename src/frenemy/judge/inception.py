@@ -27,12 +27,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from frenemy.data.store import cache_folder
 from frenemy.data.streams import CHUNK, in_one_line
 from frenemy.data.threads import telling
 from frenemy.errors import FrenemyError
 from frenemy.files import write_atomically
 from frenemy.judge.resize import Resizing, resized
+from frenemy.places import cache_folder
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"

@@ -13,11 +13,12 @@ from importlib.resources import files
 
 import numpy as np
 
-from frenemy.data.store import cache_folder, sealed, unsealed
+from frenemy.data.store import sealed, unsealed
 from frenemy.errors import FrenemyError
 from frenemy.files import write_atomically
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.sets import Sets
+from frenemy.places import cache_folder
 
 LIBRARIES = "torch", "numpy", "scipy"
 

