@@ -22,6 +22,7 @@ from frenemy.data import Dataset
 from frenemy.data.dataset import Unopened
 from frenemy.data.detect import is_path, made_of, resolved
 from frenemy.data.objects import MEMORY
+from frenemy.data.pixels import DECODERS
 from frenemy.data.source import PLANE
 from frenemy.engine import Share, choose_device, joined, rank_here, world_here
 from frenemy.errors import FrenemyError
@@ -308,7 +309,7 @@ def plan_to_resume(
     where = choose_device(run.header["device"] if device == "auto" else device)
     began = {"device": torch.device(run.header["device"]).type, **run.header["versions"]}
     now = {"device": where.type, **_versions()}
-    if changed := [f"{name} {began.get(name)}" for name in now if began.get(name) != now[name]]:
+    if changed := [f"{name} {began[name]}" for name in began if began[name] != now.get(name)]:
         warnings.warn(
             f"{run.path} was begun on {', '.join(changed)}: its last bits may differ from here on",
             stacklevel=2,
@@ -401,6 +402,7 @@ def _versions() -> dict[str, str]:
         "frenemy": version("frenemy"),
         "torch": torch.__version__,
         "numpy": numpy.__version__,
+        "images": DECODERS,
     }
 
 

@@ -1,6 +1,7 @@
 """The verbs that say what there is."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from frenemy import recipes
@@ -30,11 +31,29 @@ def test_data_is_told_what_black_and_white_are(tmp_path, capsys):
     assert "--range" in errors(capsys, *given, "--range", "0..0.5")
 
 
+def names_in(folder):
+    return {path.name for path in folder.rglob("*")}
+
+
 def test_a_sheet_does_not_join_the_images(tmp_path, capsys, monkeypatch):
     Image.new("L", (8, 8)).save(tmp_path / "a.png")
     monkeypatch.chdir(tmp_path)
-    assert "contact-sheet.png would lie among the images of ." in errors(capsys, "data", ".")
+    assert "b.png would lie among the images of ." in errors(capsys, "data", ".", "-o", "b.png")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("where", [".", "train", "train/a"])
+def test_without_a_place_it_is_drawn_where_no_images_lie(tmp_path, capsys, monkeypatch, where):
+    (tmp_path / "set" / "train" / "a").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(tmp_path / "set" / "train" / "a" / "a.png")
+    monkeypatch.setenv("FRENEMY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path / "set" / where)
+    before = names_in(tmp_path / "set")
+    assert main(["data", str(tmp_path / "set" / "train")]) == 0
+    assert names_in(tmp_path / "set") == before
+    printed = capsys.readouterr().out.splitlines()[-1]
+    assert printed == str(tmp_path / "cache" / "contact-sheet.png")
+    assert Image.open(printed).format == "PNG"
 
 
 def test_recipes_are_listed(capsys):

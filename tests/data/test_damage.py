@@ -44,6 +44,16 @@ def mat(packed):
         return file.getvalue()
 
 
+def pictures(how):
+    with io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w", how) as archive:
+            for i, image in enumerate(IMAGES):
+                with archive.open(f"{i % 2}/{i}.png", "w") as member:
+                    Image.fromarray(image).save(member, "PNG")
+            archive.writestr("dataset.json", '{"labels": null}')
+        return file.getvalue()
+
+
 def picture(suffix):
     with io.BytesIO() as file:
         Image.fromarray(np.moveaxis(some_images(1, 16, 16, 3)[0], 0, -1)).save(file, suffix)
@@ -73,6 +83,8 @@ FILES = {
     "float.npy": npy(IMAGES / 255),
     "npz": npz(np.savez),
     "packed.npz": npz(np.savez_compressed),
+    "zip": pictures(zipfile.ZIP_STORED),
+    "packed.zip": pictures(zipfile.ZIP_DEFLATED),
     "mat": mat(False),
     "packed.mat": mat(True),
     "struct.mat": structure(False),

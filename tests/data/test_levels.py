@@ -1,6 +1,7 @@
 """What black and white are: told by the numbers, or by --range."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -30,12 +31,18 @@ def save_pictures(path, images):
         Image.fromarray(image[0]).save(path / f"{i}.png")
 
 
+def save_zip(path, images):
+    save_pictures(path.with_suffix(""), images)
+    shutil.make_archive(str(path.with_suffix("")), "zip", path.with_suffix(""))
+
+
 WRITERS = {
     "a.npy": np.save,
     "a.npz": save_npz,
     "a.mat": save_mat,
     "a-ubyte": lambda path, images: write_idx(path, images[:, 0]),
     "folder": save_pictures,
+    "a.zip": save_zip,
 }
 
 
@@ -107,6 +114,27 @@ def test_pictures_beyond_the_range_are_left_out(tmp_path):
     Image.fromarray(np.full((6, 7), 2, np.uint8)).save(tmp_path / "set" / "other.png")
     with pytest.warns(UserWarning, match=r"other\.png: its pixels lie in 2..2, beyond --range"):
         assert len(open_images(tmp_path / "set", range="0..1")) == 20
+
+
+def test_pictures_are_laid_over_white_after_that(tmp_path):
+    (tmp_path / "set").mkdir()
+    opacity = np.where(some_images(20, 6, 7, seed=1) > 127, 255, 0).astype(np.uint8)
+    for i, image in enumerate(np.concatenate([BITS, opacity], 1)):
+        Image.fromarray(np.moveaxis(image, 0, -1), "LA").save(tmp_path / "set" / f"{i}.png")
+    found = open_images(tmp_path / "set", range="0..1", opaque=True).images
+    assert same_set(found, np.where(opacity > 0, BITS * 255, 255).astype(np.uint8))
+
+
+def test_pictures_of_16_bits_have_a_range_of_their_own(tmp_path):
+    values = some_images(20, 6, 7).astype(np.uint16) * 16  # 12 bits, as microscopes have
+    save_pictures(tmp_path / "set", values)
+    with pytest.warns(UserWarning, match="brighter than 16 of 255, if white is 65535"):
+        open_images(tmp_path / "set")
+    found = open_images(tmp_path / "set", range="0..4095").images
+    assert same_set(found, np.rint(values / 4095 * 255).astype(np.uint8))
+    Image.fromarray(BITS[0, 0]).save(tmp_path / "set" / "other.png")
+    with pytest.raises(FrenemyError, match="of 8 and of 16 bits, which no --range fits"):
+        open_images(tmp_path / "set", range="0..4095")
 
 
 def test_truth_values_are_black_and_white(tmp_path, recwarn):

@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import json
 import os
 import resource
@@ -8,9 +9,11 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from frenemy.data import describe, open_dataset, store
+from frenemy.data import describe, open_dataset, pixels, places, store
 from frenemy.data.contents import Contents
 from frenemy.errors import FrenemyError
 
@@ -142,6 +145,51 @@ def test_a_damaged_entry_is_built_again(pictures, cache, decoded, how, suffix):
     assert len(files(cache)) == 3
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".labels.npy", ".json"])
+@given(choice=st.data())
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_no_flipped_bit_is_served(pictures, cache, suffix, choice):
+    expected = all_of(open_dataset(pictures))
+    (path,) = (x for x in (cache / "images").iterdir() if x.name.partition(".")[2] == suffix[1:])
+    data = bytearray(path.read_bytes())
+    data[choice.draw(st.integers(0, len(data) - 1))] ^= 1 << choice.draw(st.integers(0, 7))
+    path.write_bytes(data)
+    found = open_dataset(pictures)
+    for array, whole in zip(all_of(found), expected, strict=True):
+        np.testing.assert_array_equal(array, whole)
+    assert found.train.classes == ("a", "b")
+
+
+def test_a_flip_in_any_block_is_found(pictures, cache, decoded, monkeypatch):
+    monkeypatch.setattr(store, "_BLOCK", 100)
+    open_dataset(pictures)
+    (path,) = (cache / "images").glob("*[!s].npy")
+    for block in range(-(-path.stat().st_size // 100)):
+        data = bytearray(path.read_bytes())
+        data[min(100 * block + 99, len(data) - 1)] ^= 1
+        path.write_bytes(data)
+        open_dataset(pictures)
+        assert len(decoded) == 20 * (block + 2)
+
+
+def test_another_decoder_decodes_again(pictures, cache, decoded, monkeypatch):
+    first = open_dataset(pictures)
+    monkeypatch.setattr(store, "DECODERS", "of another version")
+    assert open_dataset(pictures).train.digest == first.train.digest
+    assert len(decoded) == 40
+
+
+def test_a_flipped_digit_in_the_index_is_found(pictures, cache, hashed):
+    digest = open_dataset(pictures).train.digest
+    (page,) = (cache / "index").iterdir()
+    text = page.read_text()
+    page.write_text(("1" if text[0] == "0" else "0") + text[1:])
+    assert open_dataset(pictures).train.digest == digest
+    assert len(hashed) == 40
+
+
 def test_a_damaged_index_is_written_again(pictures, cache, hashed):
     open_dataset(pictures)
     (page,) = (cache / "index").iterdir()
@@ -218,6 +266,64 @@ def test_an_error_of_reading_blames_the_set_and_not_the_cache(pictures, cache, m
         with pytest.raises(FrenemyError, match=r"^pictures: cannot be read: (Input/output|bad)"):
             read(pictures)
     assert files(cache) == []
+
+
+MAY_PASS = {
+    "a disk that does not answer": OSError(errno.EIO, os.strerror(errno.EIO)),
+    "too many open files": OSError(errno.EMFILE, os.strerror(errno.EMFILE)),
+    "too many in the system": OSError(errno.ENFILE, os.strerror(errno.ENFILE)),
+    "no memory": OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+    "a file that has gone": FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)),
+    "memory": MemoryError(),
+    "memory of the decoder": OSError("out of memory when reading image file"),
+}
+
+
+def failing_once(monkeypatch, module, name, error):
+    """Lets the function fail when it is called for the third time."""
+    real, calls = getattr(module, name), []
+
+    def fail(*args, **how):
+        calls.append(1)
+        if len(calls) == 3:
+            raise error
+        return real(*args, **how)
+
+    monkeypatch.setattr(module, name, fail)
+
+
+@pytest.mark.parametrize("where", [(places, "open_picture"), (pixels, "header"),
+                                   (pixels, "decoded"), (hashlib, "file_digest")],
+                         ids=lambda where: where[1])  # fmt: skip
+@pytest.mark.parametrize("error", MAY_PASS.values(), ids=MAY_PASS)
+def test_what_may_pass_leaves_no_picture_out(pictures, cache, monkeypatch, where, error):
+    with monkeypatch.context() as patch:
+        failing_once(patch, *where, error)
+        with pytest.raises(FrenemyError, match=r"png: cannot be read now \(.*try again"):
+            open_dataset(pictures)
+    assert not (cache / "images").exists() or files(cache) == []
+    assert len(all_of(open_dataset(pictures))[0]) == 20
+
+
+def test_a_file_that_may_not_be_read_is_left_out_until_it_may(pictures, cache, monkeypatch):
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    monkeypatch.setattr(store, "_TICK", 10**12)  # files are read again
+    whole = open_dataset(pictures).train.digest
+    real, path = places.open_picture, str(pictures / "a" / "3.png")
+    digest = store._file_digest
+
+    def refuse(name, *rest):
+        if name == path:
+            raise denied
+        return real(name, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(places, "open_picture", refuse)
+        patch.setattr(store, "_file_digest", lambda x: b"denied" if x.path == path else digest(x))
+        with pytest.warns(UserWarning, match=r"1 left out: a/3\.png: Permission denied"):
+            part = open_dataset(pictures)
+    assert part.train.digest != whole and len(all_of(part)[0]) == 19
+    assert open_dataset(pictures).train.digest == whole
 
 
 def test_what_a_killed_build_left_is_removed_after_a_day(pictures, cache):

@@ -118,12 +118,14 @@ def test_a_module_is_asked_in_its_own_place_and_named_by_its_user(cache):
     assert extract(plain, images(4)).features.shape == (4, 72)
 
 
-def test_a_damaged_entry_is_made_again(cache):
+@pytest.mark.parametrize("how", ["cut", "flipped"])
+def test_a_damaged_entry_is_made_again(cache, how):
     see = Counting()
     features = Features("f", see, "digest")
     expected = extract(features, images(4))
     (entry,) = (cache / "features").iterdir()
-    entry.write_bytes(entry.read_bytes()[:20])
+    data = entry.read_bytes()
+    entry.write_bytes(data[:20] if how == "cut" else data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
     with pytest.warns(UserWarning, match="damaged"):
         assert torch.equal(extract(features, images(4)).features, expected.features)
     assert torch.equal(extract(features, images(4)).features, expected.features)

@@ -88,6 +88,18 @@ def test_a_damaged_file_is_measured_again(cache, text):
     assert repr(key.once("fid", lambda: pytest.fail("it was not mended"))) == repr(FOUND)
 
 
+def test_a_digit_that_was_flipped_is_measured_again(cache):
+    key = Kept.of(sets(), HELD_OUT)
+    key.once("fid", lambda: FOUND)
+    (path,) = cache.rglob("fid.json")
+    digits = [i for i, letter in enumerate(path.read_text()) if letter in "1234"]
+    text = bytearray(path.read_bytes())
+    text[digits[0]] += 1
+    path.write_bytes(text)
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert repr(key.once("fid", lambda: FOUND)) == repr(FOUND)
+
+
 def test_where_nothing_can_be_written_it_is_measured(cache):
     (cache / "metrics").write_text("a file, where a folder should be")
     with pytest.warns(UserWarning, match="not kept"):

@@ -6,9 +6,9 @@ import inspect
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
-from frenemy.cli.options import AS_THEY_ARE, Prepared, optional
+from frenemy.cli.options import AS_THEY_ARE, Out, Prepared, optional
 from frenemy.errors import FrenemyError
 
 
@@ -28,23 +28,30 @@ def recipes() -> None:
 def data(
     path: Annotated[Positional[Path | None], optional("[PATH]")] = None,
     images: Prepared = AS_THEY_ARE,
-    out: Annotated[Path, arg(aliases=["-o"])] = Path("contact-sheet.png"),
+    out: Out = None,
 ) -> None:
     """Describe a set of images: count, sizes, modes, duplicates, unreadable files; a contact sheet.
 
     Args:
         path: as --data of `train`; the embedded digits if none is given.
         images: how they are prepared.
-        out: the contact sheet.
+        out: the contact sheet; it is drawn in the cache folder, so that it joins no images, if no
+            other place is given.
     """
     from frenemy.data import describe
+    from frenemy.data.places import SHEET, is_passed_over
     from frenemy.data.report import report_table
     from frenemy.pictures import enlarge, grid, require_picture, save_picture
-    from frenemy.places import require_place
+    from frenemy.places import cache_folder, require_place
     from frenemy.terminal import console
 
+    out = out or cache_folder() / SHEET
     if path is not None and path.resolve() in out.resolve().parents:
-        raise FrenemyError(f"{out} would lie among the images of {path}: give another place by -o")
+        within = out.resolve().relative_to(path.resolve())
+        if not any(map(is_passed_over, within.parts)):
+            raise FrenemyError(
+                f"{out} would lie among the images of {path}: give another place by -o"
+            )
     require_picture(out)
     require_place(out)
     report = describe(path, **images.arguments)

@@ -93,9 +93,7 @@ def read_npz(path: Path, resize: Resize | None, given: Range | None) -> Contents
                 if info.filename.endswith(".npy")
             }
             if not members:
-                raise FrenemyError(
-                    f"{path}: a zip without NumPy arrays; unpack it if it holds pictures"
-                )
+                raise FrenemyError(f"{path}: a zip without pictures and NumPy arrays")
 
             def turned(piece: Piece) -> NDArray:
                 return images_first(members[piece.name].read(), f"{path}: `{shown(piece.name)}`")

@@ -18,13 +18,20 @@ from numpy.typing import NDArray
 from frenemy.data.levels import BYTES, Range, dark
 from frenemy.data.pixels import Resize, luminance
 from frenemy.data.source import permutation
-from frenemy.data.streams import in_one_line
+from frenemy.data.streams import in_one_line, shown
 from frenemy.data.threads import Result, each_in_order
 from frenemy.errors import FrenemyError
 from frenemy.opacity import over_white
 
 PARTS = ("train", "valid", "test")
 """What a set is cut into: to train on, to choose on, to report on."""
+
+PART_NAMES = {
+    **dict.fromkeys(("train", "training", "trainval", "trn"), "train"),
+    **dict.fromkeys(("valid", "val", "validation", "dev", "eval", "evaluation"), "valid"),
+    **dict.fromkeys(("test", "testing", "tst", "holdout"), "test"),
+}
+"""Words by which people name parts -> one of `PARTS`."""
 
 PartSizes = tuple[int, int, int]
 """How many images each of `PARTS` has."""
@@ -73,6 +80,7 @@ class Contents:
         unreadable: images that are not among the `count`, and why.
         on_white: decodes image i laid over white, where that is better done before it is resized.
         note: what else was found that whoever trains on them should know.
+        note_on_white: what should be known of transparent images, which are laid over white.
         shown: the numbers in the files that became 0 and 255.
     """
 
@@ -89,6 +97,7 @@ class Contents:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     on_white: Callable[[int], NDArray[np.uint8]] | None = None
     note: str = ""
+    note_on_white: str = ""
     shown: Range = BYTES
 
     def order(self) -> list[int]:
@@ -114,11 +123,12 @@ class Contents:
         """The same images laid over white."""
         shape = self.shape and (self.shape[0] - 1 + self.shape[0] % 2, *self.shape[1:])
         decode = self.on_white or (lambda i: over_white(self.decode(i)))
-        return replace(self, decode=decode, shape=shape, note="")
+        return replace(self, decode=decode, shape=shape, note_on_white="")
 
     def noted(self, highest: int) -> str:
-        """The note, and what is said of the images if this is their brightest pixel."""
-        return "; ".join(filter(None, (self.note, dark(highest, self.shown))))
+        """All that should be known of the images, if this is their brightest pixel."""
+        notes = self.note, self.note_on_white, dark(highest, self.shown)
+        return "; ".join(filter(None, notes))
 
     def try_decode(self, i: int) -> NDArray[np.uint8] | str:
         """Image i, or the reason why it cannot be decoded."""
@@ -178,10 +188,10 @@ class Origin:
     def _naming_errors(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, MemoryError) as error:
             path = getattr(error, "filename", None) or self.name
             reason = getattr(error, "strerror", None) or in_one_line(error)
-            raise FrenemyError(f"{path}: cannot be read: {reason}") from error
+            raise FrenemyError(f"{shown(str(path))}: cannot be read: {reason}") from error
 
     def unchanged(self) -> bool:
         """Whether the files are still as they were found."""

@@ -33,20 +33,31 @@ def open_dataset(
 ) -> Dataset:  # fmt: skip
     """The three parts of a set, as memory maps of uint8 (N, C, H, W).
 
-    What lies at a path is found out from the files: a folder of pictures (its sub-folders are the
-    classes, if all pictures lie in two or more of them), IDX files of MNIST's or EMNIST's kind,
-    CIFAR-10 or CIFAR-100, or one .npy, .npz, .mat or IDX file; `Dataset.description` says which it
-    was. Arrays are known by their names: `images`, or x, data ..., with `labels`, y, targets ...;
-    x_train, train_labels and the like are parts. Images
-    are decoded once, into the folder that the environment variable FRENEMY_CACHE names or else the
-    user's cache folder, and again only when the content of the files changes.
+    What lies at a path is found out from the files: pictures in a folder or a zip archive, IDX
+    files of MNIST's or EMNIST's kind, CIFAR-10 or CIFAR-100, or one .npy, .npz, .mat or IDX file;
+    `Dataset.description` says which it was. Images are decoded once, into the folder that the
+    environment variable FRENEMY_CACHE names or else the user's cache folder, and again only when
+    the content of the files or the version of Pillow changes. What is kept there is checked when it
+    is opened, and decoded again if it is damaged.
 
-    An IDX set or CIFAR-10 with a test part keeps it, as does a folder whose pictures all lie in
-    sub-folders named train, valid (val, validation) and test, with the classes below these; one
-    part beside train is the test part, whatever its name. Of the Toronto Face Database the first
-    fold is taken. Where no part to choose on is given, the last 10,000 images of train (the last
-    sixth, if it has fewer than 20,000) are held out. Any other set is cut 80 / 10 / 10 by a fixed
-    permutation; so are images that a program holds, unless it names their parts.
+    Arrays are known by their names: `images`, or x, data ..., with `labels`, y, targets ...;
+    x_train, train_labels and the like are parts.
+
+    A file is a picture by its ending, or by its first bytes where it has none. The uppermost
+    folders that are several are the classes, if all pictures lie in them; but those of StyleGAN's
+    dataset_tool are told by its `dataset.json`. Where a folder holds others that are named as parts
+    (train, training_set, seg_train, train2017 ...; val, valid, validation, dev, eval; test,
+    holdout), these are the parts, with the classes below or above them, and what lies beside them
+    is left out. Passed over are hidden files, and the folders of systems: @eaDir, $RECYCLE.BIN,
+    __MACOSX, lost+found and such. Links are followed to what the owner of the folder may read, as
+    their own or as everybody, but not into /proc, /sys and /dev; no folder is read twice, so that a
+    link to one that holds the set leads nowhere.
+
+    An IDX set or CIFAR-10 with a test part keeps it, as do pictures in parts; one part beside train
+    is the test part, whatever its name. Of the Toronto Face Database the first fold is taken. Where
+    no part to choose on is given, the last 10,000 images of train (the last sixth, if it has fewer
+    than 20,000) are held out. Any other set is cut 80 / 10 / 10 by a fixed permutation; so are
+    images that a program holds, unless it names their parts.
 
     Args:
         images: a file or a folder; None for the digits that come with the package. "toy:ring" and
@@ -57,7 +68,8 @@ def open_dataset(
             DataLoader; the pair (images, labels); a dictionary of such with the keys train, valid
             and test. An opened set is given back.
         size: the side of the square that every image is brought to; None keeps images as they are,
-            which then have to be of one size.
+            which then have to be of one size. Pictures of up to 2^28 pixels (16,384 x 16,384) are
+            scaled, of up to 2^26 (8192 x 8192) kept.
         fit: "crop" resizes the centre square, "stretch" the whole image.
         grey: whether colours are left out.
         opaque: whether transparent pictures are laid over white: else, if most of a folder's are
@@ -66,15 +78,17 @@ def open_dataset(
             truth values for 0..1, and floats for 0..1 or, if they are whole numbers, 0..255.
 
     Warns:
-        UserWarning: once, naming the first few, if images or folders in a folder are left out:
-            those that cannot be read, links that lead out, links to folders, and runs; and where
-            some pictures are transparent, and most are not; labels or other arrays are left out;
-            or no pixel is bright.
+        UserWarning: once, naming the first few, if images or folders are left out: those that are
+            damaged, links that are not followed, runs, and what lies beside the parts; and where
+            folders are no classes because pictures lie beside them, metadata cannot be read, some
+            pictures are transparent, and most are not, labels or other arrays are left out, or no
+            pixel is bright.
 
     Raises:
         FrenemyError: if there is nothing that is read, its images differ in size and no size is
             given, there are fewer than three of them, they are beyond the `range` or do not tell
-            it, or the cache cannot be written.
+            it, something cannot be read for a reason that may pass (a disk that does not answer,
+            want of memory), or the cache cannot be written.
 
     >>> digits = open_dataset(None)
     >>> digits.description
@@ -155,13 +169,14 @@ class Unopened:
         if is_path(self.images) and made_of(self.images)[0]:
             shape = self.open(None).shape
             return shape, min(shape[1:])
-        found = find(self.images).read(None, given=range_given(self.range))
-        sides = [
-            side
-            for size, count in found.sizes.items()
-            for side in [min(map(int, size.split("x")))] * count
-        ]
-        return found.shape, statistics.median_high(sides) if sides else 0
+        # Of any size, then, in which they are read.
+        found = find(self.images).read(Resize(1, "crop"), given=range_given(self.range))
+        sizes = [(tuple(map(int, size.split("x"))), count) for size, count in found.sizes.items()]
+        sides = [side for size, count in sizes for side in [min(size)] * count]
+        if len(sizes) != 1 or found.shape is None:
+            return None, statistics.median_high(sides) if sides else 0
+        width, height = sizes[0][0]
+        return (found.shape[0], height, width), sides[0]
 
 
 def open_images(

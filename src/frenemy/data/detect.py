@@ -9,19 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from frenemy.data import arrays, cifar, folder, idx, matfile, matlab
+from frenemy.data import arrays, cifar, folder, idx, matfile, matlab, places
 from frenemy.data.contents import File, Origin
 from frenemy.data.embedded import DEFAULT, EMBEDDED, PREFIX
 from frenemy.data.levels import Range
 from frenemy.data.objects import MEMORY, origin_of
+from frenemy.data.streams import shown
 from frenemy.data.toy import STACKED, TOY
 from frenemy.errors import FrenemyError
 from frenemy.names import known
 from frenemy.places import user_path
 
 FORMATS = (
-    "a folder of pictures (PNG, JPEG, WebP, BMP, GIF), a folder of IDX files of MNIST or EMNIST "
-    "or of CIFAR's batches, or an IDX, .npy, .npz or .mat file"
+    "a folder of pictures (PNG, JPEG, WebP, BMP, GIF) or a zip of them, a folder of IDX files of "
+    "MNIST or EMNIST or of CIFAR's batches, or an IDX, .npy, .npz or .mat file"
 )
 
 _IDX = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, and the same of t10k"
@@ -85,7 +86,7 @@ def find(path: Any, shown: Range | None = None) -> Origin:
     if path is None or str(path).startswith(PREFIX):
         return EMBEDDED[known(str(path or DEFAULT), list(EMBEDDED), "embedded set")]()
     if made_of(path)[0]:
-        raise FrenemyError(f"{path}: no pictures in files, but made for games: give it to train")
+        raise FrenemyError(f"{path}: a synthetic set, with no files to read: give it to train")
     path = user_path(path)
     try:
         if path.is_dir():
@@ -101,7 +102,7 @@ def find(path: Any, shown: Range | None = None) -> Origin:
     raise FrenemyError(f"{path}: no such file or folder; {_hint(path)}")
 
 
-ARRAYS = (".npy", ".npz", ".mat", "ubyte", "ubyte.gz")
+ARRAYS = (".npy", ".npz", ".mat", ".zip", "ubyte", "ubyte.gz")
 """How files that hold many images end, where they are not part of a set in a folder."""
 
 
@@ -151,14 +152,16 @@ def _in_folder(path: Path) -> Origin:
             f"{path}: train-images-idx3-ubyte is missing; for the test images alone give {test}"
         )
     if arrays:
-        files = " or ".join(map(str, arrays[:3]))
+        files = " or ".join(shown(str(file)) for file in arrays[:3])
         raise FrenemyError(f"{path}: holds no pictures; give the file {files}")
-    raise FrenemyError(f"{path}: holds nothing that is read; {_hint(path)}")
+    raise FrenemyError(f"{path}: contains nothing readable; {_hint(path)}")
 
 
 def _in_file(path: Path) -> Origin:
     with path.open("rb") as file:
         start = file.read(128)
+    if start.startswith(arrays.ZIP_MAGIC) and (origin := folder.find_zip(path)):
+        return origin
     for kind, fits, read in (
         ("MATLAB file", matfile.is_matfile(start), matlab.read_file),
         ("NPY file", start.startswith(arrays.NPY_MAGIC), arrays.read_npy),
@@ -172,6 +175,6 @@ def _in_file(path: Path) -> Origin:
         raise FrenemyError(f"{path}: HDF5 (MATLAB 7.3) is not read; save it with -v7, or as .npy")
     if kind := cifar.one_file_of(path):
         raise FrenemyError(f"{path}: one file of {kind}; give the folder it lies in")
-    if path.suffix.lower() in folder.SUFFIXES:
+    if path.suffix.lower() in places.SUFFIXES:
         raise FrenemyError(f"{path}: one picture; give the folder it lies in")
     raise FrenemyError(f"{path}: not a known format; give {FORMATS}")

@@ -223,9 +223,10 @@ class Items:
         """One image, of its own size and channels: uint8 (C, H, W)."""
         if isinstance(image, Image.Image):
             try:
-                seen = header(image)
-                pixels = decoded(image, grey=seen.grey, resize=None, clear=seen.clear)
-                return pixels if self._range is None else self._range.picture_to_bytes(pixels)
+                seen = header(image, None)
+                return decoded(
+                    *(image, seen), grey=seen.grey, resize=None, clear=seen.clear, given=self._range
+                )
             except Exception as error:  # whatever a damaged file makes of Pillow's parsers
                 raise _unreadable(where, error) from error
         if not is_array(image):

@@ -56,8 +56,8 @@ class Range(NamedTuple):
         levels = np.rint((wide - self.low) * (255 / (self.high - self.low)))
         return levels.clip(0, 255).astype(np.uint8)
 
-    def picture_to_bytes(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The colours of a decoded picture, (C, H, W), as 0 .. 255; its opacity, if any, as it is.
+    def picture_to_bytes(self, image: NDArray) -> NDArray[np.uint8]:
+        """The colours of (C, H, W) as 0 .. 255; its opacity, if any, is of 0 .. 255 already.
 
         Raises:
             ValueError: there are colours beyond the range.
@@ -66,13 +66,15 @@ class Range(NamedTuple):
         if seen.size and not self.holds(seen.min(), seen.max()):
             raise ValueError(f"its pixels lie in {seen.min()}..{seen.max()}, beyond --range {self}")
         colours = len(image) - 1 + len(image) % 2
-        return np.concatenate([self.to_bytes(image[:colours]), image[colours:]])
+        opacity = image[colours:].astype(np.uint8)
+        return np.concatenate([self.to_bytes(image[:colours]), opacity])
 
 
 BYTES = Range(0, 255)
 UNIT = Range(0, 1)
+SIXTEEN_BITS = Range(0, 65535)
 
-USUAL = (Range(-1, 1), BYTES, Range(0, 4095), Range(0, 65535))
+USUAL = (Range(-1, 1), BYTES, Range(0, 4095), SIXTEEN_BITS)
 """What is proposed where the numbers do not tell, if they take up most of it."""
 
 DARK = 63
@@ -128,7 +130,7 @@ def brightest(image: NDArray[np.uint8]) -> int:
     return int(_seen(image).max(initial=0))
 
 
-def _seen(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _seen(image: NDArray) -> NDArray:
     """The colours of (C, H, W), which may have opacity, in some order."""
     return image if len(image) % 2 else image[:-1, image[-1] > 0]
 

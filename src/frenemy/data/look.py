@@ -37,8 +37,8 @@ def look(source: Source) -> list[str]:
         return []  # a recipe says of how few it can be played
     if (different := looked - copies) < FEWEST:
         raise FrenemyError(
-            f"{source.name}: {_counted(looked, source)} show {different} different pictures: give "
-            "ten in all, or more"
+            f"{source.name}: {_counted(looked, source)} hold only {different} different ones: give "
+            "ten or more"
         )
     seen = source.images[: max(FEWEST, MEASURED // size)]
     if not np.ptp(seen, axis=(2, 3)).any():
@@ -46,16 +46,16 @@ def look(source: Source) -> list[str]:
     pixels = seen.astype(np.float32)
     differ = math.sqrt(pixels.var(axis=0).mean() / pixels.var(axis=(0, 2, 3)).mean())
     if differ < ALIKE:
-        raise FrenemyError(f"{source.name}: the pictures are all alike, but for traces")
+        raise FrenemyError(f"{source.name}: the pictures are all but identical: nothing to learn")
     lines: list[str] = []
     if copies > OFTEN * looked:
         lines.append(
-            f"{copies:,} of {_counted(looked, source)} are copies of others, which may be among "
-            "those that are kept to judge by, too"
+            f"{copies:,} of {_counted(looked, source)} are duplicates, so held-out pictures may be "
+            "among the training pictures, too"
         )
     if differ < NEARLY:
         lines.append(
-            f"they are nearly alike: {1 - differ**2:.1%} of what they show is the same in all"
+            f"they are nearly identical: the mean image is {1 - differ**2:.1%} of their variance"
         )
     lines += _channels(pixels - pixels.mean(axis=0), np.ptp(seen, axis=(0, 2, 3)))
     return lines + _classes(source)
@@ -85,7 +85,7 @@ def _channels(pixels: NDArray[np.float32], spans: NDArray[np.uint8]) -> list[str
             noise.append(i)
     found = {
         "the same everywhere": empty,
-        "noise: neighbouring pixels have nothing to do with each other": noise,
+        "noise: neighbouring pixels are uncorrelated": noise,
     }
     return [f"{_named(which, len(spans))} {what}" for what, which in found.items() if which]
 

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from frenemy.data.contents import PARTS, Contents, from_arrays
+from frenemy.data.contents import PART_NAMES, PARTS, Contents, from_arrays
 from frenemy.data.labels import NoLabels, numbered, one_class_each
 from frenemy.data.levels import Range, range_of
 from frenemy.data.pixels import Resize
@@ -35,11 +35,7 @@ LABELS = (
 `arr_1` is what numpy calls the second array that it is given without a name.
 """
 
-PART_WORDS = {
-    "train": ("train", "training", "tr"),
-    "valid": ("valid", "val", "validation", "dev"),
-    "test": ("test", "testing", "te"),
-}
+PART_WORDS = PART_NAMES | {"tr": "train", "te": "test"}
 """What the parts are called beside images and labels, and images of parts by themselves."""
 
 CHOSEN = "images"
@@ -88,11 +84,11 @@ def _roles() -> dict[str, _Role]:
     """Of each name, as `_plain` makes it."""
     words = dict.fromkeys(IMAGES) | {name: i for i, name in enumerate(LABELS)}
     roles = {name: _Role(None, label) for name, label in words.items()}
-    for part, names in enumerate(PART_WORDS.values()):
-        for name in names:
-            roles |= {name + word: _Role(part, label) for word, label in words.items()}
-            roles |= {word + name: _Role(part, label) for word, label in words.items()}
-            roles[name] = _Role(part, None)
+    for name, meant in PART_WORDS.items():
+        part = PARTS.index(meant)
+        roles |= {name + word: _Role(part, label) for word, label in words.items()}
+        roles |= {word + name: _Role(part, label) for word, label in words.items()}
+        roles[name] = _Role(part, None)
     return roles
 
 

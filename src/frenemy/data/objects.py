@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frenemy.data.contents import PARTS, Contents, Origin
-from frenemy.data.folder import MOST, PART_NAMES
+from frenemy.data.contents import PART_NAMES, PARTS, Contents, Origin
+from frenemy.data.folder import MOST
 from frenemy.data.items import (
     GIVE,
     ArrayItems,

@@ -52,6 +52,7 @@ class Report:
         pixel_std: likewise, the standard deviation.
         digest: sha256 of the names and bytes of the files, as hexadecimal digits.
         parts: how many images would be train, valid and test.
+        note: what else was found that whoever trains on them should know.
         thumbnails: some of the images, evenly spaced, for a contact sheet: uint8 (n, C, H, W).
     """
 
@@ -67,6 +68,7 @@ class Report:
     pixel_std: tuple[float, ...]
     digest: str
     parts: Mapping[str, int]
+    note: str
     thumbnails: NDArray[np.uint8]
 
 
@@ -120,7 +122,8 @@ def describe(
     counts = np.bincount(labels, minlength=len(contents.classes)).tolist()
     pixels = np.arange(256) / 255
     weights = values / values.sum(axis=1, keepdims=True)
-    tell(origin.name, contents.noted(highest))
+    note = contents.noted(highest)
+    tell(origin.name, note)
     mean = weights @ pixels
     std = np.sqrt((weights * (pixels - mean[:, None]) ** 2).sum(axis=1))
     parts = part_sizes(len(seen), contents.part_sizes(seen))
@@ -137,6 +140,7 @@ def describe(
         pixel_std=tuple(std.tolist()),
         digest=origin.digest or content_digest(origin.files),
         parts=dict(zip(PARTS, parts, strict=True)),
+        note=note,
         thumbnails=_thumbnails(contents, seen),
     )
 
@@ -198,6 +202,7 @@ def report_table(report: Report) -> Table:
         "pixel mean": ", ".join(f"{value:.4f}" for value in report.pixel_mean),
         "pixel deviation": ", ".join(f"{value:.4f}" for value in report.pixel_std),
         "parts": listed(report.parts),
+        "note": report.note,
         "digest": report.digest,
     }
     table = Table("", Column(overflow="fold"), show_header=False, box=None, pad_edge=False)

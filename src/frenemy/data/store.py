@@ -7,6 +7,9 @@ of the set's files, the options, and the version of this code.
     KEY.labels.npy  int64 (N,), if the set has labels
     KEY.json        what else is known of it; written last, so it tells that the entry is complete
 
+The last holds checksums of all three, by which each is read once when the entry is opened: what has
+changed on the disk since is built again.
+
 Beside them lies an index, as in git: from the names, sizes and times of files to the digest of
 their content, so that a second start reads none of them. Every file is written under another name,
 then renamed. Any number of processes may build the same entry at once: they write the same bytes.
@@ -22,9 +25,10 @@ import math
 import os
 import re
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
@@ -32,15 +36,15 @@ from numpy.typing import DTypeLike, NDArray
 
 from frenemy.data.contents import Contents, File, Origin, PartSizes
 from frenemy.data.levels import Range, brightest
-from frenemy.data.pixels import Resize
+from frenemy.data.pixels import DECODERS, Resize
 from frenemy.data.source import Source
-from frenemy.data.streams import shown
+from frenemy.data.streams import lasting_reason, shown
 from frenemy.data.threads import each_in_order
 from frenemy.errors import FrenemyError
 from frenemy.files import WritingFailed, appearing, sweep
 from frenemy.places import cache_folder
 
-VERSION = 5
+VERSION = 6
 """Part of every key; raise it when the same files would be decoded to other bytes."""
 
 _TICK = 100_000_000
@@ -48,6 +52,9 @@ _TICK = 100_000_000
 
 _PIECE = 1 << 23
 """Bytes of decoded images that one thread makes at a time."""
+
+_BLOCK = 1 << 22
+"""Bytes of a file that share a checksum."""
 
 
 class Stored(NamedTuple):
@@ -58,7 +65,7 @@ class Stored(NamedTuple):
         parts: how many images, one part after the other, are train, valid and test by the set's
             own word; None if it has no parts of its own.
         unreadable: the names of images that were left out, and why.
-        note: as of `Contents`.
+        note: as `Contents.noted`.
         enlarged: how many images were smaller before.
     """
 
@@ -91,7 +98,8 @@ def fetch(
         options += " opaque"
     if given:
         options += f" {given}"
-    key = hashlib.sha256(f"{VERSION}|{origin.kind}|{digest}|{options}".encode()).hexdigest()
+    of = f"{VERSION}|{DECODERS}|{origin.kind}|{digest}|{options}"
+    key = hashlib.sha256(of.encode()).hexdigest()
     stem = folder / "images" / key
     stored = _open(stem, origin.name)
     if stored is None:
@@ -106,6 +114,9 @@ def content_digest(files: tuple[File, ...]) -> str:
     """sha256 over the names and bytes of files, as hexadecimal digits.
 
     A file that cannot be read counts by the reason why, so that its return changes the digest.
+
+    Raises:
+        FrenemyError: that reason may pass.
     """
     digest = hashlib.sha256()
     sums = each_in_order(_file_digest, files, 64, "reading")
@@ -118,8 +129,10 @@ def _file_digest(file: File) -> bytes:
     try:
         with open(file.path, "rb") as opened:
             return hashlib.file_digest(opened, "sha256").digest()
-    except OSError as error:
-        return hashlib.sha256(f"unreadable: {error.errno}".encode()).digest()
+    except (OSError, MemoryError) as error:
+        lasting_reason(error, file.path)
+        number = getattr(error, "errno", None)
+        return hashlib.sha256(f"unreadable: {number}".encode()).digest()
 
 
 def _known_digest(files: tuple[File, ...], index: Path) -> str:
@@ -127,9 +140,9 @@ def _known_digest(files: tuple[File, ...], index: Path) -> str:
     root = os.path.abspath(files[0].path)
     stamps = [f"{x.name}\0{x.size}\0{x.mtime_ns}\0{x.ctime_ns}" for x in files]
     page = index / hashlib.sha256(os.fsencode("\0".join((root, *stamps)))).hexdigest()
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        digest = page.read_text("ascii")
-        if re.fullmatch("[0-9a-f]{64}", digest):
+    with contextlib.suppress(OSError, ValueError):
+        digest, checksum = page.read_text("ascii").split()
+        if re.fullmatch("[0-9a-f]{64}", digest) and int(checksum) == zlib.crc32(digest.encode()):
             return digest
     newest = max(max(x.mtime_ns, x.ctime_ns) for x in files)
     # git's "racily clean" files: one that was written just now may be written again within the
@@ -138,7 +151,7 @@ def _known_digest(files: tuple[File, ...], index: Path) -> str:
     digest = content_digest(files)
     if settled:
         with _replacing(page) as file:
-            file.write(digest.encode())
+            file.write(f"{digest} {zlib.crc32(digest.encode())}\n".encode())
     return digest
 
 
@@ -179,9 +192,38 @@ def _build(stem: Path, contents: Contents, origin: Origin, digest: str) -> None:
         "unreadable": unreadable,
         "note": contents.noted(highest),
         "enlarged": _smaller(contents.sizes, shape),
+        "checksums": {
+            ending: _checksums(_file(stem, ending))
+            for ending in (".npy", ".labels.npy")[: 1 + (contents.labels is not None)]
+        },
     }
     with _replacing(_file(stem, ".json")) as file:
-        file.write(json.dumps(about, indent=1).encode())
+        file.write(json.dumps(sealed(about), indent=1).encode())
+
+
+def sealed(about: Mapping[str, object]) -> dict[str, object]:
+    """The same with a checksum of all of it."""
+    return {**about, "checksum": zlib.crc32(json.dumps(about).encode())}
+
+
+def unsealed(data: str | bytes) -> dict[str, Any]:
+    """What was `sealed`, from its JSON; raises ValueError, or KeyError, if it is damaged."""
+    about = json.loads(data)
+    checksum = about.pop("checksum")
+    if sealed(about)["checksum"] != checksum:
+        raise ValueError("damaged")
+    return about
+
+
+def _checksums(path: Path) -> list[int]:
+    """CRC-32 of each block of a file."""
+
+    def checksum(start: int) -> int:
+        with path.open("rb") as file:
+            file.seek(start)
+            return zlib.crc32(file.read(_BLOCK))
+
+    return list(each_in_order(checksum, range(0, path.stat().st_size, _BLOCK), 1, "checking"))
 
 
 def _common_shape(contents: Contents, origin: Origin) -> tuple[int, int, int]:
@@ -219,7 +261,10 @@ def none_readable(origin: Origin, unreadable: Mapping[str, str]) -> FrenemyError
 def _open(stem: Path, name: str) -> Stored | None:
     """The entry of the set of this name, or None if it is missing or damaged."""
     try:
-        about = json.loads(_file(stem, ".json").read_bytes())
+        about = unsealed(_file(stem, ".json").read_bytes())
+        for ending, sums in about["checksums"].items():
+            if _checksums(_file(stem, ending)) != sums:
+                return None
         shape, labels = tuple(about["shape"]), None
         images = _mapped(_file(stem, ".npy"), np.uint8, shape)
         if about["labels"]:
@@ -227,7 +272,7 @@ def _open(stem: Path, name: str) -> Stored | None:
         source = Source(images, labels, name, about["digest"], tuple(about["classes"]))
         parts, enlarged = about["parts"] and tuple(about["parts"]), int(about["enlarged"])
         return Stored(source, parts, about["unreadable"], str(about["note"]), enlarged)
-    except (OSError, ValueError, KeyError, TypeError, FrenemyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, FrenemyError):
         return None
 
 

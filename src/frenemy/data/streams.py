@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import stat
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from frenemy.errors import FrenemyError
+from frenemy.errors import FrenemyError, out_of_memory
 from frenemy.escapes import printable
 
 CHUNK = 1 << 20
@@ -57,7 +59,7 @@ def read_exactly(read: Callable[[int], bytes], count: int, path: Path) -> bytear
 
 def in_one_line(error: BaseException) -> str:
     """What another library's exception says, short enough for the end of a message."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return shown(" ".join(str(error).split())[:200]) or type(error).__name__
 
 
 def shown(name: str) -> str:
@@ -65,16 +67,53 @@ def shown(name: str) -> str:
     return printable(name)
 
 
+_OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
+"""The last: a damaged file sent its reader to a place that no file has."""
+
+
+def is_of_the_file(error: BaseException) -> bool:
+    """Whether reading failed for what the file is, and will again.
+
+    It is not where memory or file handles ran out, or a disk did not answer: then nothing is known
+    of the file.
+    """
+    if isinstance(error, Exception) and out_of_memory(error):
+        return False
+    return not isinstance(error, OSError) or error.errno in (None, *_OF_THE_FILE)
+
+
+def lasting_reason(error: Exception, path: str) -> str:
+    """Why a file is left out.
+
+    Raises:
+        FrenemyError: instead, if that is nothing that lies in the file: next time it may be read.
+    """
+    reason = getattr(error, "strerror", None) or in_one_line(error)
+    if is_of_the_file(error):
+        return reason
+    raise FrenemyError(
+        f"{shown(path)}: cannot be read now ({reason}): nothing is left out for that; try again"
+    ) from error
+
+
 class BoundedFile(io.BufferedReader):
-    """A file to read, never asked for more than it holds.
+    """A file to read, or a part of one, that is never asked for more than it holds.
 
     Python takes the memory for `read(n)` before it reads, and Pillow hands on the n that a damaged
     picture claims, of up to 4 GB.
     """
 
-    def __init__(self, path: str) -> None:
-        super().__init__(io.FileIO(path))
-        self._length = os.fstat(self.fileno()).st_size
+    def __init__(self, raw: io.RawIOBase, length: int) -> None:
+        super().__init__(raw)
+        self._length = length
+
+    @classmethod
+    def at(cls, path: str) -> BoundedFile:
+        """The file at `path`; raises ValueError, and opens nothing, if it is a pipe or a device."""
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise ValueError("is no file, but a pipe or a device")
+        return cls(io.FileIO(path), status.st_size)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """At most `size` bytes; all that are left if it is negative or None."""

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import safetensors
@@ -25,7 +27,7 @@ from frenemy.judge.sets import Drawn, Images
 from frenemy.places import cache_folder
 
 BATCH = 500
-VERSION = 2  # part of every cache key; raise it when some features would come out otherwise
+VERSION = 3  # part of every cache key; raise it when some features would come out otherwise
 
 
 @dataclass(frozen=True)
@@ -168,15 +170,31 @@ def extract(
     path = cache_folder() / "features" / f"{total.hexdigest()}.safetensors"
     if path.exists():
         try:
-            with name_in_utf8(path) as name:
-                found = safetensors.torch.load_file(name)
+            found = _load(path)
             return Outputs(found["features"], found.get("logits"))
-        except (OSError, SafetensorError, KeyError) as error:
+        except (OSError, ValueError, SafetensorError, KeyError) as error:
             warnings.warn(f"{path} is damaged ({error}): computing it again", stacklevel=2)
     seen = in_batches(features.network, images, device, features.batch)
     tensors = {k: v.contiguous() for k, v in seen._asdict().items() if v is not None}
     try:
-        write_atomically(path, lambda part: safetensors.torch.save_file(tensors, part))
+        sums = {"checksum": _checksum(tensors)}
+        write_atomically(path, lambda part: safetensors.torch.save_file(tensors, part, sums))
     except FrenemyError as error:
         warnings.warn(f"features are not cached: {error}", stacklevel=2)
     return seen
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    with name_in_utf8(path) as name, safetensors.safe_open(name, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if (file.metadata() or {}).get("checksum") != _checksum(tensors):
+            raise ValueError("its checksum is another")
+    return tensors
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    """CRC-32 of all numbers, as digits."""
+    total = 0
+    for name in sorted(tensors):
+        total = zlib.crc32(tensors[name].numpy().data, total)
+    return str(total)

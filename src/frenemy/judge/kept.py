@@ -13,6 +13,7 @@ from importlib.resources import files
 
 import numpy as np
 
+from frenemy.data.store import sealed, unsealed
 from frenemy.errors import FrenemyError
 from frenemy.files import write_atomically
 from frenemy.judge.estimate import Estimate
@@ -62,12 +63,12 @@ class Kept:
         path = cache_folder() / "metrics" / self.key / f"{metric}.json"
         if path.exists():
             try:
-                found = json.loads(path.read_text("utf-8"))
+                found = unsealed(path.read_text("utf-8"))
                 return {name: _estimate(**fields) for name, fields in found.items()}
-            except (OSError, ValueError, TypeError, AttributeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 warnings.warn(f"{path} is damaged ({error}): measuring it again", stacklevel=2)
         found = dict(measure())
-        text = json.dumps({name: asdict(estimate) for name, estimate in found.items()})
+        text = json.dumps(sealed({name: asdict(estimate) for name, estimate in found.items()}))
         try:
             write_atomically(path, lambda part: part.write_text(text, "utf-8"))
         except FrenemyError as error:
