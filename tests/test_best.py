@@ -1,5 +1,7 @@
 """The best checkpoint of a run: which it is, that it stays, and that nothing ever loses it."""
 
+import re
+
 import numpy as np
 import pytest
 import safetensors.torch
@@ -100,7 +102,7 @@ def test_the_first_sign_of_copying_is_told_and_the_checkpoint_before_it_kept(dig
     assert run.header["best"]["step"] == 4  # though samples of round 10 are as bright
     (finding,) = run.header["findings"]
     assert (finding["failure"], finding["since"]) == ("copying", 8)
-    assert "that of round 4, is older" in finding["evidence"]
+    assert "the best checkpoint, of round 4, is from before that" in finding["evidence"]
     assert run.header["health"]["word"] == "failure"
     assert run.rows()[-1]["findings"] == ["copying"]
     assert 4 in map(step_of, run.checkpoints())
@@ -237,13 +239,14 @@ class TestWhoKeepsOne:
 
 def test_a_run_goes_on_where_its_features_are_not(digits, tmp_path, monkeypatch):
     path = tmp_path / "run"
-    best = train(honest, digits, steps=8, keep_best="kid", out=path).header["best"]
+    header = train(honest, digits, steps=8, keep_best="kid", out=path).header
 
     def missing(name):
         raise FrenemyError(f"no {name} here")
 
     monkeypatch.setattr("frenemy.validation.require_features", missing)
-    with pytest.warns(UserWarning, match="no samples are validated from here on: no random here"):
+    said = f"validation is off from here on: no {re.escape(header['best_features'])} here"
+    with pytest.warns(UserWarning, match=said):
         run = resume(path, recipe=honest, data=digits, steps=ROUNDS)
     assert step_of(run.checkpoints()[0]) == ROUNDS
-    assert run.header["best"] == best
+    assert run.header["best"] == header["best"]

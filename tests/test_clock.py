@@ -187,7 +187,7 @@ def test_several_processes_do_not_end_by_the_clock(data, tmp_path, clock, monkey
     clock(0.125)
     run = begin.train(timed, data, steps=2, out=tmp_path / "run")
     monkeypatch.setattr("frenemy.begin.world_here", lambda: 2)
-    with pytest.raises(FrenemyError, match="several processes cannot choose by the clock"):
+    with pytest.raises(FrenemyError, match="several processes cannot plan by time"):
         begin.resume(run.path, recipe=timed, data=data, minutes=1.0)
 
 

@@ -187,10 +187,10 @@ def test_single_measurements_do_not_decide():
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"G signal": 1e-4, "D ahead": 0.997}, "D ranks 99.7% of pairs rightly, and 0.0001 of"),
+        ({"G signal": 1e-4, "D ahead": 0.997}, "D ranks 99.7% of pairs correctly, and 0.0001 of"),
         ({"diversity": 0.123}, "0.12 times as far from each other as real images, 0% repeat"),
         ({"motion": 1.25}, "moves by 1.25 of the distance between two real images"),
-        ({"D ahead": 0.0}, "D ranks 0.0% of pairs rightly"),
+        ({"D ahead": 0.0}, "D ranks 0.0% of pairs correctly"),
         ({"D ahead": 0.999, **FAR}, "samples are 8.0 times as far from real images as these"),
     ],
 )
@@ -251,12 +251,18 @@ def without(*names):
     ("rows", "said"),
     [
         ([], "nothing was measured yet"),
-        (history(7), "too young: 7 of 10 measurements, 70,000 of 100,000 images"),
-        ([{**m, "images": 5e4} for m in history(21)], "too young: 50,000 of 100,000 images"),
+        (history(7), "too early: 7 of 10 measurements, 70,000 of 100,000 images"),
+        ([{**m, "images": 5e4} for m in history(21)], "too early: 50,000 of 100,000 images"),
         (without("precision", "recall", "coverage", "repeats", "distance"), "fewer than 50 diff"),
-        (without(*[name for name in WELL if "D" not in name]), "of which there is but one"),
-        (history(coverage=0.3, diversity=lambda i: 0.48 * 1.03 ** (i - 19)), "to each other yet"),
-        (history(**{**FAR, "distance": lambda i: 8 * 0.9**i}), "not near to any real image yet"),
+        (without(*[name for name in WELL if "D" not in name]), "there is only one distinct real"),
+        (
+            history(coverage=0.3, diversity=lambda i: 0.48 * 1.03 ** (i - 19)),
+            "samples are still close to each other, but spreading",
+        ),
+        (
+            history(**{**FAR, "distance": lambda i: 8 * 0.9**i}),
+            "no sample is close to a real image yet",
+        ),
     ],
 )
 def test_what_cannot_be_told_is_said_so_with_the_reason(rows, said):

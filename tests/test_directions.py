@@ -104,8 +104,8 @@ def test_refused():
     with pytest.raises(FrenemyError, match="count is 0: give 1 or more"):
         principal_directions(model, 0)
     told = model_of(OneParameter(), 4, SHAPE, conditions=lambda x, y: (-x,))
-    with pytest.raises(FrenemyError, match="told of images, and does not draw from z alone"):
+    with pytest.raises(FrenemyError, match="conditioned on images: it has no samples of z alone"):
         principal_directions(told)
     model.game.players["chain"] = model.game.players.pop("G")
-    with pytest.raises(FrenemyError, match="has no G that draws from z, only chain"):
+    with pytest.raises(FrenemyError, match="has no G that samples from z, only chain"):
         principal_directions(model)

@@ -32,7 +32,7 @@ def machine(monkeypatch, *, cuda=False, mps=False):
 @pytest.mark.parametrize("name", ["cuda", "mps"])
 def test_a_device_that_is_not_there_is_told_in_one_line(name, monkeypatch):
     machine(monkeypatch)
-    with pytest.raises(FrenemyError, match=f"--device {name}: .* there is: cpu") as refused:
+    with pytest.raises(FrenemyError, match=f"--device {name}: .* available: cpu") as refused:
         choose_device(name)
     assert "\n" not in str(refused.value)
 
@@ -53,7 +53,7 @@ def test_one_of_several_gpus_is_chosen_by_its_number(monkeypatch):
     monkeypatch.setattr(torch.cuda, "set_device", used.append)
     assert choose_device("cuda:1") == torch.device("cuda", 1)
     assert used == [1]
-    with pytest.raises(FrenemyError, match=r"cuda:2: .* there is: cuda, cuda:0, cuda:1, cpu"):
+    with pytest.raises(FrenemyError, match=r"cuda:2: .* available: cuda, cuda:0, cuda:1, cpu"):
         choose_device("cuda:2")
     monkeypatch.setenv("LOCAL_RANK", "1")
     with pytest.raises(FrenemyError, match="takes a GPU of its own"):

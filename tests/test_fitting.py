@@ -124,7 +124,7 @@ def test_whole_minibatches_or_equal_parts():
 
 def test_too_little_memory_is_told_with_what_to_do():
     with pytest.raises(
-        TooLarge, match=r"2 images at once: 3\.0 GiB, and there are 2\.5: give a sm"
+        TooLarge, match=r"2 images at once take 3\.0 GiB of memory, and 2\.5 are free: give a sm"
     ):
         parts_that_fit(MadeUp(state=GIB, image=GIB), 2.5 * GIB)
 
@@ -200,11 +200,11 @@ def test_the_parts_that_fit_are_the_runs(tmp_path, monkeypatch):
     parts = plan.run.header["parts"]
     assert parts in (2, 4)
     (said,) = [line for line in plan.reasons if "parts" in line]
-    assert f"in {parts} parts, to save memory, each normalised alone" in said
+    assert f"split into {parts} parts, to save memory, each normalised separately" in said
     settings = begin.Settings(steps=1, out=tmp_path / "run", parts=8)
     assert begin.plan(recipe, dataset(), settings).run.header["parts"] == 8
     monkeypatch.setattr("frenemy.fitting.memory_left", lambda _: 1e4)
-    with pytest.raises(FrenemyError, match="memory for 2 images at once"):
+    with pytest.raises(FrenemyError, match=r"2 images at once take \d+\.\d GiB of memory"):
         begin.plan(recipe, dataset(), begin.Settings(steps=1, out=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
@@ -281,7 +281,7 @@ def test_pictures_are_as_large_as_there_is_time_for(
     assert (known, plan.data.shape) == (tried, (3, side, side))
     assert plan.run.header["data"]["size"] == (None if side == 64 else side)
     said = plan.reasons[-1]
-    assert said.startswith("not larger, which would take 32,000 rounds") == (side == 32)
+    assert said.startswith("no larger size: it would take 32,000 rounds") == (side == 32)
     assert said.endswith(", with time for 31,200") == (tried == [32, 64] and side == 32)
     settings = begin.Settings(steps=1, out=tmp_path / "run", keep_best="none")
     assert begin.plan(recipe, photographs, settings).data.shape == (3, 32, 32)
@@ -297,7 +297,7 @@ def test_where_larger_ones_do_not_fit_the_memory_smaller_ones_are_played(
     settings = begin.Settings(minutes=10, out=tmp_path / "run", keep_best="none")
     plan = begin.plan(recipe, photographs, settings)
     assert plan.data.shape == (3, 32, 32)
-    assert (tried, plan.reasons[-1]) == ([32], "not larger: no")
+    assert (tried, plan.reasons[-1]) == ([32], "no larger size: no")
 
 
 def test_pictures_like_anothers_are_of_its_size(photographs, quickly, tmp_path):
@@ -353,5 +353,5 @@ def test_memory_that_runs_out_in_a_trial_is_told_in_a_line(monkeypatch):
 
     monkeypatch.setattr(type(trial._game), "play", play)
     how = {"parts": 1, "precision": "auto", "tries_low": lambda: False}
-    with pytest.raises(TooLarge, match="memory ran out in a trial: give a smaller --size"):
+    with pytest.raises(TooLarge, match="out of memory in a trial round: give a smaller --size"):
         fitted(trial, 1.0, timed=True, **how)

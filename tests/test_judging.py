@@ -401,7 +401,7 @@ def test_kinds_that_are_missing_are_named_by_their_labels(digits):
 def test_what_health_found_stands_in_the_verdict(digits):
     target = Target("valid", np.asarray(digits.valid.images), ails="mode collapse since round 9.")
     found = judge(target, digits, Protocol(features=["random"])).report
-    assert found.verdict.said[-1] == "While it was trained: mode collapse since round 9."
+    assert found.verdict.said[-1] == "During training: mode collapse since round 9."
 
 
 def test_own_features_judge_too(digits):
@@ -447,7 +447,7 @@ def test_a_damaged_checkpoint_is_left_out_of_the_curves(digits, tmp_path):
 
 def test_ais_needs_a_model(digits):
     target = Target("x", np.asarray(digits.valid.images))
-    with pytest.raises(FrenemyError, match="ais: x is no model of ours: only its images are"):
+    with pytest.raises(FrenemyError, match="ais: x is not a frenemy model: only its images are"):
         judge(target, digits, Protocol(metrics=["ais"], features=["random"]))
 
 

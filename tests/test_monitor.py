@@ -264,7 +264,8 @@ def test_one_image_alone_gives_no_scale_to_measure_by():
 
 
 @pytest.mark.parametrize(
-    ("count", "said"), [(1, "there is but one"), (24, "fewer than 50 different real images")]
+    ("count", "said"),
+    [(1, "there is only one distinct real image"), (24, "fewer than 50 different real images")],
 )
 def test_of_a_game_on_few_images_nothing_good_is_claimed(count, said):
     g = game(D=Logit(0.0))  # D tells nothing apart, G makes what a normal variable is

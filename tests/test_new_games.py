@@ -54,7 +54,7 @@ def test_it_is_loaded_without_its_data_and_draws_by_a_seed(recipe, data, runs):
     model = Model.load(runs[recipe.__name__].path, recipe=recipe)
     given = {}
     if recipe.__name__ == "two_directions":
-        with pytest.raises(FrenemyError, match="told of images"):
+        with pytest.raises(FrenemyError, match="conditioned on images"):
             model.sample(2)
         given = {"images": data.test.images[:6]}
     first = model.sample(6, seed=1, **given)

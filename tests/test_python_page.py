@@ -12,4 +12,4 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     exec(compile(code, "docs/python.md", "exec"), {})
     assert (tmp_path / "judge.html").exists()
     printed = capsys.readouterr().out
-    assert "'metric': 'kid200_random'" in printed and "too young" in printed
+    assert "'metric': 'kid200_random'" in printed and "too early" in printed

@@ -86,8 +86,8 @@ def test_how_a_run_goes(run):
         found = health(given)
         assert found.word == "cannot tell" and not found.findings
         assert [measured["step"] for measured in found.measurements] == [50]
-        assert "too young" in str(found)
-    with pytest.raises(FrenemyError, match="holds no run"):
+        assert "too early" in str(found)
+    with pytest.raises(FrenemyError, match=r"nowhere is not a run \(it has no run\.json\)"):
         health(run.path / "nowhere")
 
 
@@ -106,10 +106,10 @@ def test_the_package_judge_is_the_function_too():
 @pytest.mark.parametrize(
     ("arguments", "how", "said"),
     [
-        ((np.zeros((9, 8, 8), np.uint8),), {}, "the ndarray is no run: say what to judge it by"),
-        ((5, None), {}, "the int is no run"),
-        (("run", None), {"size": 8}, "stay as it was trained"),
-        (("run", None), {"fit": "stretch"}, "stay as it was trained"),
+        ((np.zeros((9, 8, 8), np.uint8),), {}, "the ndarray is not a run: name the real images by"),
+        ((5, None), {}, "the int is not a run"),
+        (("run", None), {"size": 8}, "stay as in training"),
+        (("run", None), {"fit": "stretch"}, "stay as in training"),
         (("run", None), {"seed": -1}, "seed is -1"),
         (("run", None), {"step": 7}, "7"),
         (("run", None), {"metrics": ["recal"]}, "did you mean recall"),

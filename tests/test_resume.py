@@ -131,7 +131,7 @@ def test_signals_finish_the_round_save_and_say_how_to_go_on(tmp_path, undisturbe
     process.send_signal(number)
     _, err = process.communicate()
     assert process.returncode == 128 + number
-    assert f"go on with `frenemy train --resume {path}`" in err
+    assert f"continue with `frenemy train --resume {path}`" in err
     first, last = err.strip().splitlines()
     assert "interrupt again to stop" in first and "stopped after round" in last
     assert len(Run.open(path).checkpoints()) == 1

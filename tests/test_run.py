@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy
 import pytest
 import safetensors.numpy
+import torch
 
 from frenemy.errors import FrenemyError
 from frenemy.pictures import save_picture
@@ -140,13 +141,21 @@ def test_open_names_the_field_that_is_wrong(run, field, value):
         Run.open(run.path)
 
 
+def test_an_end_of_0_is_wrong_to_a_process_that_trained_too(run):
+    header = {**json.loads((run.path / "run.json").read_text()), "target": {"steps": 0}}
+    (run.path / "run.json").write_text(json.dumps(header))
+    torch.set_flush_denormal(True)  # as `prepare_processor` leaves it
+    with pytest.raises(FrenemyError, match=r"run\.json .*: target is wrong"):
+        Run.open(run.path)
+
+
 def test_a_start_that_was_killed_before_it_was_described_is_no_obstacle(tmp_path):
     (tmp_path / PART).write_text("{")
     assert begun(tmp_path).header.items() >= HEADER.items()
 
 
 def test_open_says_where_there_is_no_run(tmp_path):
-    with pytest.raises(FrenemyError, match="holds no run"):
+    with pytest.raises(FrenemyError, match=r"is not a run \(it has no run\.json\)"):
         Run.open(tmp_path)
 
 

@@ -52,7 +52,7 @@ def test_it_goes_on_with_half_the_rate_and_says_so(data, tmp_path, monkeypatch):
         for place in ("frenemy.origin.describe", "frenemy.begin.describe"):
             monkeypatch.setattr(place, lambda _: pytest.fail("it was read again"))
 
-    with pytest.warns(UserWarning, match="not finite: .* once, with half the rate"):
+    with pytest.warns(UserWarning, match="not finite: .* once, at half the rate"):
         run = begin.train(calm_enough, data, steps=6, out=tmp_path / "run", watcher=edit)
     monkeypatch.undo()
     assert run.header["arguments"]["rate"] == 0.5e-3

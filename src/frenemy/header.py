@@ -23,7 +23,8 @@ DIGEST = "game_digest"
 Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Whole = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Amount = Annotated[float, Meta(ge=0, le=1e15)]
-Positive = Annotated[float, Meta(gt=0, le=1e15)]
+# msgspec's gt=0 is a subnormal number, as which 0 passes where a process flushes those to 0
+Positive = Annotated[float, Meta(ge=1e-300, le=1e15)]
 Side = Annotated[int, Meta(ge=1, le=1 << 16)]
 
 

@@ -360,7 +360,7 @@ def _said(
     count, train, test = len(sets.judged[SAMPLES]), against.train, against.test
     size, fit = against.arguments.get("size"), against.arguments.get("fit")
     resized = "" if size is None else f" (all images brought to {size}x{size}: {fit})"
-    greyed = " (converted to greyscale)" if against.arguments.get("grey") else ""
+    greyed = " (colours left out)" if against.arguments.get("grey") else ""
     features = {
         f"features {kind.name}": (f"{kind.note}; " if kind.note else "")
         + f"digest {kind.digest[:12] or 'unknown'}"

@@ -129,7 +129,7 @@ def to_judge(
     if is_run(target):
         if how != {"size": None, "fit": "crop", "grey": False, "opaque": False, "range": shown}:
             raise FrenemyError(
-                "--size, --fit, --grey, --opaque: leave out: a run's images stay as in training"
+                "--size, --fit, --grey, --opaque: leave them out: a run's stay as in training"
             )
         if shown is not None and against is None:
             raise FrenemyError("--range: the run knows that of its own images; it is for --against")

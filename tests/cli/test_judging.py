@@ -68,7 +68,7 @@ def test_what_others_wrote_is_never_replaced(run, tmp_path, capsys, monkeypatch)
     said = errors(capsys, "judge", run, "-o", tmp_path / "a.json")
     assert "a.html is no page of frenemy's: move it, or give another place by -o" in said
     said = errors(capsys, "judge", run, "-o", report)
-    assert "b.json is no report of `frenemy judge`" in said and "give another place" in said
+    assert "b.json is not a report of `frenemy judge`" in said and "give another place" in said
     assert (page.read_text(), report.read_text()) == ("<html>mine</html>", '{"mine": 1}')
 
 
@@ -209,8 +209,8 @@ def test_compare_lays_reports_side_by_side(tmp_path, capsys):
     assert row.rstrip().endswith("7.00 ± 0.40 *")
     assert "5.00 ± 0.30" in row and "5.50 ± 0.40 *" not in row
     told = " ".join(printed.split())
-    assert "not compared with b: no such line there: kid10k_a" in told
-    assert "not compared with b: no such line in a: kid10k_b" in told
+    assert "not compared with b: not measured there: kid10k_a" in told
+    assert "not compared with b: not measured in a: kid10k_b" in told
     assert "not compared with b: other features (digest a; digest b): fid10k_mine" in told
     assert not any(x in row for row in printed.splitlines() if "±" in row for x in ("kid", "mine"))
 
@@ -231,19 +231,25 @@ def saved(folder, name, lines=("fid10k_random",), **changes):
 
 
 OTHERS = [
-    ({"size": "1x16x16"}, "other sizes or ways to them (1x8x8; 1x16x16)"),
-    ({"size": "1x8x8 (all images brought to 8x8: crop)"}, "ways to them (1x8x8; 1x8x8 (all"),
-    ({"size": "1x8x8 (colours left out)"}, "ways to them (1x8x8; 1x8x8 (colours left out))"),
+    ({"size": "1x16x16"}, "other sizes or resizing (1x8x8; 1x16x16)"),
+    ({"size": "1x8x8 (all images brought to 8x8: crop)"}, "or resizing (1x8x8; 1x8x8 (all"),
+    (
+        {"size": "1x8x8 (colours left out)"},
+        "or resizing (1x8x8; 1x8x8 (colours left out))",
+    ),
     ({"features random": "digest g"}, "other features (digest f; digest g)"),
     ({"reference digest": "0123456789ab" + "d" * 52}, "b: other reference images"),
     (
         {"reference digest": "0123456789ab" + "c" * 52 + " prepared by faces2014"},
         "b: other reference images",
     ),
-    ({"reference digest": None}, "reference images that one report does not tell whole: judge"),
+    (
+        {"reference digest": None},
+        "reference images, which one report does not state in full: judge it again",
+    ),
     ({"lines": ["fid5k_random"]}, "other sample counts (10k; 5k)"),
-    ({"lines": ["kid10k_random"]}, "no such line there"),
-    ({"lines": ["fid5k_random"], "size": "1x4x4"}, "counts (10k; 5k), other sizes or ways"),
+    ({"lines": ["kid10k_random"]}, "not measured there"),
+    ({"lines": ["fid5k_random"], "size": "1x4x4"}, "counts (10k; 5k), other sizes or resizing"),
 ]
 
 
@@ -273,8 +279,8 @@ def test_lines_that_only_one_report_has_are_told(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert len([line for line in printed.splitlines() if "±" in line]) == 2
     told = " ".join(printed.split())
-    assert "not compared with b: no such line there: is10k_random" in told
-    assert "not compared with b: no such line in a: kid10k_random" in told
+    assert "not compared with b: not measured there: is10k_random" in told
+    assert "not compared with b: not measured in a: kid10k_random" in told
 
 
 def test_reports_without_whole_digests_are_compared_by_what_they_tell(tmp_path, capsys):
@@ -295,7 +301,7 @@ def test_digits_of_two_sizes_are_not_compared(tmp_path, capsys):
         assert main(["judge", str(npz), *arguments, *features, "-o", str(out)]) == 0
         paths.append(out)
     capsys.readouterr()
-    said = "sizes or ways to them (1x8x8 (all images brought to 8x8: crop); 1x16x16 (all"
+    said = "sizes or resizing (1x8x8 (all images brought to 8x8: crop); 1x16x16 (all"
     assert said in errors(capsys, "compare", *paths)
     protocol = Report.load(paths[0]).protocol
     assert protocol["reference digest"] == open_dataset(tmp_path / "8.npz").train.digest
@@ -323,7 +329,7 @@ def test_health_tells_what_was_measured_and_claims_nothing_of_a_young_game(tmp_p
     assert main(["health", str(path)]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("D ahead", "diversity", "G signal", "recall"))
-    said = "cannot tell: the game is too young: 3 of 10 measurements, 15,000 of 100,000 images"
+    said = "cannot tell: it is too early: 3 of 10 measurements, 15,000 of 100,000 images"
     assert said in printed
     header = json.loads((path / "run.json").read_text())
     assert header["findings"] == []
@@ -332,7 +338,7 @@ def test_health_tells_what_was_measured_and_claims_nothing_of_a_young_game(tmp_p
 
 def test_training_ends_with_how_it_went(tmp_path, capsys):
     assert main(["train", "digits2014", "--steps", "50", "--out", str(tmp_path / "run")]) == 0
-    assert "health: cannot tell: the game is too young: 1 of 10" in capsys.readouterr().out
+    assert "health: cannot tell: it is too early: 1 of 10" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("recipe", ["digits", "digits2014"])
@@ -370,7 +376,7 @@ class TestBadInput:
         assert "judge what?" in errors(capsys, "judge")
         assert "--against SOURCE" in errors(capsys, "judge", tmp_path)
         assert "--against SOURCE" in errors(capsys, "judge", tmp_path / "nowhere")
-        assert "stay as it was trained" in errors(capsys, "judge", run, "--size", "8")
+        assert "stay as in training" in errors(capsys, "judge", run, "--size", "8")
         assert "is a .json file" in errors(capsys, "judge", run, "-o", "report.html")
         said = errors(capsys, "judge", run, "--metrics", "recal")
         assert "did you mean recall" in said
@@ -392,7 +398,7 @@ class TestBadInput:
             (["--features", "nowhere.onnx"], "nowhere.onnx is not there"),
             (["--features", "nowhere.onnx", "--mean", "0.5"], "nowhere.onnx is not there"),
             (["--std", "1", "--output", "y"], "--std, --output: needs --features FILE.onnx"),
-            (["--size", "8"], "stay as it was trained"),
+            (["--size", "8"], "stay as in training"),
             (["--step", "7"], "7"),
             (["--against", "nowhere"], "nowhere"),
         ],
@@ -414,14 +420,14 @@ class TestBadInput:
         trains = ["--train-features", digits, "--name", "late"]
         assert "--against SOURCE" in errors(capsys, "judge", digits, *trains)
         trains += ["--against", digits]
-        assert "no run: leave out" in errors(capsys, "judge", digits, "--step", "7", *trains)
+        assert "not a run: leave out" in errors(capsys, "judge", digits, "--step", "7", *trains)
         assert "give --size to bring" in errors(capsys, "judge", large, *trains)
 
     def test_names_of_classifiers_are_refused_with_the_remedy(self, capsys, run, tmp_path):
         said = errors(capsys, "judge", run, "--name", "x")
         assert "--name x: it names what --train-features SOURCE trains" in said
         said = errors(capsys, "judge", "--train-features", tmp_path / "猫")
-        assert "猫 gives the classifier no name: give one of letters by --name" in said
+        assert "猫: no name for the classifier can be made of this: give one by --name" in said
 
     def test_too_few_labelled_images_are_refused(self, capsys, tmp_path):
         for i in range(12):

@@ -125,13 +125,13 @@ class TestBadInput:
     def test_more_than_the_memory_holds(self, capsys, run, arguments, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         line = errors(capsys, *(run if a == "RUN" else a for a in arguments))
-        assert "not enough memory: a smaller --minibatch" in line
+        assert "out of memory: give a smaller --minibatch" in line
 
     @pytest.mark.parametrize(
         "verb", ["sample", "walk", "directions", "neighbours", "health", "film"]
     )
     def test_no_run(self, capsys, tmp_path, verb):
-        assert "holds no run" in errors(capsys, verb, tmp_path)
+        assert "is not a run (it has no run.json)" in errors(capsys, verb, tmp_path)
 
     @pytest.mark.parametrize(
         "arguments",

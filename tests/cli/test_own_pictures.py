@@ -121,14 +121,14 @@ class TestBadInput:
     @pytest.mark.parametrize("count", [3, 9])
     def test_fewer_than_ten(self, capsys, tmp_path, count):
         data = write(tmp_path / "few", count)
-        assert "give ten in all, or more" in self.refused(capsys, tmp_path, data)
+        assert "give ten or more in all" in self.refused(capsys, tmp_path, data)
 
     def test_all_alike(self, capsys, tmp_path):
         (tmp_path / "one").mkdir()
         for i in range(20):
             Image.new("RGB", (16, 16), "red").save(tmp_path / "one" / f"{i}.png")
         said = self.refused(capsys, tmp_path, tmp_path / "one")
-        assert "16 pictures show 1 different pictures" in said
+        assert "16 pictures hold only 1 different ones" in said
 
     @pytest.mark.parametrize("size", [(1, 40), (40, 1)])
     def test_one_pixel_wide(self, capsys, tmp_path, size):
@@ -138,18 +138,19 @@ class TestBadInput:
     def test_a_size_that_no_start_gives(self, capsys, tmp_path):
         data = write(tmp_path / "mine", 12)
         said = self.refused(capsys, tmp_path, data, "--size", 37)
-        assert "37x37 pixels" in said and "bring the images to 40x40" in said
+        assert "37x37 pixels" in said and "resize the images to 40x40" in said
 
     def test_minutes_too_few(self, capsys, tmp_path, planned):
         data, out = write(tmp_path / "mine", 12), tmp_path / "run"
         line = errors(capsys, "train", "--data", data, "--minutes", 0.001, "--out", out)
-        assert "0.001 minutes: time for" in line and "2,000 are the least" in line
+        assert "0.001 minutes: time for only" in line and "it takes at least 2,000:" in line
         assert not out.exists()
 
     def test_memory_too_small(self, capsys, tmp_path, monkeypatch):
         monkeypatch.setattr("frenemy.fitting.memory_left", lambda _: 2**20)
         said = self.refused(capsys, tmp_path, write(tmp_path / "mine", 12))
-        assert "memory for 2 images at once" in said and "there are 0.0: give a smaller" in said
+        assert "2 images at once take" in said and "GiB of memory" in said
+        assert "0.0 are free: give a smaller" in said
 
     def test_noise_is_told_and_played(self, capsys, tmp_path):
         pixels = np.random.default_rng(0).integers(0, 256, (20, 16, 16), np.uint8)

@@ -183,7 +183,7 @@ def test_a_dry_run_shows_the_game(file, capsys):
         ),
         ("nn.Linear(pixels, 1)", "nn.Linear(7, 1)", r"fails: RuntimeError: .* shapes"),
         ("hidden: int", "hidden: Int", r"fails: NameError: name 'Int' is not defined"),
-        ("hidden: int", "seed: int", r"its --seed is train's own: rename it"),
+        ("hidden: int", "seed: int", r"--seed is an option of train: rename it"),
         (
             "return [Stage",
             "return [] and [Stage",

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -24,8 +25,8 @@ def folder(run, tmp_path):
     for age, name in ((300, "done"), (200, "deep/stopped"), (100, "broken")):
         shutil.copytree(run, tmp_path / name)
         for path in (tmp_path / name).iterdir():
-            time = path.stat().st_mtime - age
-            os.utime(path, (time, time))
+            then = path.stat().st_mtime - age
+            os.utime(path, (then, then))
     stopped = json.loads((run / "run.json").read_text())
     stopped |= {"target": {"steps": 100}, "keep_best": "kid", "best": {"step": 50, "value": 0.25}}
     (tmp_path / "deep/stopped/run.json").write_text(json.dumps(stopped))
@@ -79,8 +80,9 @@ def test_a_folder_that_cannot_be_read_is_listed_and_stops_nothing(folder, capsys
 
 
 def test_the_last_written_run_is_the_first(folder, capsys):
+    later = time.time() + 1  # than what is written by then: a clock of files has coarse ticks
     for place in (folder / "done").iterdir():
-        os.utime(place)
+        os.utime(place, (later, later))
     changed = [one["changed"] for one in listed(folder, capsys).values()]
     assert changed == sorted(changed, reverse=True)
     assert next(iter(listed(folder, capsys))) == "done"
@@ -197,4 +199,4 @@ class TestBadInput:
         assert "unknown picture format" in errors(capsys, "plot", run, "-o", tmp_path / "a.txt")
         (run / "log.jsonl").write_text("")
         assert "nothing is logged yet" in errors(capsys, "plot", run, "-o", tmp_path / "a.png")
-        assert "holds no run" in errors(capsys, "plot", tmp_path / "nowhere")
+        assert "is not a run (it has no" in errors(capsys, "plot", tmp_path / "nowhere")

@@ -75,10 +75,10 @@ def test_dry_run_prints_the_game_and_writes_nothing(tmp_path, capsys, monkeypatc
 def test_dry_run_says_when_it_would_end_and_who_plays_at_once(capsys):
     assert main(["train", "digits2014", "--steps", "1234", "--dry-run"]) == 0
     alternating = capsys.readouterr().out
-    assert "ends after 1,234 rounds" in alternating and "at once" not in alternating
+    assert "ends after 1,234 rounds" in alternating and "simultaneously" not in alternating
     assert main(["train", "digits2014", "--minutes", "2", "--simultaneous", "--dry-run"]) == 0
     printed = capsys.readouterr().out
-    assert "ends after 2.0 minutes" in printed and printed.count("at once") == 2
+    assert "ends after 2.0 minutes" in printed and printed.count("simultaneously") == 2
 
 
 def test_runs_without_a_name_are_numbered(tmp_path, monkeypatch):
@@ -102,7 +102,7 @@ def test_a_run_goes_on_to_another_end_and_needs_no_pictures_for_it(tmp_path, cap
     capsys.readouterr()
     assert main(["train", "--resume", str(out)]) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert "already at its end (4 rounds)" in line and "--steps" in line
+    assert "already finished (4 rounds)" in line and "--steps" in line
     shutil.rmtree(out / "samples")
     assert main(["train", "--resume", str(out), "--steps", "5"]) == 0
 
@@ -209,7 +209,7 @@ def test_a_folder_alone_is_enough(folder, tmp_path, capsys):
     out = tmp_path / "run"
     assert main(["train", "--data", str(folder), "--steps", "3", "--out", str(out)]) == 0
     told = capsys.readouterr().out
-    assert "24 pictures of 16x16 in colour, 2 classes, which the players are told" in told
+    assert "24 pictures of 16x16 in colour, 2 classes, on which G and D are conditioned" in told
     assert "96 images in 3 rounds: every picture 4.0 times" in told
     header = json.loads((out / "run.json").read_text())
     assert header["recipe"] == "pictures"

@@ -190,7 +190,7 @@ def test_truncated_samples_are_of_truncated_noise(classed, tmp_path, capsys):
     words = ["sample", classed, "-n", 6, "--truncation", 0.3, "-o", tmp_path / "s.npz"]
     assert main([str(word) for word in words]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert "drawn anew until it lies in [-0.3, 0.3] (Brock et al. 2019)" in said[0]
+    assert "component of z redrawn until it lies in [-0.3, 0.3] (Brock et al. 2019)" in said[0]
     model = Model.load(classed)
     z = [truncated(z, 0.3) for z in noise(model.game, 6, 0)]
     with np.load(tmp_path / "s.npz", allow_pickle=False) as file:
@@ -227,7 +227,7 @@ def test_a_class_has_its_own_neighbours_and_judgement(classed, tmp_path, capsys)
     assert not report.by_class
     assert main([str(word) for word in [*judge, "--metrics", "kid"]]) == 0
     assert set(Report.load(out).by_class) == {"dark", "light"}
-    assert "Each class by itself" in out.with_suffix(".html").read_text("utf-8")
+    assert ">Per class</h2>" in out.with_suffix(".html").read_text("utf-8")
     assert "recognised, samples" in " ".join(capsys.readouterr().out.split())
     (more / "light").rename(more / "bright")  # other classes, but for one
     model = Model.load(classed)
@@ -319,7 +319,7 @@ def test_an_inverted_sample_is_found_again(run, tmp_path, capsys):
     *_, line, one, other = said.out.splitlines()
     assert [one, other] == [str(place) for place in places] and not said.err
     off, nearest = re.fullmatch(
-        r"(\S+) of 255 grey levels off \(root mean square\); the nearest of 1,000 samples (\S+)",
+        r"root mean square error (\S+) of 255 grey levels; of the nearest of 1,000 samples (\S+)",
         line,
     ).groups()
     read = model.picture(sought)[0]
@@ -423,7 +423,9 @@ class TestBadInput:
 
     def test_classes_that_are_not_there(self, capsys, run, classed):
         for verb in ("neighbours", "judge"):
-            assert "told of no classes" in errors(capsys, verb, run, "--class", "3")
+            assert "is not class-conditional: leave out --class" in errors(
+                capsys, verb, run, "--class", "3"
+            )
             assert "did you mean dark?" in errors(capsys, verb, classed, "--class", "drak")
 
     def test_formats_and_sizes_that_make_no_sense(self, capsys, run, tmp_path):
@@ -432,7 +434,9 @@ class TestBadInput:
         assert "upscale is 0: give 1 or more" in errors(capsys, *sample, "--upscale", 0)
 
     def test_walks_between_classes_that_are_not_there(self, capsys, run, classed):
-        assert "told of no classes" in errors(capsys, "walk", run, "--class", "a", "b")
+        assert "is not class-conditional: leave out --class" in errors(
+            capsys, "walk", run, "--class", "a", "b"
+        )
         walk = ("walk", classed, "--class", "dark")
         assert "did you mean light?" in errors(capsys, *walk, "ligth")
         assert "name two by --class" in errors(capsys, *walk, "--one-z")
@@ -447,7 +451,9 @@ class TestBadInput:
         mix = ("mix", run, "--seeds", 1)
         assert "seed is -2: give 0 or more" in errors(capsys, *mix, -2)
         assert "steps is 1: give 2 or more" in errors(capsys, *mix, 2, "--steps", 1)
-        assert "told of no classes" in errors(capsys, *mix, 2, "--class", "a")
+        assert "is not class-conditional: leave out --class" in errors(
+            capsys, *mix, 2, "--class", "a"
+        )
         assert "unknown picture format" in errors(capsys, *mix, 2, "-o", tmp_path / "m.gift")
         mix = ("mix", classed, "--seeds", 1, 2)
         assert "did you mean dark?" in errors(capsys, *mix, "--class", "drak")
@@ -463,7 +469,9 @@ class TestBadInput:
         Image.new("L", (8, 8)).save(picture)
         invert = ("invert", run, picture)
         assert "use .png, .jpg, .webp; or .npz" in errors(capsys, *invert, "-o", "a.avi")
-        assert "told of no classes" in errors(capsys, *invert, "--class", "a")
+        assert "is not class-conditional: leave out --class" in errors(
+            capsys, *invert, "--class", "a"
+        )
         assert "seed is -1: give 0" in errors(capsys, *invert, "--seed", -1)
 
     def test_too_few_samples_for_a_row_of_neighbours(self, capsys, run):

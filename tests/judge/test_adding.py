@@ -40,7 +40,7 @@ def test_two_judgings_say_what_one_of_both_does(digits):
         }
         assert found.verdict == whole.verdict and found.columns == whole.columns
         assert set(found.warnings) == set(whole.warnings)
-    assert "not judged as a whole" in (parts[0].verdict.word, parts[1].verdict.word)
+    assert "no full verdict" in (parts[0].verdict.word, parts[1].verdict.word)
 
 
 def test_copies_that_were_found_before_are_still_told(digits):
@@ -122,7 +122,7 @@ class TestWhatLiesThere:
     def test_what_is_no_report_may_not(self, tmp_path, text):
         path = tmp_path / "mine.json"
         path.write_text(text)
-        with pytest.raises(FrenemyError, match=r"mine\.json is no report .*; move it, or give"):
+        with pytest.raises(FrenemyError, match=r"mine\.json is not a report .*; move it, or give"):
             earlier(path)
 
     def test_the_page_lies_beside_the_report(self, tmp_path):

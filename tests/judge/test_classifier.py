@@ -191,7 +191,7 @@ def test_numbers_that_are_not_finite_are_neither_saved_nor_loaded(number, tmp_pa
     assert not path.exists()
     about = json.dumps({"kind": KIND, **asdict(CARD)})
     save_file(contiguous(net), path, {"frenemy": about})  # as a version before this one did
-    with pytest.raises(FrenemyError, match="no classifier of frenemy's: scale is not finite"):
+    with pytest.raises(FrenemyError, match="is not a frenemy classifier: scale is not finite"):
         load_classifier(path)
 
 
@@ -234,10 +234,10 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(FrenemyError, match="is not there"):
         load_classifier(path)
     path.write_bytes(b"\x00" * 100)
-    with pytest.raises(FrenemyError, match="no classifier of frenemy's"):
+    with pytest.raises(FrenemyError, match="is not a frenemy classifier"):
         load_classifier(path)
     save_classifier(Classifier(1, 3), CARD, path)  # three classes of weights, two names
-    with pytest.raises(FrenemyError, match="no classifier of frenemy's"):
+    with pytest.raises(FrenemyError, match="is not a frenemy classifier"):
         load_classifier(path)
 
 
@@ -251,7 +251,7 @@ def test_other_files_are_refused(tmp_path):
 def test_files_with_another_card_are_refused(about, tmp_path):
     path = tmp_path / "x.safetensors"
     save_file(contiguous(Classifier(1, 2)), path, {"frenemy": about})
-    with pytest.raises(FrenemyError, match="no classifier of frenemy's"):
+    with pytest.raises(FrenemyError, match="is not a frenemy classifier"):
         load_classifier(path)
 
 

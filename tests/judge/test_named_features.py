@@ -114,7 +114,7 @@ def test_a_damaged_classifier_stops_no_other(cache):
     classifier_path("damaged").write_bytes(b"\x00" * 100)
     classifier_path("good").with_name("no name.safetensors").write_bytes(b"")
     with pytest.warns(
-        UserWarning, match=r"left out: .*damaged.safetensors is no classifier"
+        UserWarning, match=r"left out: .*damaged.safetensors is not a frenemy classifier"
     ) as told:
         assert classifiers_of(train) == ["classifier-good"]
     assert len(told) == 1

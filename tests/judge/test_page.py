@@ -73,7 +73,7 @@ def figures():
         "Precision and recall": precision_recall(
             **features, found=precision_recall_density_coverage(**features)
         ),
-        "Real and generated images in a plane": [embedding(**features)],
+        "Real and generated images in feature space": [embedding(**features)],
     }
 
 
@@ -137,9 +137,9 @@ def test_everything_is_there_and_in_order(whole):
         "How it was measured",
         "Nearest training images",
         "Precision and recall",
-        "Real and generated images in a plane",
-        "Over the checkpoints",
-        "What the metrics say",
+        "Real and generated images in feature space",
+        "Across checkpoints",
+        "What the metrics mean",
     ]
     assert len(Read(whole).of("img")) == 2
     assert len(Read(whole).of("svg")) == 4  # precision, recall, the plane, a curve

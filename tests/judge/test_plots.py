@@ -387,14 +387,16 @@ def test_bars_are_what_is_due_and_what_is_found(axes):
     assert [bar.get_facecolor()[:3] for bar in axes[0].containers[1]] == [
         to_rgb(BLUE), to_rgb(BLUE), to_rgb(VERMILION),
     ]  # fmt: skip
-    assert "lost: bird (0 of 47 due)" in figure.alt and "Lost: bird (0 of 47 due)" in figure.caption
+    assert "lost: bird (0 of 47 expected)" in figure.alt
+    assert "Lost: bird (0 of 47 expected)" in figure.caption
     assert "$cat$" in svg(figure)  # no formula
 
 
 def test_honest_bars_are_told_as_such():
     figure = class_bars(found_of([50, 50], [50, 50], confusion=torch.eye(2) * 100))
-    assert "no class differs from what is due by more than chance" in figure.alt
-    assert "mistakes, counted on images of known classes, are taken off" in figure.caption
+    assert "no class differs from its expected share by more than chance" in figure.alt
+    told = "corrected for the classifier's own mistakes, counted on images of known classes"
+    assert told in figure.caption
 
 
 def test_of_many_classes_the_worst_are_shown_in_their_order(axes):

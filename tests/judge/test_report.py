@@ -128,7 +128,7 @@ def test_what_is_no_report_is_refused_in_one_line(content, tmp_path):
     path = tmp_path / "judge.json"
     path.write_bytes(content)
     with pytest.raises(
-        FrenemyError, match=r"judge\.json is no report of `frenemy judge`: "
+        FrenemyError, match=r"judge\.json is not a report of `frenemy judge`: "
     ) as told:
         Report.load(path)
     assert "\n" not in str(told.value)

@@ -27,7 +27,8 @@ def word(found=GOOD, **known):
 
 def test_samples_are_compared_with_as_many_held_out_images():
     assert word().word == "good"
-    assert "80 of 100 things that real images show; as many held-out images show 90" in str(word())
+    said = "80 of 100 real images lie among the samples; among as many held-out images 90 do."
+    assert said in str(word())
     assert word(equal=SAMPLES).word == "collapsed"  # as if 10,000 were compared with 200
 
 
@@ -73,12 +74,12 @@ def test_everything_that_is_wrong_is_told():
     found = word(GOOD | {"sharpness": {SAMPLES: 0.42}}, lost=["7", "9"], ails="mode collapse.")
     assert found.word == "blurred"
     assert "42% of the fine detail" in str(found) and "far too rare: 7, 9." in str(found)
-    assert str(found).endswith("While it was trained: mode collapse.")
+    assert str(found).endswith("During training: mode collapse.")
 
 
 def test_without_the_metrics_that_it_needs_there_is_no_verdict():
     found = word({"fid": {SAMPLES: 1.0, HELD_OUT: 1.0}})
-    assert found.word == "not judged as a whole"
+    assert found.word == "no full verdict"
     assert "Not measured: precision, recall, sharpness, copying" in str(found)
 
 

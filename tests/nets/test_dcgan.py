@@ -45,9 +45,9 @@ def test_images_of_any_start_doubled(shape, normalised):
     ],
 )
 def test_other_sides_are_refused_and_the_nearest_named(shape, nearest):
-    with pytest.raises(FrenemyError, match=f"bring the images to {nearest}$"):
+    with pytest.raises(FrenemyError, match=f"resize the images to {nearest}$"):
         generator(100, shape)
-    with pytest.raises(FrenemyError, match=f"bring the images to {nearest}$"):
+    with pytest.raises(FrenemyError, match=f"resize the images to {nearest}$"):
         discriminator(shape)
     rows, columns = map(int, nearest.split("x"))
     assert discriminator((1, rows, columns), width=1)

@@ -151,8 +151,9 @@ def test_bfloat16_leaves_the_smallest_maps_in_float32():
 @pytest.mark.parametrize(
     ("shape", "widths", "blocks", "message"),
     [
-        ((3, 30, 33), [8, 8, 8], 1, "30x33 .* 2 times: bring them to 32x32"),  # 30 lies between
-        ((3, 32, 32), [8, 12], 1, "width 12: .* 16 divides"),
+        # 30 lies between
+        ((3, 30, 33), [8, 8, 8], 1, "30x33 .* multiples of 4: resize them to 32x32"),
+        ((3, 32, 32), [8, 12], 1, "width 12: .* a multiple of 16"),
         ((3, 32, 32), [], 1, "stages is 0: give 1 or more"),
         ((0, 32, 32), [8], 1, "channels is 0"),
         ((3, 32, 32), [8], 0, "blocks is 0"),

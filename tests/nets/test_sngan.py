@@ -34,7 +34,7 @@ def test_images_of_any_start_doubled(shape):
 
 def test_other_sides_are_refused_and_the_nearest_named():
     for make in (lambda shape: generator(128, shape), discriminator):
-        with pytest.raises(FrenemyError, match="bring the images to 32x48"):
+        with pytest.raises(FrenemyError, match="resize the images to 32x48"):
             make((3, 31, 47))
 
 

@@ -262,7 +262,7 @@ def test_simultaneous_is_one_turn_of_both():
 @pytest.mark.parametrize(
     ("recipe", "shape", "remedy"),
     [
-        ("mnist2014", (1, 8, 8), "play digits, which"),
+        ("mnist2014", (1, 8, 8), "train digits, which"),
         ("mnist2014", (3, 28, 28), "github.com/cvdfoundation/mnist"),
         ("faces2014", (1, 28, 28), "--size 48"),
         ("cifar2014", (1, 32, 32), "CIFAR-10"),

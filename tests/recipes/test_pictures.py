@@ -69,8 +69,16 @@ def test_what_is_given_stays():
 @pytest.mark.parametrize(
     ("facts", "budget", "said"),
     [
-        (FACES, machine(10, 0.5), rf"0.5 minutes: time for \d+ images, and {LEAST:,} are"),
-        (Facts((1, 32, 32), 7, name="few"), machine(1000), "few: 7 pictures .*: give ten in all"),
+        (
+            FACES,
+            machine(10, 0.5),
+            rf"0.5 minutes: time for only \d+ images; it takes at least {LEAST:,}: give",
+        ),
+        (
+            Facts((1, 32, 32), 7, name="few"),
+            machine(1000),
+            "few: 7 pictures .*: give ten or more in all",
+        ),
         (Facts((3, 30, 32), 99), machine(1000), "30"),
     ],
 )

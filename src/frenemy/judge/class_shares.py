@@ -145,7 +145,7 @@ def class_shares(
     >>> real, fake = torch.arange(10).repeat(100), torch.arange(9).repeat(100)
     >>> found = class_shares(fake_classes=fake, real_classes=real, names="0123456789")
     >>> print(found.caught, found.caught.note)
-    9 ± 0 lost: 9 (0 of 90 due), p < 1e-10
+    9 ± 0 lost: 9 (0 of 90 expected), p < 1e-10
     """
     count = len(names)
     for which, classes in (("fake", fake_classes), ("real", real_classes)):

@@ -102,7 +102,7 @@ def cycling(
     gamma: Annotated[float, Doc("weight γ of R1 and R2")] = 0.5,
     consensus: Annotated[float, Doc("weight c of consensus optimisation")] = 0.5,
 ) -> Result:
-    """Gradient steps never converge on min max xy; penalties and look-ahead do.
+    """Gradient steps fail on min max xy; penalties and look-ahead converge.
 
     Each check names the closed form that it tests: the spectral radius of one step of each method
     for xy, the leading eigenvalue of each Dirac-GAN's gradient field, and the largest stable step.

@@ -32,7 +32,7 @@ def game_tree(
     depth: Annotated[int, Doc("moves d to the leaves of the deepest of them")] = 7,
     trees: Annotated[int, Doc("random trees of each depth")] = 10,
 ) -> Result:
-    """Minimax search finds what a player can guarantee; alpha-beta finds it sooner.
+    """Minimax finds what a player can guarantee; alpha-beta finds it sooner.
 
     Raises:
         FrenemyError: the file is no such tree, or an argument is out of its range.

@@ -114,7 +114,7 @@ def global_optimum(
     samples: Annotated[int, Doc("of p_data and of p_g, for each Monte Carlo estimate")] = 100_000,
     rounds: Annotated[int, Doc("of D's game at each stop")] = 200,
 ) -> Result:
-    """Against the optimal D, G minimises the JSD: C(G) = -log 4 at p_g = p_data."""
+    """Against the optimal D, G minimises JSD: C(G) = -log 4 at p_g = p_data."""
     at_least(0, seed=seed)
     at_least(1, stops=stops, rounds=rounds)
     at_least(2, samples=samples)

@@ -93,7 +93,7 @@ def k_steps(
     g_rate: Annotated[float, Doc("of G's gradient descent in these games")] = 0.1,
     fits: Annotated[int, Doc("steps of a D that is trained on n points")] = 400,
 ) -> Result:
-    """More steps of D per step of G keep D closer to D*, but leave fewer steps to G."""
+    """More D steps per G step keep D closer to D*, but leave G fewer steps."""
     at_least(max(KS), steps=steps)
     at_least(1, fits=fits)
     at_least(0, seed=seed, d_rate=d_rate, g_rate=g_rate)

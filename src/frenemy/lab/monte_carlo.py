@@ -57,7 +57,7 @@ def monte_carlo(
     steps: Annotated[int, Doc("of every chain")] = 6000,
     rounds: Annotated[int, Doc("that G is trained")] = 1000,
 ) -> Result:
-    """Markov chains are exact in the limit; one pass through G is approximate but immediate."""
+    """MCMC is exact in the limit; one pass through G is approximate but fast."""
     at_least(0, seed=seed)
     at_least(64, points=points)
     at_most(2**20, points=points)

@@ -61,7 +61,7 @@ def saturation(
     steps: Annotated[int, Doc("of D before G moves")] = 512,
     rounds: Annotated[int, Doc("of each of the two games thereafter")] = 300,
 ) -> Result:
-    """Where D rejects confidently, log(1 - D(G(z))) saturates and -log D(G(z)) does not."""
+    """Where D is confident, log(1 - D(G(z))) saturates; -log D(G(z)) does not."""
     at_least(0, seed=seed)
     at_least(1, distance=distance, steps=steps, rounds=rounds)
     at_most(1000, distance=distance)  # there the quadrature takes steps of a quarter of an sd
