@@ -99,6 +99,14 @@ class Drawing(OwnRecipe):
     step: Round = None
     device: DeviceName = "auto"
 
+    def require(self, *places: Path) -> None:
+        """Refuses what is no run, and places that take no file, before the model is loaded."""
+        from frenemy.places import require_place
+        from frenemy.run import Run
+
+        Run.open(self.run)
+        require_place(*places)
+
     def model(self) -> Model:
         """The run's model."""
         from frenemy.model import Model

@@ -56,7 +56,7 @@ def sample(
     """
     from frenemy.data.source import require_images
     from frenemy.pictures import kind_of_place, save_images
-    from frenemy.places import expanded, require_place
+    from frenemy.places import expanded
     from frenemy.sampling import columns
 
     at_least(1, n=n, upscale=upscale)
@@ -64,7 +64,7 @@ def sample(
     place = expanded(out) if out else drawing.run / f"sample.{format or 'png'}"
     kind = kind_of_place(place)  # refused, if it is, before anything is drawn
     if kind != "folder":
-        require_place(Path(place))
+        drawing.require(Path(place))
     if format is not None and kind != "folder" and not str(place).lower().endswith(f".{format}"):
         raise FrenemyError(f"--format {format}: {place} is to be another: leave out one of the two")
     model = drawing.model()
@@ -108,7 +108,6 @@ def walk(
     """
     from frenemy import walks
     from frenemy.pictures import is_film, save_film, save_picture, shown
-    from frenemy.places import require_place
 
     if points is None:
         points = len(of_class) if len(of_class) > 1 else 8
@@ -119,7 +118,7 @@ def walk(
     places = {
         path: is_film(path) for path in out or [drawing.run / "walk.png", drawing.run / "walk.gif"]
     }
-    require_place(*places)
+    drawing.require(*places)
     lines = walks.walk(drawing.model(), points, steps, seed=seed, classes=of_class, one_z=one_z)
     images = lines.reshape(-1, *lines.shape[2:])
     for path, moves in places.items():
@@ -150,12 +149,11 @@ def mix(
     """
     from frenemy import walks
     from frenemy.pictures import require_picture, save_picture, shown
-    from frenemy.places import require_place
 
     at_least(2, steps=steps)
     place = out or drawing.run / "mix.png"
     require_picture(place)
-    require_place(place)
+    drawing.require(place)
     if to_class is not None and of_class is None:
         raise FrenemyError(f"--to-class {to_class} needs --class, for the first")
     classes = None if of_class is None else (of_class, to_class or of_class)
@@ -177,13 +175,12 @@ def directions(drawing: Draws, n: Number = 8, seed: int = 0, out: Out = None) ->
     """
     from frenemy.directions import principal_directions, sheet
     from frenemy.pictures import require_picture, save_picture, shown
-    from frenemy.places import require_place
 
     at_least(1, n=n)
     at_least(0, seed=seed)
     place = out or drawing.run / "directions.png"
     require_picture(place)
-    require_place(place)
+    drawing.require(place)
     model = drawing.model()
     rows = sheet(model, principal_directions(model, n), seed=seed)
     images = rows.reshape(-1, *rows.shape[2:])
@@ -209,7 +206,6 @@ def invert(
     """
     from frenemy.inversion import invert, save_inversion
     from frenemy.pictures import require_picture
-    from frenemy.places import require_place
     from frenemy.terminal import working
 
     at_least(0, seed=seed)
@@ -217,7 +213,7 @@ def invert(
     for place in places:
         if place.suffix.lower() != ".npz":
             require_picture(place, others="; or .npz")
-    require_place(*places)
+    drawing.require(*places)
     model = drawing.model()
     picture = model.picture(drawing.picture)
     with working() as say:
@@ -258,14 +254,13 @@ def neighbours(
     from frenemy.judge.neighbours import compare_with_training, distance_table
     from frenemy.opacity import over_white
     from frenemy.pictures import nearest_grid, require_picture, save_picture
-    from frenemy.places import require_place
     from frenemy.terminal import console
 
     at_least(5, n=n)  # a row
     at_least(0, seed=seed)
     place = out or drawing.run / "neighbours.png"
     require_picture(place)
-    require_place(place)
+    drawing.require(place)
     model = drawing.model()
     parts, labels = model.data(data), None
     if of_class is not None:
