@@ -131,7 +131,8 @@ def test_nothing_is_started_sent_or_written_elsewhere(tmp_path):
         str(tmp_path.resolve()),
         *map(json.dumps, (commands, again)),
     ]
-    done = subprocess.run(child, capture_output=True, text=True, cwd=tmp_path)
+    own = {**os.environ, "FRENEMY_CACHE": str(tmp_path.resolve() / "cache")}
+    done = subprocess.run(child, capture_output=True, text=True, cwd=tmp_path, env=own)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     seen, status = json.loads(done.stdout.splitlines()[-1])

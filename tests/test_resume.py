@@ -126,7 +126,10 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path, undistu
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_finish_the_round_save_and_say_how_to_go_on(tmp_path, undisturbed, number):
     path = tmp_path / "run"
-    process = start(*begin(path), "--checkpoint-seconds", "1000")
+    process = start(  # a suite that `nohup` runs hands down that SIGHUP is ignored
+        *(*begin(path), "--checkpoint-seconds", "1000"),
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
     wait_until(samples_drawn(path, 4), process)
     process.send_signal(number)
     _, err = process.communicate()

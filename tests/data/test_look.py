@@ -27,8 +27,8 @@ def test_of_usual_images_nothing_is_said():
 @pytest.mark.parametrize(
     ("images", "said"),
     [
-        (smooth(1).repeat(50, axis=0), "50 pictures show 1 different pictures: give ten"),
-        (smooth(5).repeat(10, axis=0), "50 pictures show 5 different pictures: give ten"),
+        (smooth(1).repeat(50, axis=0), "50 pictures hold only 1 different ones: give ten"),
+        (smooth(5).repeat(10, axis=0), "50 pictures hold only 5 different ones: give ten"),
         (
             np.arange(50, dtype=np.uint8)[:, None, None, None].repeat(16, 2).repeat(16, 3),
             "of one colour",
@@ -46,7 +46,7 @@ def test_what_has_nothing_to_learn_is_refused(images, said):
 def test_pictures_that_differ_by_traces_are_all_alike():
     images = smooth(1, (1, 32, 32)).repeat(50, axis=0)
     images[np.arange(50), 0, 0, np.arange(50) % 32] ^= 1 + (np.arange(50) // 32).astype(np.uint8)
-    with pytest.raises(FrenemyError, match="all alike, but for traces"):
+    with pytest.raises(FrenemyError, match="all but identical: nothing to learn"):
         look(Source(images))
 
 
@@ -57,20 +57,20 @@ def test_nearly_alike_is_told_with_how_much():
     spread = 0.05 * one[0].std() / noise.std()
     images = np.rint(one + spread * noise).astype(np.uint8)
     (line,) = look(Source(images))
-    assert "nearly alike: 99.8% of what they show" in line  # 1 - .05^2 / (1 + .05^2)
+    assert "the mean image is 99.8% of their variance" in line  # 1 - .05^2 / (1 + .05^2)
 
 
 def test_copies_are_counted_and_told_where_they_matter():
     images = np.concatenate([smooth(98), smooth(98)[:2]])
     (line,) = look(Source(images))
-    assert line.startswith("2 of 100 pictures are copies of others")
+    assert line.startswith("2 of 100 pictures are duplicates")
     assert look(Source(np.concatenate([smooth(100), smooth(100)[:1]]))) == []
 
 
 def test_of_very_many_the_first_ones_tell(monkeypatch):
     monkeypatch.setattr("frenemy.data.look.LOOKED", 10)
     images = np.concatenate([smooth(5), smooth(5), smooth(80)])
-    with pytest.raises(FrenemyError, match="the first 10 pictures show 5"):
+    with pytest.raises(FrenemyError, match="the first 10 pictures hold only 5"):
         look(Source(images))
 
 
@@ -80,7 +80,7 @@ def test_channels_that_are_noise_or_empty_are_named():
     images[:, 2] = 7
     assert look(Source(images)) == [
         "channel 3 of 3 is the same everywhere",
-        "channel 2 of 3 is noise: neighbouring pixels have nothing to do with each other",
+        "channel 2 of 3 is noise: neighbouring pixels are uncorrelated",
     ]
     images[:, 0] = 9
     assert look(Source(images))[0] == "channels 1 and 3 of 3 are the same everywhere"

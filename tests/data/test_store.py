@@ -328,12 +328,13 @@ def test_a_file_that_may_not_be_read_is_left_out_until_it_may(pictures, cache, m
 
 def test_what_a_killed_build_left_is_removed_after_a_day(pictures, cache):
     (cache / "images").mkdir(parents=True)
-    for name, hours in (("old", 25), ("new", 23)):
+    old, new = "0" * 32, "1" * 32
+    for name, hours in ((old, 25), (new, 23)):
         part = cache / "images" / f".{name}.part"
         part.write_bytes(b"half")
         os.utime(part, times=(then := time.time() - 3600 * hours, then))
     open_dataset(pictures)
-    assert [name for name in files(cache) if name.startswith(".")] == [".new.part"]
+    assert [name for name in files(cache) if name.startswith(".")] == [f".{new}.part"]
 
 
 def test_files_that_change_meanwhile(pictures, cache, monkeypatch):

@@ -103,6 +103,12 @@ def _read(
         else:
             seen.append(one)
             readable.append(name)
+    if not readable:
+        name, reason = next(iter(unreadable.items()))
+        raise FrenemyError(
+            f"{shown(str(path))}: none of its {len(unreadable):,} images can be read; "
+            f"{shown(name)}: {reason}"
+        )
     headers = [one.header for one in seen]
     ranges = {header.range for header in headers}
     if given and len(ranges) > 1:

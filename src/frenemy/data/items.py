@@ -224,8 +224,9 @@ class Items:
         if isinstance(image, Image.Image):
             try:
                 seen = header(image, None)
+                own = image.copy()  # it is closed when it is decoded
                 return decoded(
-                    *(image, seen), grey=seen.grey, resize=None, clear=seen.clear, given=self._range
+                    *(own, seen), grey=seen.grey, resize=None, clear=seen.clear, given=self._range
                 )
             except Exception as error:  # whatever a damaged file makes of Pillow's parsers
                 raise _unreadable(where, error) from error

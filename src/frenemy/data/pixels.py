@@ -197,9 +197,9 @@ def decoded(
         factor = max(1, min(width, height) // (2 * resize.size))
     mode = ("L" if grey else "RGB") + ("A" if clear else "")
     shape = -(-height // factor), -(-width // factor), len(mode)
-    pixels = np.empty(shape, np.uint8)
     with _in_turn(image):
-        top = 0
+        image.load()  # before memory is taken for what it only claims
+        pixels, top = np.empty(shape, np.uint8), 0
         for strip in _strips(image, factor, given):
             strip = _in_mode(strip, mode)
             strip = strip if factor == 1 else strip.reduce(factor)

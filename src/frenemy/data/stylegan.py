@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from frenemy.data.places import LABELS, Place
-from frenemy.data.streams import in_one_line, shown
+from frenemy.data.streams import lasting_reason, shown
 from frenemy.errors import FrenemyError
 
 _LARGEST = 1 << 28  # bytes: of some millions of labels
@@ -45,9 +45,9 @@ def _read(place: Place, file: str, where: str) -> dict[str, str] | None:
         if len(text) > _LARGEST:
             raise ValueError(f"holds more than {_LARGEST:,} bytes")
         said = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except Exception as error:  # whatever a damaged archive makes of zipfile and zlib
         raise FrenemyError(
-            f"{where}: damaged labels ({in_one_line(error)}): repair or remove it"
+            f"{where}: damaged labels ({lasting_reason(error, where)}): repair or remove it"
         ) from error
     if not isinstance(said, dict) or "labels" not in said:
         return None  # some other program's
