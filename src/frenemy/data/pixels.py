@@ -198,7 +198,8 @@ def decoded(
     mode = ("L" if grey else "RGB") + ("A" if clear else "")
     shape = -(-height // factor), -(-width // factor), len(mode)
     with _in_turn(image):
-        image.load()  # before memory is taken for what it only claims
+        if not isinstance(image, PngImageFile):  # which forgets by it what is transparent
+            image.load()  # before memory is taken for what it only claims
         pixels, top = np.empty(shape, np.uint8), 0
         for strip in _strips(image, factor, given):
             strip = _in_mode(strip, mode)
