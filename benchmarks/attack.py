@@ -358,11 +358,7 @@ def _kinds() -> list[Kind]:
         Kind("set.npz", saved(lambda f: np.savez(f, images=pixels, labels=range(6))), images),
         Kind("packed.npz", saved(lambda f: np.savez_compressed(f, images=pixels)), images),
         Kind("set.mat", saved(lambda f: scipy.io.savemat(f, {"images": pixels})), images),
-        Kind(
-            "old.mat",
-            saved(lambda f: scipy.io.savemat(f, {"x": flat}, format="4")),
-            images,
-        ),
+        Kind("flat.mat", saved(lambda f: scipy.io.savemat(f, {"x": flat})), images),
         Kind("set-idx3-ubyte", lambda: idx + pixels.tobytes(), images),
         Kind("data_batch_1", lambda: pickle.dumps(batch, protocol=2), images),
         Kind("pictures.zip", saved(zipped), images),

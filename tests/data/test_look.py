@@ -63,7 +63,7 @@ def test_nearly_alike_is_told_with_how_much():
 def test_copies_are_counted_and_told_where_they_matter():
     images = np.concatenate([smooth(98), smooth(98)[:2]])
     (line,) = look(Source(images))
-    assert line.startswith("2 of 100 pictures are duplicates")
+    assert line.startswith("2 of 100 pictures are copies of others")
     assert look(Source(np.concatenate([smooth(100), smooth(100)[:1]]))) == []
 
 

@@ -49,9 +49,10 @@ def look(source: Source) -> list[str]:
         raise FrenemyError(f"{source.name}: the pictures are all but identical: nothing to learn")
     lines: list[str] = []
     if copies > OFTEN * looked:
+        are = "is a copy of another" if copies == 1 else "are copies of others"
         lines.append(
-            f"{copies:,} of {_counted(looked, source)} are duplicates, so held-out pictures may be "
-            "among the training pictures, too"
+            f"{copies:,} of {_counted(looked, source)} {are}, so held-out pictures may be among "
+            "the training pictures, too"
         )
     if differ < NEARLY:
         lines.append(

@@ -246,7 +246,7 @@ def _open_member(
     check_claim(path, info.file_size, min(info.compress_size, size), packed=packed)
     if info.file_size > MAX_BYTES:
         raise ValueError(_too_large(info.file_size))
-    return BoundedFile(archive.open(info), info.file_size)  # pyright: ignore[reportArgumentType]
+    return BoundedFile(archive.open(info), info.file_size)  # pyright: ignore[reportArgumentType] (it reads and seeks)
 
 
 def _verdict(name: str, opened: Callable[[], BoundedFile]) -> bool | str:

@@ -227,8 +227,8 @@ class Dataset:
     Attributes:
         train, valid, test: the parts.
         description: one line that says what was found.
-        arguments: those of `open_dataset` that open it again: path, size, fit, grey, opaque,
-            range.
+        arguments: what opens it again: the `path` for `open_dataset`, and its keywords size, fit,
+            grey, opaque and range.
     """
 
     train: Source
