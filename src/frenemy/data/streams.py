@@ -67,15 +67,15 @@ def shown(name: str) -> str:
     return printable(name)
 
 
-_OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
+_OF_THE_FILE = (errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 """The last: a damaged file sent its reader to a place that no file has."""
 
 
 def is_of_the_file(error: BaseException) -> bool:
     """Whether reading failed for what the file is, and will again.
 
-    It is not where memory or file handles ran out, or a disk did not answer: then nothing is known
-    of the file.
+    It is not where memory or file handles ran out, a disk did not answer, or reading is not allowed,
+    which may be for a moment or for this user alone: then nothing is known of the file.
     """
     if isinstance(error, Exception) and out_of_memory(error):
         return False
@@ -91,6 +91,10 @@ def lasting_reason(error: Exception, path: str) -> str:
     reason = getattr(error, "strerror", None) or in_one_line(error)
     if is_of_the_file(error):
         return reason
+    if isinstance(error, PermissionError):
+        raise FrenemyError(
+            f"{shown(path)}: cannot be read ({reason}): allow it, or move it out of the data"
+        ) from error
     raise FrenemyError(
         f"{shown(path)}: cannot be read now ({reason}): nothing is left out for that; try again"
     ) from error
