@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 WORKERS := -n auto --maxprocesses 4 --dist loadfile
 DEMO := demo/$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: demo test test-slow test-hard test-packages lint clean
+.PHONY: demo test test-slow test-hard test-lowest test-packages lint clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -37,6 +37,12 @@ test-slow: .venv/ready
 test-hard: .venv/ready
 	tests/hard.sh
 
+# The suite with the lowest versions that are allowed, whatever PIP_CONSTRAINT says of others.
+test-lowest:
+	$(PYTHON) -m venv --clear .venv-lowest
+	PIP_CONSTRAINT=$(CURDIR)/tests/lowest.txt .venv-lowest/bin/pip --disable-pip-version-check install --quiet --editable '.[test,umap]'
+	.venv-lowest/bin/pytest $(WORKERS)
+
 # The packages, in empty environments of these Pythons.
 PYTHONS ?= $(PYTHON)
 test-packages:
@@ -49,4 +55,4 @@ lint: .venv/ready
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv .venv-lowest demo

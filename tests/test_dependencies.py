@@ -1,6 +1,7 @@
 """What the package imports is what it asks for when it is installed."""
 
 import ast
+import itertools
 import re
 import sys
 import tomllib
@@ -45,6 +46,24 @@ def test_what_is_imported_where_it_is_used_comes_with_an_extra():
     owners = {**packages_distributions(), "umap": ["umap-learn"]}  # which the tests do without
     missing = {name for name in needed if not known & {owner.lower() for owner in owners[name]}}
     assert not missing
+
+
+def test_the_lowest_versions_allowed_are_those_that_the_suite_is_run_with():
+    pinned = dict(
+        re.fullmatch(r"([\w.-]+)==([\d.]+)", line).groups()
+        for line in (ROOT / "tests/lowest.txt").read_text("utf-8").splitlines()[1:]
+    )
+    asked = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    wanted = {
+        name.lower(): version
+        for line in itertools.chain(*asked)
+        for name, version in re.findall(r"^([\w.-]+)(?:\[.*\])?[=>]=([\d.]+)", line)
+    }
+    for linter in ("import-linter", "pyright", "ruff"):  # whose newest is run, and by us alone
+        del wanted[linter]
+    assert pinned.keys() == wanted.keys()
+    for name, version in pinned.items():
+        assert f"{version}.".startswith(f"{wanted[name]}."), name
 
 
 def test_the_citation_names_this_version():

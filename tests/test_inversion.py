@@ -115,6 +115,17 @@ def test_pictures_are_brought_to_the_shape_of_the_runs_data(tmp_path):
         model_of(net(4), 4, (1, 6, 4)).picture(path)
 
 
+def test_a_picture_of_0_and_1_is_told_and_read_in_its_range(tmp_path):
+    model, bits = model_of(net(4), 4, (1, 4, 6)), np.arange(24, dtype=np.uint8).reshape(4, 6) % 2
+    Image.fromarray(bits).save(tmp_path / "a.png")
+    with pytest.warns(UserWarning, match=r"no pixel is brighter than 1 .* --range 0\.\.1"):
+        assert model.picture(tmp_path / "a.png").max() == 1
+    assert np.array_equal(model.picture(tmp_path / "a.png", "0..1")[0], bits * 255)
+    Image.fromarray(bits * 2).save(tmp_path / "a.png")
+    with pytest.raises(FrenemyError, match=r"a\.png: its pixels lie in 0\.\.2, beyond --range"):
+        model.picture(tmp_path / "a.png", "0..1")
+
+
 def test_refused(classed):
     model = model_of(net(4), 4, SHAPE)
     picture = np.zeros(SHAPE, np.uint8)

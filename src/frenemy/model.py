@@ -190,7 +190,8 @@ class Model:
 
         Args:
             images: others.
-            range: what is black and what is white in those, as of `open_dataset`.
+            range: what is black and what is white in those, as of `open_dataset`, if that is not as
+                in the run's own.
 
         Raises:
             FrenemyError: they cannot be read, are no images, or not the run's own any more.
@@ -201,7 +202,8 @@ class Model:
             channels, height, width = recorded["shape"]
             how = _prepared(recorded)
             how["size"] = height if height == width else recorded.get("size")
-            how |= {"grey": channels < 3, "opaque": channels % 2 == 1, "range": range}
+            how |= {"grey": channels < 3, "opaque": channels % 2 == 1}
+            how["range"] = range or how.get("range")
             data = images if isinstance(images, Dataset) else open_dataset(images, **how)
             if list(data.shape) != recorded["shape"]:
                 raise FrenemyError(
@@ -214,8 +216,12 @@ class Model:
         except FrenemyError as error:
             raise FrenemyError(f"{error}; or name other images to compare with") from None
 
-    def picture(self, path: Path) -> NDArray[np.uint8]:
+    def picture(self, path: Path, range: str | None = None) -> NDArray[np.uint8]:
         """One picture, read and brought to the shape of the run's data as they were, (C, H, W).
+
+        Args:
+            path: the picture.
+            range: what is black and what is white in it, as of `open_dataset`.
 
         Raises:
             FrenemyError: it cannot be read; the data are no squares, and it is of another size; or
@@ -225,7 +231,7 @@ class Model:
         channels, height, width = self.facts.shape
         fit = self.run.header["data"].get("fit", "crop")
         size = height if height == width else None
-        how: dict[str, Any] = {"grey": channels < 3, "opaque": channels % 2 == 1}
+        how: dict[str, Any] = {"grey": channels < 3, "opaque": channels % 2 == 1, "range": range}
         picture = read_picture(path, size=size, fit=fit, **how)
         if picture.shape != self.facts.shape:
             raise FrenemyError(

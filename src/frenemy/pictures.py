@@ -11,6 +11,7 @@ import io
 import math
 import os
 import shutil
+import struct
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -181,7 +182,7 @@ def _held_by(format: str, image: Images) -> Iterator[None]:
     """Tells in one line that a format cannot hold such an image, whose encoder has refused it."""
     try:
         yield
-    except (OSError, ValueError, OverflowError, RuntimeError) as error:  # the content, in memory
+    except (OSError, ValueError, OverflowError, RuntimeError, struct.error) as error:
         height, width = image.shape[1:]
         raise FrenemyError(
             f"{format} cannot hold a picture of {width}x{height} ({' '.join(str(error).split())}): "

@@ -58,11 +58,11 @@ def cache_folder() -> Path:
     if named := os.environ.get("FRENEMY_CACHE"):
         return user_path(named)
     try:
-        usual = platformdirs.user_cache_path("frenemy")
+        usual = user_path(platformdirs.user_cache_dir("frenemy"))  # which may leave a ~ in it
         usual.mkdir(parents=True, exist_ok=True)
         if os.access(usual, os.W_OK | os.X_OK):
             return usual
-    except (OSError, RuntimeError):  # the latter without a home, as in containers
+    except (OSError, RuntimeError, FrenemyError):  # the last two without a home, as in containers
         pass
     return _temporary_cache()
 

@@ -59,7 +59,7 @@ def test_a_run_knows_what_black_and_white_were(tmp_path, capsys):
     assert "--resume" in errors(capsys, "train", "--resume", out, "--range", "0..1")
     line = errors(capsys, "judge", out, "--range", "0..1")
     assert "--range: the run knows that of its own images; it is for --against" in line
-    others = Model.load(out).data(tmp_path / "bits.npy", "0..1")
+    others = Model.load(out).data(tmp_path / "bits.npy")  # as the run's own, if they have moved
     assert set(np.unique(others.test.images)) == {0, 255}
 
 

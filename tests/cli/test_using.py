@@ -466,7 +466,7 @@ class TestBadInput:
     def test_pictures_to_invert_that_cannot_be_read(self, capsys, run, tmp_path):
         picture = tmp_path / "a.png"
         assert "a.png: No such file or directory" in errors(capsys, "invert", run, picture)
-        Image.new("L", (8, 8)).save(picture)
+        Image.new("L", (8, 8), 200).save(picture)
         invert = ("invert", run, picture)
         assert "use .png, .jpg, .webp; or .npz" in errors(capsys, *invert, "-o", "a.avi")
         assert "is not class-conditional: leave out --class" in errors(

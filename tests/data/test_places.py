@@ -306,6 +306,13 @@ def test_names_that_lead_out_of_a_zip_and_links_in_it(tmp_path):
     assert origin.skipped["link.png"] == "is a link; in an archive none is followed"
 
 
+@pytest.mark.parametrize("name", [".", "./", "/"])
+def test_a_member_without_a_name_is_no_picture(tmp_path, cache, name):
+    files = {f"{i}.png": encoded(image) for i, image in enumerate(some_images(10, 8, 8))}
+    data = open_dataset(zipped(tmp_path / "set.zip", {name: b"x", **files}))
+    assert len(all_of(data)[0]) == 10
+
+
 def test_a_zip_of_no_pictures(tmp_path):
     with pytest.raises(FrenemyError, match=r"set\.zip: a zip without pictures"):
         find(zipped(tmp_path / "set.zip", {"a.txt": b"text"})).read(None)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RunPath = Annotated[Positional[Path], arg(metavar="RUN")]
 Out = Annotated[Path | None, optional("PATH", "-o")]
+PixelRange = Annotated[str | None, optional("LOW..HIGH")]
 Number = Annotated[int, arg(aliases=["-n"])]
 OfClass = Annotated[str | None, arg(name="class", metavar="NAME", help_behavior_hint="")]
 Round = Annotated[int | Literal["best"] | None, optional("ROUND|best")]
@@ -41,7 +42,7 @@ class Preparation:
     fit: Fit = "crop"
     grey: bool = False
     opaque: bool = False
-    range: Annotated[str | None, optional("LOW..HIGH")] = None
+    range: PixelRange = None
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from frenemy.choices import Format, OptionalInt, OptionalPath, optional
-from frenemy.cli.options import Drawing, Draws, Number, OfClass, Out, RunPath
+from frenemy.cli.options import Drawing, Draws, Number, OfClass, Out, PixelRange, RunPath
 from frenemy.errors import FrenemyError, at_least, at_most
 from frenemy.escapes import printable
 
@@ -190,6 +190,7 @@ def directions(drawing: Draws, n: Number = 8, seed: int = 0, out: Out = None) ->
 def invert(
     drawing: Annotated[OmitArgPrefixes[DrawingOf], arg(name="run")],
     of_class: OfClass = None,
+    range: PixelRange = None,
     seed: int = 0,
     out: Annotated[list[Path] | None, optional("PATH [PATH ...]", "-o")] = None,
 ) -> None:
@@ -200,6 +201,7 @@ def invert(
     Args:
         drawing: which run to search, and for what.
         of_class: the picture's class, if the run is class-conditional; up to 20 are all tried.
+        range: what black and white are in the picture, where that is not 0..255.
         seed: of the samples that the search starts from.
         out: pictures (the target beside what was found) and .npz (`z`, `image`, and `label`
             where there are classes); RUN/invert.png.
@@ -215,7 +217,7 @@ def invert(
             require_picture(place, others="; or .npz")
     drawing.require(*places)
     model = drawing.model()
-    picture = model.picture(drawing.picture)
+    picture = model.picture(drawing.picture, range)
     with working() as say:
         say(f"searching for {drawing.picture}")
         found = invert(model, picture, of_class=of_class, seed=seed)

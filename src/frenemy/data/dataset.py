@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import warnings
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from frenemy.data import store, toy
 from frenemy.data.contents import PARTS, Origin, PartSizes
 from frenemy.data.detect import find, is_path, made_of, resolved
 from frenemy.data.folder import picture_at
-from frenemy.data.levels import Range
+from frenemy.data.levels import BYTES, Range, brightest, dark
 from frenemy.data.objects import MEMORY
 from frenemy.data.pixels import Resize
 from frenemy.data.source import Dataset, Source
@@ -193,16 +194,19 @@ def open_images(
 
 def read_picture(
     path: Path | str, *, size: int | None = None, fit: Fit = "crop", grey: bool = False,
-    opaque: bool = True,
+    opaque: bool = True, range: str | None = None,
 ) -> NDArray[np.uint8]:  # fmt: skip
     """One picture, read as those in a folder: uint8, (1, H, W) if `grey`, else (3, H, W).
 
-    If it is not to be `opaque`, opacity is one channel more.
+    If it is not to be `opaque`, opacity is one channel more. A `range` is as of `open_dataset`.
 
     Raises:
-        FrenemyError: it cannot be read.
+        FrenemyError: it cannot be read, or its numbers lie beyond the range.
     """
-    return picture_at(Path(path), grey, resize_to(size, fit), clear=not opaque)
+    given = range_given(range)
+    picture = picture_at(Path(path), grey, resize_to(size, fit), not opaque, given)
+    tell(shown(os.fspath(path)), dark(brightest(picture), given or BYTES))
+    return picture
 
 
 def _fetch(

@@ -245,7 +245,7 @@ def _of_picture(
 
 
 def picture_at(
-    path: Path, grey: bool, resize: Resize | None, clear: bool = False
+    path: Path, grey: bool, resize: Resize | None, clear: bool = False, given: Range | None = None
 ) -> NDArray[np.uint8]:
     """One picture as it would come out of a folder of such.
 
@@ -264,7 +264,7 @@ def picture_at(
         if isinstance(seen, str):
             raise UnreadableImage(seen)
         one = [seen.header]
-        image = _decoded(open_picture, names, one, grey and one[0].grey, resize, None, clear, 0)
+        image = _decoded(open_picture, names, one, grey and one[0].grey, resize, given, clear, 0)
     except UnreadableImage as error:
         which = f"give a picture ({', '.join(FORMATS)})"
         raise FrenemyError(f"{shown(names[0])}: {error}; {which}") from None

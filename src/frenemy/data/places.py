@@ -194,7 +194,11 @@ def in_zip(path: Path) -> Place | None:
         reason = lasting_reason(error, str(path))
         raise FrenemyError(f"{shown(str(path))}: damaged zip archive: {reason}") from error
     members = {info.filename.replace("\\", "/"): info for info in archive.infolist()}
-    files = {name: info for name, info in members.items() if not name.endswith("/")}
+    files = {
+        name: info
+        for name, info in members.items()
+        if not name.endswith("/") and PurePosixPath(name).name  # a damaged one may be "" or "."
+    }
     endings = {PurePosixPath(name.lower()).suffix for name in files}
     if ".npy" in endings and endings.isdisjoint(SUFFIXES):
         return None

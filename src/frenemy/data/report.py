@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from frenemy.choices import Fit
 from frenemy.data.contents import PARTS, Contents
-from frenemy.data.dataset import part_sizes, range_given, resize_to, tell
+from frenemy.data.dataset import part_sizes, range_given, resize_to
 from frenemy.data.detect import find
 from frenemy.data.levels import brightest
 from frenemy.data.pixels import Resize
@@ -86,9 +86,6 @@ def describe(
         opaque: as there.
         range: as there.
 
-    Warns:
-        UserWarning: of what `open_dataset` would tell, but for what is left out.
-
     Raises:
         FrenemyError: if nothing lies there, or no image that can be read.
 
@@ -123,7 +120,6 @@ def describe(
     pixels = np.arange(256) / 255
     weights = values / values.sum(axis=1, keepdims=True)
     note = contents.noted(highest)
-    tell(origin.name, note)
     mean = weights @ pixels
     std = np.sqrt((weights * (pixels - mean[:, None]) ** 2).sum(axis=1))
     parts = part_sizes(len(seen), contents.part_sizes(seen))

@@ -74,8 +74,8 @@ _OF_THE_FILE = (errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 def is_of_the_file(error: BaseException) -> bool:
     """Whether reading failed for what the file is, and will again.
 
-    It is not where memory or file handles ran out, a disk did not answer, or reading is not allowed,
-    which may be for a moment or for this user alone: then nothing is known of the file.
+    It is not where memory or file handles ran out, a disk did not answer, or reading is not
+    allowed, for a moment or to this user: then nothing is known of the file.
     """
     if isinstance(error, Exception) and out_of_memory(error):
         return False

@@ -128,7 +128,8 @@ class Table:
         even, odd = rows
         self._count = len(even)
         self._step = min(ROWS, -(-len(even) // GROUP) * GROUP) // GROUP
-        even, odd = (F.pad(x, (0, 0, 0, -len(x) % (GROUP * self._step))) for x in (even, odd))
+        more = -len(even) % (GROUP * self._step)
+        even, odd = (torch.cat([x, x.new_zeros(more, x.shape[1])]) for x in (even, odd))
         norms = -0.5 * (even.square().sum(1) + odd.square().sum(1))
         norms[self._count :] = -torch.inf
         self._even, self._odd = torch.cat([even, norms[:, None]], 1), odd
