@@ -611,7 +611,7 @@ def test_a_recipe_is_a_function(digits, tmp_path):
         def __call__(self, facts):
             return plain(facts)
 
-    with pytest.raises(FrenemyError, match="is no recipe: give a function"):
+    with pytest.raises(FrenemyError, match="is not a recipe: give a function"):
         train(Recipe(), digits, out=tmp_path / "run", steps=1)
 
 

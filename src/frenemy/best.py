@@ -113,5 +113,5 @@ def summary(validations: Sequence[Validation], best: Mapping[str, Any] | None) -
     which = "no round" if best is None else f"round {best['step']:,} ({best['value']:.3g})"
     looked = [one.copied for one in validations if one.copied is not None]
     clean = "; no sign of copying" if looked and not any(looked) else ""
-    of = f"of {len(validations)} rounds validated"
+    of = f"of {len(validations)} round{'s' * (len(validations) > 1)} validated"
     return f"best by {validations[0].metric}: {which}, {of}{clean}"

@@ -129,9 +129,9 @@ def chosen(
         assert found.speed is not None  # the clock decides
         return int(60 * minutes * found.speed)
 
-    said = {"steps": "{:,.0f} rounds", "epochs": "{:,g} epochs"}
+    said = {"steps": "round", "epochs": "epoch", "minutes": "minute"}
     ((unit, number),) = limit.items() if limit else (("minutes", minutes),)
-    words = said.get(unit, "{:,g} minutes").format(number)
+    words = f"{number:,.10g} {said[unit]}{'s' * (number != 1)}"
     choice = left.choose(data.facts, Budget(rounds, words, timed=timed))
     if all(arguments != choice.tried for arguments, _, _ in known):
         fit(choice.arguments)

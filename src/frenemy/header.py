@@ -111,7 +111,7 @@ def read_header(file: Path) -> dict[str, Any] | None:
     try:
         header = conforming(content, Header)
     except Unlike as error:
-        raise FrenemyError(f"{file} is no run's description: {error}") from None
+        raise FrenemyError(f"{file} does not describe a run: {error}") from None
     except ValueError as error:
         raise reading_failed(file, error) from None
     if header.get(DIGEST) not in (None, game_digest(header)):

@@ -30,7 +30,7 @@ def function_of(recipe: Recipe) -> Any:
     """The function of a recipe, which may be a partial of it."""
     function = recipe.func if isinstance(recipe, functools.partial) else recipe
     if not inspect.isfunction(function):
-        raise FrenemyError(f"{function} is no recipe: give a function, or one from `vary`")
+        raise FrenemyError(f"{function} is not a recipe: give a function, or one from `vary`")
     return function
 
 

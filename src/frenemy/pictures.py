@@ -220,7 +220,7 @@ def load_picture(path: Path) -> Images:
         with open_regular(path) as file, opened(file, ("PNG",)) as picture:
             return from_pillow(picture.convert("L" if picture.mode == "L" else "RGB"))
     except UnidentifiedImageError:
-        raise FrenemyError(f"{path} cannot be read as a picture: it is no PNG") from None
+        raise FrenemyError(f"{path} cannot be read as a picture: it is not a PNG") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise FrenemyError(f"{path} cannot be read as a picture: {reason_of(error)}") from None
 
@@ -276,7 +276,7 @@ def save_images(
     kind, path, points = kind_of_place(path), Path(path), images.dtype == np.float32
     at_least(1, upscale=upscale)
     if points and (upscale > 1 or (kind == "folder" and format != "npz")):
-        raise FrenemyError(f"{path}: these are points, and no pictures: write an .npz")
+        raise FrenemyError(f"{path}: these are points, not pictures: write an .npz")
     if upscale > 1:
         images = upscaled(images, upscale)
     if kind == "arrays":

@@ -138,7 +138,9 @@ class Player:
             state |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         for key, value in state.items():
             if not isinstance(value, Tensor):
-                raise FrenemyError(f"{key} is no tensor: a checkpoint holds nothing else of a net")
+                raise FrenemyError(
+                    f"{key} is not a tensor: a checkpoint holds nothing else of a net"
+                )
         for i, entries in self.optimiser.state_dict()["state"].items():
             for key, value in entries.items():
                 if value is None:
@@ -161,7 +163,7 @@ class Player:
         for key, value in state.items():
             part, _, name = key.partition(".")
             if part not in parts or (part == "average" and self.average is None):
-                raise ValueError(f"{key} is no part of this player")
+                raise ValueError(f"{key} is not part of this player")
             parts[part][name] = value
         try:
             self.net.load_state_dict(parts["net"])

@@ -225,7 +225,7 @@ class Run:
                     "to in its place"
                 )
             if not right(mode):
-                raise FrenemyError(f"{path} is no {kind}, as a run's own is: move it elsewhere")
+                raise FrenemyError(f"{path} is not a {kind}, as a run's own is: move it elsewhere")
 
     def _require_there(self) -> None:
         """Refuses to go on in a folder that was deleted or moved: it would begin another."""

@@ -73,7 +73,7 @@ def runs_in(folder: Path) -> list[Listed]:
         FrenemyError: there is no such folder, or no run in it.
     """
     if not folder.is_dir():
-        raise FrenemyError(f"{folder} is no folder: give one that holds runs")
+        raise FrenemyError(f"{folder} is not a folder: give one that holds runs")
     unread: list[OSError] = []
     found = [_listed(path) for path in _runs(folder, unread)]
     for error in unread:

@@ -66,7 +66,7 @@ def test_what_others_wrote_is_never_replaced(run, tmp_path, capsys, monkeypatch)
     page.write_text("<html>mine</html>")
     report.write_text('{"mine": 1}')
     said = errors(capsys, "judge", run, "-o", tmp_path / "a.json")
-    assert "a.html is no page of frenemy's: move it, or give another place by -o" in said
+    assert "a.html is not a page of frenemy's: move it, or give another place by -o" in said
     said = errors(capsys, "judge", run, "-o", report)
     assert "b.json is not a report of `frenemy judge`" in said and "give another place" in said
     assert (page.read_text(), report.read_text()) == ("<html>mine</html>", '{"mine": 1}')

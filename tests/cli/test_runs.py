@@ -189,7 +189,7 @@ def test_plot_writes_a_picture_or_svg_that_tells_what_it_shows(several, tmp_path
 
 class TestBadInput:
     def test_runs(self, capsys, tmp_path):
-        assert "is no folder" in errors(capsys, "runs", tmp_path / "nowhere")
+        assert "is not a folder" in errors(capsys, "runs", tmp_path / "nowhere")
         assert "no runs in" in errors(capsys, "runs", tmp_path)
 
     def test_plot(self, capsys, several, tmp_path):

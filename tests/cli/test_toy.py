@@ -57,7 +57,7 @@ def test_what_needs_images_refuses_points_in_one_line(points, tmp_path, capsys):
         (["judge", "--train-features", "toy:ring", "--name", "ring"], "points in the plane"),
         (["data", "toy:ring"], "a synthetic set, with no files to read"),
         (["train", "mnist", "--data", "toy:ring", "--dry-run"], "mnist takes 1x28x28 images"),
-        (["sample", points, "-o", tmp_path / "folder"], "points, and no pictures: write an .npz"),
+        (["sample", points, "-o", tmp_path / "folder"], "points, not pictures: write an .npz"),
     ):
         assert said in errors(capsys, *arguments)
 

@@ -60,8 +60,8 @@ def test_a_pipe_is_never_opened(tmp_path):
     for name in ("pipe.png", "pipe"):
         os.mkfifo(tmp_path / name)
     assert found(tmp_path) == ["a.png"]
-    assert describe(tmp_path).unreadable == {"pipe.png": "is no file, but a pipe or a device"}
-    with pytest.raises(FrenemyError, match=r"pipe\.png: is no file, but a pipe or a device"):
+    assert describe(tmp_path).unreadable == {"pipe.png": "is a pipe or a device, not a file"}
+    with pytest.raises(FrenemyError, match=r"pipe\.png: is a pipe or a device, not a file"):
         read_picture(tmp_path / "pipe.png")
 
 

@@ -114,7 +114,7 @@ class TestWhatLiesThere:
     def test_a_page_of_others_may_not(self, tmp_path, text):
         page = tmp_path / "judge.html"
         page.write_text(text)
-        with pytest.raises(FrenemyError, match=r"judge\.html is no page of frenemy's: move it"):
+        with pytest.raises(FrenemyError, match=r"judge\.html is not a page of frenemy's: move it"):
             earlier(tmp_path / "judge.json")
         assert page.read_text() == text
 

@@ -206,7 +206,7 @@ def test_a_name_that_is_taken_is_refused_with_the_remedy(trained, digits):
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "a b"])
 def test_names_stay_in_their_folder(name):
-    with pytest.raises(FrenemyError, match="is no name for features"):
+    with pytest.raises(FrenemyError, match="is not a name for features"):
         classifier_path(name)
 
 

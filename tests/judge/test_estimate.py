@@ -39,8 +39,8 @@ def test_numbers_have_the_digits_that_their_error_leaves_meaning(value, error, t
         ({"real": torch.zeros(1, 4), "fake": torch.zeros(3, 4)}, "1 in real: needs 2 or more"),
         ({"real": torch.full((3, 4), math.nan)}, "real holds numbers that are not finite"),
         ({"fake": torch.full((3, 4), math.inf)}, "fake holds numbers that are not finite"),
-        ({"real": torch.zeros(3)}, "real is no matrix"),
-        ({"real": torch.zeros(())}, "real is no matrix"),
+        ({"real": torch.zeros(3)}, "real is not a matrix"),
+        ({"real": torch.zeros(())}, "real is not a matrix"),
     ],
 )
 def test_sets_that_are_no_use_are_refused(sets, said):

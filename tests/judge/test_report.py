@@ -135,7 +135,7 @@ def test_what_is_no_report_is_refused_in_one_line(content, tmp_path):
 
 
 def test_a_folder_is_no_report(tmp_path):
-    with pytest.raises(FrenemyError, match="is no report"):
+    with pytest.raises(FrenemyError, match="is not a report"):
         Report.load(tmp_path)
 
 

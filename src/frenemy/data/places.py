@@ -158,7 +158,7 @@ class _Walk:
                 self._enter_folder(entry.path, name)
         elif not entry.is_file():
             if entry.name.lower().endswith(SUFFIXES):
-                self.skipped[name] = "is no file, but a pipe or a device"
+                self.skipped[name] = "is a pipe or a device, not a file"
         elif entry.name == LABELS:
             self.labels.append(name)
             self.files[name] = File.of(entry.path, name, entry.stat())

@@ -116,7 +116,7 @@ class BoundedFile(io.BufferedReader):
         """The file at `path`; raises ValueError, and opens nothing, if it is a pipe or a device."""
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-            raise ValueError("is no file, but a pipe or a device")
+            raise ValueError("is a pipe or a device, not a file")
         return cls(io.FileIO(path), status.st_size)
 
     def read(self, size: int | None = -1, /) -> bytes:

@@ -132,7 +132,7 @@ def _beside(names: Iterable[str], kept: Iterable[str], telling: Iterable[str]) -
     parts = ", ".join(map(shown, few[:4])) + (" ..." if len(few) > 4 else "")
     return {
         place: f"lies beside the parts {parts}"
-        + (f": {count:,} pictures" if place.endswith("/") else "")
+        + (f": {count:,} picture{'s' * (count > 1)}" if place.endswith("/") else "")
         for place, count in tops.items()
     }
 

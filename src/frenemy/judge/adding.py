@@ -31,7 +31,9 @@ def earlier(path: Path) -> Report | None:
     """
     page = page_of(path)
     if page.exists() and not is_ours(page):
-        raise FrenemyError(f"{page} is no page of frenemy's: move it, or give another place by -o")
+        raise FrenemyError(
+            f"{page} is not a page of frenemy's: move it, or give another place by -o"
+        )
     if not path.exists():
         return None
     try:

@@ -187,7 +187,7 @@ def checked(metric: str, least: int, **sets: Tensor) -> tuple[Tensor, ...]:
     """
     for name, rows in sets.items():
         if rows.ndim < 2:
-            raise FrenemyError(f"{metric}: {name} is no matrix: give (count, features)")
+            raise FrenemyError(f"{metric}: {name} is not a matrix: give (count, features)")
     shapes = {name: tuple(rows.shape[1:]) for name, rows in sets.items()}
     if len(set(shapes.values())) > 1:
         said = ", ".join(f"{name} {shape}" for name, shape in shapes.items())

@@ -148,7 +148,7 @@ def classifier_path(name: str) -> Path:
         FrenemyError: the name is no plain word.
     """
     if not PLAIN_WORD.fullmatch(name):
-        raise FrenemyError(f"{name!r} is no name for features: use letters, digits, - and _")
+        raise FrenemyError(f"{name!r} is not a name for features: use letters, digits, - and _")
     return cache_folder() / "classifiers" / f"{name}.safetensors"
 
 

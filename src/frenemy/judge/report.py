@@ -185,7 +185,7 @@ class Report:
             if is_absent(path, error):
                 raise FrenemyError(f"{path} is not there: make it with `frenemy judge`") from None
             reason = reason_of(error)
-            raise FrenemyError(f"{path} is no report of `frenemy judge`: {reason}") from None
+            raise FrenemyError(f"{path} is not a report of `frenemy judge`: {reason}") from None
         except (KeyError, ValueError) as error:
             raise FrenemyError(f"{path} is not a report of `frenemy judge`: {error}") from None
 
