@@ -198,5 +198,5 @@ def test_a_file_is_read_if_it_is_one_and_no_larger_than_allowed(tmp_path):
     assert read_regular(tmp_path / "file", 5) == b"12345"
     with pytest.raises(OSError, match="5 bytes, not 4 at most"):
         read_regular(tmp_path / "file", 4)
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         read_regular(Path(os.devnull), 5)
