@@ -268,6 +268,7 @@ class Game:
             self.players[name].move(gradient, step, self.minibatch)
         if turn.after is not None:
             whole = r if share.count == 1 else round_of(slice(None)).recall(share.gather(kept))
+            seed_everything(mix(*seeds, share.count), device)  # alike in every process
             with torch.no_grad():
                 record |= turn.after(whole)
         return record

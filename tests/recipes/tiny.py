@@ -80,7 +80,7 @@ def played(name, engine):
                 x, y = streams(stream, i)
                 return x.double(), y
 
-            with mock.patch.object(torch, "rand", lambda *size: torch.full(size, 0.5)):
+            with mock.patch.object(torch, "rand", lambda *size, **_: torch.full(size, 0.5)):
                 for step in range(ROUNDS):
                     record = game.play(minibatch, seed=0, step=step, engine=engine)
             found |= {f"{i} {key}": value for key, value in record.items()}

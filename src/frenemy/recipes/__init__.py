@@ -12,13 +12,14 @@ from frenemy.recipes.paper2014 import (
 )
 from frenemy.recipes.pictures import Pictures, pictures
 from frenemy.recipes.r3gan import Huang2024, r3gan
+from frenemy.recipes.rivals import Boltzmann, rbm
 from frenemy.recipes.yardsticks import Yardstick, dcgan, sngan, wgan_gp
 
 RECIPES = {
     recipe.__name__: recipe
     for recipe in (
         *(cifar2014, cifar2014_conv, dcgan, digits, digits2014, faces2014),
-        *(mnist, mnist2014, pictures, r3gan, sngan, wgan_gp),
+        *(mnist, mnist2014, pictures, r3gan, rbm, sngan, wgan_gp),
     )
 }
 """By their names, which the command line takes."""
@@ -26,6 +27,7 @@ RECIPES = {
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "RECIPES",
     "Arguments2014",
+    "Boltzmann",
     "Huang2024",
     "Ours",
     "Pictures",
