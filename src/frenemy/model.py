@@ -166,6 +166,12 @@ class Model:
                 "the truncation"
             )
 
+    def require_generator(self) -> None:
+        """Refuses games whose samples are not made by a G of z; raises FrenemyError."""
+        if "G" not in self.game.players:
+            players = ", ".join(self.game.players)
+            raise FrenemyError(f"{self.run.path} has no G that samples from z, only {players}")
+
     def require_latents(self) -> None:
         """Refuses games whose images are not G's of z, or of z and a class.
 
@@ -173,9 +179,7 @@ class Model:
             FrenemyError: nobody is called G, the players are told of images, or draw points.
         """
         require_images(self.facts.shape, str(self.run.path))
-        if "G" not in self.game.players:
-            players = ", ".join(self.game.players)
-            raise FrenemyError(f"{self.run.path} has no G that samples from z, only {players}")
+        self.require_generator()
         if reads_images(self.game, self.facts):
             raise FrenemyError(
                 f"the G of {self.run.path} is conditioned on images: it has no samples of z alone"

@@ -44,9 +44,10 @@ def walk(
 
     Raises:
         FrenemyError: points or steps is below 1, the seed out of range, there are no such
-            classes, or G takes no weights of them; or nothing would change.
+            classes, or G takes no weights of them; nothing would change; or there is no G.
     """
     at_least(1, points=points, steps=steps)
+    model.require_generator()
     corners = torch.cat([*noise(model.game, 1 if one_z else points, seed)]).expand(points, -1)
     weights = torch.linspace(0, 1, steps + 1)[:-1, None]  # (steps, 1)
 
@@ -84,9 +85,10 @@ def mix(
 
     Raises:
         FrenemyError: steps is below 2, a seed out of range, there are no such classes, G takes
-            no weights of them, or the players are told of images.
+            no weights of them, the players are told of images, or there is no G.
     """
     at_least(2, steps=steps)
+    model.require_generator()
     where = torch.linspace(0, 1, steps)[:, None]  # (steps, 1)
 
     def along(ends: Tensor) -> Tensor:

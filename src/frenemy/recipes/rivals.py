@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from frenemy.data import Facts
+from frenemy.data.source import require_images
 from frenemy.errors import at_least, at_most
 from frenemy.experiment import Stage
 from frenemy.game import Game, Player, Prior, Round, Sampler, Turn
@@ -53,6 +54,7 @@ class Boltzmann:
 
 def rbm(facts: Facts, arguments: Boltzmann = Boltzmann()) -> list[Stage]:
     """A restricted Boltzmann machine by persistent contrastive divergence (Tieleman 2008)."""
+    require_images(facts.shape, facts.name)
     at_least(1, units=arguments.units, steady=arguments.steady, steps=arguments.sampling_steps)
     at_least(0, rate=arguments.rate, momentum=arguments.momentum, decay=arguments.decay)
     at_most(1, momentum=arguments.momentum)

@@ -185,8 +185,8 @@ def _deviations(source: Source, mean: Tensor) -> Tensor:
     """The standard deviation of each pixel in [0, 1], (C H W), in bounded memory."""
     squares = torch.zeros_like(mean)
     for start in range(0, len(source), 4096):
-        pixels = torch.from_numpy(source.images[start : start + 4096]).flatten(1)
-        squares += (pixels / 255 - mean).square().sum(0)
+        pixels = torch.from_numpy(source.images[start : start + 4096] / 255.0).flatten(1)
+        squares += (pixels - mean).square().sum(0)
     return (squares / len(source)).sqrt()
 
 
@@ -205,8 +205,8 @@ def machine(nets: Mapping[str, nn.Module]) -> RBM:
 def contrasting(k: int) -> Term:
     """CD-k: F(x) - F(what k steps of the chain make of x), (B,), the latter held fixed.
 
-    Its gradient is that of the log-likelihood but for terms that shrink as k grows. Hinton (2002),
-    eq. 5.
+    Its gradient is that of the negative log-likelihood but for terms that shrink as k grows. Hinton
+    (2002).
     """
     at_least(1, k=k)
 
