@@ -1,6 +1,7 @@
 """Recipes: typed functions named after a row of a paper. Their arguments are the command line."""
 
 from frenemy.experiment import vary
+from frenemy.recipes.boltzmann import Boltzmann, rbm
 from frenemy.recipes.ours import Ours, digits, mnist
 from frenemy.recipes.paper2014 import (
     Arguments2014,
@@ -12,7 +13,6 @@ from frenemy.recipes.paper2014 import (
 )
 from frenemy.recipes.pictures import Pictures, pictures
 from frenemy.recipes.r3gan import Huang2024, r3gan
-from frenemy.recipes.rivals import Boltzmann, rbm
 from frenemy.recipes.yardsticks import Yardstick, dcgan, sngan, wgan_gp
 
 RECIPES = {

@@ -1,4 +1,4 @@
-"""The rivals of 2014 with arguments other than their defaults, and what they refuse."""
+"""Boltzmann machines with arguments other than their defaults, and what they refuse."""
 
 import warnings
 

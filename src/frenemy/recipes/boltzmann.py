@@ -1,4 +1,4 @@
-"""What adversarial nets were measured against in 2014, as recipes like any other."""
+"""Boltzmann machines as recipes: one player, and samples from a Markov chain."""
 
 from __future__ import annotations
 
