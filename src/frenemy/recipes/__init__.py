@@ -2,6 +2,7 @@
 
 from frenemy.experiment import vary
 from frenemy.recipes.boltzmann import Boltzmann, rbm
+from frenemy.recipes.gsn import Stochastic, gsn
 from frenemy.recipes.ours import Ours, digits, mnist
 from frenemy.recipes.paper2014 import (
     Arguments2014,
@@ -19,7 +20,7 @@ RECIPES = {
     recipe.__name__: recipe
     for recipe in (
         *(cifar2014, cifar2014_conv, dcgan, digits, digits2014, faces2014),
-        *(mnist, mnist2014, pictures, r3gan, rbm, sngan, wgan_gp),
+        *(gsn, mnist, mnist2014, pictures, r3gan, rbm, sngan, wgan_gp),
     )
 }
 """By their names, which the command line takes."""
@@ -31,6 +32,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Huang2024",
     "Ours",
     "Pictures",
+    "Stochastic",
     "Yardstick",
     "vary",
     *RECIPES,
