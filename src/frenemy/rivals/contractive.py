@@ -111,7 +111,7 @@ class Stack(nn.Module):
 
     def __init__(self, shape: Shape, units: Sequence[int], count: int) -> None:
         super().__init__()
-        at_least(1, layers=len(units), **{f"units{i}": n for i, n in enumerate(units)})
+        at_least(1, layers=len(units), units=min(units, default=1))
         sizes = [math.prod(shape), *units]
         self.layers = nn.ModuleList(itertools.starmap(Layer, itertools.pairwise(sizes)))
         self.starts = Starts(shape, count)
@@ -147,6 +147,7 @@ def contracting(layer: int, penalty: float) -> Term:
     return contractive_loss
 
 
+@torch.no_grad()
 def walk(layers: Sequence[Layer], x: Tensor, steps: int, sd: float) -> Tensor:
     """Where x (B, inputs) has come to after so many steps of x' = g(f(x) + J J^T e)."""
     for _ in range(steps):
