@@ -58,8 +58,8 @@ def recipe_of(name):
     recipe = recipes.RECIPES[name]
     known = arguments_of(recipe)
     maps = GROUPED.get(name, MAPS)
-    small = {"minibatch": MINIBATCH, "width": maps, "units": UNITS}
-    small |= {"images": IMAGES, "burn_in": IMAGES}
+    small = {"minibatch": MINIBATCH, "width": maps, "images": IMAGES, "burn_in": IMAGES}
+    small |= {"units": UNITS, "layer_epochs": 1, "sampling_steps": 2}
     return recipes.vary(recipe, **{k: v for k, v in small.items() if hasattr(known, k)})
 
 

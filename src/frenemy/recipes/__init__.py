@@ -1,6 +1,7 @@
 """Recipes: typed functions named after a row of a paper. Their arguments are the command line."""
 
 from frenemy.experiment import vary
+from frenemy.recipes.autoencoders import Contractive, cae
 from frenemy.recipes.boltzmann import Boltzmann, rbm
 from frenemy.recipes.gsn import Stochastic, gsn
 from frenemy.recipes.ours import Ours, digits, mnist
@@ -19,8 +20,21 @@ from frenemy.recipes.yardsticks import Yardstick, dcgan, sngan, wgan_gp
 RECIPES = {
     recipe.__name__: recipe
     for recipe in (
-        *(cifar2014, cifar2014_conv, dcgan, digits, digits2014, faces2014),
-        *(gsn, mnist, mnist2014, pictures, r3gan, rbm, sngan, wgan_gp),
+        cae,
+        cifar2014,
+        cifar2014_conv,
+        dcgan,
+        digits,
+        digits2014,
+        faces2014,
+        gsn,
+        mnist,
+        mnist2014,
+        pictures,
+        r3gan,
+        rbm,
+        sngan,
+        wgan_gp,
     )
 }
 """By their names, which the command line takes."""
@@ -29,6 +43,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "RECIPES",
     "Arguments2014",
     "Boltzmann",
+    "Contractive",
     "Huang2024",
     "Ours",
     "Pictures",
