@@ -56,7 +56,7 @@ def one_chain(game: Game, data: Dataset, count: int) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Line:
-    """What is played: a recipe, how its arguments differ, how far, and how its samples are drawn."""
+    """What is played: a recipe, how it differs, how far, and how its samples are drawn."""
 
     recipe: str
     seeds: tuple[int, ...]
@@ -67,7 +67,7 @@ class Line:
 
 
 GAMES = {
-    "gsn": Line("gsn", (0,), 500_000, 12_500, one_chain),
+    "gsn": Line("gsn", (0,), 500_000, 25_000, one_chain),
     "mnist2014": Line("mnist2014", (0,), 1_000_000, 50_000),
 }
 
@@ -79,7 +79,10 @@ def played(name: str, seed: int, data: Dataset, seconds: float, out: Path, mini:
     recipe = vary(recipes.RECIPES[line.recipe], **line.changes)
     experiment = set_up(recipe, data, seed)
     replay = Replay(experiment, len(experiment.stages) - 1, seed, device, Engine())
-    valid, test = (unit_pixels(x) for x in (data.valid.images[:1000], data.test.images[:SAMPLES]))
+    valid, test = (
+        unit_pixels(images).to(device)
+        for images in (data.valid.images[:1000], data.test.images[:SAMPLES])
+    )
     begun, playing, look = time.monotonic(), 0.0, 20 if mini else line.look
     place = out / f"{name}-{seed}"
     while replay.step < line.rounds and time.monotonic() - begun < seconds:
@@ -98,9 +101,12 @@ def played(name: str, seed: int, data: Dataset, seconds: float, out: Path, mini:
             "rounds": replay.step,
             "epochs": round(replay.step * experiment.epochs_per_round(replay.game), 2),
             "seconds": round(playing, 1),
-            **{k: [round(p.found.value, 2), round(p.of_images, 2), p.sigma] for k, p in found.items()},
-            **{k: round(v, 4) for k, v in terms.items()},
-        }  # fmt: skip
+            **{
+                grid: [round(p.found.value, 2), round(p.of_images, 2), p.sigma]
+                for grid, p in found.items()
+            },
+            **{key: round(value, 4) for key, value in terms.items()},
+        }
         with Path(f"{place}.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)
@@ -133,14 +139,11 @@ def main(
         played(only[0], seed, open_dataset(data), seconds, out, mini)
         return
     begun = [
-        subprocess.Popen(
-            [sys.executable, __file__, "--data", data, "--out", out, "--seconds", str(seconds)]
-            + ["--only", name, "--seed", str(seed), *(["--mini"] if mini else [])]
-        )
+        subprocess.Popen([*sys.orig_argv, "--only", name, "--seed", str(seed)])
         for name in only
         for seed in GAMES[name].seeds
     ]
-    if any([process.wait() for process in begun]):
+    if any([process.wait() for process in begun]):  # noqa: C419 (all are waited for)
         sys.exit("a line failed: see above")
 
 
