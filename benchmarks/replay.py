@@ -44,7 +44,6 @@ class Replay:
         self.step = 0
         self._source, self._engine, self._device = experiment.source, engine, device
         self._seed = mix(seed, stage, 1)
-        self._pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
         for player in self.game.players.values():
             engine.lay_out(player.net)
         experiment.begin(stage, seed)
@@ -96,7 +95,7 @@ class Replay:
             torch.cuda.current_stream().wait_stream(stream)
             done = min(WARM, count)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        with torch.cuda.graph(graph):
             record = self._round(self.game, now_x, now_z)
         for k in range(done, count):
             now_x.copy_(x[k]), now_z.copy_(z[k])
