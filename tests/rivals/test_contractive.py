@@ -17,12 +17,12 @@ from frenemy.model import Model, set_up
 from frenemy.recipes import vary
 from frenemy.rivals.chains import MOST, WHICH, Starts
 from frenemy.rivals.contractive import (
-    Layer,
     Stack,
     along_the_data,
     contracting,
     decoded,
     encodings,
+    squared_jacobian,
     walk,
 )
 from frenemy.walks import walk as walk_of_z
@@ -53,7 +53,7 @@ def whole(layers):
 def test_the_squared_jacobian_is_autograds():
     (layer,) = stack(5).lowest(1)
     x = pixels()
-    found = layer.squared_jacobian(layer.encode(x))
+    found = squared_jacobian(layer, layer.encode(x))
     expected = torch.stack([jacobian(layer.encode, one).square().sum() for one in x])
     torch.testing.assert_close(found, expected, **ROUNDING)
 

@@ -1,7 +1,7 @@
 """Recipes: typed functions named after a row of a paper. Their arguments are the command line."""
 
 from frenemy.experiment import vary
-from frenemy.recipes.autoencoders import Contractive, cae
+from frenemy.recipes.autoencoders import Codes, Contractive, Noisy, autoencoder, cae, denoising, vae
 from frenemy.recipes.boltzmann import Boltzmann, rbm
 from frenemy.recipes.gsn import Stochastic, gsn
 from frenemy.recipes.ours import Ours, digits, mnist
@@ -20,10 +20,12 @@ from frenemy.recipes.yardsticks import Yardstick, dcgan, sngan, wgan_gp
 RECIPES = {
     recipe.__name__: recipe
     for recipe in (
+        autoencoder,
         cae,
         cifar2014,
         cifar2014_conv,
         dcgan,
+        denoising,
         digits,
         digits2014,
         faces2014,
@@ -34,6 +36,7 @@ RECIPES = {
         r3gan,
         rbm,
         sngan,
+        vae,
         wgan_gp,
     )
 }
@@ -43,8 +46,10 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "RECIPES",
     "Arguments2014",
     "Boltzmann",
+    "Codes",
     "Contractive",
     "Huang2024",
+    "Noisy",
     "Ours",
     "Pictures",
     "Stochastic",

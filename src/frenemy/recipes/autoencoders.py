@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,9 +13,107 @@ from frenemy.data import Facts
 from frenemy.data.source import require_images
 from frenemy.errors import above_zero, at_least, at_most
 from frenemy.experiment import Stage
-from frenemy.game import Game, Player, Round, Turn
+from frenemy.game import Game, Player, Prior, Round, Turn
+from frenemy.nets.layers import FromUnit, ToUnit
+from frenemy.nets.mlp import perceptron
+from frenemy.rivals.autoencoders import Autoencoder, Whitened, following, squared_error
 from frenemy.rivals.chains import WHICH
 from frenemy.rivals.contractive import CONTRACTION, Stack, contracting, stack_of, walk
+from frenemy.rivals.denoising import Denoising, denoiser, denoising_error
+from frenemy.rivals.vae import VAE, negative_elbo
+
+EPOCHS = 100
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Arguments of autoencoders whose decoder is a G of z.
+
+    Attributes:
+        code: numbers in z.
+        units: of the hidden layer, or the widest of them.
+        rate: learning rate of Adam.
+        minibatch: images in a minibatch.
+    """
+
+    code: int = 20
+    units: int = 500
+    rate: float = 1e-3
+    minibatch: int = 100
+
+
+def autoencoder(facts: Facts, arguments: Codes = Codes(code=30, units=1000)) -> list[Stage]:
+    """An autoencoder (Hinton & Salakhutdinov 2006), whose codes a Gaussian is fitted to."""
+    size, units = arguments.code, arguments.units
+    at_least(4, units=units)
+    hidden = units, units // 2, units // 4
+    pixels = math.prod(facts.shape)
+    encoder = nn.Sequential(ToUnit(), *perceptron(pixels, *hidden, size))
+    decoder = nn.Sequential(
+        *perceptron(size, *hidden[::-1], pixels), nn.Sigmoid(), FromUnit(facts.shape)
+    )
+    turn = Turn({"G": {squared_error: 1.0}}, after=following)
+    return _coding(facts, Whitened(encoder, decoder, size), turn, arguments)
+
+
+def vae(facts: Facts, arguments: Codes = Codes()) -> list[Stage]:
+    """A variational autoencoder (Kingma & Welling 2014), with Gaussian pixels."""
+    size, units = arguments.code, arguments.units
+    at_least(1, units=units)
+    pixels = math.prod(facts.shape)
+    encoder = nn.Sequential(
+        ToUnit(), nn.Linear(pixels, units), nn.Tanh(), nn.Linear(units, 2 * size)
+    )
+    decoder = nn.Sequential(
+        *(nn.Linear(size, units), nn.Tanh(), nn.Linear(units, pixels), nn.Sigmoid()),
+        FromUnit(facts.shape),
+    )
+    return _coding(facts, VAE(encoder, decoder), Turn({"G": {negative_elbo: 1.0}}), arguments)
+
+
+def _coding(facts: Facts, net: Autoencoder, turn: Turn, arguments: Codes) -> list[Stage]:
+    require_images(facts.shape, facts.name)
+    at_least(1, code=arguments.code)
+    above_zero(rate=arguments.rate)
+    player = Player(net, torch.optim.Adam(net.parameters(), lr=arguments.rate, fused=True))
+    prior = Prior("gaussian", arguments.code)
+    return [Stage(Game({"G": player}, [turn], prior, arguments.minibatch), EPOCHS)]
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """Arguments of denoising autoencoders.
+
+    Attributes:
+        units: hidden ones.
+        corruption: how likely a pixel is replaced by a coin.
+        rate: learning rate of Adam.
+        sampling_steps: of the chain that draws a sample.
+        minibatch: images in a minibatch.
+    """
+
+    units: int = 1000
+    corruption: float = 0.4
+    rate: float = 1e-3
+    sampling_steps: int = 100
+    minibatch: int = 100
+
+
+def denoising(facts: Facts, arguments: Noisy = Noisy()) -> list[Stage]:
+    """A denoising autoencoder (Vincent et al. 2008), sampled by its chain (Bengio et al. 2013)."""
+    require_images(facts.shape, facts.name)
+    at_least(1, sampling_steps=arguments.sampling_steps)
+    above_zero(rate=arguments.rate)
+    net = Denoising(facts.shape, arguments.units, arguments.corruption, facts.count)
+
+    def draw(nets: Mapping[str, nn.Module], z: Tensor, c: tuple[Tensor, ...]) -> Tensor:
+        net = denoiser(nets)
+        return net.from_unit(net.walk(net.starts(z), arguments.sampling_steps))
+
+    player = Player(net, torch.optim.Adam(net.parameters(), lr=arguments.rate, fused=True))
+    turn = Turn({"DAE": {denoising_error: 1.0}})
+    game = Game({"DAE": player}, [turn], WHICH, arguments.minibatch, sampler=draw)
+    return [Stage(game, EPOCHS, begin=net.starts.begin)]
 
 
 @dataclass(frozen=True)

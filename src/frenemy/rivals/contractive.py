@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from frenemy.errors import at_least
 from frenemy.nets.layers import FromUnit, Shape, ToUnit
+from frenemy.rivals.autoencoders import Tied, cross_entropy
 from frenemy.rivals.chains import Starts
 
 if TYPE_CHECKING:
@@ -39,27 +39,9 @@ CONTRACTION = "|J|^2"
 """The name under which a round notes it of each image, (B,)."""
 
 
-class Layer(nn.Module):
-    """f and g above, with tied weights W (inputs, units) and biases b (inputs,), c (units,)."""
-
-    def __init__(self, inputs: int, units: int) -> None:
-        super().__init__()
-        edge = 4 * math.sqrt(6 / (inputs + units))  # Glorot & Bengio (2010), for sigmoids
-        self.W = nn.Parameter(torch.empty(inputs, units).uniform_(-edge, edge))
-        self.b = nn.Parameter(torch.zeros(inputs))
-        self.c = nn.Parameter(torch.zeros(units))
-
-    def encode(self, x: Tensor) -> Tensor:
-        """f(x), (..., inputs) -> (..., units)."""
-        return torch.sigmoid(x @ self.W + self.c)
-
-    def logits(self, h: Tensor) -> Tensor:
-        """What g(h) is the sigmoid of, (..., units) -> (..., inputs)."""
-        return h @ self.W.T + self.b
-
-    def squared_jacobian(self, h: Tensor) -> Tensor:
-        """|dh/dx|^2 where f is h: (..., units) -> (...)."""
-        return slope(h).square() @ self.W.square().sum(0)
+def squared_jacobian(layer: Tied, h: Tensor) -> Tensor:
+    """|dh/dx|^2 of a layer where its f(x) is h: (..., units) -> (...)."""
+    return slope(h).square() @ layer.W.square().sum(0)
 
 
 def slope(h: Tensor) -> Tensor:
@@ -67,7 +49,7 @@ def slope(h: Tensor) -> Tensor:
     return h * (1 - h)
 
 
-def encodings(layers: Sequence[Layer], x: Tensor) -> list[Tensor]:
+def encodings(layers: Sequence[Tied], x: Tensor) -> list[Tensor]:
     """The h of every layer, from the lowest up, (B, units) each."""
     found: list[Tensor] = []
     for layer in layers:
@@ -76,14 +58,14 @@ def encodings(layers: Sequence[Layer], x: Tensor) -> list[Tensor]:
     return found
 
 
-def decoded(layers: Sequence[Layer], h: Tensor) -> Tensor:
+def decoded(layers: Sequence[Tied], h: Tensor) -> Tensor:
     """The g of all layers of the highest one's h, (B, units) -> (B, inputs)."""
     for layer in reversed(layers):
         h = layer.logits(h).sigmoid()
     return h
 
 
-def along_the_data(layers: Sequence[Layer], h: Sequence[Tensor], e: Tensor) -> Tensor:
+def along_the_data(layers: Sequence[Tied], h: Sequence[Tensor], e: Tensor) -> Tensor:
     """J J^T e with J the Jacobian of the stack where its `encodings` are h: (B, units), as e.
 
     J = diag(h_n (1 - h_n)) W_n^T ... diag(h_1 (1 - h_1)) W_1^T is never formed.
@@ -113,13 +95,13 @@ class Stack(nn.Module):
         super().__init__()
         at_least(1, layers=len(units), units=min(units, default=1))
         sizes = [math.prod(shape), *units]
-        self.layers = nn.ModuleList(itertools.starmap(Layer, itertools.pairwise(sizes)))
+        self.layers = nn.ModuleList(itertools.starmap(Tied, itertools.pairwise(sizes)))
         self.starts = Starts(shape, count)
         self.to_unit, self.from_unit = ToUnit(), FromUnit(shape)
 
-    def lowest(self, count: int) -> list[Layer]:
+    def lowest(self, count: int) -> list[Tied]:
         """So many of its layers, from the lowest up."""
-        return [layer for layer in self.layers[:count] if isinstance(layer, Layer)]
+        return [layer for layer in self.layers[:count] if isinstance(layer, Tied)]
 
 
 def stack_of(nets: Mapping[str, nn.Module]) -> Stack:
@@ -140,15 +122,14 @@ def contracting(layer: int, penalty: float) -> Term:
         with torch.no_grad():
             x = encodings(below, x)[-1] if below else x
         h = top.encode(x)
-        r.notes[CONTRACTION] = top.squared_jacobian(h)
-        errors = F.binary_cross_entropy_with_logits(top.logits(h), x, reduction="none").sum(1)
-        return errors + penalty * r.notes[CONTRACTION]
+        r.notes[CONTRACTION] = squared_jacobian(top, h)
+        return cross_entropy(x, top.logits(h)) + penalty * r.notes[CONTRACTION]
 
     return contractive_loss
 
 
 @torch.no_grad()
-def walk(layers: Sequence[Layer], x: Tensor, steps: int, sd: float) -> Tensor:
+def walk(layers: Sequence[Tied], x: Tensor, steps: int, sd: float) -> Tensor:
     """Where x (B, inputs) has come to after so many steps of x' = g(f(x) + J J^T e)."""
     for _ in range(steps):
         h = encodings(layers, x)
