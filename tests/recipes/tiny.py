@@ -21,7 +21,7 @@ from frenemy.model import set_up
 from frenemy.recipes import paper2014
 
 WIDTHS = {"UNITS": 400, "FACES_UNITS": 8, "CIFAR_UNITS": 8}  # of the largest layers of 2014
-COUNT, MINIBATCH, MAPS, IMAGES = 12, 4, 2, 40
+COUNT, MINIBATCH, MAPS, UNITS, IMAGES = 12, 4, 2, 9, 40
 GROUPED = {"r3gan": 16}  # whose maps are grouped by as many
 ROUNDS = 5  # so that what is played every fourth is played twice
 SHAPES = [(c, side, side) for side in (8, 16, 28, 32, 48, 64) for c in (1, 3)]
@@ -58,6 +58,7 @@ def recipe_of(name):
     known = arguments_of(recipe)
     maps = GROUPED.get(name, MAPS)
     small = {"minibatch": MINIBATCH, "width": maps, "images": IMAGES, "burn_in": IMAGES}
+    small |= {"units": UNITS, "top_units": UNITS}
     return recipes.vary(recipe, **{k: v for k, v in small.items() if hasattr(known, k)})
 
 

@@ -1,7 +1,7 @@
 """Recipes: typed functions named after a row of a paper. Their arguments are the command line."""
 
 from frenemy.experiment import vary
-from frenemy.recipes.boltzmann import Boltzmann, rbm
+from frenemy.recipes.boltzmann import Boltzmann, DeepBelief, dbn, rbm
 from frenemy.recipes.ours import Ours, digits, mnist
 from frenemy.recipes.paper2014 import (
     Arguments2014,
@@ -18,7 +18,7 @@ from frenemy.recipes.yardsticks import Yardstick, dcgan, sngan, wgan_gp
 RECIPES = {
     recipe.__name__: recipe
     for recipe in (
-        *(cifar2014, cifar2014_conv, dcgan, digits, digits2014, faces2014),
+        *(cifar2014, cifar2014_conv, dbn, dcgan, digits, digits2014, faces2014),
         *(mnist, mnist2014, pictures, r3gan, rbm, sngan, wgan_gp),
     )
 }
@@ -28,6 +28,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "RECIPES",
     "Arguments2014",
     "Boltzmann",
+    "DeepBelief",
     "Huang2024",
     "Ours",
     "Pictures",
