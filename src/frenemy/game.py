@@ -137,6 +137,8 @@ class Game:
             smaller size while networks grow.
         conditions: what the players are told beside z and x; nothing by default.
         sampler: how samples are drawn; by default G of the prior's noise.
+        rows: how many the sampler makes at a time, always, where it draws within itself; by default
+            as many as memory allows.
     """
 
     def __init__(
@@ -149,6 +151,7 @@ class Game:
         prepare: Callable[[Tensor], Tensor] | None = None,
         conditions: Conditions | None = None,
         sampler: Sampler = _from_prior,
+        rows: int | None = None,
     ) -> None:
         at_least(1, minibatch=minibatch)
         for name in (name for turn in turns for name in turn.moves):
@@ -161,6 +164,7 @@ class Game:
         self.prepare = prepare
         self.conditions = conditions
         self.sampler = sampler
+        self.rows = rows
         self.nets = {name: player.net for name, player in self.players.items()}
         self._apart = any(map(looks_across, self.nets.values()))
 

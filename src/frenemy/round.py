@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Literal
 
@@ -89,6 +90,10 @@ class Round:
     def net(self, name: str) -> Callable[..., Tensor]:
         """The network of that name, as the engine runs it."""
         return functools.partial(self._engine.run, self.nets[name])
+
+    def arithmetic(self) -> AbstractContextManager[None]:
+        """The engine's, for what a term does with weights by itself: see `Engine.arithmetic`."""
+        return self._engine.arithmetic(self.z.device)
 
     @property
     def G(self) -> Callable[..., Tensor]:

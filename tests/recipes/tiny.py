@@ -21,7 +21,7 @@ from frenemy.model import set_up
 from frenemy.recipes import paper2014
 
 WIDTHS = {"UNITS": 400, "FACES_UNITS": 8, "CIFAR_UNITS": 8}  # of the largest layers of 2014
-COUNT, MINIBATCH, MAPS, UNITS, IMAGES = 12, 4, 2, 6, 40
+COUNT, MINIBATCH, MAPS, UNITS, IMAGES = 12, 4, 2, 9, 40
 GROUPED = {"r3gan": 16}  # whose maps are grouped by as many
 ROUNDS = 5  # so that what is played every fourth is played twice
 _NONE, randn = object(), torch.randn
@@ -59,7 +59,7 @@ def recipe_of(name):
     known = arguments_of(recipe)
     maps = GROUPED.get(name, MAPS)
     small = {"minibatch": MINIBATCH, "width": maps, "images": IMAGES, "burn_in": IMAGES}
-    small |= {"units": UNITS, "layer_epochs": 1, "sampling_steps": 2}
+    small |= {"units": UNITS, "top_units": UNITS, "layer_epochs": 1, "sampling_steps": 2}
     return recipes.vary(recipe, **{k: v for k, v in small.items() if hasattr(known, k)})
 
 

@@ -2,7 +2,7 @@
 
 from frenemy.experiment import vary
 from frenemy.recipes.autoencoders import Codes, Contractive, Noisy, autoencoder, cae, denoising, vae
-from frenemy.recipes.boltzmann import Boltzmann, rbm
+from frenemy.recipes.boltzmann import Boltzmann, DeepBelief, dbn, rbm
 from frenemy.recipes.gsn import Stochastic, gsn
 from frenemy.recipes.ours import Ours, digits, mnist
 from frenemy.recipes.paper2014 import (
@@ -24,6 +24,7 @@ RECIPES = {
         cae,
         cifar2014,
         cifar2014_conv,
+        dbn,
         dcgan,
         denoising,
         digits,
@@ -48,6 +49,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Boltzmann",
     "Codes",
     "Contractive",
+    "DeepBelief",
     "Huang2024",
     "Noisy",
     "Ours",
