@@ -197,7 +197,7 @@ class Game:
 
         An engine that shares the minibatch, by parts or with other processes, slices z and x, and
         the gradient is that of the whole; only what networks and terms draw within themselves, and
-        what looks across a minibatch, is each part's own.
+        what networks see across a minibatch, is each part's own. Terms have `Round.whole`.
 
         Returns:
             The mean of every term, as "player/term", of D's beliefs, and what `observe` and
@@ -215,9 +215,15 @@ class Game:
         return record
 
     def round(
-        self, turn: Turn, z: Tensor, draw: Draw, step: int = 0, engine: Engine = PLAIN
+        self,
+        turn: Turn,
+        z: Tensor,
+        draw: Draw,
+        step: int = 0,
+        engine: Engine = PLAIN,
+        whole: Callable[[], Round] | None = None,
     ) -> Round:
-        """One minibatch of a turn, of which nothing is computed yet."""
+        """One minibatch of a turn, or a part of it, of which nothing is computed yet."""
         return Round(
             self.nets,
             z,
@@ -228,6 +234,7 @@ class Game:
             prepare=self.prepare,
             conditions=self.conditions,
             engine=engine,
+            whole=whole,
         )
 
     def _minibatch(
@@ -243,8 +250,12 @@ class Game:
         z = self.prior(self.minibatch).to(device)
         draw = functools.cache(draw)
 
-        def round_of(rows: slice) -> Round:
-            return self.round(turn, z[rows], lambda: cut(draw(), rows), step, engine)
+        @functools.cache
+        def whole() -> Round:
+            return self.round(turn, z, draw, step, engine)
+
+        def part(rows: slice) -> Round:
+            return self.round(turn, z[rows], lambda: cut(draw(), rows), step, engine, whole)
 
         gradients: dict[str, Gradient] = {}
         records: list[dict[str, Tensor]] = []
@@ -253,7 +264,7 @@ class Game:
         for number, rows in share.slices(self.minibatch):
             if number:
                 seed_everything(mix(*seeds, number), device)
-            r = round_of(rows)
+            r = whole() if share.count == 1 else part(rows)
             means, found = self._gradients(turn, r, step, watched=observe is not None)
             records.append(means | r.beliefs())
             kept.append(r.kept() if share.count > 1 else {})
@@ -267,10 +278,10 @@ class Game:
         for name, gradient in gradients.items():
             self.players[name].move(gradient, step, self.minibatch)
         if turn.after is not None:
-            whole = r if share.count == 1 else round_of(slice(None)).recall(share.gather(kept))
+            r = whole().recall(share.gather(kept))
             seed_everything(mix(*seeds, share.count), device)  # alike in every process
             with torch.no_grad():
-                record |= turn.after(whole)
+                record |= turn.after(r)
         return record
 
     def _gradients(

@@ -2,6 +2,7 @@
 
 from frenemy.experiment import vary
 from frenemy.recipes.boltzmann import Boltzmann, rbm
+from frenemy.recipes.gmmn import Moments, gmmn
 from frenemy.recipes.ours import Ours, digits, mnist
 from frenemy.recipes.paper2014 import (
     Arguments2014,
@@ -18,7 +19,7 @@ from frenemy.recipes.yardsticks import Yardstick, dcgan, sngan, wgan_gp
 RECIPES = {
     recipe.__name__: recipe
     for recipe in (
-        *(cifar2014, cifar2014_conv, dcgan, digits, digits2014, faces2014),
+        *(cifar2014, cifar2014_conv, dcgan, digits, digits2014, faces2014, gmmn),
         *(mnist, mnist2014, pictures, r3gan, rbm, sngan, wgan_gp),
     )
 }
@@ -29,6 +30,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Arguments2014",
     "Boltzmann",
     "Huang2024",
+    "Moments",
     "Ours",
     "Pictures",
     "Yardstick",
