@@ -7,6 +7,7 @@ and the only training step in this project.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ class Game:
 
     Args:
         players: by their names.
-        turns: in order.
+        turns: in order; none where all is found when the stage begins.
         prior: of z.
         minibatch: images in it.
         prepare: what the players see of images (B, C, H, W) in [-1, 1]: another contrast, or a
@@ -166,8 +167,9 @@ class Game:
 
     @property
     def device(self) -> torch.device:
-        """Where the players' weights are."""
-        return next(iter(self.players.values())).theta[0].device
+        """Where the players' networks are."""
+        net = next(iter(self.nets.values()))
+        return next(itertools.chain(net.parameters(), net.buffers())).device
 
     def to(self, device: torch.device) -> Game:
         """Moves every player's network, average and optimiser state."""

@@ -3,6 +3,7 @@
 from frenemy.experiment import vary
 from frenemy.recipes.boltzmann import Boltzmann, rbm
 from frenemy.recipes.gmmn import Moments, gmmn
+from frenemy.recipes.mixtures import Clustering, Mixing, Smoothing, gaussians, kde, kmeans
 from frenemy.recipes.ours import Ours, digits, mnist
 from frenemy.recipes.paper2014 import (
     Arguments2014,
@@ -19,8 +20,8 @@ from frenemy.recipes.yardsticks import Yardstick, dcgan, sngan, wgan_gp
 RECIPES = {
     recipe.__name__: recipe
     for recipe in (
-        *(cifar2014, cifar2014_conv, dcgan, digits, digits2014, faces2014, gmmn),
-        *(mnist, mnist2014, pictures, r3gan, rbm, sngan, wgan_gp),
+        *(cifar2014, cifar2014_conv, dcgan, digits, digits2014, faces2014, gaussians),
+        *(gmmn, kde, kmeans, mnist, mnist2014, pictures, r3gan, rbm, sngan, wgan_gp),
     )
 }
 """By their names, which the command line takes."""
@@ -29,10 +30,13 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "RECIPES",
     "Arguments2014",
     "Boltzmann",
+    "Clustering",
     "Huang2024",
+    "Mixing",
     "Moments",
     "Ours",
     "Pictures",
+    "Smoothing",
     "Yardstick",
     "vary",
     *RECIPES,

@@ -39,7 +39,7 @@ def generator(size: int, shape: Shape) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Sigmoid(), FromUnit(shape))
 
 
-def gaussians(bandwidths: Sequence[float]) -> Kernel:
+def gaussians(sigmas: Sequence[float]) -> Kernel:
     """k(x, y) = sum over sigma of exp(-|x - y|^2 / (2 sigma)). Li et al. (2015), section 5.1.
 
     The bandwidths sigma are in the units of squared distances, as the paper has them.
@@ -47,13 +47,13 @@ def gaussians(bandwidths: Sequence[float]) -> Kernel:
     >>> gaussians((2.0, 8.0))(torch.zeros(1, 2), torch.tensor([[0.0, 0.0], [0.0, 4.0]]))
     tensor([[2.0000, 0.3862]])
     """
-    for bandwidth in bandwidths:
-        above_zero(bandwidth=bandwidth)
+    for sigma in sigmas:
+        above_zero(bandwidth=sigma)
 
     def kernel(x: Tensor, y: Tensor) -> Tensor:
         norms = x.square().sum(1)[:, None] + y.square().sum(1)
         squares = torch.addmm(norms, x, y.T, alpha=-2)
-        return torch.stack([(squares / (-2 * sigma)).exp() for sigma in bandwidths]).sum(0)
+        return torch.stack([(squares / (-2 * sigma)).exp() for sigma in sigmas]).sum(0)
 
     return kernel
 
@@ -78,9 +78,14 @@ def matching(kernel: Kernel) -> Term:
         Gz = pixels(r.Gz)  # with its graph; then, without, those that it is compared with
         with torch.no_grad():
             x, y = pixels(r.whole.x), pixels(r.whole.Gz)
-            among_x, across = kernel(x, x).mean(), kernel(x, y).mean()
-            squared = among_x - 2 * across + kernel(y, y).mean()
-        f = kernel(Gz, y).mean(1) - kernel(Gz, x).mean(1)
-        return (f - (across - among_x)) / squared.clamp(min=LEAST).sqrt()
+
+        def witness(u: Tensor) -> Tensor:
+            return kernel(u, y).mean(1) - kernel(u, x).mean(1)
+
+        f = witness(Gz)
+        with torch.no_grad():
+            f_x = witness(x).mean()
+            squared = (f if r.whole is r else witness(y)).mean() - f_x
+        return (f - f_x) / squared.clamp(min=LEAST).sqrt()
 
     return mmd
