@@ -3,7 +3,9 @@
 from frenemy.experiment import vary
 from frenemy.recipes.autoencoders import Codes, Contractive, Noisy, autoencoder, cae, denoising, vae
 from frenemy.recipes.boltzmann import Boltzmann, DeepBelief, dbn, rbm
+from frenemy.recipes.gmmn import Moments, gmmn
 from frenemy.recipes.gsn import Stochastic, gsn
+from frenemy.recipes.mixtures import Clustering, Mixing, Smoothing, gaussians, kde, kmeans
 from frenemy.recipes.ours import Ours, digits, mnist
 from frenemy.recipes.paper2014 import (
     Arguments2014,
@@ -30,7 +32,11 @@ RECIPES = {
         digits,
         digits2014,
         faces2014,
+        gaussians,
+        gmmn,
         gsn,
+        kde,
+        kmeans,
         mnist,
         mnist2014,
         pictures,
@@ -47,13 +53,17 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "RECIPES",
     "Arguments2014",
     "Boltzmann",
+    "Clustering",
     "Codes",
     "Contractive",
     "DeepBelief",
     "Huang2024",
+    "Mixing",
+    "Moments",
     "Noisy",
     "Ours",
     "Pictures",
+    "Smoothing",
     "Stochastic",
     "Yardstick",
     "vary",
