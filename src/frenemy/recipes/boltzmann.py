@@ -146,7 +146,7 @@ def _player(
         return {"lr": rate * min(1.0, arguments.steady / max(t, 1))}
 
     groups = [{"params": weights, "weight_decay": arguments.decay}, {"params": biases}]
-    descent = torch.optim.SGD(groups, lr=rate, momentum=arguments.momentum)
+    descent = torch.optim.SGD(groups, lr=rate, momentum=arguments.momentum, fused=True)
     return Player(net, descent, schedule=schedule)
 
 
