@@ -122,7 +122,8 @@ def dbn(facts: Facts, arguments: DeepBelief = DeepBelief()) -> list[Stage]:
 
 def _check(facts: Facts, arguments: Boltzmann) -> None:
     require_images(facts.shape, facts.name)
-    at_least(1, units=arguments.units, steady=arguments.steady, steps=arguments.sampling_steps)
+    at_least(1, units=arguments.units, k=arguments.k, steady=arguments.steady)
+    at_least(1, sampling_steps=arguments.sampling_steps)
     at_least(0, rate=arguments.rate, momentum=arguments.momentum, decay=arguments.decay)
     at_most(1, momentum=arguments.momentum)
 
@@ -152,7 +153,6 @@ def _player(
 
 def _game(name: str, player: Player, term: Term, arguments: Boltzmann, drawn: Drawn) -> Game:
     """A game of one player who learns by a term, and whose machine's chains go on after a round."""
-    at_least(1, k=arguments.k)
     rbm, _ = drawn({name: player.net})
 
     def advance(r: Round) -> Mapping[str, Tensor]:
