@@ -44,7 +44,7 @@ class Codes:
 
 def autoencoder(facts: Facts, arguments: Codes = Codes(code=30, units=1000)) -> list[Stage]:
     """An autoencoder (Hinton & Salakhutdinov 2006), whose codes a Gaussian is fitted to."""
-    size, units = arguments.code, arguments.units
+    size, units = _numbers(facts, arguments)
     at_least(4, units=units)
     hidden = units, units // 2, units // 4
     pixels = math.prod(facts.shape)
@@ -53,13 +53,12 @@ def autoencoder(facts: Facts, arguments: Codes = Codes(code=30, units=1000)) -> 
         *perceptron(size, *hidden[::-1], pixels), nn.Sigmoid(), FromUnit(facts.shape)
     )
     turn = Turn({"G": {squared_error: 1.0}}, after=following)
-    return _coding(facts, Whitened(encoder, decoder, size), turn, arguments)
+    return _coding(Whitened(encoder, decoder, size), turn, arguments)
 
 
 def vae(facts: Facts, arguments: Codes = Codes()) -> list[Stage]:
     """A variational autoencoder (Kingma & Welling 2014), with Gaussian pixels."""
-    size, units = arguments.code, arguments.units
-    at_least(1, units=units)
+    size, units = _numbers(facts, arguments)
     pixels = math.prod(facts.shape)
     encoder = nn.Sequential(
         ToUnit(), nn.Linear(pixels, units), nn.Tanh(), nn.Linear(units, 2 * size)
@@ -68,13 +67,18 @@ def vae(facts: Facts, arguments: Codes = Codes()) -> list[Stage]:
         *(nn.Linear(size, units), nn.Tanh(), nn.Linear(units, pixels), nn.Sigmoid()),
         FromUnit(facts.shape),
     )
-    return _coding(facts, VAE(encoder, decoder), Turn({"G": {negative_elbo: 1.0}}), arguments)
+    return _coding(VAE(encoder, decoder), Turn({"G": {negative_elbo: 1.0}}), arguments)
 
 
-def _coding(facts: Facts, net: Autoencoder, turn: Turn, arguments: Codes) -> list[Stage]:
+def _numbers(facts: Facts, arguments: Codes) -> tuple[int, int]:
+    """The size of z and the hidden units; refuses points, and numbers out of range."""
     require_images(facts.shape, facts.name)
-    at_least(1, code=arguments.code)
+    at_least(1, code=arguments.code, units=arguments.units)
     above_zero(rate=arguments.rate)
+    return arguments.code, arguments.units
+
+
+def _coding(net: Autoencoder, turn: Turn, arguments: Codes) -> list[Stage]:
     player = Player(net, torch.optim.Adam(net.parameters(), lr=arguments.rate, fused=True))
     prior = Prior("gaussian", arguments.code)
     return [Stage(Game({"G": player}, [turn], prior, arguments.minibatch), EPOCHS)]
