@@ -17,7 +17,7 @@ from frenemy.game import Game, Player, Prior, Round, Turn
 from frenemy.nets.layers import FromUnit, ToUnit
 from frenemy.nets.mlp import perceptron
 from frenemy.rivals.autoencoders import Autoencoder, Whitened, following, squared_error
-from frenemy.rivals.chains import WHICH
+from frenemy.rivals.chains import ROWS, WHICH
 from frenemy.rivals.contractive import CONTRACTION, Stack, contracting, stack_of, walk
 from frenemy.rivals.denoising import Denoising, denoiser, denoising_error
 from frenemy.rivals.vae import VAE, negative_elbo
@@ -116,7 +116,7 @@ def denoising(facts: Facts, arguments: Noisy = Noisy()) -> list[Stage]:
 
     player = Player(net, torch.optim.Adam(net.parameters(), lr=arguments.rate, fused=True))
     turn = Turn({"DAE": {denoising_error: 1.0}})
-    game = Game({"DAE": player}, [turn], WHICH, arguments.minibatch, sampler=draw)
+    game = Game({"DAE": player}, [turn], WHICH, arguments.minibatch, sampler=draw, rows=ROWS)
     return [Stage(game, EPOCHS, begin=net.starts.begin)]
 
 
@@ -167,7 +167,7 @@ def _greedy(stack: Stack, i: int, arguments: Contractive) -> Stage:
     adam = torch.optim.Adam(stack.layers[i].parameters(), lr=arguments.rate, fused=True)
     player = Player(stack, adam)
     turn = Turn({"CAE": {contracting(i, arguments.penalty): 1.0}}, after=_contraction)
-    game = Game({"CAE": player}, [turn], WHICH, arguments.minibatch, sampler=draw)
+    game = Game({"CAE": player}, [turn], WHICH, arguments.minibatch, sampler=draw, rows=ROWS)
     return Stage(game, arguments.layer_epochs, begin=None if i else stack.starts.begin)
 
 

@@ -119,11 +119,12 @@ def contracting(layer: int, penalty: float) -> Term:
         stack = stack_of(r.nets)
         *below, top = stack.lowest(layer + 1)
         x = stack.to_unit(r.x.detach())
-        with torch.no_grad():
-            x = encodings(below, x)[-1] if below else x
-        h = top.encode(x)
-        r.notes[CONTRACTION] = squared_jacobian(top, h)
-        return cross_entropy(x, top.logits(h)) + penalty * r.notes[CONTRACTION]
+        with r.arithmetic():
+            with torch.no_grad():
+                x = encodings(below, x)[-1] if below else x
+            h = top.encode(x)
+            r.notes[CONTRACTION] = squared_jacobian(top, h)
+            return cross_entropy(x, top.logits(h)) + penalty * r.notes[CONTRACTION]
 
     return contractive_loss
 

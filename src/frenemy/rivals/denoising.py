@@ -83,4 +83,5 @@ def denoising_error(r: Round) -> Tensor:
     """-log P(x | x~) with x~ ~ C(x~ | x), (B,). Vincent et al. (2008)."""
     net = denoiser(r.nets)
     x = net.to_unit(r.x.detach())
-    return cross_entropy(x, net.logits(x))
+    with r.arithmetic():
+        return cross_entropy(x, net.logits(x))
