@@ -29,10 +29,12 @@ from torch import Tensor, nn
 
 from frenemy.errors import at_least
 from frenemy.nets.layers import FromUnit, Shape, ToUnit
+from frenemy.nets.mlp import logit
 from frenemy.rivals.autoencoders import Tied, cross_entropy
 from frenemy.rivals.chains import Starts
 
 if TYPE_CHECKING:
+    from frenemy.data import Source
     from frenemy.game import Round, Term
 
 CONTRACTION = "|J|^2"
@@ -98,6 +100,11 @@ class Stack(nn.Module):
         self.layers = nn.ModuleList(itertools.starmap(Tied, itertools.pairwise(sizes)))
         self.starts = Starts(shape, count)
         self.to_unit, self.from_unit = ToUnit(), FromUnit(shape)
+
+    def begin(self, source: Source) -> None:
+        """Remembers images, and lets the lowest layer start from their mean."""
+        self.starts.begin(source)
+        self.lowest(1)[0].b.copy_(logit(torch.from_numpy(source.mean())))
 
     def lowest(self, count: int) -> list[Tied]:
         """So many of its layers, from the lowest up."""
