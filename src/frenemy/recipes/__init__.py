@@ -2,6 +2,7 @@
 
 from frenemy.experiment import vary
 from frenemy.recipes.boltzmann import Boltzmann, rbm
+from frenemy.recipes.diffusion import Denoising, diffusion
 from frenemy.recipes.gmmn import Moments, gmmn
 from frenemy.recipes.mixtures import Clustering, Mixing, Smoothing, gaussians, kde, kmeans
 from frenemy.recipes.ours import Ours, digits, mnist
@@ -20,8 +21,8 @@ from frenemy.recipes.yardsticks import Yardstick, dcgan, sngan, wgan_gp
 RECIPES = {
     recipe.__name__: recipe
     for recipe in (
-        *(cifar2014, cifar2014_conv, dcgan, digits, digits2014, faces2014, gaussians),
-        *(gmmn, kde, kmeans, mnist, mnist2014, pictures, r3gan, rbm, sngan, wgan_gp),
+        *(cifar2014, cifar2014_conv, dcgan, diffusion, digits, digits2014, faces2014),
+        *(gaussians, gmmn, kde, kmeans, mnist, mnist2014, pictures, r3gan, rbm, sngan, wgan_gp),
     )
 }
 """By their names, which the command line takes."""
@@ -31,6 +32,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Arguments2014",
     "Boltzmann",
     "Clustering",
+    "Denoising",
     "Huang2024",
     "Mixing",
     "Moments",
