@@ -1,0 +1,82 @@
+"""The rows of Table 1: a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from frenemy.data import Dataset, Facts
+from frenemy.judge.sets import Images, noise_like
+from frenemy.nets.layers import Shape
+from frenemy.table1.drawing import Draw, by_chains, independent, rbm_walk
+
+DIGIT, FACE = (1, 28, 28), (1, 48, 48)
+"""Of the images of MNIST, and of the Toronto Face Database."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A model that is trained.
+
+    Attributes:
+        name: of the row.
+        model: what the paper calls it.
+        recipe: that trains it; where images have a shape of `by_shape`, the one that stands there.
+        quick: its arguments when training is cut short, and `rounds` how many are played then.
+        rounds: see there.
+        epochs: to be played; the recipe's own if None.
+        draw: how its samples are drawn.
+    """
+
+    name: str
+    model: str
+    recipe: str
+    by_shape: Mapping[Shape, str] = field(default_factory=dict)
+    quick: Mapping[str, Any] = field(default_factory=dict)
+    rounds: int = 1000
+    epochs: float | None = None
+    draw: Draw = independent
+
+    def recipe_for(self, facts: Facts) -> str:
+        """The recipe's name."""
+        return self.by_shape.get(facts.shape, self.recipe)
+
+    @property
+    def recipes(self) -> set[str]:
+        """All that may train it."""
+        return {self.recipe, *self.by_shape.values()}
+
+
+@dataclass(frozen=True)
+class Given:
+    """Images that are judged as if they were samples.
+
+    Attributes:
+        name, model: as of a rival.
+        images: (data, count, seed) -> so many, uint8 (N, C, H, W).
+    """
+
+    name: str
+    model: str
+    images: Callable[[Dataset, int, int], Images]
+
+
+def _training(data: Dataset, count: int, seed: int) -> Images:
+    return data.train.random(count, seed)
+
+
+def _noise(data: Dataset, count: int, seed: int) -> Images:
+    return noise_like(data.train.random(count, seed), seed)
+
+
+TWO_OF_2014 = {DIGIT: "mnist2014", FACE: "faces2014"}
+
+ROWS: Sequence[Rival | Given] = (
+    Rival("adversarial", "Adversarial nets", "digits2014", TWO_OF_2014),
+    Rival("ours", "Adversarial nets, newer loss", "digits", {DIGIT: "mnist"}),
+    Rival("rbm", "RBM", "rbm", draw=by_chains(rbm_walk)),
+    Given("training", "True training images", _training),
+    Given("noise", "Noise", _noise),
+)
+"""In the order of the table."""
