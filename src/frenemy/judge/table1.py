@@ -75,7 +75,8 @@ class Judged:
         checkpoint: what drew the samples; "" where nothing was trained.
         rounds, whole: that were played, and that the recipe plays by itself.
         train_seconds, draw_seconds: that training and drawing took.
-        steps: samples of its chain that are worth an independent one; 1 where all are.
+        steps: samples of its chain that are worth an independent one; 1 where all are, None where
+            the chain does not mix.
         machine: on which it was trained.
         notes: what its number is worth, in sentences.
         fault: why there is no number.
@@ -93,17 +94,17 @@ class Judged:
     whole: Count = 0
     train_seconds: Amount | None = None
     draw_seconds: Amount | None = None
-    steps: Amount = 1.0
+    steps: Amount | None = 1.0
     machine: str = ""
     notes: list[str] = field(default_factory=list)
     fault: str = ""
 
     @property
     def sample_seconds(self) -> float | None:
-        """For one independent sample."""
-        if self.draw_seconds is None:
+        """For one independent sample; None where that is not known."""
+        if self.draw_seconds is None or self.steps is None:
             return None
-        return self.draw_seconds / self.samples * max(1.0, self.steps)
+        return self.draw_seconds / self.samples * self.steps
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from frenemy.data import Dataset
 from frenemy.engine import seed_everything
+from frenemy.errors import FrenemyError
 from frenemy.game import mix
 from frenemy.judge.sets import Images
 from frenemy.judging_runs import target_of
@@ -25,8 +26,8 @@ from frenemy.sampling import drawing
 
 STEPS = 5_000
 """Of the one chain by which it is measured how fast chains mix."""
-ENOUGH = 50
-"""Independent samples that a chain has to be worth for that to be a measurement."""
+ENTRIES = 256
+"""Pixels whose autocorrelation is summed: all would take some GiB, and say the same."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,14 @@ class Drawn:
     Attributes:
         images: uint8 (N, C, H, W).
         seconds: that drawing them took.
-        steps: so many of them are worth one independent sample.
+        steps: so many of them are worth an independent sample; None of a chain that does not mix.
         notes: what they are worth, in sentences.
         real: how many of them, the first, are real images: where a chain started.
     """
 
     images: Images
     seconds: float
-    steps: float = 1.0
+    steps: float | None = 1.0
     notes: list[str] = field(default_factory=list)
     real: int = 0
 
@@ -63,32 +64,28 @@ def independent(model: Model, data: Dataset, count: int, seed: int) -> Drawn:
 
 
 def by_chains(walk: Walk) -> Draw:
-    """Each sample from a chain of its own, of the recipe's `sampling_steps` steps.
-
-    Where these are fewer than the chain takes to forget where it was, more chains are not worth as
-    many independent samples.
-    """
+    """Each sample from a chain of its own, of the recipe's `sampling_steps` steps."""
 
     def draw(model: Model, data: Dataset, count: int, seed: int) -> Drawn:
         drawn = independent(model, data, count, seed)
         with torch.no_grad(), drawing(model.game) as nets:
             seed_everything(mix(seed, STEPS), model.game.device)
-            time_of_chain = autocorrelation_time(walk(nets, STEPS))
-        steps = time_of_chain / model.run.header["arguments"]["sampling_steps"]
-        return Drawn(drawn.images, drawn.seconds, steps, mixing(time_of_chain, STEPS))
+            steps, notes = mixing(walk(nets, STEPS))
+        if steps is not None:
+            steps /= model.run.header["arguments"]["sampling_steps"]
+        return Drawn(drawn.images, drawn.seconds, steps, notes)
 
     return draw
 
 
-def mixing(time_of_chain: float, steps: int) -> list[str]:
-    """What is said of a chain that does not mix, by its autocorrelation time in so many steps."""
-    if time_of_chain * ENOUGH <= steps:
-        return []
-    worth = max(1, round(steps / time_of_chain))
-    return [
-        f"its chain does not mix: {steps:,} steps of it are worth about {worth:,} independent "
-        f"sample{'s' * (worth > 1)}, so that the time for one is only a guess"
-    ]
+def mixing(walked: Tensor) -> tuple[float | None, list[str]]:
+    """The autocorrelation time of a chain (steps, d); or None, and what is said of it instead."""
+    entries = walked[:, :: max(1, walked.shape[1] // ENTRIES)]
+    try:
+        return autocorrelation_time(entries), []
+    except FrenemyError as error:
+        reason = str(error).partition(": ")[2].partition(":")[0]
+        return None, [f"its chain does not mix: of {len(walked):,} steps, {reason}"]
 
 
 def rbm_walk(nets: Mapping[str, nn.Module], steps: int) -> Tensor:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from frenemy.data import Dataset, Facts
 from frenemy.judge.sets import Images, noise_like
 from frenemy.nets.layers import Shape
@@ -67,7 +69,7 @@ def _training(data: Dataset, count: int, seed: int) -> Images:
 
 
 def _noise(data: Dataset, count: int, seed: int) -> Images:
-    return noise_like(data.train.random(count, seed), seed)
+    return noise_like(np.empty((count, *data.shape), np.uint8), seed)
 
 
 TWO_OF_2014 = {DIGIT: "mnist2014", FACE: "faces2014"}
