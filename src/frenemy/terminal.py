@@ -109,8 +109,9 @@ class TrainingDisplay:
 
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         self._bar.stop()
-        if self._training is not None and failure is None:
-            tell(Text("health: ").append_text(outcome_text(self._training.outcome)))
+        training = self._training
+        if training is not None and training.experiment.game.turns and failure is None:
+            tell(Text("health: ").append_text(outcome_text(training.outcome)))
 
     def __call__(self, training: Training) -> None:
         now = time.monotonic()
@@ -138,7 +139,8 @@ class TrainingDisplay:
                 losses.setdefault(player, value)  # the first term: the objective itself
             elif "(" in key:
                 losses[key] = value
-        values = " ".join(f"{key} {value:.3f}" for key, value in losses.items())
+        means = " ".join(f"{key} {value:.3f}" for key, value in losses.items())
+        values = training.doing or means
         rate = rounds / seconds if seconds else 0.0
         self._bar.update(
             self._task,
