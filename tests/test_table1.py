@@ -22,14 +22,15 @@ from frenemy.judge.table1_shown import cells, remarks, table1_csv, table1_markdo
 from frenemy.model import Model
 from frenemy.pictures import load_picture
 from frenemy.run import Run
-from frenemy.table1 import ROWS, Asked, Rival, Shows, build, drawing, prepare
-from frenemy.table1.drawing import by_chains, mixing, rbm_walk
+from frenemy.table1 import ROWS, Asked, Given, Rival, Shows, build, chains, prepare
+from frenemy.table1.chains import by_chains, of_rbm
+from frenemy.table1.drawing import mixing
 
 COUNT = 300  # samples, of the table's 10,000
-GIVEN = ROWS[-2:]  # true training images, noise
+GIVEN = [row for row in ROWS if isinstance(row, Given)]  # true training images, noise
 GAN = Rival("adversarial", "Adversarial nets", "digits2014", rounds=3, epochs=0.25)
 BRIEF = {"units": 8, "sampling_steps": 3}
-RBM = Rival("rbm", "RBM", "rbm", quick=BRIEF, rounds=2, epochs=0.2, draw=by_chains(rbm_walk))
+RBM = Rival("rbm", "RBM", "rbm", quick=BRIEF, rounds=2, epochs=0.2, draw=by_chains(of_rbm))
 
 
 @pytest.fixture
@@ -40,8 +41,8 @@ def digits():
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
     monkeypatch.setattr(build, "SAMPLES", COUNT)
-    monkeypatch.setattr(build, "ROWS", (GAN, RBM, *GIVEN))
-    monkeypatch.setattr(drawing, "STEPS", 400)
+    monkeypatch.setattr(build, "ROWS", [GAN, RBM, *GIVEN])
+    monkeypatch.setattr(chains, "STEPS", 400)
 
 
 def asked(tmp_path, **changes):
@@ -199,7 +200,7 @@ def test_a_row_that_fails_says_so_and_leaves_the_others(tmp_path, digits, monkey
     shape = Rival("cae", "Stacked CAE", "mnist2014")
     diverging = dataclasses.replace(GAN, name="gsn", recipe="digits2014", quick={"rate": 1e30})
     unknown = Rival("dbn", "DBN", "rbm", quick={"units": 0})
-    monkeypatch.setattr(build, "ROWS", (shape, unknown, diverging, *GIVEN))
+    monkeypatch.setattr(build, "ROWS", [shape, unknown, diverging, *GIVEN])
     told: list[str] = []
     work = prepare(digits, asked(tmp_path))
     table = work.build(Shows(tell=told.append))
@@ -220,7 +221,7 @@ def test_published_numbers_stand_where_they_belong():
         judged = [Judged("dbn", "DBN", 0, nats, 10_000, 1000, 10_000)]
         return Table({}, "faces", data, False, judged)
 
-    assert cells(of("MNIST").rows[0], quick=False)[2] == "138.0 ± 2.0"
+    assert cells(of("MNIST").rows[0], quick=False)[2] == "138 ± 2"
     assert cells(of("TFD").rows[0], quick=False)[2] == "1,909 ± 66"
     assert cells(of("").rows[0], quick=False)[2] == ""
     assert any("another data set" in remark for remark in remarks(of("TFD")))

@@ -69,7 +69,11 @@ def cells(row: Row, *, quick: bool) -> list[str]:
 
 
 def _number(published: Estimate | None) -> str:
-    return "" if published is None else str(published)
+    """As it was printed, and whether it is quoted from memory."""
+    if published is None:
+        return ""
+    error = "" if math.isnan(published.error) else f" ± {published.error:g}"
+    return f"{published.value:,.10g}{error}{' (unchecked)' * ('unchecked' in published.note)}"
 
 
 def _trained(one: Judged, *, quick: bool) -> str:

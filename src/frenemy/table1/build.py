@@ -171,7 +171,8 @@ class Work:
                 continue
             seconds += left
             lines.append(f"{task}: {task.run}, {_progress(task, left)}")
-        return [*lines, f"about {duration(seconds)} of training in all; each row is then judged"]
+        told = "of rounds in all; mixtures and clusters are fitted before their only one"
+        return [*lines, f"about {duration(seconds)} {told}; each row is judged when it is trained"]
 
     def estimate(self, task: Task) -> float:
         """Seconds that are left of its training, by a few rounds of each stage that are lost.

@@ -7,25 +7,18 @@ independent ones as the chain's integrated autocorrelation time says.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from frenemy.data import Dataset
-from frenemy.engine import seed_everything
 from frenemy.errors import FrenemyError
-from frenemy.game import mix
 from frenemy.judge.sets import Images
 from frenemy.judging_runs import target_of
 from frenemy.model import Model
 from frenemy.rivals.autocorrelation import autocorrelation_time
-from frenemy.rivals.rbm import bernoulli, machine
-from frenemy.sampling import drawing
 
-STEPS = 5_000
-"""Of the one chain by which it is measured how fast chains mix."""
 ENTRIES = 256
 """Pixels whose autocorrelation is summed: all would take some GiB, and say the same."""
 
@@ -52,30 +45,12 @@ class Drawn:
 Draw = Callable[[Model, Dataset, int, int], Drawn]
 """(model, data, count, seed) -> so many samples of the model, which was trained on the data."""
 
-Walk = Callable[[Mapping[str, nn.Module], int], Tensor]
-"""(networks, steps) -> what one chain draws in so many steps, one after another: (steps, d)."""
-
 
 def independent(model: Model, data: Dataset, count: int, seed: int) -> Drawn:
     """Each sample of its own z."""
     begun = time.perf_counter()
     images = target_of(model, count, seed, data).images
     return Drawn(images, time.perf_counter() - begun)
-
-
-def by_chains(walk: Walk) -> Draw:
-    """Each sample from a chain of its own, of the recipe's `sampling_steps` steps."""
-
-    def draw(model: Model, data: Dataset, count: int, seed: int) -> Drawn:
-        drawn = independent(model, data, count, seed)
-        with torch.no_grad(), drawing(model.game) as nets:
-            seed_everything(mix(seed, STEPS), model.game.device)
-            steps, notes = mixing(walk(nets, STEPS))
-        if steps is not None:
-            steps /= model.run.header["arguments"]["sampling_steps"]
-        return Drawn(drawn.images, drawn.seconds, steps, notes)
-
-    return draw
 
 
 def mixing(walked: Tensor) -> tuple[float | None, list[str]]:
@@ -86,14 +61,3 @@ def mixing(walked: Tensor) -> tuple[float | None, list[str]]:
     except FrenemyError as error:
         reason = str(error).partition(": ")[2].partition(":")[0]
         return None, [f"its chain does not mix: of {len(walked):,} steps, {reason}"]
-
-
-def rbm_walk(nets: Mapping[str, nn.Module], steps: int) -> Tensor:
-    """The means of v along one Gibbs chain of an RBM."""
-    net = machine(nets)
-    v = net.chains[0][:1] if net.chains.shape[1] else bernoulli(net.base.sigmoid())[None]
-    walked = torch.empty(steps, v.shape[1], device=v.device)
-    for t in range(steps):
-        v = net.gibbs(v, 1)
-        walked[t] = net.mean_v(bernoulli(net.mean_h(v)))[0]
-    return walked.cpu()

@@ -11,7 +11,15 @@ import numpy as np
 from frenemy.data import Dataset, Facts
 from frenemy.judge.sets import Images, noise_like
 from frenemy.nets.layers import Shape
-from frenemy.table1.drawing import Draw, by_chains, independent, rbm_walk
+from frenemy.table1.chains import (
+    by_chains,
+    consecutive_of_gsn,
+    of_cae,
+    of_dbn,
+    of_denoising,
+    of_rbm,
+)
+from frenemy.table1.drawing import Draw, independent
 
 DIGIT, FACE = (1, 28, 28), (1, 48, 48)
 """Of the images of MNIST, and of the Toronto Face Database."""
@@ -72,13 +80,29 @@ def _noise(data: Dataset, count: int, seed: int) -> Images:
     return noise_like(np.empty((count, *data.shape), np.uint8), seed)
 
 
-TWO_OF_2014 = {DIGIT: "mnist2014", FACE: "faces2014"}
+OF_2014 = {DIGIT: "mnist2014", FACE: "faces2014"}
+BRIEF = {"sampling_steps": 20}
+"""Chains when all is cut short."""
+BRIEF_DBN = {**BRIEF, "pretraining": 1.0, "fine_tuning": 1.0}
+BRIEF_CAE = {**BRIEF, "layer_epochs": 1.0}
 
 ROWS: Sequence[Rival | Given] = (
-    Rival("adversarial", "Adversarial nets", "digits2014", TWO_OF_2014),
-    Rival("ours", "Adversarial nets, newer loss", "digits", {DIGIT: "mnist"}),
-    Rival("rbm", "RBM", "rbm", draw=by_chains(rbm_walk)),
+    Rival("dbn", "DBN", "dbn", quick=BRIEF_DBN, rounds=1500, draw=by_chains(of_dbn)),
+    Rival("cae", "Stacked CAE", "cae", quick=BRIEF_CAE, draw=by_chains(of_cae)),
+    Rival("gsn", "Deep GSN", "gsn", rounds=300, draw=consecutive_of_gsn),
+    Rival("adversarial", "Adversarial nets", "digits2014", OF_2014, rounds=3000),
+    Rival("ours", "Adversarial nets, later loss", "digits", {DIGIT: "mnist"}, rounds=2000),
+    Rival("gmmn", "GMMN", "gmmn", rounds=200),
+    Rival("vae", "VAE", "vae", rounds=2000),
+    Rival("autoencoder", "Autoencoder, Gaussian codes", "autoencoder"),
+    Rival(
+        "denoising", "Denoising autoencoder", "denoising", {}, BRIEF, draw=by_chains(of_denoising)
+    ),
+    Rival("rbm", "RBM", "rbm", quick=BRIEF, rounds=2000, draw=by_chains(of_rbm)),
+    Rival("gaussians", "Mixture of Gaussians", "gaussians", quick={"components": 20}),
+    Rival("kde", "Kernel density", "kde"),
     Given("training", "True training images", _training),
+    Rival("kmeans", "k-means centroids", "kmeans", quick={"components": 200}),
     Given("noise", "Noise", _noise),
 )
 """In the order of the table."""
