@@ -355,10 +355,11 @@ class Work:
 def _progress(task: Task, left: float) -> str:
     """How far a training is, in words."""
     of = f" of the recipe's {task.whole:,}" if task.rounds < task.whole else ""
+    rounds = f"{task.rounds:,}{of} round{'s' * (task.whole != 1)}"
     if task.done == task.rounds:
-        return f"trained already, {task.rounds:,}{of} rounds"
+        return f"{rounds}, played already"
     done = f", {task.done:,} of them already" if task.done else ""
-    return f"{task.rounds:,}{of} rounds{done}: about {duration(left)}"
+    return f"{rounds}{done}: about {duration(left)}"
 
 
 def _strip_of(name: str, seed: int) -> str:

@@ -89,16 +89,16 @@ BRIEF_CAE = {**BRIEF, "layer_epochs": 1.0}
 ROWS: Sequence[Rival | Given] = (
     Rival("dbn", "DBN", "dbn", quick=BRIEF_DBN, rounds=1500, draw=by_chains(of_dbn)),
     Rival("cae", "Stacked CAE", "cae", quick=BRIEF_CAE, draw=by_chains(of_cae)),
-    Rival("gsn", "Deep GSN", "gsn", rounds=300, draw=consecutive_of_gsn),
-    Rival("adversarial", "Adversarial nets", "digits2014", OF_2014, rounds=3000),
-    Rival("ours", "Adversarial nets, later loss", "digits", {DIGIT: "mnist"}, rounds=2000),
-    Rival("gmmn", "GMMN", "gmmn", rounds=200),
-    Rival("vae", "VAE", "vae", rounds=2000),
-    Rival("autoencoder", "Autoencoder, Gaussian codes", "autoencoder"),
+    Rival("gsn", "Deep GSN", "gsn", rounds=200, draw=consecutive_of_gsn),
+    Rival("adversarial", "Adversarial nets", "digits2014", OF_2014, rounds=1000),
+    Rival("ours", "Adversarial nets, later loss", "digits", {DIGIT: "mnist"}, rounds=800),
+    Rival("gmmn", "GMMN", "gmmn", rounds=120),
+    Rival("vae", "VAE", "vae", rounds=1500),
+    Rival("autoencoder", "Autoencoder, Gaussian codes", "autoencoder", rounds=800),
     Rival(
         "denoising", "Denoising autoencoder", "denoising", {}, BRIEF, draw=by_chains(of_denoising)
     ),
-    Rival("rbm", "RBM", "rbm", quick=BRIEF, rounds=2000, draw=by_chains(of_rbm)),
+    Rival("rbm", "RBM", "rbm", quick=BRIEF, rounds=1500, draw=by_chains(of_rbm)),
     Rival("gaussians", "Mixture of Gaussians", "gaussians", quick={"components": 20}),
     Rival("kde", "Kernel density", "kde"),
     Given("training", "True training images", _training),
