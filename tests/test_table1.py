@@ -128,6 +128,24 @@ def test_a_stopped_table_goes_on_where_it_was(tmp_path, digits, at):
     assert never == []
 
 
+def test_a_killed_table_goes_on_where_it_was(tmp_path, digits):
+    whole = prepare(digits, asked(tmp_path / "whole")).build(Shows())
+
+    @contextlib.contextmanager
+    def killing(what):
+        def watch(training):
+            if what.startswith("2 of"):
+                raise SystemError("as if it had been killed: nothing is saved")
+
+        yield watch
+
+    with pytest.raises(SystemError):
+        prepare(digits, asked(tmp_path)).build(Shows(watching=killing))
+    again: list[str] = []
+    table = prepare(digits, asked(tmp_path)).build(trained(again))
+    assert again == ["2 of 4: rbm, seed 0"] and numbers(table) == numbers(whole)
+
+
 def test_what_was_trained_further_is_judged_again(tmp_path, digits):
     first = prepare(digits, asked(tmp_path, only=["noise"])).build(Shows())
     run = train(recipes.digits2014, digits, steps=2, out=tmp_path / "run")
