@@ -12,12 +12,12 @@ import torch
 
 from frenemy import recipes
 from frenemy.begin import train
-from frenemy.data import Dataset, Source, open_dataset
+from frenemy.data import Dataset, Facts, Source, open_dataset
 from frenemy.errors import FrenemyError
 from frenemy.interrupts import Interrupted
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.parzen import parzen, unit_pixels
-from frenemy.judge.table1 import Judged, Nats, Table
+from frenemy.judge.table1 import PUBLISHED, Judged, Nats, Table
 from frenemy.judge.table1_shown import cells, remarks, table1_csv, table1_markdown
 from frenemy.model import Model
 from frenemy.pictures import load_picture
@@ -28,9 +28,9 @@ from frenemy.table1.drawing import mixing
 
 COUNT = 300  # samples, of the table's 10,000
 GIVEN = [row for row in ROWS if isinstance(row, Given)]  # true training images, noise
-GAN = Rival("adversarial", "Adversarial nets", "digits2014", rounds=3, epochs=0.25)
+GAN = Rival("adversarial", "Adversarial nets", "digits2014", 3, epochs=0.25)
 BRIEF = {"units": 8, "sampling_steps": 3}
-RBM = Rival("rbm", "RBM", "rbm", quick=BRIEF, rounds=2, epochs=0.2, draw=by_chains(of_rbm))
+RBM = Rival("rbm", "RBM", "rbm", 2, quick=BRIEF, epochs=0.2, draw=by_chains(of_rbm))
 
 
 @pytest.fixture
@@ -215,9 +215,9 @@ def test_a_run_of_another_recipe_has_a_row_of_its_own(tmp_path, digits):
 
 
 def test_a_row_that_fails_says_so_and_leaves_the_others(tmp_path, digits, monkeypatch):
-    shape = Rival("cae", "Stacked CAE", "mnist2014")
+    shape = Rival("cae", "Stacked CAE", "mnist2014", 1)
     diverging = dataclasses.replace(GAN, name="gsn", recipe="digits2014", quick={"rate": 1e30})
-    unknown = Rival("dbn", "DBN", "rbm", quick={"units": 0})
+    unknown = Rival("dbn", "DBN", "rbm", 1, quick={"units": 0})
     monkeypatch.setattr(build, "ROWS", [shape, unknown, diverging, *GIVEN])
     told: list[str] = []
     work = prepare(digits, asked(tmp_path))
@@ -313,7 +313,21 @@ def test_an_independent_sample_of_a_chain_takes_as_long_as_it_needs():
 
 
 def test_each_published_number_has_a_source():
-    from frenemy.judge.table1 import PUBLISHED
 
     found = [estimate for row in PUBLISHED.values() for estimate in row.values()]
     assert all(isinstance(one, Estimate) and "(20" in one.note for one in found)
+
+
+def test_a_row_knows_its_recipe_and_how_long_it_is_cut_short_by_the_images():
+    row = next(row for row in ROWS if row.name == "adversarial")
+    assert row.on(Facts((1, 28, 28), 1))[0] == "mnist2014"
+    assert row.on(Facts((1, 48, 48), 1))[0] == "faces2014"
+    assert row.on(Facts((1, 8, 8), 1)) == ("digits2014", row.rounds)
+    assert row.on(Facts((1, 56, 56), 1)) == ("digits2014", row.rounds // 4)
+
+
+def test_every_row_is_of_a_recipe_that_takes_its_arguments():
+    for row in (row for row in ROWS if isinstance(row, Rival)):
+        assert row.recipes <= set(recipes.RECIPES)
+        recipes.vary(recipes.RECIPES[row.recipe], **row.quick)
+    assert {row.name for row in ROWS} >= set(PUBLISHED)

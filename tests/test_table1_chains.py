@@ -99,7 +99,7 @@ def test_a_gsn_is_judged_by_consecutive_expectations_from_a_test_image(tmp_path)
 
 
 def test_a_gsn_is_reported_without_that_image_too(tmp_path, monkeypatch):
-    gsn = Rival("gsn", "Deep GSN", "gsn", quick={"units": 6}, rounds=1, draw=consecutive_of_gsn)
+    gsn = Rival("gsn", "Deep GSN", "gsn", 1, quick={"units": 6}, draw=consecutive_of_gsn)
     monkeypatch.setattr(build, "SAMPLES", 200)
     monkeypatch.setattr(build, "ROWS", [gsn, *(r for r in build.ROWS if r.name == "noise")])
     asked = Asked(out=tmp_path / "table", quick=True)

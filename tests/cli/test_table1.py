@@ -11,7 +11,7 @@ from frenemy.table1 import ROWS, Given, Rival, build
 
 from .command_line import errors
 
-GAN = Rival("adversarial", "Adversarial nets", "digits2014", rounds=2)
+GAN = Rival("adversarial", "Adversarial nets", "digits2014", 2)
 
 
 @pytest.fixture(autouse=True)

@@ -459,7 +459,7 @@ def _given(path: Path, table: Table) -> Task:
     if not run.checkpoints():
         raise FrenemyError(f"--runs {path}: it has no checkpoint yet")
     rivals = [row for row in ROWS if isinstance(row, Rival) and recipe in row.recipes]
-    row = rivals[0] if rivals else Rival(recipe, recipe, recipe)
+    row = rivals[0] if rivals else Rival(recipe, recipe, recipe, 1)
     return Task(row, seed, run.path, rounds=step_of(run.checkpoints()[0]))
 
 
@@ -468,7 +468,7 @@ def _own(row: Rival | Given, data: Dataset, asked: Asked) -> Iterator[Task]:
     if isinstance(row, Given):
         yield Task(row, 0)
         return
-    name = row.recipe_for(data.facts)
+    name, brief = row.on(data.facts)
     for seed in range(asked.seeds):
         place = asked.out / f"{name}-{seed}"
         try:
@@ -477,7 +477,7 @@ def _own(row: Rival | Given, data: Dataset, asked: Asked) -> Iterator[Task]:
             rounds = whole
             if asked.quick:
                 recipe = vary(recipe, **row.quick)
-                rounds = min(row.rounds, _rounds(set_up(recipe, data, seed), None))
+                rounds = min(brief, _rounds(set_up(recipe, data, seed), None))
         except FrenemyError as error:
             yield Task(row, seed, fault=str(error))
             continue
