@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import sqrtm
 from sklearn.decomposition import PCA
 from torch import nn
 from torch.autograd import gradcheck
@@ -15,7 +16,7 @@ from frenemy.judging_runs import target_of
 from frenemy.model import Model
 from frenemy.nets.layers import FromUnit, ToUnit
 from frenemy.nets.mlp import perceptron
-from frenemy.rivals.autoencoders import Autoencoder, squared_distance, squared_error
+from frenemy.rivals.autoencoders import Autoencoder, Whitened, squared_distance, squared_error
 from frenemy.rivals.vae import VAE, negative_elbo
 from frenemy.sampling import noise, to_pixels
 
@@ -196,3 +197,49 @@ def test_a_resumed_run_is_bit_identical_to_one_that_was_not_stopped(recipe, tmp_
     )
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
+
+
+# Codes that follow the prior
+
+
+def whitened(seed=0):
+    torch.manual_seed(seed)
+    code = nn.Sequential(ToUnit(), nn.Linear(6, 3))
+    return Whitened(code, nn.Sequential(nn.Linear(3, 6), FromUnit(SHAPE)), 3).double()
+
+
+def test_z_is_the_code_less_its_mean_over_its_deviation():
+    net, x = whitened(), images(50)
+    with torch.no_grad():
+        for _ in range(1000):  # .95^1000 is left of what there was before
+            net.follow(x)
+        code, z = net.encoder(x), net.encode(x)
+        cov = torch.cov(code.T, correction=0)
+        assert torch.allclose(z.mean(0), torch.zeros(3).double(), atol=1e-9)
+        assert torch.allclose(torch.cov(z.T, correction=0), torch.eye(3).double(), atol=1e-9)
+        drawn = z @ torch.from_numpy(np.real(sqrtm(cov.numpy()))) + code.mean(0)
+        torch.testing.assert_close(net(z), net.decoder(drawn), rtol=1e-8, atol=1e-8)
+        torch.testing.assert_close(net(z), net.reconstruct(x), rtol=1e-8, atol=1e-8)
+
+
+def test_moments_are_moving_means_over_rounds():
+    net, parts = whitened(), [images(4, seed=s) for s in range(3)]
+    mean, square = torch.zeros(3).double(), torch.eye(3).double()
+    with torch.no_grad():
+        for x in parts:
+            net.follow(x)
+            code = net.encoder(x)
+            mean = 0.95 * mean + 0.05 * code.mean(0)
+            square = 0.95 * square + 0.05 * (code[:, :, None] * code[:, None]).mean(0)
+    torch.testing.assert_close(net.mean, mean, rtol=1e-12, atol=0)
+    torch.testing.assert_close(net.square, square, rtol=1e-12, atol=1e-15)
+
+
+def test_codes_that_do_not_differ_give_images_all_the_same():
+    net = whitened()
+    with torch.no_grad():
+        net.encoder[1].weight.zero_()
+        for _ in range(1000):
+            net.follow(images())
+        z = torch.randn(4, 3, dtype=torch.float64)
+        assert net(z).isfinite().all() and net.encode(images()).isfinite().all()

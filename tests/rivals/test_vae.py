@@ -200,6 +200,16 @@ def test_the_bounds_keep_their_order_and_close_on_log_p_by_quadrature():
     assert errors.max() < 0.1  # the test could tell 40 % from nothing
 
 
+def test_the_bounds_keep_their_order_where_log_p_is_a_gaussians():
+    model, x = linear_vae(), double(5, *SHAPE)
+    _, mean, _, C = known(model)
+    log_p = multivariate_normal(mean, C).logpdf(pixels(x))
+    many = importance_bound(model, x.repeat(400, 1, 1, 1), samples=20).view(400, 5)
+    errors = many.std(0).numpy() / math.sqrt(400)
+    assert (exact_elbo(model, x) < many.mean(0).numpy() - 4 * errors).all()
+    assert (many.mean(0).numpy() < log_p + 4 * errors).all()
+
+
 def test_one_importance_sample_is_the_elbo_on_average():
     model, x = linear_vae(), double(1, *SHAPE)
     found = importance_bound(model, x.expand(20_000, *SHAPE), samples=1)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from frenemy.data import Facts
 from frenemy.data.source import require_images
-from frenemy.errors import above_zero, at_least, at_most
+from frenemy.errors import above_zero, at_least
 from frenemy.experiment import Stage
 from frenemy.game import Game, Player, Prior, Round, Turn
 from frenemy.nets.layers import FromUnit, ToUnit
@@ -44,7 +44,7 @@ class Codes:
 
 def autoencoder(facts: Facts, arguments: Codes = Codes(code=30, units=1000)) -> list[Stage]:
     """An autoencoder (Hinton & Salakhutdinov 2006), whose codes a Gaussian is fitted to."""
-    size, units = arguments.code, arguments.units
+    size, units = _numbers(facts, arguments)
     at_least(4, units=units)
     hidden = units, units // 2, units // 4
     pixels = math.prod(facts.shape)
@@ -53,13 +53,12 @@ def autoencoder(facts: Facts, arguments: Codes = Codes(code=30, units=1000)) -> 
         *perceptron(size, *hidden[::-1], pixels), nn.Sigmoid(), FromUnit(facts.shape)
     )
     turn = Turn({"G": {squared_error: 1.0}}, after=following)
-    return _coding(facts, Whitened(encoder, decoder, size), turn, arguments)
+    return _coding(Whitened(encoder, decoder, size), turn, arguments)
 
 
 def vae(facts: Facts, arguments: Codes = Codes()) -> list[Stage]:
     """A variational autoencoder (Kingma & Welling 2014), with Gaussian pixels."""
-    size, units = arguments.code, arguments.units
-    at_least(1, units=units)
+    size, units = _numbers(facts, arguments)
     pixels = math.prod(facts.shape)
     encoder = nn.Sequential(
         ToUnit(), nn.Linear(pixels, units), nn.Tanh(), nn.Linear(units, 2 * size)
@@ -68,13 +67,18 @@ def vae(facts: Facts, arguments: Codes = Codes()) -> list[Stage]:
         *(nn.Linear(size, units), nn.Tanh(), nn.Linear(units, pixels), nn.Sigmoid()),
         FromUnit(facts.shape),
     )
-    return _coding(facts, VAE(encoder, decoder), Turn({"G": {negative_elbo: 1.0}}), arguments)
+    return _coding(VAE(encoder, decoder), Turn({"G": {negative_elbo: 1.0}}), arguments)
 
 
-def _coding(facts: Facts, net: Autoencoder, turn: Turn, arguments: Codes) -> list[Stage]:
+def _numbers(facts: Facts, arguments: Codes) -> tuple[int, int]:
+    """The size of z and the hidden units; refuses points, and numbers out of range."""
     require_images(facts.shape, facts.name)
-    at_least(1, code=arguments.code)
+    at_least(1, code=arguments.code, units=arguments.units)
     above_zero(rate=arguments.rate)
+    return arguments.code, arguments.units
+
+
+def _coding(net: Autoencoder, turn: Turn, arguments: Codes) -> list[Stage]:
     player = Player(net, torch.optim.Adam(net.parameters(), lr=arguments.rate, fused=True))
     prior = Prior("gaussian", arguments.code)
     return [Stage(Game({"G": player}, [turn], prior, arguments.minibatch), EPOCHS)]
@@ -124,8 +128,7 @@ class Contractive:
         units: of each layer.
         layers: how many, each trained when those below it are.
         penalty: lambda, the weight of the squared Jacobian.
-        rate: learning rate.
-        momentum: of the gradient descent.
+        rate: learning rate of Adam.
         layer_epochs: for each layer.
         noise: deviation of what the walk adds to a code in each step, before it is turned along the
             data.
@@ -136,8 +139,7 @@ class Contractive:
     units: int = 1000
     layers: int = 2
     penalty: float = 0.1
-    rate: float = 0.001
-    momentum: float = 0.9
+    rate: float = 1e-3
     layer_epochs: float = 50
     noise: float = 1.0
     sampling_steps: int = 100
@@ -148,9 +150,8 @@ def cae(facts: Facts, arguments: Contractive = Contractive()) -> list[Stage]:
     """A stacked contractive autoencoder (Rifai et al. 2011), sampled by a walk along the data."""
     require_images(facts.shape, facts.name)
     at_least(1, layers=arguments.layers, sampling_steps=arguments.sampling_steps)
-    at_least(0, momentum=arguments.momentum, noise=arguments.noise)
+    at_least(0, noise=arguments.noise)
     above_zero(rate=arguments.rate, layer_epochs=arguments.layer_epochs)
-    at_most(1, momentum=arguments.momentum)
     stack = Stack(facts.shape, [arguments.units] * arguments.layers, facts.count)
     return [_greedy(stack, i, arguments) for i in range(arguments.layers)]
 
@@ -163,11 +164,9 @@ def _greedy(stack: Stack, i: int, arguments: Contractive) -> Stage:
         layers = net.lowest(i + 1)
         return net.from_unit(walk(layers, net.starts(z), arguments.sampling_steps, arguments.noise))
 
-    descent = torch.optim.SGD(
-        stack.layers[i].parameters(), lr=arguments.rate, momentum=arguments.momentum
-    )
+    adam = torch.optim.Adam(stack.layers[i].parameters(), lr=arguments.rate, fused=True)
+    player = Player(stack, adam)
     turn = Turn({"CAE": {contracting(i, arguments.penalty): 1.0}}, after=_contraction)
-    player = Player(stack, descent)
     game = Game({"CAE": player}, [turn], WHICH, arguments.minibatch, sampler=draw)
     return Stage(game, arguments.layer_epochs, begin=None if i else stack.starts.begin)
 

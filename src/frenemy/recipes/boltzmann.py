@@ -122,7 +122,8 @@ def dbn(facts: Facts, arguments: DeepBelief = DeepBelief()) -> list[Stage]:
 
 def _check(facts: Facts, arguments: Boltzmann) -> None:
     require_images(facts.shape, facts.name)
-    at_least(1, units=arguments.units, steady=arguments.steady, steps=arguments.sampling_steps)
+    at_least(1, units=arguments.units, k=arguments.k, steady=arguments.steady)
+    at_least(1, sampling_steps=arguments.sampling_steps)
     at_least(0, rate=arguments.rate, momentum=arguments.momentum, decay=arguments.decay)
     at_most(1, momentum=arguments.momentum)
 
@@ -146,13 +147,12 @@ def _player(
         return {"lr": rate * min(1.0, arguments.steady / max(t, 1))}
 
     groups = [{"params": weights, "weight_decay": arguments.decay}, {"params": biases}]
-    descent = torch.optim.SGD(groups, lr=rate, momentum=arguments.momentum)
+    descent = torch.optim.SGD(groups, lr=rate, momentum=arguments.momentum, fused=True)
     return Player(net, descent, schedule=schedule)
 
 
 def _game(name: str, player: Player, term: Term, arguments: Boltzmann, drawn: Drawn) -> Game:
     """A game of one player who learns by a term, and whose machine's chains go on after a round."""
-    at_least(1, k=arguments.k)
     rbm, _ = drawn({name: player.net})
 
     def advance(r: Round) -> Mapping[str, Tensor]:

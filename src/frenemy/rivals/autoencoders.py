@@ -20,7 +20,7 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from frenemy.game import Round
 
-MEMORY = 0.99
+MEMORY = 0.95
 """Of the codes' moments, per round."""
 FLAT = 1e-6
 """Of the largest variance of the codes: none is taken for less."""

@@ -123,7 +123,7 @@ class GSN(nn.Module):
         return [torch.where(u < self.salt, coins, x), *len(self.W) * [None]]
 
     @property
-    def order(self) -> Sequence[int]:
+    def order(self) -> tuple[int, ...]:
         """Of the layers in a step: the odd ones, then the even ones."""
         return *range(1, len(self.b), 2), *range(0, len(self.b), 2)
 
@@ -167,13 +167,13 @@ class Weights(NamedTuple):
 
     def input(self, h: Layers, i: int) -> Tensor:
         """a_i, (B, n): what layer i is told by its neighbours, and its bias."""
-        rows = next(len(layer) for layer in h if layer is not None)
-        a = self.b[i].expand(rows, -1)
+        a = self.b[i]
         if i > 0 and (below := h[i - 1]) is not None:
             a = torch.addmm(a, below, self.W[i - 1])
         if i < len(self.W) and (above := h[i + 1]) is not None:
             a = torch.addmm(a, above, self.W[i].T)
-        return a
+        rows = next(len(layer) for layer in h if layer is not None)
+        return a.expand(rows, -1)  # where no neighbour is told of yet
 
 
 class _Walk(torch.autograd.Function):
@@ -202,7 +202,9 @@ class _Walk(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] (of the decorator's making)
+        ctx: Any, *gradients: Tensor
+    ) -> tuple[Tensor | None, ...]:
         """With delta_i the gradient by a_i: sums of h_(i-1)^T delta_i, and of delta_i^T h_(i+1)."""
         logits = [a for i, a, _ in ctx.tape if i == 0]
         deltas = torch.autograd.grad(
