@@ -3,12 +3,13 @@
     python benchmarks/rivals_search.py rbm --data MNIST --epochs 5 --trials 40 --out DIR
     python benchmarks/rivals_search.py dbn --data MNIST --device cuda --workers 4 --out DIR
 
-A trial plays the recipe's stages, by `replay.py`, for so many epochs in all, which they share as the recipe divides
-its own, and draws samples. Its value is their Parzen log-likelihood of validation images; others of
-these choose the width of the kernels. Halfway, one that lies below the median of those before it is
-pruned. One that blows up, or fails, counts as the worst. DIR/search.log keeps all trials: a search
-that was stopped goes on, and several processes share one. Prints a Markdown table of all of them,
-and how much each argument explains; what is played now is the first trial.
+A trial plays the recipe's stages, by `replay.py`, for so many epochs in all, which they share as
+the recipe divides its own, and draws samples. Its value is their Parzen log-likelihood of
+validation images; others of these choose the width of the kernels. Halfway, one that lies below the
+median of those before it is pruned. One that blows up, or fails, counts as the worst.
+DIR/search.log keeps all trials: a search that was stopped goes on, and several processes share one.
+Prints a Markdown table of all of them, and how much each argument explains; what is played now is
+the first trial.
 """
 
 from __future__ import annotations
