@@ -148,8 +148,9 @@ def global_optimum(
         "A warning: C(G) is often derived as −log 4 + KL(p_data ‖ p_g). It is not. D* has the sum"
         " of both densities below its fraction, so both KLs are to their mean m: −log 4 +"
         f" KL(p_data ‖ m) + KL(p_g ‖ m). At the start of the first path C(G) is"
-        f" −{-walks[0][0].C:.2f}, and the wrong formula says {walks[0][0].kl - LOG_4:.2f}, though V, a mean of logarithms of"
-        " probabilities, is never above 0. The two meet only at p_g = p_data."
+        f" −{-walks[0][0].C:.2f}, and the wrong formula says {walks[0][0].kl - LOG_4:.2f},"
+        " though V, a mean of logarithms of probabilities, is never above 0. The two meet only at"
+        " p_g = p_data."
     )
     return Result(told, FORMULAS, checks, (_along(walks), _apart(walks), _warning()))
 

@@ -20,7 +20,7 @@ from frenemy.experiment import from_pixels
 from frenemy.figures import BLUE, GREEN, GREY, INK, VERMILION, Canvas, Figure
 from frenemy.game import Game, Gradient, Player, Prior, Round, Turn, alternating, mix
 from frenemy.judge.estimate import Estimate
-from frenemy.judge.parzen import GRIDS, log_likelihood
+from frenemy.judge.parzen import parzen
 from frenemy.lab import codes
 from frenemy.lab.decoders import MINIBATCH, falling, minibatches_of
 from frenemy.lab.discriminators import adam
@@ -67,7 +67,7 @@ VARIANTS = {
     "as in 2014": PAPER,
     "sigmoid units": PAPER._replace(linear=False),
     "no dropout": PAPER._replace(dropout=False),
-    "descent": PAPER._replace(adam=False),
+    "gradient descent": PAPER._replace(adam=False),
     "descent, no dropout": PAPER._replace(adam=False, dropout=False),
 }
 SHOWN = ("as in 2014", "sigmoid units", "no dropout")
@@ -119,7 +119,7 @@ def units(
 
     of_units = ahead("as in 2014", "sigmoid units")
     of_dropout = ahead("as in 2014", "no dropout")
-    of_descent = ahead("descent", "descent, no dropout")
+    of_descent = ahead("gradient descent", "descent, no dropout")
     checks = [
         Check("largest slope of a sigmoid", _steepest(), 0.25, 1e-12),
         # two layers in D and two in G, of a quarter each at most; a tenth is far above that
@@ -131,19 +131,19 @@ def units(
     ]  # fmt: skip
     means = {name: f"{values.mean().item():.1f}".replace("-", "−") for name, values in nats.items()}
     told = f"""\
-The paper's game in small: on digits of 8x8 pixels, G has two layers of {WIDTH} rectifiers and D two\
- of {WIDTH // 2} maxout units, with dropout in D alone. Then the same game with sigmoid units in\
- both, and without dropout: {rounds} rounds by Adam, {seeds} seeds each.
+The paper's game in small: on digits of 8x8 pixels, G has two layers of {WIDTH} rectifiers and D\
+ two of {WIDTH // 2} maxout units, with dropout in D alone. Then the same game with sigmoid units\
+ in both, and without dropout: {rounds} rounds by Adam, {seeds} seeds each.
 
 Piecewise-linear units do not saturate. With sigmoids G's gradient in the first {EARLY} rounds is\
  {share:.3f} of its length: each of four layers leaves a quarter at most. Parzen log-likelihoods of\
  test digits are {means["as in 2014"]} nats as in 2014 and {means["sigmoid units"]} with sigmoids,\
  whose G has learned little more than the mean digit: the difference is {of_units}.
 
-Without dropout D is soon too sure for G to follow: {means["no dropout"]} nats, {-of_dropout.value:.1f}\
- less than with it (± {of_dropout.error:.1f}). That is a matter of the game, and no law: played by\
- gradient descent (rate {RATE}, momentum {MOMENTUM}) D does not run ahead, and the game reaches\
- {means["descent"]} nats with dropout and {means["descent, no dropout"]} without: a difference of\
+Without dropout D is soon too sure for G to follow: {means["no dropout"]} nats,\
+ {of_dropout.value:.1f} ± {of_dropout.error:.1f} less than with it. That is a matter of the game,\
+ and no law: played by gradient descent (rate {RATE}, momentum {MOMENTUM}) it reaches\
+ {means["gradient descent"]} nats with dropout and {means["descent, no dropout"]} without: a difference of\
  {of_descent}. The errors are between seeds, of which there are few: tell effects of a few of them\
  from none, and no finer."""
     return Result(told, FORMULAS, checks, (_gallery(games), _measured(games)))
@@ -207,13 +207,10 @@ def play(variant: Variant, data: Dataset, rounds: int, seed: int) -> Played:
 
 def _nats(samples: Tensor, data: Dataset) -> float:
     """Parzen log-likelihood of the test digits, with the width that suits the validation digits."""
-    fake = ToUnit()(samples)
     valid, test = (
         ToUnit()(from_pixels(torch.tensor(part.images))) for part in (data.valid, data.test)
     )
-    of_each = log_likelihood(real=valid, fake=fake, sigmas=GRIDS["default"]).mean(1)
-    sigma = GRIDS["default"][int(of_each.argmax())]
-    return log_likelihood(real=test, fake=fake, sigmas=[sigma]).mean().item()
+    return parzen(real=test, valid=valid, fake=ToUnit()(samples))["default"].found.value
 
 
 def _steepest() -> float:
