@@ -143,8 +143,8 @@ Piecewise-linear units do not saturate. With sigmoids G's gradient in the first 
 Without dropout D is soon too sure for G to follow: {means["no dropout"]} nats,\
  {of_dropout.value:.1f} ± {of_dropout.error:.1f} less than with it. That is a matter of the game,\
  and no law: played by gradient descent (rate {RATE}, momentum {MOMENTUM}) it reaches\
- {means["gradient descent"]} nats with dropout and {means["descent, no dropout"]} without: a difference of\
- {of_descent}. The errors are between seeds, of which there are few: tell effects of a few of them\
+ {means["gradient descent"]} nats with dropout and {means["descent, no dropout"]} without: a difference\
+ of {of_descent}. The errors are between seeds, of which there are few: tell effects of a few of them\
  from none, and no finer."""
     return Result(told, FORMULAS, checks, (_gallery(games), _measured(games)))
 
