@@ -1,6 +1,6 @@
 """Recipes against each other: one source, equal minutes, equal threads, several seeds, one judge.
 
-    python benchmarks/race.py --data SOURCE --size 32 --minutes 5 --seeds 3 --out DIR
+    python benchmarks/race.py --data SOURCE --size 32 --minutes 5 --seeds 0 1 2 --out DIR
 
 Runs go to DIR/RECIPE-SEED and are gone on with where they were stopped; a line is added to
 DIR/race.jsonl as soon as a run is judged, and what is there already is not played again. Prints a
@@ -102,7 +102,7 @@ def main(
     out: Path,
     minutes: float = 5.0,
     recipe: tuple[str, ...] = ("pictures", "dcgan", "wgan_gp", "sngan"),
-    seeds: int = 3,
+    seeds: tuple[int, ...] = (0, 1, 2),
     size: int | None = None,
     features: tuple[str, ...] = ("lite0", "random"),
     samples: int = 2000,
@@ -114,7 +114,7 @@ def main(
         data: any source of images; out: a folder for runs and results.
         minutes: each run's.
         recipe: what runs against what.
-        seeds: 0, 1, ...
+        seeds: of each recipe's runs.
         size: of the images.
         features: by which the judge compares; the first is what counts.
         samples: of each run.
@@ -128,7 +128,7 @@ def main(
         [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
     )
     sheet = []
-    for seed in range(seeds):
+    for seed in seeds:
         for name in recipe:
             key = {"recipe": name, "data": data.name, "minutes": minutes, "seed": seed}
             place = out / f"{name.replace(':', '-')}-{data.name}-{minutes:g}-{seed}"

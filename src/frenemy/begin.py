@@ -392,7 +392,7 @@ def _require_share(experiment: Experiment, parts: int) -> None:
     Raises:
         FrenemyError: as `Share.slices`.
     """
-    for stage in experiment.stages:
+    for stage in (stage for stage in experiment.stages if stage.game.turns):
         Share(rank_here(), world_here(), parts).slices(stage.game.minibatch)
 
 

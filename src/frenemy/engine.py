@@ -272,8 +272,21 @@ class Engine:
     ) -> tuple[Tensor, ...]:
         if self.precision == "float32":
             return made()
-        with torch.autocast(device.type, torch.bfloat16):
+        with self.arithmetic(device):
             return tuple(x.float() for x in made())
+
+    @contextmanager
+    def arithmetic(self, device: torch.device) -> Iterator[None]:
+        """Products have the engine's precision while the context lasts.
+
+        Weights that are rounded for a product without gradients are kept so until its end: what is
+        differentiated needs a context of its own.
+        """
+        if self.precision == "float32":
+            yield
+            return
+        with torch.autocast(device.type, torch.bfloat16):
+            yield
 
 
 def share_here(parts: int = 1) -> Share:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Protocol
 
@@ -31,12 +31,13 @@ class Stage:
         epochs: for how long.
         begin: is called once, at the first round, for what is fitted to the data (a mean image, a
             mixture). It changes parameters and buffers of networks in place, so that a checkpoint
-            holds what it found; what it draws from torch's global generator is seeded.
+            holds what it found; what it draws from torch's global generator is seeded. One that
+            takes long gives a line now and then that says what it does.
     """
 
     game: Game
     epochs: float
-    begin: Callable[[Source], None] | None = None
+    begin: Callable[[Source], Iterable[str] | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,22 @@ class Experiment:
             earlier.game.to(device)
         return self.stages[stage].game
 
-    def begin(self, stage: int, seed: int) -> None:
-        """What the stage's first round needs of the data, and averages of what that changed."""
+    def begin(self, stage: int, seed: int, tell: Callable[[str], None] | None = None) -> None:
+        """What the stage's first round needs of the data, and averages of what that changed.
+
+        Args:
+            stage: its index.
+            seed: of the run.
+            tell: is given lines that say what is done.
+        """
         at = self.stages[stage]
         if at.begin is None:
             return
         seed_everything(mix(seed, stage, 5), at.game.device)
         with torch.no_grad():
-            at.begin(self.source)
+            for said in at.begin(self.source) or ():
+                if tell is not None:
+                    tell(said)
         for player in at.game.players.values():
             player.begin()
 
@@ -79,7 +88,9 @@ class Experiment:
         return max(1, math.ceil(round(exact, 6)))  # 1.1 / .002 is a little more than 550
 
     def epochs_per_round(self, game: Game) -> float:
-        """The share of the images that the first turn of one round sees."""
+        """The share of the images that the first turn of one round sees; all, if it has none."""
+        if not game.turns:
+            return 1.0
         first = game.turns[0]
         return game.minibatch * first.steps / first.every / len(self.source)
 

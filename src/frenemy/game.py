@@ -7,6 +7,7 @@ and the only training step in this project.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,13 +131,15 @@ class Game:
 
     Args:
         players: by their names.
-        turns: in order.
+        turns: in order; none where all is found when the stage begins.
         prior: of z.
         minibatch: images in it.
         prepare: what the players see of images (B, C, H, W) in [-1, 1]: another contrast, or a
             smaller size while networks grow.
         conditions: what the players are told beside z and x; nothing by default.
         sampler: how samples are drawn; by default G of the prior's noise.
+        rows: how many the sampler makes at a time, always, where it draws within itself; by default
+            as many as memory allows.
     """
 
     def __init__(
@@ -149,6 +152,7 @@ class Game:
         prepare: Callable[[Tensor], Tensor] | None = None,
         conditions: Conditions | None = None,
         sampler: Sampler = _from_prior,
+        rows: int | None = None,
     ) -> None:
         at_least(1, minibatch=minibatch)
         for name in (name for turn in turns for name in turn.moves):
@@ -161,13 +165,15 @@ class Game:
         self.prepare = prepare
         self.conditions = conditions
         self.sampler = sampler
+        self.rows = rows
         self.nets = {name: player.net for name, player in self.players.items()}
         self._apart = any(map(looks_across, self.nets.values()))
 
     @property
     def device(self) -> torch.device:
-        """Where the players' weights are."""
-        return next(iter(self.players.values())).theta[0].device
+        """Where the players' networks are."""
+        net = next(iter(self.nets.values()))
+        return next(itertools.chain(net.parameters(), net.buffers())).device
 
     def to(self, device: torch.device) -> Game:
         """Moves every player's network, average and optimiser state."""
@@ -197,7 +203,7 @@ class Game:
 
         An engine that shares the minibatch, by parts or with other processes, slices z and x, and
         the gradient is that of the whole; only what networks and terms draw within themselves, and
-        what looks across a minibatch, is each part's own.
+        what networks see across a minibatch, is each part's own. Terms have `Round.whole`.
 
         Returns:
             The mean of every term, as "player/term", of D's beliefs, and what `observe` and
@@ -215,9 +221,15 @@ class Game:
         return record
 
     def round(
-        self, turn: Turn, z: Tensor, draw: Draw, step: int = 0, engine: Engine = PLAIN
+        self,
+        turn: Turn,
+        z: Tensor,
+        draw: Draw,
+        step: int = 0,
+        engine: Engine = PLAIN,
+        whole: Callable[[], Round] | None = None,
     ) -> Round:
-        """One minibatch of a turn, of which nothing is computed yet."""
+        """One minibatch of a turn, or a part of it, of which nothing is computed yet."""
         return Round(
             self.nets,
             z,
@@ -228,6 +240,7 @@ class Game:
             prepare=self.prepare,
             conditions=self.conditions,
             engine=engine,
+            whole=whole,
         )
 
     def _minibatch(
@@ -243,8 +256,12 @@ class Game:
         z = self.prior(self.minibatch).to(device)
         draw = functools.cache(draw)
 
-        def round_of(rows: slice) -> Round:
-            return self.round(turn, z[rows], lambda: cut(draw(), rows), step, engine)
+        @functools.cache
+        def whole() -> Round:
+            return self.round(turn, z, draw, step, engine)
+
+        def part(rows: slice) -> Round:
+            return self.round(turn, z[rows], lambda: cut(draw(), rows), step, engine, whole)
 
         gradients: dict[str, Gradient] = {}
         records: list[dict[str, Tensor]] = []
@@ -253,7 +270,7 @@ class Game:
         for number, rows in share.slices(self.minibatch):
             if number:
                 seed_everything(mix(*seeds, number), device)
-            r = round_of(rows)
+            r = whole() if share.count == 1 else part(rows)
             means, found = self._gradients(turn, r, step, watched=observe is not None)
             records.append(means | r.beliefs())
             kept.append(r.kept() if share.count > 1 else {})
@@ -267,10 +284,10 @@ class Game:
         for name, gradient in gradients.items():
             self.players[name].move(gradient, step, self.minibatch)
         if turn.after is not None:
-            whole = r if share.count == 1 else round_of(slice(None)).recall(share.gather(kept))
+            r = whole().recall(share.gather(kept))
             seed_everything(mix(*seeds, share.count), device)  # alike in every process
             with torch.no_grad():
-                record |= turn.after(whole)
+                record |= turn.after(r)
         return record
 
     def _gradients(

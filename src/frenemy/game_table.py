@@ -62,9 +62,9 @@ def game_tables(experiment: Experiment) -> list[Table]:
     tables, facts = [], experiment.source.facts
     for stage in experiment.stages:
         game, rounds = stage.game, experiment.rounds(stage)
+        long = f"{rounds:,} rounds ({stage.epochs:g} epochs) of minibatches of {game.minibatch}"
         title = (
-            f"{rounds:,} rounds ({stage.epochs:g} epochs) of minibatches of {game.minibatch}; "
-            f"z: {game.prior.size} {game.prior.kind}"
+            f"{long if game.turns else 'nothing is played'}; z: {game.prior.size} {game.prior.kind}"
         )
         table = Table("player", "layer", "gives", "parameters", title=title, title_justify="left")
         table.columns[-1].justify = "right"
@@ -76,9 +76,11 @@ def game_tables(experiment: Experiment) -> list[Table]:
                     name, " ".join(str(layer).split()), shape, f"{count:,}" if count else ""
                 )
             total = sum(p.numel() for p in player.net.parameters())
-            optimiser = type(player.optimiser).__name__
             averaged = f", averaged {player.averaging}" if player.averaging else ""
-            played_by = f"{optimiser}{averaged}"
+            played_by = f"{type(player.optimiser).__name__}{averaged}"
+            if not player.theta:
+                numbers = sum(b.numel() for b in player.net.buffers())
+                played_by = f"{numbers:,} numbers fitted to the data"
             table.add_row(name, played_by, "", f"{total:,}", end_section=True)
         for turn in game.turns:
             for name, terms in turn.moves.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +78,13 @@ class Player:
         self.averaging = averaging
         self.average = None if averaging is None else copy.deepcopy(net).requires_grad_(False)
         self.theta = [p for group in optimiser.param_groups for p in group["params"]]
+
+    @classmethod
+    def fitted(cls, net: nn.Module) -> Self:
+        """One that never moves: its network has no parameters, but buffers that are fitted to data
+        when its stage begins.
+        """
+        return cls(net, torch.optim.SGD([{"params": []}]))
 
     @property
     def best(self) -> nn.Module:

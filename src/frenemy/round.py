@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Literal
 
@@ -45,6 +46,7 @@ class Round:
         step: the number of the round.
         prepare, conditions: of the game.
         engine: runs the networks.
+        whole: makes the round of which this one is a part.
 
     Attributes:
         x: images, (B, C, H, W) in [-1, 1], as the game prepares them; y: their labels, (B,), or
@@ -69,6 +71,7 @@ class Round:
         prepare: Callable[[Tensor], Tensor] | None = None,
         conditions: Conditions | None = None,
         engine: Engine = PLAIN,
+        whole: Callable[[], Round] | None = None,
     ) -> None:
         self.nets = nets
         self.z = z
@@ -81,6 +84,7 @@ class Round:
         self._prepare = prepare
         self._conditions = conditions
         self._engine = engine
+        self._whole = whole
         self._casts: dict[tuple[str, str, View | None], Round] = {}
         self._parts: dict[int, Round] = {}
         self._states: dict[Pass, list[Tensor]] = {}
@@ -89,6 +93,18 @@ class Round:
     def net(self, name: str) -> Callable[..., Tensor]:
         """The network of that name, as the engine runs it."""
         return functools.partial(self._engine.run, self.nets[name])
+
+    def arithmetic(self) -> AbstractContextManager[None]:
+        """The engine's, for what a term does with weights by itself: see `Engine.arithmetic`."""
+        return self._engine.arithmetic(self.z.device)
+
+    @property
+    def whole(self) -> Round:
+        """The round of the whole minibatch, whose images and samples are not to be differentiated.
+
+        Itself where that is not cut into parts: for terms that compare examples with each other.
+        """
+        return self if self._whole is None else self._whole()
 
     @property
     def G(self) -> Callable[..., Tensor]:
@@ -232,6 +248,7 @@ class Round:
                 self._joint,
                 step=self.step,
                 engine=self._engine,
+                whole=None if self._whole is None else lambda: self.whole.cast(G, D, view),
             )
             x, c = (self.x, self.c) if view is None else view(self)
             other.__dict__.update(x=x.detach().requires_grad_(), c=c)

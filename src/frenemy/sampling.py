@@ -174,7 +174,7 @@ def generate(
         MemoryError: so many do not fit.
     """
     shape = shape_of(game, facts)
-    most = rows_at_a_time(shape)
+    most = game.rows or rows_at_a_time(shape)
     drawn, done = np.empty((count, *shape), np.float32 if shape == PLANE else np.uint8), 0
     with drawing(game) as nets:
         for part in (part for chunk in z for part in chunk.split(most)):
@@ -191,17 +191,20 @@ def _drawn(
 ) -> Tensor:
     """Samples of z, (B, C, H, W), where B is at most `whole`.
 
-    Networks that draw something within themselves make a whole pass of it, so that a sample does
-    not depend on how many are asked for.
+    What draws within itself makes a whole pass of it, so that a sample does not depend on how many
+    are asked for. A game with `rows` does; of others the random generators tell.
     """
-    seed_everything(seed, game.device)
-    before = _states(game.device)
-    images = game.sampler(nets, z, tuple(c))
-    if len(z) == whole or all(map(torch.equal, before, _states(game.device))):
-        return images
-    seed_everything(seed, game.device)
-    z, *c = (_filled(rows, whole) for rows in (z, *c))
-    return game.sampler(nets, z, tuple(c))[: len(images)]
+
+    def made(z: Tensor, *c: Tensor) -> Tensor:
+        seed_everything(seed, game.device)
+        return game.sampler(nets, z, c)
+
+    if game.rows is None:
+        images, after = made(z, *c), _states(game.device)
+        seed_everything(seed, game.device)
+        if len(z) == whole or all(map(torch.equal, after, _states(game.device))):
+            return images
+    return made(*(_filled(rows, whole) for rows in (z, *c)))[: len(z)]
 
 
 def _filled(rows: Tensor, count: int) -> Tensor:

@@ -51,7 +51,7 @@ class NotFinite(FrenemyError):
 
 
 Watcher = Callable[["Training"], None]
-"""Is called after every round."""
+"""Is called after every round, and while a stage finds something in the data before its first."""
 
 
 class Training:
@@ -60,6 +60,7 @@ class Training:
     Attributes:
         run, experiment: what is trained, and where to.
         progress: rounds and seconds so far.
+        doing: what the stage finds in the data before its first round, in words; empty after.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Training:
         loaded = checkpoint.load(run)
         self._restored = loaded is not None
         self.progress = Progress()
+        self.doing = ""
         if loaded is not None:
             tensors, self.progress = loaded
             checkpoint.restore(experiment, self.progress.stage, tensors)
@@ -183,11 +185,12 @@ class Training:
                 self._set_up()
             begun_before = progress.step == 0 and self._restored
             if progress.step == first and not begun_before:
-                self.experiment.begin(progress.stage, self.seed)
+                self._begin(watcher)
             if progress.step == 0:
                 if not begun_before:  # there is something to draw by, whatever happens
                     self.save()
-                    begun = time.monotonic()  # of playing, whose rate is asked for
+                    if stage.game.turns:
+                        begun = time.monotonic()  # of playing, whose rate is asked for
                 self._draw_samples(stage)
             mirror: bool = self.run.header.get("mirror", False)
             streams = self.experiment.minibatch(stage.game, seed, self.device, mirror=mirror)
@@ -209,6 +212,15 @@ class Training:
                 self.save()
         if progress.step > max(played_before, self._saved):
             self.save()
+
+    def _begin(self, watcher: Watcher | None) -> None:
+        def tell(what: str) -> None:
+            self.doing = what
+            if watcher is not None:
+                watcher(self)
+
+        self.experiment.begin(self.progress.stage, self.seed, tell)
+        self.doing = ""
 
     def _set_up(self) -> None:
         """Makes the stage's game ready, and those before it, whose networks it may use."""
@@ -295,6 +307,8 @@ class Training:
         """Adds the recent rounds' records to the sums of the row to come."""
         sums, counts = self.progress.sums, self.progress.counts
         for step, record in self._recent:
+            if not record:  # of a game without turns
+                continue
             numbers = torch.stack([value.to(self.device) for value in record.values()]).tolist()
             wrong = [k for k, n in zip(record, numbers, strict=True) if not math.isfinite(n)]
             wrong = [key for key in wrong if not key.startswith(HEALTH)]  # says nothing new

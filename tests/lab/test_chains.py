@@ -7,13 +7,10 @@ import pytest
 import torch
 from scipy.stats import kstest, norm, wasserstein_distance
 
-from frenemy.errors import FrenemyError
 from frenemy.lab.chains import (
     approach,
-    autocorrelation,
     gibbs,
     gibbs_sweep,
-    integrated_time,
     metropolis,
     metropolis_matrix,
     spectrum,
@@ -31,15 +28,6 @@ def generator(seed=0):
 def sites(count, *, uniform=False):
     p = torch.ones(count).double() if uniform else TWO_MODES.pdf(line(-3, 3, count))
     return p / p.sum()
-
-
-def autoregression(a, steps, chains, seed=0):
-    """x_t = a x_(t - 1) + noise, of variance 1 from its beginning."""
-    noise = torch.randn(steps, chains, generator=generator(seed), dtype=torch.float64)
-    x = [noise[0]]
-    for row in noise[1:]:
-        x.append(a * x[-1] + math.sqrt(1 - a * a) * row)
-    return torch.stack(x)
 
 
 def test_metropolis_is_the_double_loop():
@@ -134,36 +122,6 @@ def test_chains_approach_their_target_by_the_powers_of_their_matrix():
         row = np.linalg.matrix_power(P.numpy(), k)[2]
         assert tv[k].item() == pytest.approx(np.abs(row - p.numpy()).sum() / 2, abs=1e-15)
     assert (tv.diff() <= 1e-15).all()
-
-
-def test_autocorrelation_is_the_double_loop():
-    f = torch.randn(17, 3, generator=generator(), dtype=torch.float64) + 5
-    found = autocorrelation(f, 16)
-    centred = f - f.mean()
-    for k in range(17):
-        products = (centred[: 17 - k] * centred[k:]).mean(0) / centred.square().mean()
-        torch.testing.assert_close(found[k], products, rtol=0, atol=1e-13)
-
-
-def test_the_integrated_time_and_its_error_are_honest():
-    a = 0.8
-    exact = (1 + a) / (1 - a)
-    found = [integrated_time(f) for f in autoregression(a, 2000, 40 * 8).split(8, dim=1)]
-    z = np.array([(e.value - exact) / e.error for e in found])
-    assert abs(z.mean()) < 4 / math.sqrt(40)
-    assert 0.65 < z.std() < 1.35  # within 3 of its standard errors, 1 / sqrt 80
-
-
-def test_independent_samples_are_worth_themselves():
-    tau = integrated_time(torch.randn(5000, 4, generator=generator()).double())
-    assert tau.value == pytest.approx(1, abs=4 * tau.error)
-
-
-def test_what_says_nothing_about_time_is_refused():
-    with pytest.raises(FrenemyError, match="no chain moves"):
-        integrated_time(torch.ones(100, 2).double())
-    with pytest.raises(FrenemyError, match="too short: give more steps"):
-        integrated_time(autoregression(0.999, 200, 2))
 
 
 def test_wasserstein_is_scipys():

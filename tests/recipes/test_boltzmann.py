@@ -26,7 +26,7 @@ def test_every_kind_of_chain_and_pixel_is_learned_and_drawn_from(tmp_path, chain
         model = Model.load(train(recipe, open_dataset(None), steps=5, out=tmp_path / "run").path)
     net = model.game.nets["RBM"]
     assert net.chains.shape == (*KEPT[chain], 64)
-    assert int(net.turn) == (0 if chain == "cd" else 5)
+    assert int(net.turn) == (5 if chain == "tempering" else 0)
     images = model.sample(6, seed=1)
     assert images.shape == (6, 1, 8, 8) and len(np.unique(images)) > 2
     for lines in (lambda: walk(model, 2, 2), lambda: mix(model, (1, 2))):

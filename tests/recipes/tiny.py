@@ -21,9 +21,10 @@ from frenemy.model import set_up
 from frenemy.recipes import paper2014
 
 WIDTHS = {"UNITS": 400, "FACES_UNITS": 8, "CIFAR_UNITS": 8}  # of the largest layers of 2014
-COUNT, MINIBATCH, MAPS, IMAGES = 12, 4, 2, 40
+COUNT, MINIBATCH, MAPS, UNITS, IMAGES = 12, 4, 2, 9, 40
 GROUPED = {"r3gan": 16}  # whose maps are grouped by as many
 ROUNDS = 5  # so that what is played every fourth is played twice
+_NONE, randn = object(), torch.randn
 SHAPES = [(c, side, side) for side in (8, 16, 28, 32, 48, 64) for c in (1, 3)]
 
 
@@ -58,12 +59,18 @@ def recipe_of(name):
     known = arguments_of(recipe)
     maps = GROUPED.get(name, MAPS)
     small = {"minibatch": MINIBATCH, "width": maps, "images": IMAGES, "burn_in": IMAGES}
+    small |= {"units": UNITS, "top_units": UNITS, "layer_epochs": 1, "sampling_steps": 2}
     return recipes.vary(recipe, **{k: v for k, v in small.items() if hasattr(known, k)})
+
+
+def half(*size, generator=_NONE, **_):
+    """In place of what networks and terms draw; a prior names its generator, and draws."""
+    return torch.full(size, 0.5) if generator is _NONE else randn(*size, generator=generator)
 
 
 def played(name, engine):
     """What all stages' players hold after some rounds of each, nothing random within networks and
-    terms; these draw by `torch.rand`.
+    terms; these draw by `torch.rand` and `torch.randn`.
     """
     torch.set_default_dtype(torch.float64)
     try:
@@ -80,7 +87,7 @@ def played(name, engine):
                 x, y = streams(stream, i)
                 return x.double(), y
 
-            with mock.patch.object(torch, "rand", lambda *size, **_: torch.full(size, 0.5)):
+            with mock.patch.multiple(torch, rand=half, randn=half):
                 for step in range(ROUNDS):
                     record = game.play(minibatch, seed=0, step=step, engine=engine)
             found |= {f"{i} {key}": value for key, value in record.items()}

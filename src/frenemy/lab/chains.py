@@ -1,9 +1,8 @@
-"""Markov chains that reach a density, and how much their states are worth.
+"""Markov chains that reach a density, and how near they are to it.
 
 Metropolis, Rosenbluth, Rosenbluth, Teller and Teller (1953), Equation of State Calculations by Fast
 Computing Machines; Geman and Geman (1984), Stochastic Relaxation, Gibbs Distributions, and the
-Bayesian Restoration of Images; Sokal (1997), Monte Carlo Methods in Statistical Mechanics:
-Foundations and New Algorithms, section 3.
+Bayesian Restoration of Images.
 """
 
 from __future__ import annotations
@@ -14,11 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from frenemy.errors import FrenemyError
-from frenemy.judge.estimate import Estimate
 from frenemy.lab import densities
-
-WINDOW = 5.0  # correlation times to sum over: e^-5 of the sum is left out, at most
 
 
 def metropolis(
@@ -146,49 +141,3 @@ def wasserstein(samples: Tensor, F: Tensor, x: Tensor) -> Tensor:
     ordered, points = samples.contiguous().sort(1).values, x.expand(len(samples), -1).contiguous()
     count = torch.searchsorted(ordered, points, right=True)
     return densities.wasserstein(count / samples.shape[1], F, x[:, None])
-
-
-def autocorrelation(f: Tensor, lags: int) -> Tensor:
-    """rho_k = cov(f_t, f_(t + k)) / var(f) of every chain, (lags + 1, C), from k = 0.
-
-    The mean and the variance are those of all chains together: a chain's own mean would hide from
-    it the part of the correlation that is longer than the chain.
-
-    Args:
-        f: a function of the states, (steps, C).
-        lags: the longest; less than steps.
-
-    >>> autocorrelation(torch.tensor([[1.0], [-1.0], [1.0], [-1.0]]), 2).flatten().tolist()
-    [1.0, -1.0, 1.0]
-    """
-    steps = len(f)
-    f = f - f.mean()
-    power = torch.fft.rfft(f, 2 * steps, dim=0).abs().square()  # padded: no end meets a beginning
-    sums = torch.fft.irfft(power, 2 * steps, dim=0)[: lags + 1]
-    return sums / torch.arange(steps, steps - lags - 1, -1)[:, None] / f.square().mean()
-
-
-def integrated_time(f: Tensor) -> Estimate:
-    """How many steps of a chain are worth one independent sample: tau = 1 + 2 sum_k rho_k.
-
-    The sum ends at the first lag M >= 5 tau(M), and has the standard error
-    tau sqrt(2 (2 M + 1) / N) for N states in all (Sokal 1997, section 3). The effective sample size
-    of N states is N / tau.
-
-    Args:
-        f: a function of the states, (steps, C), of chains that have reached their target.
-
-    Raises:
-        FrenemyError: f does not move, or the chains are shorter than 10 tau.
-    """
-    if not f.var() > 0:
-        raise FrenemyError("integrated time: no chain moves: give more steps or another width")
-    tau = 2 * autocorrelation(f, len(f) // 2).mean(1).cumsum(0) - 1
-    enough = torch.arange(len(tau)) >= WINDOW * tau
-    if not enough.any():
-        raise FrenemyError(
-            f"integrated time: chains of {len(f):,} steps are too short: give more steps"
-        )
-    M = int(enough.int().argmax())
-    value = tau[M].item()
-    return Estimate(value, value * math.sqrt(2 * (2 * M + 1) / f.numel()))

@@ -23,6 +23,7 @@ from frenemy.lab.lesson import Check
 from frenemy.nets.mlp import critic, perceptron
 from frenemy.objectives import pairing_d, pairing_g
 from frenemy.penalties import lazily
+from frenemy.rivals.autocorrelation import integrated_time
 
 SD = 0.8
 TARGET = Mixture(
@@ -139,7 +140,7 @@ def race(steps: int, rounds: int, seed: int) -> Race:
     return Race(
         states,
         taken,
-        chains.integrated_time(settled),
+        integrated_time(settled),
         Estimate(right.mean().item(), right.std().item() / math.sqrt(WALKERS)),
         samples,
         chains.wasserstein(made.reshape(1, -1), F, x).item(),

@@ -15,6 +15,7 @@ from frenemy.game import mix
 from frenemy.judge.estimate import Estimate
 from frenemy.lab import chains, minibatch, mixing
 from frenemy.lab.lesson import Check, Formula, Result, no_more, sampled
+from frenemy.rivals.autocorrelation import autocorrelation, integrated_time
 
 SPREAD = math.sqrt(math.pi * (4 - math.pi))  # of 4 for a hit and 0 for a miss
 LAGS = 40
@@ -165,7 +166,7 @@ def _memory(rho: float, steps: int, generator: torch.Generator) -> tuple[list[Ch
     cov = torch.tensor([[1, rho], [rho, 1]], dtype=torch.float64)
     start = torch.randn(64, 2, generator=generator).double() @ torch.linalg.cholesky(cov).T
     x = chains.gibbs(start, rho=rho, steps=steps, generator=generator)[:, :, 0]
-    seen, tau = chains.autocorrelation(x, LAGS), chains.integrated_time(x)  # (LAGS + 1, 64)
+    seen, tau = autocorrelation(x, LAGS), integrated_time(x)  # (LAGS + 1, 64)
     A = chains.gibbs_sweep(torch.eye(2).double(), torch.zeros(2, 2).double(), rho).T
     k = torch.arange(LAGS + 1, dtype=torch.float64)
     exact = torch.stack([torch.linalg.matrix_power(A, int(i)) @ cov for i in k])[:, 0, 0]

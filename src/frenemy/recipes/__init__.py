@@ -1,7 +1,11 @@
 """Recipes: typed functions named after a row of a paper. Their arguments are the command line."""
 
 from frenemy.experiment import vary
-from frenemy.recipes.boltzmann import Boltzmann, rbm
+from frenemy.recipes.autoencoders import Codes, Contractive, Noisy, autoencoder, cae, denoising, vae
+from frenemy.recipes.boltzmann import Boltzmann, DeepBelief, dbn, rbm
+from frenemy.recipes.gmmn import Moments, gmmn
+from frenemy.recipes.gsn import Stochastic, gsn
+from frenemy.recipes.mixtures import Clustering, Mixing, Smoothing, gaussians, kde, kmeans
 from frenemy.recipes.ours import Ours, digits, mnist
 from frenemy.recipes.paper2014 import (
     Arguments2014,
@@ -18,8 +22,29 @@ from frenemy.recipes.yardsticks import Yardstick, dcgan, sngan, wgan_gp
 RECIPES = {
     recipe.__name__: recipe
     for recipe in (
-        *(cifar2014, cifar2014_conv, dcgan, digits, digits2014, faces2014),
-        *(mnist, mnist2014, pictures, r3gan, rbm, sngan, wgan_gp),
+        autoencoder,
+        cae,
+        cifar2014,
+        cifar2014_conv,
+        dbn,
+        dcgan,
+        denoising,
+        digits,
+        digits2014,
+        faces2014,
+        gaussians,
+        gmmn,
+        gsn,
+        kde,
+        kmeans,
+        mnist,
+        mnist2014,
+        pictures,
+        r3gan,
+        rbm,
+        sngan,
+        vae,
+        wgan_gp,
     )
 }
 """By their names, which the command line takes."""
@@ -28,9 +53,18 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "RECIPES",
     "Arguments2014",
     "Boltzmann",
+    "Clustering",
+    "Codes",
+    "Contractive",
+    "DeepBelief",
     "Huang2024",
+    "Mixing",
+    "Moments",
+    "Noisy",
     "Ours",
     "Pictures",
+    "Smoothing",
+    "Stochastic",
     "Yardstick",
     "vary",
     *RECIPES,

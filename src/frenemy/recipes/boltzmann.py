@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,10 +15,15 @@ from frenemy.data import Facts
 from frenemy.data.source import require_images
 from frenemy.errors import at_least, at_most
 from frenemy.experiment import Stage
-from frenemy.game import Game, Player, Prior, Round, Sampler, Turn
-from frenemy.rivals.rbm import RBM, Visible, bernoulli, contrasting, machine, persistent_divergence
+from frenemy.game import Game, Player, Prior, Round, Sampler, Term, Turn
+from frenemy.rivals.dbn import DBN, network, shown_to, up_down
+from frenemy.rivals.rbm import RBM, Visible, bernoulli, contrasting, machine
 
 EPOCHS = 100
+ROWS = 100  # of samples, whose chains run side by side
+
+Drawn = Callable[[Mapping[str, nn.Module]], tuple[RBM, Callable[[Tensor], Tensor]]]
+"""Of a game's networks: the machine whose chain is run, and what images its hidden units give."""
 
 
 @dataclass(frozen=True)
@@ -52,69 +58,132 @@ class Boltzmann:
     minibatch: int = 100
 
 
+@dataclass(frozen=True)
+class DeepBelief(Boltzmann):
+    """Arguments of deep belief networks: each layer is learned by the arguments of one machine.
+
+    Attributes:
+        layers: of hidden units.
+        units: of each hidden layer but the highest.
+        top_units: of the highest.
+        pretraining: epochs for which each machine is learned.
+        fine_tuning: epochs by the up-down algorithm after that; 0 for none.
+        fine_rate: its initial learning rate.
+    """
+
+    layers: int = 2
+    top_units: int = 1000
+    pretraining: float = 30.0
+    fine_tuning: float = 30.0
+    fine_rate: float = 0.001
+
+
 def rbm(facts: Facts, arguments: Boltzmann = Boltzmann()) -> list[Stage]:
     """A restricted Boltzmann machine by persistent contrastive divergence (Tieleman 2008)."""
+    _check(facts, arguments)
+    net = RBM(facts.shape, arguments.units, arguments.visible, **_chains(arguments))
+    player = _player(net, [net.W], [net.b, net.c], arguments.rate, arguments)
+    term = contrasting(arguments.k)
+    game = _game("RBM", player, term, arguments, lambda nets: (machine(nets), machine(nets).shown))
+    return [Stage(game, EPOCHS, begin=net.begin)]
+
+
+def dbn(facts: Facts, arguments: DeepBelief = DeepBelief()) -> list[Stage]:
+    """A deep belief network, greedily and then by the up-down algorithm (Hinton et al. 2006)."""
+    _check(facts, arguments)
+    at_least(2, layers=arguments.layers)
+    at_least(1, top_units=arguments.top_units)
+    at_least(0, pretraining=arguments.pretraining, fine_tuning=arguments.fine_tuning)
+    at_least(0, fine_rate=arguments.fine_rate)
+    units = [arguments.units] * (arguments.layers - 1) + [arguments.top_units]
+    net = DBN(facts.shape, units, arguments.visible, **_chains(arguments))
+
+    def drawn(layer: int) -> Drawn:
+        return lambda nets: (
+            network(nets).rbm(layer),
+            functools.partial(network(nets).shown, layer=layer),
+        )
+
+    stages = []
+    for layer in range(arguments.layers):
+        rbm = net.rbm(layer)
+        player = _player(net, [rbm.W], [rbm.b, rbm.c], arguments.rate, arguments)
+        term = contrasting(arguments.k, shown_to(layer))
+        game = _game("DBN", player, term, arguments, drawn(layer))
+        begin = functools.partial(net.begin, layer=layer)
+        stages.append(Stage(game, arguments.pretraining, begin=begin))
+    if not arguments.fine_tuning:
+        return stages
+    weights, biases = net.directed()
+    player = _player(net, weights, biases, arguments.fine_rate, arguments)
+    game = _game("DBN", player, up_down(arguments.k), arguments, drawn(arguments.layers - 1))
+    return [*stages, Stage(game, arguments.fine_tuning, begin=lambda _: net.untie())]
+
+
+def _check(facts: Facts, arguments: Boltzmann) -> None:
     require_images(facts.shape, facts.name)
     at_least(1, units=arguments.units, steady=arguments.steady, steps=arguments.sampling_steps)
     at_least(0, rate=arguments.rate, momentum=arguments.momentum, decay=arguments.decay)
     at_most(1, momentum=arguments.momentum)
-    persistent = arguments.chain != "cd"
-    net = RBM(
-        facts.shape,
-        arguments.units,
-        arguments.visible,
-        chains=arguments.minibatch if persistent else 0,
-        temperatures=arguments.temperatures if arguments.chain == "tempering" else 1,
-    )
 
+
+def _chains(arguments: Boltzmann) -> dict[str, int]:
+    """Of a machine: how many, and at how many temperatures."""
+    return {
+        "chains": 0 if arguments.chain == "cd" else arguments.minibatch,
+        "temperatures": arguments.temperatures if arguments.chain == "tempering" else 1,
+    }
+
+
+def _player(
+    net: nn.Module,
+    weights: Sequence[nn.Parameter],
+    biases: Sequence[nn.Parameter],
+    rate: float,
+    arguments: Boltzmann,
+) -> Player:
     def schedule(t: int) -> dict[str, float]:
-        return {"lr": arguments.rate * min(1.0, arguments.steady / max(t, 1))}
+        return {"lr": rate * min(1.0, arguments.steady / max(t, 1))}
 
-    descent = torch.optim.SGD(
-        [{"params": [net.W], "weight_decay": arguments.decay}, {"params": [net.b, net.c]}],
-        lr=arguments.rate,
-        momentum=arguments.momentum,
-    )
-    player = Player(net, descent, schedule=schedule)
-    turn = Turn({"RBM": {contrasting(arguments.k): 1.0}})
-    if persistent:
-        turn = Turn({"RBM": {persistent_divergence: 1.0}}, after=_advancing(arguments.k))
-    prior = Prior("uniform", arguments.units)
-    game = Game(
-        {"RBM": player},
-        [turn],
-        prior,
-        arguments.minibatch,
-        sampler=_by_gibbs(arguments.sampling_steps),
-    )
-    return [Stage(game, EPOCHS, begin=net.begin)]
+    groups = [{"params": weights, "weight_decay": arguments.decay}, {"params": biases}]
+    descent = torch.optim.SGD(groups, lr=rate, momentum=arguments.momentum)
+    return Player(net, descent, schedule=schedule)
 
 
-def _advancing(k: int) -> Callable[[Round], Mapping[str, Tensor]]:
-    at_least(1, k=k)
+def _game(name: str, player: Player, term: Term, arguments: Boltzmann, drawn: Drawn) -> Game:
+    """A game of one player who learns by a term, and whose machine's chains go on after a round."""
+    at_least(1, k=arguments.k)
+    rbm, _ = drawn({name: player.net})
 
     def advance(r: Round) -> Mapping[str, Tensor]:
-        net = machine(r.nets)
-        swapped = net.advance(k)
-        return {"swaps": swapped} if len(net.betas) > 1 else {}
+        rbm, _ = drawn(r.nets)
+        with r.arithmetic():
+            swapped = rbm.advance(arguments.k)
+        return {"swaps": swapped} if len(rbm.betas) > 1 else {}
 
-    return advance
+    return Game(
+        {name: player},
+        [Turn({name: {term: 1.0}}, after=advance if rbm.chains.numel() else None)],
+        Prior("uniform", len(rbm.c)),
+        arguments.minibatch,
+        sampler=_by_gibbs(arguments.sampling_steps, drawn),
+        rows=ROWS,
+    )
 
 
-def _by_gibbs(steps: int) -> Sampler:
+def _by_gibbs(steps: int, drawn: Drawn) -> Sampler:
     """Chains of so many steps, from a persistent one that z names, or from coins: the signs of z.
 
-    What is drawn are the means of v.
+    What is drawn are the means of the pixels.
     """
 
     def draw(nets: Mapping[str, nn.Module], z: Tensor, c: tuple[Tensor, ...]) -> Tensor:
-        net = machine(nets)
-        begun = net.chains[0]
+        rbm, shown = drawn(nets)
+        begun = rbm.chains[0]
         if len(begun):
             v = begun[(z[:, 0].div(math.sqrt(3)).add(1).div(2) * len(begun)).long() % len(begun)]
         else:
-            v = net.mean_v((z > 0).to(net.b))
-        v = net.gibbs(v, steps - 1)
-        return net.images(net.mean_v(bernoulli(net.mean_h(v))))
+            v = rbm.mean_v((z > 0).to(rbm.b))
+        return shown(bernoulli(rbm.mean_h(rbm.gibbs(v, steps - 1))))
 
     return draw

@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from frenemy.engine import seed_everything
 from frenemy.errors import FrenemyError, at_least
 from frenemy.nets.layers import FromUnit, Shape, ToUnit
 
@@ -102,14 +103,19 @@ class RBM(nn.Module):
     def begin(self, source: Source) -> None:
         """Starts from independent visible units that follow the data, and so do the chains."""
         mean, N = torch.from_numpy(source.mean()).flatten(), len(source)
-        if self.kind == "binary":
-            self.base.copy_(torch.logit((N * mean + 0.5) / (N + 1)))  # never sure: seen once more
-            self.b.copy_(self.base)
-        else:
+        if self.kind == "gaussian":
             self.mean.copy_(mean)
             self.scale.copy_(_deviations(source, mean).clamp(min=LEAST_DEVIATION))
-        T, N, _ = self.chains.shape
-        self.chains.copy_(self._draw_v(self.base.expand(T, N, -1)))
+            mean = torch.zeros_like(self.mean)
+        self.begin_at(mean, N)
+
+    def begin_at(self, mean: Tensor, count: int) -> None:
+        """Starts from independent visible units of these means, (visible,), over so many images."""
+        if self.kind == "binary":  # never sure: as if seen once more
+            mean = torch.logit((count * mean + 0.5) / (count + 1))
+        self.base.copy_(mean)
+        self.b.copy_(mean)
+        self.chains.copy_(self._draw_v(self.base.expand_as(self.chains).clone()))
 
     def visible(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) in [-1, 1] as visible units (B, visible)."""
@@ -119,6 +125,10 @@ class RBM(nn.Module):
         """Visible units (B, visible), or their means, as images (B, C, H, W) in [-1, 1]."""
         return self._from_unit(v * self.scale + self.mean)
 
+    def shown(self, h: Tensor) -> Tensor:
+        """The means of the pixels given h, as images: (B, hidden) -> (B, C, H, W)."""
+        return self.images(self.mean_v(h))
+
     def free_energy(self, v: Tensor, beta: Tensor | float = 1.0) -> Tensor:
         """F(v) = -log sum_h exp(-E(v, h)): (..., visible) -> (...).
 
@@ -126,34 +136,53 @@ class RBM(nn.Module):
             v: visible units.
             beta: one number, or one for each of the first dimension, shaped (T, 1, 1).
         """
-        b = torch.lerp(self.base, self.b, torch.as_tensor(beta).to(self.b))
-        hidden = F.softplus(beta * (v @ self.W + self.c)).sum(-1)
+        b = torch.lerp(self.base, self.b, beta)
+        hidden = F.softplus(self._input_h(v, beta)).sum(-1)
         if self.kind == "binary":
             return -(v * b).sum(-1) - hidden
         return (v - b).square().sum(-1) / 2 - hidden
 
     def mean_h(self, v: Tensor, beta: Tensor | float = 1.0) -> Tensor:
         """P(h = 1 | v): (..., visible) -> (..., hidden)."""
-        return torch.sigmoid(beta * (v @ self.W + self.c))
+        return self._input_h(v, beta).sigmoid_()
 
     def mean_v(self, h: Tensor, beta: Tensor | float = 1.0) -> Tensor:
         """The means of v given h: (..., hidden) -> (..., visible)."""
         at = self._input_v(h, beta)
-        return at.sigmoid() if self.kind == "binary" else at
+        return at.sigmoid_() if self.kind == "binary" else at
+
+    def _input_h(self, v: Tensor, beta: Tensor | float) -> Tensor:
+        return (v @ self.W + self.c).mul_(beta)
 
     def _input_v(self, h: Tensor, beta: Tensor | float) -> Tensor:
-        b = torch.lerp(self.base, self.b, torch.as_tensor(beta).to(self.b))
-        return beta * (h @ self.W.T) + b
+        b = torch.lerp(self.base, self.b, beta)
+        return F.linear(h, self.W) * beta + b
+
+    def draw_v(self, h: Tensor, beta: Tensor | float = 1.0) -> Tensor:
+        """Visible units given h: (..., hidden) -> (..., visible)."""
+        return self._draw_v(self._input_v(h, beta))
+
+    def surprise(self, v: Tensor, h: Tensor) -> Tensor:
+        """-log p(v | h), but for constants: (B, visible), (B, hidden) -> (B,)."""
+        at = self._input_v(h, 1.0)
+        if self.kind == "binary":
+            return F.binary_cross_entropy_with_logits(at, v, reduction="none").sum(-1)
+        return (v - at).square().sum(-1) / 2
 
     def _draw_v(self, at: Tensor) -> Tensor:
-        return bernoulli(at.sigmoid()) if self.kind == "binary" else at + torch.randn_like(at)
+        """Of their inputs, which are overwritten."""
+        return bernoulli(at.sigmoid_()) if self.kind == "binary" else at.add_(torch.randn_like(at))
 
     @torch.no_grad()
     def gibbs(self, v: Tensor, steps: int, beta: Tensor | float = 1.0) -> Tensor:
         """Visible units after so many steps of the chain: h given v, then v given h."""
         for _ in range(steps):
-            v = self._draw_v(self._input_v(bernoulli(self.mean_h(v, beta)), beta))
+            v = self.draw_v(bernoulli(self.mean_h(v, beta)), beta)
         return v
+
+    def model(self, v: Tensor, k: int) -> Tensor:
+        """What the data v are compared with: persistent chains, or where k steps lead from v."""
+        return self.chains[0] if self.chains.shape[1] else self.gibbs(v, k)
 
     @torch.no_grad()
     def advance(self, steps: int) -> Tensor:
@@ -163,22 +192,24 @@ class RBM(nn.Module):
         min(1, exp(F(v) + F'(v') - F(v') - F'(v))), of every second pair in turn.
 
         Returns:
-            The share of pairs that did, 0-dimensional; 1 where there is one temperature.
+            The share of pairs that did, 0-dimensional; 1 where there were none.
         """
-        betas = self.betas[:, None, None]
-        self.chains.copy_(self.gibbs(self.chains, steps, betas))
-        low = torch.tensor(range(int(self.turn) % 2, len(betas) - 1, 2), dtype=torch.int64)
-        self.turn.add_(1)
-        if not len(low):
+        if len(self.betas) == 1:
+            self.chains.copy_(self.gibbs(self.chains, steps))
             return self.chains.new_ones(())
-        v, w = self.chains[low], self.chains[low + 1]
-        at, beside = betas[low], betas[low + 1]
-        gain = self.free_energy(v, at) + self.free_energy(w, beside)
-        gain = gain - self.free_energy(w, at) - self.free_energy(v, beside)
-        swap = torch.rand(*gain.shape, device=gain.device, dtype=gain.dtype) < gain.exp()
-        self.chains[low] = torch.where(swap[..., None], w, v)
-        self.chains[low + 1] = torch.where(swap[..., None], v, w)
-        return swap.to(gain).mean()
+        beta = self.betas[:, None, None]
+        v = self.gibbs(self.chains, steps, beta)
+        own = self.free_energy(v, beta)  # (T, N)
+        gain = own[:-1] + own[1:]
+        gain -= self.free_energy(v[1:], beta[:-1]) + self.free_energy(v[:-1], beta[1:])
+        place = torch.arange(len(v), device=v.device)[:, None]
+        paired = (place[:-1] + self.turn) % 2 == 0
+        self.turn.add_(1)
+        swap = (bernoulli(gain.exp()) * paired).long()  # (T - 1, N)
+        source = place + F.pad(swap, (0, 0, 0, 1)) - F.pad(swap, (0, 0, 1, 0))
+        self.chains.copy_(v.gather(0, source[..., None].expand_as(v)))
+        tried = paired.sum() * v.shape[1]
+        return torch.where(tried > 0, swap.sum() / tried, 1.0)
 
 
 def _deviations(source: Source, mean: Tensor) -> Tensor:
@@ -192,7 +223,7 @@ def _deviations(source: Source, mean: Tensor) -> Tensor:
 
 def bernoulli(p: Tensor) -> Tensor:
     """Ones with probability p and zeros, of its type."""
-    return (torch.rand(*p.shape, device=p.device, dtype=p.dtype) < p).to(p.dtype)
+    return torch.rand(*p.shape, device=p.device, dtype=p.dtype).lt_(p)
 
 
 def machine(nets: Mapping[str, nn.Module]) -> RBM:
@@ -202,29 +233,34 @@ def machine(nets: Mapping[str, nn.Module]) -> RBM:
     return net
 
 
-def contrasting(k: int) -> Term:
-    """CD-k: F(x) - F(what k steps of the chain make of x), (B,), the latter held fixed.
+Seen = Callable[["Round"], tuple[RBM, Tensor]]
+"""Of a round: a machine, and what it is shown, (B, visible)."""
 
-    Its gradient is that of the negative log-likelihood but for terms that shrink as k grows. Hinton
-    (2002).
+
+def images_of(r: Round) -> tuple[RBM, Tensor]:
+    """The machine among the players, and the round's images as its visible units."""
+    rbm = machine(r.nets)
+    return rbm, rbm.visible(r.x.detach())
+
+
+def contrasting(k: int, seen: Seen = images_of) -> Term:
+    """F(v) - F(what the chain has come to), (B,), the latter held fixed.
+
+    Its gradient is that of the negative log-likelihood, but for how far the chain is from the
+    machine's distribution. CD-k: k steps lead there from v (Hinton 2002). Of a machine with
+    persistent chains it is these at beta = 1, their mean, and they move on after the round: see
+    `RBM.advance` (Tieleman 2008).
     """
     at_least(1, k=k)
 
     def contrastive_divergence(r: Round) -> Tensor:
-        rbm = machine(r.nets)
-        v = rbm.visible(r.x.detach())
-        return rbm.free_energy(v) - rbm.free_energy(rbm.gibbs(v, k))
+        rbm, v = seen(r)
+        with r.arithmetic():
+            w = rbm.model(v, k)
+        with r.arithmetic():
+            return rbm.free_energy(v) - rbm.free_energy(w).mean()
 
     return contrastive_divergence
-
-
-def persistent_divergence(r: Round) -> Tensor:
-    """F(x) - the mean F of the persistent chains at beta = 1, (B,). Tieleman (2008).
-
-    The chains move on after the round: see `RBM.advance`.
-    """
-    rbm = machine(r.nets)
-    return rbm.free_energy(rbm.visible(r.x.detach())) - rbm.free_energy(rbm.chains[0]).mean()
 
 
 class Partition(NamedTuple):
@@ -258,10 +294,11 @@ def log_partition(
     """
     at_least(2, chains=chains, temperatures=temperatures)
     betas = torch.linspace(0, 1, temperatures, dtype=torch.float64).tolist()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        v = rbm._draw_v(rbm.base.expand(chains, -1))
-        log_w = torch.zeros(chains, dtype=torch.float64, device=v.device)
+    device = rbm.W.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        seed_everything(seed, device)
+        v = rbm._draw_v(rbm.base.repeat(chains, 1))
+        log_w = torch.zeros(chains, dtype=torch.float64, device=device)
         for beta, later in itertools.pairwise(betas):
             log_w += (rbm.free_energy(v, beta) - rbm.free_energy(v, later)).double()
             v = rbm.gibbs(v, 1, later)

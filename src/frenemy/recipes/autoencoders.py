@@ -1,0 +1,176 @@
+"""Autoencoders as recipes: one player, trained to give images back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from frenemy.data import Facts
+from frenemy.data.source import require_images
+from frenemy.errors import above_zero, at_least, at_most
+from frenemy.experiment import Stage
+from frenemy.game import Game, Player, Prior, Round, Turn
+from frenemy.nets.layers import FromUnit, ToUnit
+from frenemy.nets.mlp import perceptron
+from frenemy.rivals.autoencoders import Autoencoder, Whitened, following, squared_error
+from frenemy.rivals.chains import WHICH
+from frenemy.rivals.contractive import CONTRACTION, Stack, contracting, stack_of, walk
+from frenemy.rivals.denoising import Denoising, denoiser, denoising_error
+from frenemy.rivals.vae import VAE, negative_elbo
+
+EPOCHS = 100
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Arguments of autoencoders whose decoder is a G of z.
+
+    Attributes:
+        code: numbers in z.
+        units: of the hidden layer, or the widest of them.
+        rate: learning rate of Adam.
+        minibatch: images in a minibatch.
+    """
+
+    code: int = 20
+    units: int = 500
+    rate: float = 1e-3
+    minibatch: int = 100
+
+
+def autoencoder(facts: Facts, arguments: Codes = Codes(code=30, units=1000)) -> list[Stage]:
+    """An autoencoder (Hinton & Salakhutdinov 2006), whose codes a Gaussian is fitted to."""
+    size, units = arguments.code, arguments.units
+    at_least(4, units=units)
+    hidden = units, units // 2, units // 4
+    pixels = math.prod(facts.shape)
+    encoder = nn.Sequential(ToUnit(), *perceptron(pixels, *hidden, size))
+    decoder = nn.Sequential(
+        *perceptron(size, *hidden[::-1], pixels), nn.Sigmoid(), FromUnit(facts.shape)
+    )
+    turn = Turn({"G": {squared_error: 1.0}}, after=following)
+    return _coding(facts, Whitened(encoder, decoder, size), turn, arguments)
+
+
+def vae(facts: Facts, arguments: Codes = Codes()) -> list[Stage]:
+    """A variational autoencoder (Kingma & Welling 2014), with Gaussian pixels."""
+    size, units = arguments.code, arguments.units
+    at_least(1, units=units)
+    pixels = math.prod(facts.shape)
+    encoder = nn.Sequential(
+        ToUnit(), nn.Linear(pixels, units), nn.Tanh(), nn.Linear(units, 2 * size)
+    )
+    decoder = nn.Sequential(
+        *(nn.Linear(size, units), nn.Tanh(), nn.Linear(units, pixels), nn.Sigmoid()),
+        FromUnit(facts.shape),
+    )
+    return _coding(facts, VAE(encoder, decoder), Turn({"G": {negative_elbo: 1.0}}), arguments)
+
+
+def _coding(facts: Facts, net: Autoencoder, turn: Turn, arguments: Codes) -> list[Stage]:
+    require_images(facts.shape, facts.name)
+    at_least(1, code=arguments.code)
+    above_zero(rate=arguments.rate)
+    player = Player(net, torch.optim.Adam(net.parameters(), lr=arguments.rate, fused=True))
+    prior = Prior("gaussian", arguments.code)
+    return [Stage(Game({"G": player}, [turn], prior, arguments.minibatch), EPOCHS)]
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """Arguments of denoising autoencoders.
+
+    Attributes:
+        units: hidden ones.
+        corruption: how likely a pixel is replaced by a coin.
+        rate: learning rate of Adam.
+        sampling_steps: of the chain that draws a sample.
+        minibatch: images in a minibatch.
+    """
+
+    units: int = 1000
+    corruption: float = 0.4
+    rate: float = 1e-3
+    sampling_steps: int = 100
+    minibatch: int = 100
+
+
+def denoising(facts: Facts, arguments: Noisy = Noisy()) -> list[Stage]:
+    """A denoising autoencoder (Vincent et al. 2008), sampled by its chain (Bengio et al. 2013)."""
+    require_images(facts.shape, facts.name)
+    at_least(1, sampling_steps=arguments.sampling_steps)
+    above_zero(rate=arguments.rate)
+    net = Denoising(facts.shape, arguments.units, arguments.corruption, facts.count)
+
+    def draw(nets: Mapping[str, nn.Module], z: Tensor, c: tuple[Tensor, ...]) -> Tensor:
+        net = denoiser(nets)
+        return net.from_unit(net.walk(net.starts(z), arguments.sampling_steps))
+
+    player = Player(net, torch.optim.Adam(net.parameters(), lr=arguments.rate, fused=True))
+    turn = Turn({"DAE": {denoising_error: 1.0}})
+    game = Game({"DAE": player}, [turn], WHICH, arguments.minibatch, sampler=draw)
+    return [Stage(game, EPOCHS, begin=net.starts.begin)]
+
+
+@dataclass(frozen=True)
+class Contractive:
+    """Arguments of stacked contractive autoencoders.
+
+    Attributes:
+        units: of each layer.
+        layers: how many, each trained when those below it are.
+        penalty: lambda, the weight of the squared Jacobian.
+        rate: learning rate.
+        momentum: of the gradient descent.
+        layer_epochs: for each layer.
+        noise: deviation of what the walk adds to a code in each step, before it is turned along the
+            data.
+        sampling_steps: of the walk that draws a sample.
+        minibatch: images in a minibatch.
+    """
+
+    units: int = 1000
+    layers: int = 2
+    penalty: float = 0.1
+    rate: float = 0.001
+    momentum: float = 0.9
+    layer_epochs: float = 50
+    noise: float = 1.0
+    sampling_steps: int = 100
+    minibatch: int = 100
+
+
+def cae(facts: Facts, arguments: Contractive = Contractive()) -> list[Stage]:
+    """A stacked contractive autoencoder (Rifai et al. 2011), sampled by a walk along the data."""
+    require_images(facts.shape, facts.name)
+    at_least(1, layers=arguments.layers, sampling_steps=arguments.sampling_steps)
+    at_least(0, momentum=arguments.momentum, noise=arguments.noise)
+    above_zero(rate=arguments.rate, layer_epochs=arguments.layer_epochs)
+    at_most(1, momentum=arguments.momentum)
+    stack = Stack(facts.shape, [arguments.units] * arguments.layers, facts.count)
+    return [_greedy(stack, i, arguments) for i in range(arguments.layers)]
+
+
+def _greedy(stack: Stack, i: int, arguments: Contractive) -> Stage:
+    """Layer number i learns; what is drawn is a walk of the layers up to it."""
+
+    def draw(nets: Mapping[str, nn.Module], z: Tensor, c: tuple[Tensor, ...]) -> Tensor:
+        net = stack_of(nets)
+        layers = net.lowest(i + 1)
+        return net.from_unit(walk(layers, net.starts(z), arguments.sampling_steps, arguments.noise))
+
+    descent = torch.optim.SGD(
+        stack.layers[i].parameters(), lr=arguments.rate, momentum=arguments.momentum
+    )
+    turn = Turn({"CAE": {contracting(i, arguments.penalty): 1.0}}, after=_contraction)
+    player = Player(stack, descent)
+    game = Game({"CAE": player}, [turn], WHICH, arguments.minibatch, sampler=draw)
+    return Stage(game, arguments.layer_epochs, begin=None if i else stack.starts.begin)
+
+
+def _contraction(r: Round) -> Mapping[str, Tensor]:
+    return {CONTRACTION: r.notes[CONTRACTION].mean()}
