@@ -27,6 +27,7 @@ from frenemy.lab.enumeration import (
     with_link,
 )
 from frenemy.lab.lesson import Check, Formula, Result, no_more, sampled
+from frenemy.rivals.autocorrelation import integrated_time
 from frenemy.rivals.rbm import RBM, Partition, contrasting, exact_log_partition, log_partition
 
 VISIBLE, HIDDEN = 6, 4
@@ -194,7 +195,7 @@ def walk(rbm: RBM, temperature: float, count: int, steps: int) -> Walk:
     surprise = (f[at[2:]] - (T @ f)[at[1:-1]]) * (f[at[:-2]] - 0.5)
     return Walk(
         correlation_time(T, p, f),
-        chains.integrated_time(f[at]),
+        integrated_time(f[at]),
         *(Estimate.of(x.mean(0)) for x in (f[at], surprise)),
     )
 

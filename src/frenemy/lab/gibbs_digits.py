@@ -16,9 +16,10 @@ from frenemy.figures import Figure
 from frenemy.game import Game, Player, Turn, mix
 from frenemy.judge.estimate import Estimate
 from frenemy.judge.kernel import kid
-from frenemy.lab import chains, codes, decoders
+from frenemy.lab import codes, decoders
 from frenemy.lab.decoders import MINIBATCH, PRIOR
 from frenemy.nets.layers import ToUnit
+from frenemy.rivals.autocorrelation import integrated_time
 from frenemy.rivals.ppca import principal
 from frenemy.rivals.rbm import RBM, bernoulli, contrasting
 
@@ -93,7 +94,7 @@ def _drawn(rbm: RBM, G: nn.Module, data: Dataset, steps: int) -> Race:
     held = torch.cat([torch.tensor(part.images) for part in (data.valid, data.test)])
     real = ToUnit()(from_pixels(held))
     each = [b - a for a, b in itertools.pairwise(clock)]
-    tau = [chains.integrated_time(x.double() @ axis) for x in (by_chain, by_G)]
+    tau = [integrated_time(x.double() @ axis) for x in (by_chain, by_G)]
     last = by_chain[:: steps // 4].flatten(0, 1)  # far enough apart to know little of each other
     return Race(
         tau[0],

@@ -19,6 +19,7 @@ from frenemy.lab.monte_carlo import monte_carlo
 from frenemy.lab.nash import nash
 from frenemy.lab.optimal_discriminator import optimal_discriminator
 from frenemy.lab.saturation import saturation
+from frenemy.lab.table1 import table1
 from frenemy.lab.units import units
 
 LESSONS = {
@@ -40,6 +41,7 @@ LESSONS = {
         monte_carlo,
         boltzmann,
         autoencoder_is_not_a_gan,
+        table1,
         divergences,
     )
 }
