@@ -5,7 +5,8 @@
 
 Each line of `GAMES` is played by a process of its own, all at once, by `replay.py`, until its
 rounds or the seconds are over. Every so many rounds a row goes to DIR/NAME-SEED.jsonl: rounds,
-seconds, and the log-likelihood on both grids, of 10,000 samples; DIR/NAME-SEED.png has samples,
+seconds, and the log-likelihood of test images on both grids, and of validation images that chose
+no width, by 10,000 samples; DIR/NAME-SEED.png has samples,
 and DIR/NAME-SEED.safetensors the network that draws them, of the last row.
 """
 
@@ -50,7 +51,7 @@ def one_chain(game: Game, data: Dataset, count: int) -> NDArray[np.uint8]:
     """Bengio et al.'s protocol: consecutive expectations of one chain from the first test image."""
     net = game.players["GSN"].best
     assert isinstance(net, GSN)
-    first = torch.from_numpy(data.test.images[:1]).to(game.device).float().div_(127.5).sub_(1)
+    first = torch.tensor(data.test.images[0]).to(game.device).float().div_(127.5).sub_(1)
     return to_pixels(consecutive(net, first, count, seed=0))
 
 
@@ -67,7 +68,7 @@ class Line:
 
 
 GAMES = {
-    "gsn": Line("gsn", (0,), 500_000, 25_000, one_chain),
+    "gsn": Line("gsn", (0, 1, 2), 75_000, 12_500, one_chain),
     "mnist2014": Line("mnist2014", (0,), 1_000_000, 50_000),
 }
 
@@ -79,9 +80,12 @@ def played(name: str, seed: int, data: Dataset, seconds: float, out: Path, mini:
     recipe = vary(recipes.RECIPES[line.recipe], **line.changes)
     experiment = set_up(recipe, data, seed)
     replay = Replay(experiment, len(experiment.stages) - 1, seed, device, Engine())
-    valid, test = (
+    valid, others, test = (
         unit_pixels(images).to(device)
-        for images in (data.valid.images[:1000], data.test.images[:SAMPLES])
+        for images in (
+            *(data.valid.images[:1000], data.valid.images[1000:5000]),
+            data.test.images[:SAMPLES],
+        )
     )
     begun, playing, look = time.monotonic(), 0.0, 20 if mini else line.look
     place = out / f"{name}-{seed}"
@@ -91,9 +95,9 @@ def played(name: str, seed: int, data: Dataset, seconds: float, out: Path, mini:
         terms = {key: value.item() for key, value in record.items()}
         playing += time.monotonic() - since
         images = line.draw(replay.game, data, 200 if mini else SAMPLES)
-        found = parzen(
-            real=test.to(device), valid=valid.to(device), fake=unit_pixels(images).to(device)
-        )
+        fake = unit_pixels(images).to(device)
+        found = parzen(real=test, valid=valid, fake=fake)
+        validated = parzen(real=others, valid=valid, fake=fake)["default"].found
         row = {
             "name": name,
             "seed": seed,
@@ -105,6 +109,7 @@ def played(name: str, seed: int, data: Dataset, seconds: float, out: Path, mini:
                 grid: [round(p.found.value, 2), round(p.of_images, 2), p.sigma]
                 for grid, p in found.items()
             },
+            "valid": [round(validated.value, 2), round(validated.error, 2)],
             **{key: round(value, 4) for key, value in terms.items()},
         }
         with Path(f"{place}.jsonl").open("a", encoding="utf-8") as file:

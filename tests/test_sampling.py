@@ -149,6 +149,20 @@ def test_a_game_may_have_a_sampler_of_its_own():
     assert not np.array_equal(draw(game, 4, seed=2), draw(game, 4, seed=5))
 
 
+@pytest.mark.parametrize("count", [1, 7, 8, 20])
+def test_a_sampler_that_draws_says_how_many_it_makes_at_a_time(count):
+    sizes = []
+
+    def chain(nets, z, c):
+        sizes.append(len(z))
+        return z[:, :1, None, None] + 0.1 * torch.randn(len(z), 1, 2, 2)
+
+    game = game_of(Noisy(0.0), sampler=chain, rows=8)
+    found = draw(game, count, seed=1)
+    assert sizes == [8] * -(-count // 8)
+    assert np.array_equal(draw(game, 1003, seed=1)[:count], found)
+
+
 def test_samples_have_the_size_that_the_game_sees():
     G = nn.Sequential(nn.Linear(3, 1), nn.Unflatten(1, (1, 1, 1)))
     small = game_of(G, prepare=nn.AvgPool2d(2))

@@ -75,12 +75,18 @@ class PlainLines:
 
 
 class TrainingDisplay:
-    """A watcher that shows rounds, rate, losses, outputs of D and the time left."""
+    """A watcher that shows rounds, rate, losses, outputs of D and the time left.
+
+    Args:
+        what: is trained, where it is one of several.
+    """
 
     INTERVAL = 0.2  # seconds
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "") -> None:
+        self._what = f"{what}, " if what else ""
         self._bar = Progress(
+            TextColumn("{task.description}", table_column=Column(no_wrap=True), markup=False),
             TextColumn("round {task.fields[step]:,}", table_column=Column(no_wrap=True)),
             BarColumn(bar_width=8),
             TextColumn("{task.fields[rate]:.1f}/s"),
@@ -89,7 +95,7 @@ class TrainingDisplay:
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=1.0, step=0, rate=0.0, values="")
+        self._task = self._bar.add_task(what, total=1.0, step=0, rate=0.0, values="")
         self._shown = 0.0
         self._lines = PlainLines()
         self._begun: tuple[float, int] | None = None
@@ -143,7 +149,7 @@ class TrainingDisplay:
             rate=rate,
             values=values,
         )
-        done = f"round {training.progress.step:,} ({training.share_done:.0%})"
+        done = f"{self._what}round {training.progress.step:,} ({training.share_done:.0%})"
         self._lines(f"{done} {rate:.1f}/s {values}", last=training.share_done >= 1)
 
 

@@ -10,7 +10,6 @@ from scipy.stats import chi2, kstest, norm
 
 from frenemy.data import Source
 from frenemy.errors import FrenemyError
-from frenemy.game import Round
 from frenemy.rivals.rbm import (
     RBM,
     contrasting,
@@ -18,40 +17,10 @@ from frenemy.rivals.rbm import (
     log_partition,
 )
 
+from .enumerated import chi_square, energy, given, machine, probabilities, round_of, states
+
 SHAPE = (1, 2, 2)
 ROUNDING = {"rel": 1e-10}  # of float64, through sums of 2^7 terms
-
-
-def machine(visible=4, hidden=3, kind="binary", *, scale=1.0, seed=0, **more):
-    torch.manual_seed(seed)
-    rbm = RBM((1, 1, visible), hidden, kind, **more).double()
-    with torch.no_grad():
-        for p in rbm.parameters():
-            p.copy_(scale * torch.randn_like(p))
-    return rbm
-
-
-def states(count):
-    return torch.tensor(list(itertools.product((0.0, 1.0), repeat=count)), dtype=torch.float64)
-
-
-def energy(rbm, v, h):
-    """As the module's docstring has it, of all pairs: (V, H)."""
-    both = -(v @ rbm.W @ h.T) - (h @ rbm.c)
-    if rbm.kind == "binary":
-        return both - (v @ rbm.b)[:, None]
-    return both + (v - rbm.b).square().sum(1)[:, None] / 2
-
-
-def probabilities(rbm):
-    """Of all states of binary visible units, (2^visible,)."""
-    v, h = states(rbm.W.shape[0]), states(rbm.W.shape[1])
-    return (-energy(rbm, v, h)).exp().sum(1) / (-energy(rbm, v, h)).exp().sum()
-
-
-def round_of(rbm, v):
-    x = rbm.images(v).detach()
-    return Round({"RBM": rbm}, torch.zeros(len(x), 1), lambda: (x, None), ("RBM",))
 
 
 def gradient(rbm, loss):
@@ -107,10 +76,6 @@ def test_the_likelihoods_gradient_is_data_minus_model():
 def transitions(rbm):
     """Of a Gibbs step between the states of the visible units, (from, to)."""
     v, h = states(rbm.W.shape[0]), states(rbm.W.shape[1])
-
-    def given(p, s):
-        return (p[:, None] * s + (1 - p[:, None]) * (1 - s)).prod(-1)
-
     return given(rbm.mean_h(v), h) @ given(rbm.mean_v(h), v)
 
 
@@ -130,7 +95,7 @@ def test_the_bias_of_contrastive_divergence_shrinks_with_k():
     assert bias[-1] < 1e-9
     for k in (1, 3):  # and the term's own gradient is that one in the mean
         torch.manual_seed(0)
-        parts = [round_of(rbm, v[[0, 5, 15]].repeat(100, 1)) for _ in range(40)]
+        parts = [round_of("RBM", rbm, v[[0, 5, 15]].repeat(100, 1)) for _ in range(40)]
         found = torch.stack([gradient(rbm, contrasting(k)(r).mean()) for r in parts])
         mean, sd = found.mean(0), found.std(0)
         expected = gradient(rbm, (data - data @ T.matrix_power(k)) @ rbm.free_energy(v))
@@ -142,10 +107,7 @@ def test_the_chain_comes_to_the_exact_marginals():
     rbm = machine()
     torch.manual_seed(0)
     v = rbm.gibbs(torch.zeros(20_000, 4, dtype=torch.float64), 50)
-    counts = torch.bincount((v @ torch.tensor([8.0, 4, 2, 1]).double()).long(), minlength=16)
-    expected = 20_000 * probabilities(rbm).detach()
-    statistic = ((counts - expected).square() / expected).sum().item()
-    assert chi2.sf(statistic, 15) > 1e-3
+    assert chi2.sf(chi_square(v, probabilities(rbm).detach()), 15) > 1e-3
 
 
 def test_gaussian_units_come_to_their_density():
@@ -194,7 +156,7 @@ def test_ais_finds_z(kind):
 def test_persistent_chains_are_what_the_data_are_compared_with():
     rbm = machine(chains=6)
     v = states(4)
-    loss = contrasting(1)(round_of(rbm, v))
+    loss = contrasting(1)(round_of("RBM", rbm, v))
     expected = rbm.free_energy(v) - rbm.free_energy(rbm.chains[0]).mean()
     assert torch.allclose(loss, expected)
     before = rbm.chains.clone()

@@ -21,6 +21,7 @@ from frenemy.cli.judging import compare, health, judge
 from frenemy.cli.lab import lab, lab_with_lessons
 from frenemy.cli.listing import data, recipes
 from frenemy.cli.runs import plot, runs
+from frenemy.cli.table1 import table1
 from frenemy.cli.training import train, train_with_recipes
 from frenemy.cli.using import directions, film, invert, mix, neighbours, sample, walk
 from frenemy.errors import FrenemyError, out_of_memory
@@ -45,6 +46,7 @@ VERBS: dict[str, Verb] = {
     "film": film,
     "runs": runs,
     "plot": plot,
+    "table1": table1,
     "lab": lab,
     "recipes": recipes,
     "data": data,

@@ -66,14 +66,14 @@ class DeepBelief(Boltzmann):
         layers: of hidden units.
         units: of each hidden layer but the highest.
         top_units: of the highest.
-        pretraining: epochs for which each machine is learned.
+        layer_epochs: epochs for which each machine is learned.
         fine_tuning: epochs by the up-down algorithm after that; 0 for none.
         fine_rate: its initial learning rate.
     """
 
     layers: int = 2
     top_units: int = 1000
-    pretraining: float = 30.0
+    layer_epochs: float = 30.0
     fine_tuning: float = 30.0
     fine_rate: float = 0.001
 
@@ -93,7 +93,7 @@ def dbn(facts: Facts, arguments: DeepBelief = DeepBelief()) -> list[Stage]:
     _check(facts, arguments)
     at_least(2, layers=arguments.layers)
     at_least(1, top_units=arguments.top_units)
-    at_least(0, pretraining=arguments.pretraining, fine_tuning=arguments.fine_tuning)
+    at_least(0, layer_epochs=arguments.layer_epochs, fine_tuning=arguments.fine_tuning)
     at_least(0, fine_rate=arguments.fine_rate)
     units = [arguments.units] * (arguments.layers - 1) + [arguments.top_units]
     net = DBN(facts.shape, units, arguments.visible, **_chains(arguments))
@@ -111,7 +111,7 @@ def dbn(facts: Facts, arguments: DeepBelief = DeepBelief()) -> list[Stage]:
         term = contrasting(arguments.k, shown_to(layer))
         game = _game("DBN", player, term, arguments, drawn(layer))
         begin = functools.partial(net.begin, layer=layer)
-        stages.append(Stage(game, arguments.pretraining, begin=begin))
+        stages.append(Stage(game, arguments.layer_epochs, begin=begin))
     if not arguments.fine_tuning:
         return stages
     weights, biases = net.directed()
@@ -122,7 +122,8 @@ def dbn(facts: Facts, arguments: DeepBelief = DeepBelief()) -> list[Stage]:
 
 def _check(facts: Facts, arguments: Boltzmann) -> None:
     require_images(facts.shape, facts.name)
-    at_least(1, units=arguments.units, steady=arguments.steady, steps=arguments.sampling_steps)
+    at_least(1, units=arguments.units, k=arguments.k, steady=arguments.steady)
+    at_least(1, sampling_steps=arguments.sampling_steps)
     at_least(0, rate=arguments.rate, momentum=arguments.momentum, decay=arguments.decay)
     at_most(1, momentum=arguments.momentum)
 
@@ -146,13 +147,12 @@ def _player(
         return {"lr": rate * min(1.0, arguments.steady / max(t, 1))}
 
     groups = [{"params": weights, "weight_decay": arguments.decay}, {"params": biases}]
-    descent = torch.optim.SGD(groups, lr=rate, momentum=arguments.momentum)
+    descent = torch.optim.SGD(groups, lr=rate, momentum=arguments.momentum, fused=True)
     return Player(net, descent, schedule=schedule)
 
 
 def _game(name: str, player: Player, term: Term, arguments: Boltzmann, drawn: Drawn) -> Game:
     """A game of one player who learns by a term, and whose machine's chains go on after a round."""
-    at_least(1, k=arguments.k)
     rbm, _ = drawn({name: player.net})
 
     def advance(r: Round) -> Mapping[str, Tensor]:

@@ -140,7 +140,7 @@ class DBN(nn.Module):
         """[v, h1, ..., h(L-1)], each drawn by recognition from the one before, (B, units)."""
         states = [v]
         for linear in self.recognition:
-            states.append(bernoulli(linear(states[-1]).float().sigmoid_()))
+            states.append(bernoulli(linear(states[-1]).to(v.dtype).sigmoid_()))
         return states
 
     @torch.no_grad()
@@ -177,7 +177,9 @@ class DBN(nn.Module):
         """-log q(h1 | v) - ... - log q(h(L-1) | h(L-2)), (B,)."""
         loss = states[0].new_zeros(())
         for linear, lower, upper in zip(self.recognition, states[:-1], states[1:], strict=True):
-            loss = loss + cross_entropy(linear(lower).float(), upper, reduction="none").sum(1)
+            loss = loss + cross_entropy(linear(lower).to(upper.dtype), upper, reduction="none").sum(
+                1
+            )
         return loss
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from frenemy.game import Round, Term
 
 Visible = Literal["binary", "gaussian"]
+Beta = Tensor | float | None
+"""An inverse temperature; None for 1, which costs nothing."""
 
 LEAST_DEVIATION = 0.05
 """Of a Gaussian visible unit, in pixels of 0 to 1: what hardly moves is not blown up to noise."""
@@ -129,42 +131,49 @@ class RBM(nn.Module):
         """The means of the pixels given h, as images: (B, hidden) -> (B, C, H, W)."""
         return self.images(self.mean_v(h))
 
-    def free_energy(self, v: Tensor, beta: Tensor | float = 1.0) -> Tensor:
+    def free_energy(self, v: Tensor, beta: Beta = None) -> Tensor:
         """F(v) = -log sum_h exp(-E(v, h)): (..., visible) -> (...).
 
         Args:
             v: visible units.
-            beta: one number, or one for each of the first dimension, shaped (T, 1, 1).
+            beta: by default 1; one number, or one for each of the first dimension, (T, 1, 1).
         """
-        b = torch.lerp(self.base, self.b, beta)
-        hidden = F.softplus(self._input_h(v, beta)).sum(-1)
+        return self._energy(v, self._input_h(v, None), beta)
+
+    def _energy(self, v: Tensor, at: Tensor, beta: Beta) -> Tensor:
+        b = self._bias(beta)
+        hidden = F.softplus(at if beta is None else at * beta).sum(-1)
         if self.kind == "binary":
             return -(v * b).sum(-1) - hidden
         return (v - b).square().sum(-1) / 2 - hidden
 
-    def mean_h(self, v: Tensor, beta: Tensor | float = 1.0) -> Tensor:
+    def mean_h(self, v: Tensor, beta: Beta = None) -> Tensor:
         """P(h = 1 | v): (..., visible) -> (..., hidden)."""
         return self._input_h(v, beta).sigmoid_()
 
-    def mean_v(self, h: Tensor, beta: Tensor | float = 1.0) -> Tensor:
+    def mean_v(self, h: Tensor, beta: Beta = None) -> Tensor:
         """The means of v given h: (..., hidden) -> (..., visible)."""
         at = self._input_v(h, beta)
         return at.sigmoid_() if self.kind == "binary" else at
 
-    def _input_h(self, v: Tensor, beta: Tensor | float) -> Tensor:
-        return (v @ self.W + self.c).mul_(beta)
+    def _input_h(self, v: Tensor, beta: Beta) -> Tensor:
+        at = v @ self.W + self.c
+        return at if beta is None else at.mul_(beta)
 
-    def _input_v(self, h: Tensor, beta: Tensor | float) -> Tensor:
-        b = torch.lerp(self.base, self.b, beta)
-        return F.linear(h, self.W) * beta + b
+    def _input_v(self, h: Tensor, beta: Beta) -> Tensor:
+        at = F.linear(h, self.W)
+        return at + self.b if beta is None else (at * beta).add_(self._bias(beta))
 
-    def draw_v(self, h: Tensor, beta: Tensor | float = 1.0) -> Tensor:
+    def _bias(self, beta: Beta) -> Tensor:
+        return self.b if beta is None else torch.lerp(self.base, self.b, beta)
+
+    def draw_v(self, h: Tensor, beta: Beta = None) -> Tensor:
         """Visible units given h: (..., hidden) -> (..., visible)."""
         return self._draw_v(self._input_v(h, beta))
 
     def surprise(self, v: Tensor, h: Tensor) -> Tensor:
         """-log p(v | h), but for constants: (B, visible), (B, hidden) -> (B,)."""
-        at = self._input_v(h, 1.0)
+        at = self._input_v(h, None)
         if self.kind == "binary":
             return F.binary_cross_entropy_with_logits(at, v, reduction="none").sum(-1)
         return (v - at).square().sum(-1) / 2
@@ -174,7 +183,7 @@ class RBM(nn.Module):
         return bernoulli(at.sigmoid_()) if self.kind == "binary" else at.add_(torch.randn_like(at))
 
     @torch.no_grad()
-    def gibbs(self, v: Tensor, steps: int, beta: Tensor | float = 1.0) -> Tensor:
+    def gibbs(self, v: Tensor, steps: int, beta: Beta = None) -> Tensor:
         """Visible units after so many steps of the chain: h given v, then v given h."""
         for _ in range(steps):
             v = self.draw_v(bernoulli(self.mean_h(v, beta)), beta)
@@ -199,9 +208,10 @@ class RBM(nn.Module):
             return self.chains.new_ones(())
         beta = self.betas[:, None, None]
         v = self.gibbs(self.chains, steps, beta)
-        own = self.free_energy(v, beta)  # (T, N)
+        at, energy = self._input_h(v, None), self._energy
+        own = energy(v, at, beta)  # (T, N)
         gain = own[:-1] + own[1:]
-        gain -= self.free_energy(v[1:], beta[:-1]) + self.free_energy(v[:-1], beta[1:])
+        gain -= energy(v[1:], at[1:], beta[:-1]) + energy(v[:-1], at[:-1], beta[1:])
         place = torch.arange(len(v), device=v.device)[:, None]
         paired = (place[:-1] + self.turn) % 2 == 0
         self.turn.add_(1)
@@ -331,7 +341,7 @@ def exact_log_partition(rbm: RBM) -> Tensor:
         hidden, device=rbm.W.device
     )
     h = (bits % 2).to(rbm.W)
-    at = rbm._input_v(h, 1.0)  # (states, visible)
+    at = rbm._input_v(h, None)  # (states, visible)
     if rbm.kind == "binary":
         terms = F.softplus(at).sum(1)
     else:

@@ -1,0 +1,523 @@
+"""Table 1, built: models are trained, or finished runs taken; all are judged alike.
+
+In the folder of a table lie
+
+    RECIPE-SEED/        a run for each model and seed
+    table1.jsonl        what was judged
+    table1.md, .csv, .png
+    samples/            a strip of samples of each row
+
+so that a table that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from frenemy import begin
+from frenemy.choices import DeviceName
+from frenemy.data import Dataset
+from frenemy.data.source import require_images
+from frenemy.engine import choose_device
+from frenemy.errors import FrenemyError, at_least, out_of_memory
+from frenemy.experiment import Experiment, Recipe, vary
+from frenemy.files import WritingFailed, is_part, names_in, write_atomically, writing_failed
+from frenemy.fitting import Rehearsal
+from frenemy.interrupts import Interrupted
+from frenemy.judge.likelihoods import is_mnist_test
+from frenemy.judge.parzen import parzen, unit_pixels
+from frenemy.judge.sets import Images
+from frenemy.judge.table1 import DataName, Judged, Nats, Table
+from frenemy.judge.table1_shown import table1_csv, table1_figure, table1_markdown
+from frenemy.model import Model, set_up
+from frenemy.names import known
+from frenemy.origin import arguments_kept
+from frenemy.pictures import enlarge, grid, load_picture, save_picture
+from frenemy.recipes import RECIPES
+from frenemy.run import Run, is_run, step_of
+from frenemy.runs import duration
+from frenemy.settings import Continued, Settings
+from frenemy.table1.drawing import Drawn
+from frenemy.table1.rows import FACE, ROWS, Given, Rival
+from frenemy.training import Watcher
+
+SAMPLES, VALID, TEST = 10_000, 1_000, 10_000
+"""Images of each kind in the paper's protocol; fewer where there are no more."""
+LEAST = 10
+"""Validation and test images without which no width can be chosen, and no error told."""
+SHOWN = 10
+"""Samples in a strip."""
+FILE, LOCK = "table1.jsonl", ".lock"
+SAME = ("digest", "shape", "fit", "grey", "opaque", "range")
+"""Of what a run or a table was made on: what has to be the same."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the table is to hold.
+
+    Attributes:
+        out: its folder.
+        only: names of rows; all if there are none.
+        runs: finished runs, which are taken in the place of a row's own.
+        seeds: trainings of each model, by the seeds 0, 1 ...
+        quick: every training is cut short.
+        device: where to compute.
+    """
+
+    out: Path = Path("table1")
+    only: Sequence[str] = ()
+    runs: Sequence[Path] = ()
+    seeds: int = 1
+    quick: bool = False
+    device: DeviceName = "auto"
+
+
+@dataclass(frozen=True)
+class Shows:
+    """How it is shown what is going on: by default not at all.
+
+    Attributes:
+        tell: is given a line.
+        watching: is given what is trained; its context gives a watcher of that training.
+        working: its context gives what is to be told of what is being done.
+    """
+
+    tell: Say = lambda _: None
+    watching: Callable[[str], AbstractContextManager[Watcher]] = lambda _: contextlib.nullcontext(
+        lambda _: None
+    )
+    working: Callable[[], AbstractContextManager[Say]] = lambda: contextlib.nullcontext(
+        lambda _: None
+    )
+
+
+@dataclass
+class Task:
+    """One row and seed.
+
+    Attributes:
+        row: which; seed: of its training, or of what is drawn.
+        run: where that lies; None where nothing is trained.
+        recipe: of its training; None of a finished run.
+        rounds: of its training, in all; whole: as many as the recipe plays by itself.
+        fault: why it cannot be trained.
+    """
+
+    row: Rival | Given
+    seed: int
+    run: Path | None = None
+    recipe: Recipe | None = None
+    rounds: int = 0
+    whole: int = 0
+    fault: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.row.name}, seed {self.seed}"
+
+    @property
+    def checkpoint(self) -> str:
+        """The newest of its run, by its name; "" if there is none."""
+        there = self.run is not None and is_run(self.run)
+        found = Run.open(self.run).checkpoints() if there and self.run else []
+        return found[0].stem if found else ""
+
+    @property
+    def done(self) -> int:
+        """Rounds that were played, at most `rounds`."""
+        at = self.checkpoint
+        return min(step_of(Path(at)), self.rounds) if at else 0
+
+
+@dataclass
+class Work:
+    """A table that may be built, or gone on with.
+
+    Attributes:
+        data: all is trained and judged on; asked: what is wanted.
+        tasks: all of it, in the order of the table.
+        table: what is judged already.
+    """
+
+    data: Dataset
+    asked: Asked
+    tasks: Sequence[Task]
+    table: Table
+
+    # ---- how long it takes
+
+    def plan(self, say: Say = lambda _: None) -> list[str]:
+        """What would be trained, and about how long that takes, in lines."""
+        seconds, lines = 0.0, list[str]()
+        for task in self.tasks:
+            say(f"how long it takes: {task}")
+            if isinstance(task.row, Given):
+                lines.append(f"{task}: is judged alone")
+                continue
+            try:
+                left = self.estimate(task)
+            except FrenemyError as error:
+                lines.append(f"{task}: cannot be trained: {error}")
+                continue
+            seconds += left
+            lines.append(f"{task}: {task.run}, {_progress(task, left)}")
+        told = "of rounds in all; mixtures and clusters are fitted before their only one"
+        return [*lines, f"about {duration(seconds)} {told}; each row is judged when it is trained"]
+
+    def estimate(self, task: Task) -> float:
+        """Seconds that are left of its training, by a few rounds of each stage that are lost.
+
+        Raises:
+            FrenemyError: it cannot be trained.
+        """
+        if task.fault:
+            raise FrenemyError(task.fault)
+        if task.recipe is None or task.done == task.rounds:
+            return 0.0
+        experiment = set_up(task.recipe, self.data, task.seed)
+        device, seconds, start = choose_device(self.asked.device), 0.0, 0
+        for i, stage in enumerate(experiment.stages):
+            last = stage is experiment.stages[-1]
+            end = task.rounds if last else start + experiment.rounds(stage)
+            if (rounds := min(end, task.rounds) - max(start, task.done)) > 0:
+                part = Experiment(experiment.stages[: i + 1], experiment.source)
+                seconds += rounds / Rehearsal(part, device, mirror=False).speed(1, "float32")
+            start = end
+        return seconds
+
+    # ---- building
+
+    def build(self, shows: Shows) -> Table:
+        """Trains and judges what is not judged yet, and writes the table.
+
+        A row that fails says why, and the others are built all the same.
+
+        Raises:
+            FrenemyError: another process builds it; it cannot be written.
+            Interrupted: as `frenemy.begin.train`: the same call goes on.
+        """
+        out = self.asked.out
+        with _locked(out):
+            self.table.save(out / FILE)
+            try:
+                for number, task in enumerate(self.tasks, 1):
+                    said = f"{number} of {len(self.tasks)}: {task}"
+                    self._keep(self._judged(task, said, shows))
+            except Interrupted as error:
+                told = f"{error.args[0].partition(':')[0]}: the same command goes on"
+                raise Interrupted(told, error.signal) from None
+            finally:
+                self._write()
+        return self.table
+
+    def _judged(self, task: Task, said: str, shows: Shows) -> Judged:
+        """What is known of the task already, or what its training and the judge give."""
+        before = self._before(task)
+        found = before is not None and not before.fault and task.done == task.rounds
+        if before is not None and found and before.checkpoint == task.checkpoint:
+            return before
+        try:
+            if task.fault:
+                raise FrenemyError(task.fault)
+            if task.run is None:
+                with shows.working() as say:
+                    say(f"{said}: judged")
+                    return self._judge_given(task)
+            run = self._trained(task, said, shows)
+            with shows.working() as say:
+                say(f"{said}: samples are drawn and judged")
+                return self._judge(task, run)
+        except (Interrupted, WritingFailed):
+            raise
+        except (FrenemyError, RuntimeError, MemoryError) as error:
+            if not isinstance(error, FrenemyError) and not out_of_memory(error):
+                raise
+            fault = " ".join(str(error).split())
+            shows.tell(f"{said}: failed: {fault}")
+            return Judged(task.row.name, task.row.model, task.seed, fault=fault)
+
+    def _before(self, task: Task) -> Judged | None:
+        key = task.row.name, task.seed
+        return next((one for one in self.table.judged if (one.name, one.seed) == key), None)
+
+    def _trained(self, task: Task, said: str, shows: Shows) -> Run:
+        assert task.run is not None
+        if task.recipe is None or task.done == task.rounds:
+            return Run.open(task.run)
+        if is_run(task.run):
+            plan = begin.plan_to_resume(
+                task.run, Continued(device=self.asked.device), data=self.data
+            )
+        else:
+            how = Settings(
+                out=task.run, seed=task.seed, steps=task.rounds, device=self.asked.device
+            )
+            plan = begin.plan(task.recipe, self.data, how)
+        with shows.watching(said) as watcher:
+            return plan.play(watcher)
+
+    def _judge_given(self, task: Task) -> Judged:
+        assert isinstance(task.row, Given)
+        images = task.row.images(self.data, SAMPLES, task.seed)
+        return self._by_parzen(task, Drawn(images, 0.0))
+
+    def _judge(self, task: Task, run: Run) -> Judged:
+        assert isinstance(task.row, Rival)
+        model = Model.load(run.path, self.asked.device)
+        if model.game.prepare is not None:
+            raise FrenemyError(f"{run.path} changes its images: it is not of the same pixels")
+        drawn = task.row.draw(model, self.data, SAMPLES, task.seed)
+        rounds, notes = model.progress.step, list[str]()
+        if task.recipe is None and rounds < run.header["target"].get("steps", 0):
+            notes.append("taken from a run that is not at its end")
+        judged = self._by_parzen(task, drawn)
+        return replace(
+            judged,
+            checkpoint=run.checkpoints()[0].stem,
+            rounds=rounds,
+            whole=task.whole or rounds,
+            train_seconds=model.progress.seconds,
+            draw_seconds=drawn.seconds,
+            steps=drawn.steps,
+            notes=[*judged.notes, *notes],
+            machine=_machine(run),
+        )
+
+    def _by_parzen(self, task: Task, drawn: Drawn) -> Judged:
+        self._strip(task, drawn.images)
+        fake, notes = unit_pixels(drawn.images), list(drawn.notes)
+        real, valid = (
+            unit_pixels(part.images[:most])
+            for part, most in ((self.data.test, TEST), (self.data.valid, VALID))
+        )
+        found = parzen(real=real, valid=valid, fake=fake)
+        if drawn.real:
+            without = parzen(real=real, valid=valid, fake=fake[drawn.real :])["authors"]
+            told = replace(without.found, error=without.of_images)
+            notes.append(f"without the test image that its chain starts at it has {told}")
+        return Judged(
+            *(task.row.name, task.row.model, task.seed),
+            nats={grid: Nats(x.found.value, x.of_images, x.sigma) for grid, x in found.items()},
+            samples=len(fake),
+            valid=len(valid),
+            test=len(real),
+            notes=notes,
+        )
+
+    # ---- writing
+
+    @property
+    def files(self) -> list[Path]:
+        """The table in all its forms, its picture first."""
+        return [(self.asked.out / FILE).with_suffix(x) for x in (".png", ".md", ".csv", ".jsonl")]
+
+    def _keep(self, judged: Judged) -> None:
+        """Puts it into the table, in its place."""
+        key = judged.name, judged.seed
+        others = [one for one in self.table.judged if (one.name, one.seed) != key]
+        self.table.judged[:] = sorted([*others, judged], key=lambda one: _order(one.name, one.seed))
+        self.table.save(self.asked.out / FILE)
+
+    def _strip(self, task: Task, images: Images) -> None:
+        """Keeps a few samples, which lie far from each other where they are of one chain."""
+        shown = images[:: max(1, len(images) // SHOWN)][:SHOWN]
+        picture = grid(enlarge(shown), columns=SHOWN)
+        save_picture(picture, self.asked.out / _strip_of(task.row.name, task.seed))
+
+    def _write(self) -> None:
+        """Writes the table as it is, in all its forms."""
+        out, table = self.asked.out, self.table
+        strips = {
+            row.name: place
+            for row in table.rows
+            if row.judged and (out / (place := _strip_of(row.name, row.judged[0].seed))).exists()
+        }
+        picture, markdown, numbers, _ = self.files
+        for place, text in (
+            (markdown, table1_markdown(table, strips)),
+            (numbers, table1_csv(table)),
+        ):
+            write_atomically(place, lambda part, text=text: part.write_text(text, "utf-8"))
+        pictures = {name: load_picture(out / place) for name, place in strips.items()}
+        table1_figure(table, pictures).save(picture)
+
+
+def _progress(task: Task, left: float) -> str:
+    """How far a training is, in words."""
+    of = f" of the recipe's {task.whole:,}" if task.rounds < task.whole else ""
+    rounds = f"{task.rounds:,}{of} round{'s' * (task.whole != 1)}"
+    if task.done == task.rounds:
+        return f"{rounds}, played already"
+    done = f", {task.done:,} of them already" if task.done else ""
+    return f"{rounds}{done}: about {duration(left)}"
+
+
+def _strip_of(name: str, seed: int) -> str:
+    return f"samples/{name}-{seed}.png"
+
+
+def _order(name: str, seed: int) -> tuple[float, str, int]:
+    """The rows in their order; models that are none of ours above those that are not trained."""
+    names = [row.name for row in ROWS]
+    others = next(i for i, row in enumerate(ROWS) if isinstance(row, Given)) - 0.5
+    return names.index(name) if name in names else others, name, seed
+
+
+def _machine(run: Run) -> str:
+    """Where a run was trained."""
+    header = run.header
+    threads = header["threads"]
+    on_cpu = f", {threads} thread{'s' * (threads > 1)}" if header["device"] == "cpu" else ""
+    return header["device"] + on_cpu
+
+
+# ---- what there is to do
+
+
+def prepare(data: Dataset, asked: Asked) -> Work:
+    """A table on these images, where all is refused that can be before any work.
+
+    Raises:
+        FrenemyError: they are no images, or too few; the folder holds something else, or a table of
+            other images; a run that was given is none, or not of these images; no such row.
+    """
+    require_images(data.shape, data.train.name)
+    if data.shape[0] % 2 == 0:
+        raise FrenemyError(f"{data.train.name} has opacity: add --opaque")
+    if min(len(data.valid), len(data.test)) < LEAST:
+        raise FrenemyError(
+            f"{data.train.name}: {len(data.valid):,} validation and {len(data.test):,} test "
+            f"images: the widths of Parzen windows and their error need {LEAST} of each"
+        )
+    at_least(1, seeds=asked.seeds)
+    table = _table(data, asked)
+    given = [_given(path, table) for path in asked.runs]
+    keys = [(task.row.name, task.seed) for task in given]
+    if twice := [key for i, key in enumerate(keys) if key in keys[:i]]:
+        name, seed = twice[0]
+        raise FrenemyError(f"--runs: two runs of {name}, seed {seed}: give one")
+    taken = {task.row.name: task.row for task in given}
+    for name in asked.only:
+        known(name, [*{row.name: row for row in ROWS} | taken], "row")
+    own = [
+        task
+        for row in ROWS
+        if (row.name in asked.only or not asked.only) and row.name not in taken
+        for task in _own(row, data, asked)
+    ]
+    tasks = sorted([*own, *given], key=lambda task: _order(task.row.name, task.seed))
+    return Work(data, asked, tasks, table)
+
+
+def _table(data: Dataset, asked: Asked) -> Table:
+    """The table that lies in the folder, or a new one."""
+    out, file = asked.out, asked.out / FILE
+    recorded = {**data.arguments, "digest": data.train.digest, "shape": [*data.shape]}
+    published: DataName = "TFD" if data.shape == FACE else ""
+    if is_mnist_test(data.test.images[:]):
+        published = "MNIST"
+    table = Table(_same(recorded), data.description, published, asked.quick)
+    found = Table.load(file)
+    if found is None:
+        if any(name != LOCK and not is_part(name) for name in names_in(out)):
+            raise FrenemyError(f"{out} holds something else than a table: give another --out")
+        return table
+    if found.data != table.data:
+        raise FrenemyError(
+            f"{out} holds a table of other images ({found.description}): give these, or another "
+            "--out"
+        )
+    if found.quick != table.quick:
+        kind, way = ("quick", "add") if found.quick else ("full", "leave out")
+        raise FrenemyError(f"{out} holds a {kind} table: {way} --quick, or give another --out")
+    return found
+
+
+def _same(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Of how images were opened, what makes them the same."""
+    return {name: recorded.get(name) or None for name in SAME}
+
+
+def _given(path: Path, table: Table) -> Task:
+    """A finished run, as one that need not be trained."""
+    run = Run.open(path)
+    recipe, seed = run.header["recipe"], run.header["seed"]
+    if recipe not in RECIPES:
+        raise FrenemyError(f"--runs {path}: its recipe {recipe} is not frenemy's own")
+    if _same(run.header["data"]) != table.data:
+        raise FrenemyError(f"--runs {path}: it was not trained on {table.description}")
+    if not run.checkpoints():
+        raise FrenemyError(f"--runs {path}: it has no checkpoint yet")
+    rivals = [row for row in ROWS if isinstance(row, Rival) and recipe in row.recipes]
+    row = rivals[0] if rivals else Rival(recipe, recipe, recipe, 1)
+    return Task(row, seed, run.path, rounds=step_of(run.checkpoints()[0]))
+
+
+def _own(row: Rival | Given, data: Dataset, asked: Asked) -> Iterator[Task]:
+    """The trainings of a row, or the images that stand in it."""
+    if isinstance(row, Given):
+        yield Task(row, 0)
+        return
+    name, brief = row.on(data.facts)
+    for seed in range(asked.seeds):
+        place = asked.out / f"{name}-{seed}"
+        try:
+            recipe = RECIPES[name]
+            whole = _rounds(set_up(recipe, data, seed), row.epochs)
+            rounds = whole
+            if asked.quick:
+                recipe = vary(recipe, **row.quick)
+                rounds = min(brief, _rounds(set_up(recipe, data, seed), None))
+        except FrenemyError as error:
+            yield Task(row, seed, fault=str(error))
+            continue
+        task = Task(row, seed, place, recipe, rounds, whole)
+        _require_alike(task)
+        yield task
+
+
+def _rounds(experiment: Experiment, epochs: float | None) -> int:
+    """In all stages; of the last one as many epochs as are given, or its own."""
+    *before, last = experiment.stages
+    return sum(map(experiment.rounds, before)) + experiment.rounds(last, epochs)
+
+
+def _require_alike(task: Task) -> None:
+    """Refuses to go on with a run that was begun otherwise, by an earlier frenemy say."""
+    assert task.run is not None and task.recipe is not None
+    if not is_run(task.run):
+        return
+    header = Run.open(task.run).header
+    arguments = json.loads(json.dumps(arguments_kept(task.recipe)))
+    if header["arguments"] != arguments or header["target"] != {"steps": task.rounds}:
+        raise FrenemyError(
+            f"{task.run} was begun with other arguments, or for another number of rounds: move it "
+            "elsewhere, or give another --out"
+        )
+
+
+@contextlib.contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Holds the folder, which is made, against a second process that would build the table."""
+    lock = filelock.FileLock(out / LOCK)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        raise FrenemyError(f"{out} is being built by another process") from None
+    except OSError as error:
+        raise writing_failed(out, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
