@@ -83,13 +83,13 @@ SEARCHED: dict[str, Searched] = {
         "fine_rate": Between(1e-4, 0.02),
         "sampling_steps": (50, 200, 1000),
     },
-    "cae": {
-        "units": (500, 1000, 2000),
-        "layers": (1, 2),
-        "penalty": Between(0.01, 1.0),
-        "rate": Between(1e-4, 5e-3),
-        "noise": Between(0.1, 10.0),
-        "sampling_steps": Between(10, 300),
+    "cae": {  # penalties below these give walks that soon are none of the data
+        "units": (500, 1000),
+        "penalty": Between(1.0, 4.0),
+        "upper_penalty": Between(0.1, 2.0),
+        "rate": Between(5e-4, 3e-3),
+        "noise": Between(0.7, 6.0),
+        "sampling_steps": (30, 100),  # fewer stay near the image that they started from
     },
     "gsn": {
         "noise": Between(0.5, 4.0),
