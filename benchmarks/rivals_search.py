@@ -71,7 +71,7 @@ SEARCHED: dict[str, Searched] = {
         "layers": (2, 3),
         "units": (500, 1000),
         "top_units": (500, 1000, 2000),
-        "chain": ("cd", "pcd"),
+        "chain": ("cd", "pcd", "tempering"),
         "k": Between(1, 10),
         "rate": Between(0.002, 0.2),
         "steady": Between(2000, 20_000),
