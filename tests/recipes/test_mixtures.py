@@ -9,6 +9,7 @@ from frenemy.data import Dataset, Facts, Source, open_dataset
 from frenemy.errors import FrenemyError
 from frenemy.model import Model
 from frenemy.recipes import vary
+from frenemy.run import step_of
 from frenemy.walks import walk
 
 FITTED = pytest.mark.parametrize("name", ["gaussians", "kde", "kmeans"])
@@ -35,6 +36,12 @@ def test_what_it_does_is_told_to_a_watcher(name, tmp_path):
         watcher=lambda training: told.append(training.doing),
     )
     assert all(told[:-1]) and len(told) > 1 and told[-1] == ""
+
+
+@FITTED
+def test_there_is_no_minibatch_to_cut(name, tmp_path):
+    run = train(recipes.RECIPES[name], open_dataset(None), out=tmp_path / "run", parts=7)
+    assert step_of(run.checkpoints()[0]) == 1
 
 
 @FITTED

@@ -1,5 +1,6 @@
-"""Diffusion against closed forms: the noise, its mean and variance, and a denoiser that is exact."""
+"""Diffusion against closed forms: the noise's mean and variance, and exact denoisers."""
 
+import itertools
 import math
 
 import pytest
@@ -86,7 +87,7 @@ def ratio(steps):
     """By which the exact denoiser's samples of so many steps are too narrow, in closed form."""
     a = kept(torch.tensor(Diffusion(nn.Identity(), SHAPE, steps).times))
     deviation = torch.ones((), dtype=torch.float64)
-    for a_t, a_s in zip(a[:-1], a[1:], strict=True):
+    for a_t, a_s in itertools.pairwise(a):
         variance = a_t * SD**2 + 1 - a_t
         foreseen = a_t.sqrt() * SD**2 / variance
         deviation = deviation * (a_s.sqrt() * foreseen + ((1 - a_s) * (1 - a_t)).sqrt() / variance)
