@@ -70,6 +70,7 @@ class Judged:
     Attributes:
         name, model: of the row, and what the paper calls it.
         seed: of its training.
+        quick: whether its training was cut short, or would have been if there were one.
         nats: by the grids of `parzen`; none where there is a fault.
         samples, valid, test: how many images it was judged by.
         checkpoint: what drew the samples; "" where nothing was trained.
@@ -85,6 +86,7 @@ class Judged:
     name: str
     model: str
     seed: Count
+    quick: bool = False
     nats: dict[str, Nats] = field(default_factory=dict)
     samples: Count = 0
     valid: Count = 0
@@ -115,6 +117,7 @@ class Row:
         name, model: as of `Judged`.
         judged: those seeds that have a number.
         faults: of the others, with the seed.
+        quick: whether training was cut short.
         published: what others measured, on the same data or on those that it tells of.
     """
 
@@ -122,6 +125,7 @@ class Row:
     model: str
     judged: Sequence[Judged]
     faults: Sequence[str]
+    quick: bool
     published: Estimate | None
 
     def nats(self, grid: str) -> Estimate | None:
@@ -175,7 +179,7 @@ class Table:
             faults = [f"seed {one.seed}: {one.fault}" for one in ours if one.fault]
             told = PUBLISHED.get(name, {}).get(self.published)
             whole = [one for one in ours if not one.fault]
-            found.append(Row(name, ours[0].model, whole, faults, told))
+            found.append(Row(name, ours[0].model, whole, faults, ours[0].quick, told))
         return found
 
     def save(self, path: Path) -> Path:
