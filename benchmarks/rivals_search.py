@@ -1,173 +1,252 @@
-"""What the rivals should play: a search by the Parzen log-likelihood of validation images.
+"""Which arguments of a rival are best, judged by validation images alone.
 
-    python benchmarks/rivals_search.py --data MNIST --recipe dbn --seconds 900 --out DIR
+    python benchmarks/rivals_search.py rbm --data MNIST --epochs 5 --trials 40 --out DIR
+    python benchmarks/rivals_search.py dbn --data MNIST --device cuda --workers 4 --out DIR
 
-Trials are drawn by the tree-structured Parzen estimator (Bergstra et al. 2011, Algorithms for
-Hyper-Parameter Optimization) from the ranges below, which state what the papers leave open; the
-first is the recipe's default. Each is trained whole, by `replay.py`, and draws 10,000 samples; the
-width is chosen on the first 1,000 validation images, and the value is the log-likelihood of the
-next 4,000. Test images are not looked at. DIR/RECIPE.log keeps all trials: a search that was
-stopped goes on, and several processes, begun with seeds of their own, share one. Prints a Markdown
-table of the best trials, with how many there were, and draws DIR/RECIPE.png: samples of the best.
+A trial plays the recipe's stages, by `replay.py`, for so many epochs in all, which they share as
+the recipe divides its own, and draws samples. Its value is their Parzen log-likelihood of
+validation images; others of these choose the width of the kernels. Halfway, one that lies below the
+median of those before it is pruned. One that blows up, or fails, counts as the worst.
+DIR/search.log keeps all trials: a search that was stopped goes on, and several processes share one.
+Prints a Markdown table of all of them, and how much each argument explains; what is played now is
+the first trial.
 """
 
 from __future__ import annotations
 
-import json
+import functools
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import optuna
 import torch
 import tyro
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from replay import Replay
+from trials import explained, markdown, opened, play
 
 from frenemy import recipes
+from frenemy.choices import DeviceName, Precision
 from frenemy.data import Dataset, open_dataset
 from frenemy.engine import Engine, choose_device
 from frenemy.errors import FrenemyError
-from frenemy.experiment import arguments_of, vary
+from frenemy.experiment import Experiment, arguments_of, vary
+from frenemy.game import Game
 from frenemy.judge.parzen import parzen, unit_pixels
 from frenemy.model import set_up
-from frenemy.pictures import save_picture, shown
 from frenemy.sampling import generate, noise
 
-SAMPLES, CHOOSING, VALUED = 10_000, 1000, 4000
-WORST = -1000.0  # nats: of what diverges
-
-Ranges = dict[str, Callable[[optuna.Trial, str], Any]]
-
-
-def among(*values: Any) -> Callable[[optuna.Trial, str], Any]:
-    return lambda trial, name: trial.suggest_categorical(name, values)
+WIDTHS = {"wide": tuple(round(0.1 * 1.1**i, 3) for i in range(25))}  # of kernels: .1 to 1
+CHOOSING = 0.1  # of the validation images, which choose the width
+WORST = -1000.0  # the value of what blows up: noise has some -300
 
 
-def between(low: float, high: float) -> Callable[[optuna.Trial, str], float]:
-    return lambda trial, name: trial.suggest_float(name, low, high, log=True)
+@dataclass(frozen=True)
+class Between:
+    """A number that is searched, by its logarithm; a whole one between whole ones."""
+
+    low: float
+    high: float
 
 
-RANGES: dict[str, Ranges] = {
+Searched = Mapping[str, Between | tuple[Any, ...]]
+"""Of a recipe's arguments: ranges, and choices."""
+
+SEARCHED: dict[str, Searched] = {
     "rbm": {
-        "units": among(500, 1000, 2000),
-        "chain": among("cd", "pcd", "tempering"),
-        "k": among(1, 5, 20),
-        "rate": between(1e-3, 0.1),
-        "decay": between(1e-5, 1e-3),
-        "sampling_steps": among(50, 200, 1000),
+        "units": (500, 1000),
+        "chain": ("cd", "pcd", "tempering"),
+        "k": Between(1, 10),
+        "rate": Between(0.001, 0.2),
+        "steady": Between(500, 10_000),
+        "momentum": (0.0, 0.5, 0.9),
+        "decay": Between(1e-6, 1e-3),
+        "minibatch": (20, 100),
     },
     "dbn": {
-        "layers": among(2, 3),
-        "units": among(500, 1000),
-        "top_units": among(500, 1000, 2000),
-        "chain": among("cd", "pcd"),
-        "k": among(1, 5),
-        "rate": between(1e-3, 0.1),
-        "pretraining": among(10.0, 30.0, 100.0),
-        "fine_tuning": among(0.0, 10.0, 30.0),
-        "fine_rate": between(1e-4, 1e-2),
-        "sampling_steps": among(20, 200, 1000),
+        "layers": (2, 3),
+        "units": (500, 1000),
+        "top_units": (500, 1000, 2000),
+        "chain": ("cd", "pcd"),
+        "k": Between(1, 10),
+        "rate": Between(0.002, 0.2),
+        "steady": Between(2000, 20_000),
+        "momentum": (0.0, 0.5, 0.9),
+        "decay": Between(1e-6, 1e-3),
+        "fine_tuning": (0.0, 3.0, 10.0, 30.0, 100.0),  # beside `layer_epochs` of each layer
+        "fine_rate": Between(1e-4, 0.02),
+        "sampling_steps": (50, 200, 1000),
     },
     "cae": {
-        "layers": among(1, 2),
-        "units": among(500, 1000, 2000),
-        "penalty": between(1e-3, 1.0),
-        "rate": between(1e-4, 1e-2),
-        "layer_epochs": among(10.0, 30.0, 50.0, 100.0),
-        "noise": between(0.1, 10.0),
-        "sampling_steps": among(20, 100),
+        "units": (500, 1000, 2000),
+        "layers": (1, 2),
+        "penalty": Between(0.01, 1.0),
+        "rate": Between(1e-4, 5e-3),
+        "noise": Between(0.1, 10.0),
+        "sampling_steps": Between(10, 300),
+    },
+    "gsn": {
+        "noise": Between(0.5, 4.0),
+        "salt": (0.2, 0.3, 0.4, 0.5),
+        "walkback": (2, 4, 6),
+        "rate": Between(0.05, 1.0),
+        "sampling_steps": Between(5, 100),
     },
 }
 
 
-def log_likelihood(
-    name: str, changes: dict[str, Any], data: Dataset, seed: int, device: torch.device, out: Path
-) -> float:
-    """That of validation images, after the whole training; a strip of samples goes to `out`."""
-    experiment = set_up(vary(recipes.RECIPES[name], **changes), data, seed)
-    for number, stage in enumerate(experiment.stages):
-        replay = Replay(experiment, number, seed, device, Engine())
-        record = replay.play(experiment.rounds(stage))
-        if not all(value.isfinite() for value in record.values()):
-            raise FrenemyError(f"stage {number} is not finite after {replay.step} rounds")
-    images = generate(experiment.game, data.facts, noise(experiment.game, SAMPLES, 0), SAMPLES)
-    save_picture(shown(images[:20], columns=20), out)
-    valid = unit_pixels(data.valid.images[: CHOOSING + VALUED]).to(device)
-    fake = unit_pixels(images).to(device)
-    found = parzen(real=valid[CHOOSING:], valid=valid[:CHOOSING], fake=fake)
-    return found["default"].found.value
+@dataclass(frozen=True)
+class Search:
+    """What a worker needs to know.
+
+    Attributes:
+        recipe: its name.
+        data: a source of images, with a validation part.
+        out: where the search is kept.
+        epochs: of each trial, in all its stages.
+        trials: how many there are to be.
+        minutes: after these no trial begins.
+        samples: of each trial, at its end; halfway a quarter of them.
+        device, precision: of the arithmetic.
+        seed: of the search; each worker has one of its own.
+    """
+
+    recipe: tyro.conf.Positional[str]
+    data: Path
+    out: Path
+    epochs: float = 5.0
+    trials: int = 40
+    minutes: float = math.inf
+    samples: int = 10_000
+    device: DeviceName = "cpu"
+    precision: Precision = "float32"
+    seed: int = 0
+
+    @property
+    def searched(self) -> Searched:
+        """The ranges.
+
+        Raises:
+            FrenemyError: there are none of that recipe.
+        """
+        if self.recipe not in SEARCHED:
+            raise FrenemyError(f"{self.recipe}: ranges are known of {', '.join(SEARCHED)}")
+        return SEARCHED[self.recipe]
+
+    def drawn(self, trial: optuna.Trial) -> dict[str, Any]:
+        """A trial's arguments."""
+        found: dict[str, Any] = {}
+        for name, values in self.searched.items():
+            if isinstance(values, tuple):
+                found[name] = trial.suggest_categorical(name, values)
+            elif isinstance(values.low, int) and isinstance(values.high, int):
+                found[name] = trial.suggest_int(name, values.low, values.high, log=True)
+            else:
+                found[name] = trial.suggest_float(name, values.low, values.high, log=True)
+        return found
+
+    def experiment(self, data: Dataset, arguments: Mapping[str, Any]) -> Experiment:
+        """The stages, so long that they are over after the epochs of a trial."""
+        experiment = set_up(vary(recipes.RECIPES[self.recipe], **arguments), data, seed=0)
+        share = self.epochs / sum(stage.epochs for stage in experiment.stages)
+        stages = [replace(stage, epochs=share * stage.epochs) for stage in experiment.stages]
+        return Experiment(stages, experiment.source)
+
+    def value(self, trial: optuna.Trial, data: Dataset) -> float:
+        """The Parzen log-likelihood of validation images."""
+        begun, value = time.monotonic(), WORST
+        try:
+            value = self._played(trial, data)
+        except (FrenemyError, torch.OutOfMemoryError) as error:
+            trial.set_user_attr("error", str(error).splitlines()[0])
+        finally:
+            trial.set_user_attr("seconds", round(time.monotonic() - begun))
+        return value
+
+    def _played(self, trial: optuna.Trial, data: Dataset) -> float:
+        device = choose_device(self.device)
+        engine = Engine(self.precision)
+        experiment = self.experiment(data, self.drawn(trial))
+        half, done = sum(map(experiment.rounds, experiment.stages)) // 2, 0
+        for number, stage in enumerate(experiment.stages):
+            replay, rounds = Replay(experiment, number, 0, device, engine), experiment.rounds(stage)
+            before = half - done
+            done += rounds
+            if not 0 < before <= rounds:
+                replay.play(rounds)
+                continue
+            replay.play(before)
+            trial.report(self.score(replay.game, data, self.samples // 4), 0)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+            replay.play(rounds - before)
+        return self.score(experiment.game, data, self.samples)
+
+    def score(self, game: Game, data: Dataset, samples: int) -> float:
+        """Of a game's samples; `WORST` of what is worse, or not finite."""
+        if not all(p.isfinite().all() for net in game.nets.values() for p in net.parameters()):
+            return WORST
+        images = generate(game, data.facts, noise(game, samples, 1), samples, seed=1)
+        valid, fake = (unit_pixels(x).to(game.device) for x in (data.valid.images, images))
+        count = math.ceil(CHOOSING * len(valid))
+        found = parzen(real=valid[count:], valid=valid[:count], fake=fake, grids=WIDTHS)["wide"]
+        return max(WORST, found.found.value) if math.isfinite(found.found.value) else WORST
+
+    def study(self) -> optuna.Study:
+        """What is kept of it."""
+        name = f"{self.recipe}, {self.epochs:g} epochs"
+        return opened(self.out / "search.log", name, self.seed, "maximize")
+
+    def work(self) -> None:
+        """Plays trials until there are so many, or the time is over."""
+        torch.set_num_threads(1)
+        data = open_dataset(self.data)
+        now = vars(arguments_of(recipes.RECIPES[self.recipe]))
+        first = {name: now[name] for name in self.searched}
+        value = functools.partial(self.value, data=data)
+        play(self.study(), value, self.trials, first, self.minutes)
 
 
-def table(study: optuna.Study, count: int = 15) -> str:
-    """The best trials of all that ended."""
-    done = [t for t in study.trials if t.state == TrialState.COMPLETE and t.value is not None]
-    best = sorted(done, key=lambda t: -(t.value or 0.0))[:count]
-    names = list(dict.fromkeys(name for t in best for name in t.params))
-    lines = [
-        f"{len(done)} trials, {sum(t.value == WORST for t in done)} of which diverged; the best:\n",
-        f"| trial | nats | seconds | {' | '.join(names)} |",
-        "| --- " * (3 + len(names)) + "|",
+def table(study: optuna.Study) -> str:
+    """All trials, the best first, and how much each argument explains."""
+
+    def best(t: FrozenTrial) -> float:
+        return t.value if t.state == TrialState.COMPLETE and t.value is not None else -math.inf
+
+    trials = sorted(study.trials, key=best, reverse=True)
+    names = list(dict.fromkeys(name for t in trials for name in t.params))
+    rows = [
+        [
+            t.user_attrs.get("error", f"{best(t):.1f}" if best(t) > -math.inf else t.state.name),
+            t.user_attrs.get("seconds", ""),
+            *(t.params.get(name, "") for name in names),
+        ]
+        for t in trials
     ]
-    for t in best:
-        cells = [f"{v:.3g}" if isinstance(v := t.params.get(n, ""), float) else v for n in names]
-        seconds = t.user_attrs["seconds"]
-        lines.append(f"| {t.number} | {t.value:.1f} | {seconds} | {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
+    return f"{markdown(['Parzen', 'seconds', *names], rows)}\n\n{explained(study)}"
 
 
-def main(
-    data: Path,
-    recipe: str,
-    out: Path,
-    seconds: float = 900.0,
-    seed: int = 0,
-    changes: tuple[str, ...] = (),
-) -> None:
-    """Searches until no trial would end in time, and prints the table.
+def main(search: tyro.conf.OmitArgPrefixes[Search], workers: int = 1) -> None:
+    """Plays trials until there are so many, and prints the table.
 
     Args:
-        data: MNIST; recipe: whose arguments; out: a folder.
-        seconds: in which trials are begun.
-        seed: of the search; the trials' own is 0.
-        changes: NAME=VALUE of arguments that are not searched.
+        search: what is searched.
+        workers: processes that share the search.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    torch.backends.cuda.matmul.fp32_precision = "tf32"
-    source, device = open_dataset(data), choose_device("auto")
-    ranges = RANGES[recipe]
-    study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(out / f"{recipe}.log"))),
-        sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True),
-        study_name=recipe,
-        direction="maximize",
-        load_if_exists=True,
-    )
-    if not study.trials:
-        now = asdict(arguments_of(recipes.RECIPES[recipe]))
-        study.enqueue_trial({name: now[name] for name in ranges})
-    fixed = {k: json.loads(v) for k, v in (pair.split("=") for pair in changes)}
-
-    def value(trial: optuna.Trial) -> float:
-        drawn = {name: suggest(trial, name) for name, suggest in ranges.items()}
-        begun, found = time.monotonic(), WORST
-        try:
-            strip = out / f"{recipe}-{trial.number}.png"
-            found = log_likelihood(recipe, drawn | fixed, source, 0, device, strip)
-        except FrenemyError as error:
-            trial.set_user_attr("error", str(error))
-        trial.set_user_attr("seconds", round(time.monotonic() - begun, 1))
-        print(trial.number, found, drawn, trial.user_attrs, flush=True)
-        return found if math.isfinite(found) else WORST
-
-    study.optimize(value, timeout=seconds)
-    print(table(study))
+    search.searched  # refuses other recipes  # noqa: B018
+    search.out.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for done in [
+            pool.submit(replace(search, seed=search.seed + n).work) for n in range(workers)
+        ]:
+            done.result()
+    print(table(search.study()))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
     python benchmarks/search.py --data fer2013 animals --minutes 8 --trials 40 --out DIR
 
-Trials are drawn by the tree-structured Parzen estimator (Bergstra et al. 2011, Algorithms for
-Hyper-Parameter Optimization). Each plays the same arguments on every set; its value is the mean
-over sets of the logarithm of the kernel distance, in `lite0` features, from the validation
-pictures. One that lies above the median of those before it, when a fifth and when half of its
-rounds are over, is pruned. DIR/search.log keeps all trials: a search that was stopped goes on, and
-several processes, begun with seeds of their own, share one. Prints a Markdown table of the best
-trials, and how much each argument explains.
+Each trial plays the same arguments on every set; its value is the mean over sets of the logarithm
+of the kernel distance, in `lite0` features, from the validation pictures. One that lies above the
+median of those before it, when a fifth and when half of its rounds are over, is pruned.
+DIR/search.log keeps all trials: a search that was stopped goes on, and several processes, begun
+with seeds of their own, share one. Prints a Markdown table of the best trials, and how much each
+argument explains.
 
 Minutes are of one core's own time, as a few rounds cost it: so trials may share a machine with
 other work. Two cores of a quiet machine do in 5 minutes what one does in 8. What is played now is
@@ -27,11 +26,9 @@ import numpy as np
 import optuna
 import torch
 import tyro
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.study import MaxTrialsCallback
 from optuna.trial import TrialState
 from torch import Tensor
+from trials import explained, markdown, opened, play
 
 from frenemy import Model, recipes, train
 from frenemy.data import Dataset, open_dataset
@@ -138,19 +135,15 @@ def table(study: optuna.Study, sets: list[str], count: int = 12) -> str:
     best = sorted(done, key=lambda t: t.value if t.value is not None else math.inf)[:count]
     names = list(dict.fromkeys(name for t in best for name in t.params))
     heads = [*(f"kid {name}" for name in sets), *(f"images {name}" for name in sets), *names]
-    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
-    for t in best:
-        cells = [f"{t.user_attrs.get(name, math.nan):.4g}" for name in sets]
-        cells += [f"{t.user_attrs.get(f'images {name}', 0):,}" for name in sets]
-        values = [t.params.get(name, "") for name in names]
-        cells += [f"{x:.3g}" if isinstance(x, float) else str(x) for x in values]
-        lines.append(f"| {' | '.join(cells)} |")
-    pruned = len(study.trials) - len(done)
-    lines += ["", f"{len(done)} trials to their end, {pruned} pruned or stopped."]
-    if len(done) > 8:
-        shares = optuna.importance.get_param_importances(study).items()
-        lines.append("Explained: " + ", ".join(f"{name} {share:.0%}" for name, share in shares))
-    return "\n".join(lines)
+    rows = [
+        [
+            *(f"{t.user_attrs.get(name, math.nan):.4g}" for name in sets),
+            *(f"{t.user_attrs.get(f'images {name}', 0):,}" for name in sets),
+            *(t.params.get(name, "") for name in names),
+        ]
+        for t in best
+    ]
+    return f"{markdown(heads, rows)}\n\n{explained(study)}"
 
 
 def main(
@@ -177,21 +170,8 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     kind = features_named(features)
     sets = {place.name: Judged(open_dataset(place, size=size), kind) for place in data}
-    study = optuna.create_study(
-        study_name=f"{minutes:g} minutes",
-        storage=JournalStorage(JournalFileBackend(str(out / "search.log"))),
-        sampler=optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, group=True, constant_liar=True
-        ),
-        pruner=optuna.pruners.MedianPruner(),
-        load_if_exists=True,
-    )
-    study.enqueue_trial(NOW, skip_if_exists=True)
-    ended = [TrialState.COMPLETE, TrialState.PRUNED]
-    study.optimize(
-        lambda trial: value(trial, sets, minutes, out),
-        callbacks=[MaxTrialsCallback(trials, states=ended)],
-    )
+    study = opened(out / "search.log", f"{minutes:g} minutes", seed)
+    play(study, lambda trial: value(trial, sets, minutes, out), trials, NOW)
     print(table(study, [*sets]))
 
 

@@ -90,9 +90,13 @@ class Round:
         self._states: dict[Pass, list[Tensor]] = {}
         self._moved: dict[tuple[Pass, float], Tensor] = {}
 
+    def run(self, net: nn.Module, *inputs: Tensor) -> Tensor:
+        """What a network, or a part of one, makes of its inputs, as the engine runs it."""
+        return self._engine.run(net, *inputs)
+
     def net(self, name: str) -> Callable[..., Tensor]:
         """The network of that name, as the engine runs it."""
-        return functools.partial(self._engine.run, self.nets[name])
+        return functools.partial(self.run, self.nets[name])
 
     def arithmetic(self) -> AbstractContextManager[None]:
         """The engine's, for what a term does with weights by itself: see `Engine.arithmetic`."""

@@ -3,6 +3,7 @@
 import pytest
 
 from frenemy.cli import main
+from frenemy.lab.index import INDEX
 from frenemy.lab.lesson import Check, Result
 from frenemy.lab.lessons import LESSONS
 
@@ -10,7 +11,7 @@ from frenemy.lab.lessons import LESSONS
 def test_without_a_name_the_lessons_are_listed_with_their_claims(capsys):
     assert main(["lab"]) == 0
     shown = capsys.readouterr().out
-    assert len(LESSONS) == 12
+    assert len(LESSONS) == 18
     assert all(name in shown for name in LESSONS)
 
 
@@ -28,6 +29,33 @@ def test_a_lesson_is_played_and_its_pictures_are_named(tmp_path, monkeypatch, ca
     assert "lab/game-tree.png" in shown and (tmp_path / "lab/game-tree.png").exists()
 
 
+@pytest.mark.parametrize(("word", "lesson"), [("rbm", "boltzmann"), ("TREE", "game-tree")])
+def test_another_name_plays_the_lesson(word, lesson, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(LESSONS, lesson, LESSONS["game-tree"])
+    assert main(["lab", word, "--depth", "3"]) == 0
+    assert "game-tree: Minimax" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("figure2", ["frenemy train mnist2014 --data MNIST", "frenemy neighbours RUN"]),
+        ("Figure3", ["frenemy walk RUN"]),
+    ],
+)
+def test_a_word_that_other_verbs_show_tells_these(word, said, capsys):
+    assert main(["lab", word]) == 0
+    shown = capsys.readouterr().out
+    assert all(command in shown for command in said)
+
+
+def test_the_index_lists_every_command(capsys):
+    assert main(["lab", "--index"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"frenemy {entry.command}" in shown for entry in INDEX)
+
+
 def test_all_go_onto_one_page(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     few = {name: LESSONS[name] for name in ("game-tree", "likelihood")}
@@ -35,8 +63,11 @@ def test_all_go_onto_one_page(tmp_path, monkeypatch, capsys):
     assert main(["lab", "--all"]) == 0
     text = (tmp_path / "lab.html").read_text("utf-8")
     assert 'id="game-tree"' in text and 'id="likelihood"' in text
+    assert '<a href="#likelihood"><code>frenemy lab likelihood</code></a>' in text
     assert main(["lab", "--all", "-o", "docs/lab.md"]) == 0
-    assert "## likelihood" in (tmp_path / "docs/lab.md").read_text("utf-8")
+    document = (tmp_path / "docs/lab.md").read_text("utf-8")
+    assert "## likelihood" in document
+    assert "| [`frenemy lab likelihood`](#likelihood) |" in document
     assert (tmp_path / "docs/lab/game-tree.png").exists()
 
 
@@ -46,6 +77,9 @@ def test_all_go_onto_one_page(tmp_path, monkeypatch, capsys):
         (["figur1"], "no lesson 'figur1': did you mean figure1?"),
         (["game-tree", "--all"], "leave out the name"),
         (["-o", "x.html"], "play which lesson?"),
+        (["--index", "--all"], "--index goes alone"),
+        (["nash", "--index"], "--index goes alone"),
+        (["table1", "--table", "none"], "none: no table there: frenemy table1 --data MNIST"),
         (["game-tree", "-o", "x.pdf"], ".html or .md, or give a folder"),
         (["game-tree", "--depth", "0"], "depth"),
         (["likelihood", "--heads", "5", "--tosses", "3"], "heads is 5: give 2 or less"),

@@ -11,6 +11,12 @@ from frenemy.lab.lesson import Result
 from frenemy.lab.lessons import LESSONS
 
 SMALL: dict[str, dict[str, Any]] = {
+    "counterfeiters": {"rounds": 16},
+    "algorithm1": {"rounds": 4, "minibatch": 16},
+    "nash": {"deviations": 500, "games": 3},
+    "units": {"rounds": 4, "seeds": 2},
+    "boltzmann": {"walkers": 100, "steps": 200, "rounds": 20},
+    "table1": {"count": 50},
     "figure1": {"rounds": 24, "k": 10, "minibatch": 200},
     "optimal-discriminator": {"rounds": 20, "minibatch": 100},
     "global-optimum": {"rounds": 2, "stops": 2, "samples": 20_000},

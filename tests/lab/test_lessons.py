@@ -12,9 +12,21 @@ from .small import SMALL, play, small
 
 EVERY = pytest.mark.parametrize("name", LESSONS)
 FILMED = {"figure1", "cycling", "collapse", "monte-carlo"}
-LONG = {"cycling", "saturation", "monte-carlo", "divergences"}  # to be played twice
+LONG = {"cycling", "saturation", "monte-carlo", "divergences", "boltzmann"}  # to be played twice
 REFUSED = [
     *((name, {"seed": -1}, "seed is -1: give 0 or more") for name in LESSONS),
+    ("counterfeiters", {"rounds": 15}, "rounds is 15: give 16 or more"),
+    ("algorithm1", {"rounds": 0}, "rounds is 0: give 1 or more"),
+    ("algorithm1", {"k": 0}, "k is 0: give 1 or more"),
+    ("algorithm1", {"minibatch": 1}, "minibatch is 1: give 2 or more"),
+    ("nash", {"deviations": 0}, "deviations is 0: give 1 or more"),
+    ("nash", {"games": 0}, "games is 0: give 1 or more"),
+    ("units", {"rounds": 0}, "rounds is 0: give 1 or more"),
+    ("units", {"seeds": 1}, "seeds is 1: give 2 or more"),
+    ("boltzmann", {"walkers": 10}, "walkers is 10: give 100 or more"),
+    ("boltzmann", {"steps": 10}, "steps is 10: give 100 or more"),
+    ("boltzmann", {"rounds": 0}, "rounds is 0: give 1 or more"),
+    ("table1", {"count": 1}, "count is 1: give 2 or more"),
     ("figure1", {"rounds": 19}, "rounds is 19: give 20 or more"),
     ("figure1", {"k": 0}, "k is 0: give 1 or more"),
     ("figure1", {"minibatch": 0}, "minibatch is 0: give 1 or more"),

@@ -75,7 +75,7 @@ def test_a_stage_learns_its_own_layer_alone(layers, chain, visible):
 def test_a_deep_network_is_trained_through_its_stages_and_drawn_from(tmp_path):
     data = open_dataset(None)
     share = 4 * SMALL["minibatch"] / data.facts.count
-    recipe = small("dbn", layers=3, pretraining=share, fine_tuning=share)
+    recipe = small("dbn", layers=3, layer_epochs=share, fine_tuning=share)
     run = train(recipe, data, out=tmp_path / "run")
     model = Model.load(run.path)
     assert (model.progress.step, model.progress.stage) == (16, 3)
@@ -131,7 +131,7 @@ REFUSED = {
     "sampling_steps": 0,
     "minibatch": 0,
 }
-DEEP = {"layers": 1, "top_units": 0, "pretraining": -1.0, "fine_tuning": -1.0, "fine_rate": -1.0}
+DEEP = {"layers": 1, "top_units": 0, "layer_epochs": -1.0, "fine_tuning": -1.0, "fine_rate": -1.0}
 
 
 @pytest.mark.parametrize(

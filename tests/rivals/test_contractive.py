@@ -172,6 +172,7 @@ def test_samples_are_walks_that_no_g_of_z_makes(tmp_path):
     ("changes", "said"),
     [
         ({"penalty": -1}, "penalty is -1: give 0 or more"),
+        ({"upper_penalty": -1}, "penalty is -1: give 0 or more"),
         ({"noise": -1}, "noise is -1: give 0 or more"),
         ({"rate": 0}, "rate is 0: give more than 0"),
         ({"layer_epochs": 0}, "layer_epochs is 0: give more than 0"),

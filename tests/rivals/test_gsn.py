@@ -37,10 +37,11 @@ def round_of(net, x, **options):
 
 
 class Literal:
-    """One image's chain, unit by unit, by the same draws: of a minibatch, layer after layer."""
+    """One image's chain, unit by unit, by the same draws: those of so many steps at a time."""
 
-    def __init__(self, net, x):
-        self.net, self.sizes = net, [len(b) for b in net.b]
+    def __init__(self, net, x, at_a_time=1):
+        self.net, self.sizes, self.at_a_time = net, [len(b) for b in net.b], at_a_time
+        self.drawn = []
         u = torch.rand(x.shape)
         self.h = [[*map(self.salted, u.flatten().tolist(), x.flatten())]]
         self.h += [[torch.zeros(()).double() for _ in range(n)] for n in self.sizes[1:]]
@@ -65,7 +66,7 @@ class Literal:
         """Computes it anew; the logits of layer 0."""
         a = [self.input(i, unit) for unit in range(self.sizes[i])]
         if i == 0:
-            u, s = torch.rand(len(a), dtype=torch.float64).tolist(), self.net.salt
+            u, s = self.u.tolist(), self.net.salt
             self.h[0] = []
             for u_k, a_k in zip(u, a, strict=True):
                 p = torch.sigmoid(a_k).item()
@@ -75,13 +76,18 @@ class Literal:
         elif i == 1:
             self.h[1] = [torch.tanh(a_k) for a_k in a]
         else:
-            n, m = torch.randn(2, 1, len(a), dtype=torch.float64)[:, 0]
-            sd = self.net.noise
+            (n, m), sd = self.noise[i - 2], self.net.noise
             self.h[i] = [torch.tanh(a_k + sd * n[k]) + sd * m[k] for k, a_k in enumerate(a)]
         return torch.stack(a)
 
     def step(self):
         """The odd layers, then the even ones; the logits."""
+        if not self.drawn:
+            count, above = self.at_a_time, len(self.sizes) - 2
+            u = torch.rand(count, 1, self.sizes[0], dtype=torch.float64)[:, 0]
+            noise = torch.randn(count, above, 2, 1, self.sizes[-1], dtype=torch.float64)
+            self.drawn = [*zip(u, noise[..., 0, :], strict=True)]
+        self.u, self.noise = self.drawn.pop(0)
         logits = None
         for parity in (1, 0):
             for i in range(len(self.sizes)):
@@ -97,7 +103,7 @@ LAYERS = pytest.mark.parametrize("layers", [1, 2, 3, 4])
 def literal_loss(net, x):
     """-sum over steps of the mean over pixels of x log p + (1 - x) log(1 - p)."""
     pixels = (x + 1) / 2
-    chain, total = Literal(net, pixels), 0.0
+    chain, total = Literal(net, pixels, net.walkback - 1), 0.0
     for _ in range(net.walkback):
         p = torch.sigmoid(chain.step())
         likelihood = pixels.flatten() * p.log() + (1 - pixels.flatten()) * (1 - p).log()
@@ -177,12 +183,12 @@ def test_salt_and_pepper_makes_a_share_of_the_pixels_fair_coins():
         share((h[0] == value).double().mean().item(), expected, 4 * count)
 
 
-@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("p", [1e-9, 0.1, 0.5, 1 - 1e-9])
 def test_visibles_are_sampled_and_then_salted(p):
     net, count = network(), 100_000
     torch.manual_seed(0)
     a = torch.full((count, 4), p, dtype=torch.float64).logit()
-    h = net.state(0, a)
+    h = net.state(0, a, *net.draws(1, a))
     assert set(h.unique().tolist()) == {0.0, 1.0}
     share(h.mean().item(), 0.6 * p + 0.4 / 2, 4 * count)
 
@@ -191,13 +197,14 @@ def test_noise_surrounds_the_tanh_of_the_second_layer_and_above_alone():
     net, count = network(3), 50_000
     torch.manual_seed(0)
     a = torch.full((count, 3), 0.7, dtype=torch.float64)
-    assert torch.equal(net.state(1, a), a.tanh())
+    (drawn,) = net.draws(1, a)
+    assert torch.equal(net.state(1, a, drawn), a.tanh())
     inner = torch.tanh(0.7 + 2 * torch.linspace(-9, 9, 20_001).double())
     weights = torch.exp(-torch.linspace(-9, 9, 20_001).double().square() / 2)
     mean = (inner * weights).sum() / weights.sum()
     variance = ((inner - mean).square() * weights).sum() / weights.sum() + 4
     for i in (2, 3):
-        h = net.state(i, a)
+        h = net.state(i, a, drawn)
         error = math.sqrt(variance / h.numel())
         assert abs(h.mean() - mean) < 5 * error
         # of a variance, near a Gaussian's: sqrt(2 / N)
@@ -231,12 +238,14 @@ def trained(p, rounds=300, **options):
     n = round(math.log2(len(p)))
     net = network(shape=(1, 1, n), seed=3, **options)
     optimiser = torch.optim.Adam(net.parameters(), 0.02)
+    falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, rounds)
     for _ in range(rounds):
         x = patterns(n)[torch.multinomial(p, 200, replacement=True)]
         loss = walkback_cross_entropy(round_of(net, net.images(x))).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        falling.step()
     return net
 
 

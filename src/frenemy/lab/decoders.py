@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from frenemy.data import Source
 from frenemy.experiment import from_pixels
 from frenemy.figures import Figure
-from frenemy.game import Game, Prior, Turn
+from frenemy.game import Game, Minibatch, Prior, Turn
 from frenemy.lab import codes
 from frenemy.lab.discriminators import adam
 from frenemy.nets.layers import FromUnit, ToUnit
@@ -54,32 +54,61 @@ def train(
         gamma: weight of R1 and R2, which are played every fourth round with four times that.
     """
     pixels = source.images[0].size
-    layers = (*perceptron(2, width, width, pixels), nn.Sigmoid(), FromUnit(source.shape))
-    G = nn.Sequential(*layers)
-    D = nn.Sequential(ToUnit(), *critic(pixels, 2 * width, 2 * width, slope=SLOPE))
+    G, D = adversaries(source, width)
     E, q = (
         nn.Sequential(ToUnit(), *perceptron(pixels, width, width, n, slope=SLOPE)) for n in (2, 4)
     )
     autoencoder, vae = Autoencoder(E, copy.deepcopy(G)), VAE(q, copy.deepcopy(G))
 
-    def falling(t: int) -> float:
-        return rate * min(1.0, 2 * (1 - t / rounds))
+    minibatch = minibatches_of(source, seed)
+    for net, term in ((autoencoder, squared_error), (vae, negative_elbo)):
+        players = {"G": adam(net, falling(rate, rounds), (0.9, 0.99))}
+        game = Game(players, [Turn({"G": {term: 1.0}})], PRIOR, MINIBATCH)
+        for step in range(rounds):
+            game.play(minibatch, seed=seed, step=step)
+    gan = play_adversaries(D, G, minibatch, seed=seed, rounds=rounds, rate=rate, gamma=gamma)
+    return Decoders(autoencoder, vae, gan)
+
+
+def adversaries(source: Source, width: int) -> tuple[nn.Module, nn.Module]:
+    """G with two hidden layers of `width` rectifiers, and D with two twice as wide; untrained."""
+    pixels = source.images[0].size
+    layers = (*perceptron(2, width, width, pixels), nn.Sigmoid(), FromUnit(source.shape))
+    G = nn.Sequential(*layers)
+    return G, nn.Sequential(ToUnit(), *critic(pixels, 2 * width, 2 * width, slope=SLOPE))
+
+
+def play_adversaries(
+    D: nn.Module,
+    G: nn.Module,
+    minibatch: Minibatch,
+    *,
+    seed: int,
+    rounds: int,
+    rate: float,
+    gamma: float,
+) -> nn.Module:
+    """The pairing game with R1 and R2 between them: the average of G's weights at its end."""
+    player = adam(G, falling(rate, rounds), (0.0, 0.99), averaging=0.99)
+    players = {"D": adam(D, falling(rate, rounds), (0.0, 0.99)), "G": player}
+    game = Game(players, lazily(pairing_d, pairing_g, gamma), PRIOR, MINIBATCH)
+    for step in range(rounds):
+        game.play(minibatch, seed=seed, step=step)
+    return player.best
+
+
+def falling(rate: float, rounds: int) -> Callable[[int], float]:
+    """Round -> that rate, which falls to 0 over the last half of the rounds."""
+    return lambda t: rate * min(1.0, 2 * (1 - t / rounds))
+
+
+def minibatches_of(source: Source, seed: int) -> Minibatch:
+    """`MINIBATCH` images of the source at a time, in [-1, 1]."""
 
     def minibatch(stream: int, i: int) -> tuple[Tensor, None]:
         return from_pixels(torch.tensor(source.batch((seed, stream), i, MINIBATCH)[0])), None
 
-    rivals = [adam(net, falling, (0.9, 0.99)) for net in (autoencoder, vae)]
-    adversary = adam(G, falling, (0.0, 0.99), averaging=0.99)
-    against = {"D": adam(D, falling, (0.0, 0.99)), "G": adversary}
-    for players, turns in (
-        ({"G": rivals[0]}, [Turn({"G": {squared_error: 1.0}})]),
-        ({"G": rivals[1]}, [Turn({"G": {negative_elbo: 1.0}})]),
-        (against, lazily(pairing_d, pairing_g, gamma)),
-    ):
-        game = Game(players, turns, PRIOR, MINIBATCH)
-        for step in range(rounds):
-            game.play(minibatch, seed=seed, step=step)
-    return Decoders(autoencoder, vae, adversary.best)
+    return minibatch
 
 
 def figures(

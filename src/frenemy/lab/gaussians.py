@@ -15,9 +15,9 @@ from frenemy.figures import BLUE, GREY, INK, VERMILION, Canvas, Figure
 from frenemy.game import mix
 from frenemy.lab.densities import kl, line, mixture, normal, optimal_logit, sample_mean
 from frenemy.lab.lesson import Check, sampled
+from frenemy.lab.probability import IQ
 from frenemy.rivals.ppca import log_likelihood, principal
 
-IQ = normal(100, 24)
 TWO_MODES = mixture((0.3, -2.0, 0.5), (0.7, 1.0, 1.0))
 MOST = 2000  # images that are looked at
 PIXELS = 48 * 48 * 3  # values of an image, at most: of 2,000 images, 110 MB in float64
@@ -134,9 +134,9 @@ def fit_images(
 
     def draw(canvas: Canvas) -> None:
         left, right = canvas.subplots(1, 2)
-        left.imshow(_tiled(fit.mean[None], opened.shape, columns=1).numpy())
+        left.imshow(tiled(fit.mean[None], opened.shape, columns=1).numpy())
         left.set(yticks=(), xlabel="mean of all")
-        blocks = [_tiled(images, opened.shape, columns=5) for images in rows.values()]
+        blocks = [tiled(images, opened.shape, columns=5) for images in rows.values()]
         right.imshow(torch.cat(blocks).numpy())
         ends = torch.tensor([0, *map(len, blocks)]).cumsum(0)
         right.set_yticks(((ends[1:] + ends[:-1]) / 2).tolist(), list(rows))
@@ -165,7 +165,7 @@ def fit_images(
     )
 
 
-def _tiled(images: Tensor, shape: tuple[int, int, int], columns: int) -> Tensor:
+def tiled(images: Tensor, shape: tuple[int, int, int], columns: int) -> Tensor:
     """Images (n, d) in rows of so many, with clear gaps: (H, W, 4)."""
     channels, height, width = shape
     rows, gap = -(-len(images) // columns), max(1, width // 16)

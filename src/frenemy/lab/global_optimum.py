@@ -45,6 +45,13 @@ FORMULAS = (
         PAPER + "Theorem 1, equation 6",
     ),
     Formula(
+        r"C(G) = -\log 4 + \mathrm{KL}(p_{data} \Vert m) + \mathrm{KL}(p_g \Vert m) \ne -\log 4 +"
+        r" \mathrm{KL}(p_{data} \Vert p_g), \qquad m = \tfrac{1}{2} (p_{data} + p_g)",
+        "Both KLs are to the mean m of the two densities. Derivations that are passed around write"
+        " the right-hand side, which is another function, and has no bound.",
+        PAPER + "Theorem 1, equation 5",
+    ),
+    Formula(
         r"JSD(p_{data} \Vert p_g) \geq \frac{V(D, G) + \log 4}{2} \quad \text{for any } D",
         "A trained D measures JSD from below.",
         PAPER + "Proposition 1 and equation 6",
@@ -85,6 +92,7 @@ class Stop(NamedTuple):
         t: how far along.
         kl, jsd, C: KL(p_data || p_g), JSD and max_D V(D, G), by quadrature; the best D(x) is
             searched for at each x.
+        to_mean: KL(p_data || m) + KL(p_g || m), m being their mean, by quadrature.
         sampled_kl, sampled_C: the same from samples, with the densities and D* known.
         trained: V(D, G) of a trained D, by quadrature.
         excess: of its V(D, G) over that of D*, by the same samples.
@@ -95,6 +103,7 @@ class Stop(NamedTuple):
     kl: float
     jsd: float
     C: float
+    to_mean: float
     sampled_kl: Estimate
     sampled_C: Estimate
     trained: float
@@ -135,9 +144,15 @@ def global_optimum(
         f"All three paths fall to −log 4 = −{LOG_4:.4f}, the value of a D that can say no better"
         " than 1/2, and only p_g = p_data is there. Around it C(G) is a bowl, with half of Fisher's"
         " information as its curvature. KL grows without bound where the densities part; JSD is at"
-        " most log 2, so far away C(G) is flat, and G finds little slope to follow."
+        " most log 2, so far away C(G) is flat, and G finds little slope to follow.\n\n"
+        "A warning: C(G) is often derived as −log 4 + KL(p_data ‖ p_g). It is not. D* has the sum"
+        " of both densities below its fraction, so both KLs are to their mean m: −log 4 +"
+        f" KL(p_data ‖ m) + KL(p_g ‖ m). At the start of the first path C(G) is"
+        f" −{-walks[0][0].C:.2f}, and the wrong formula says {walks[0][0].kl - LOG_4:.2f},"
+        " though V, a mean of logarithms of probabilities, is never above 0. The two meet only at"
+        " p_g = p_data."
     )
-    return Result(told, FORMULAS, checks, (_along(walks), _apart(walks)))
+    return Result(told, FORMULAS, checks, (_along(walks), _apart(walks), _warning()))
 
 
 def walk(path: Path, *, stops: int, samples: int, rounds: int, seed: int) -> list[Stop]:
@@ -166,6 +181,7 @@ def walk(path: Path, *, stops: int, samples: int, rounds: int, seed: int) -> lis
             kl(p, q, both.x),
             jensen_shannon(p, q, both.x),
             both.value(peak(both.data, both.generated).logit()),
+            kls_to_mean(p, q, both.x),
             sample_mean(ratio),
             sample_mean(logsigmoid(ratio), logsigmoid(-optimal_logit(p, q, fake))),
             both.value(logit),
@@ -174,6 +190,14 @@ def walk(path: Path, *, stops: int, samples: int, rounds: int, seed: int) -> lis
         )
         found.append(stop)
     return found
+
+
+def kls_to_mean(p: Mixture, q: Mixture, x: Tensor) -> float:
+    """KL(p || m) + KL(q || m) by quadrature at x (N, 1), with m = (p + q) / 2 as a mixture."""
+    parts = ((p.weights, q.weights), (p.means, q.means), (p.sds, q.sds))
+    weights, means, sds = (torch.cat(pair) for pair in parts)
+    m = Mixture(weights / 2, means, sds)
+    return kl(p, m, x) + kl(q, m, x)
 
 
 def curvature() -> tuple[Tensor, Tensor]:
@@ -187,6 +211,8 @@ def _exact(walks: Sequence[Sequence[Stop]]) -> list[Check]:
     every = [stop for way in walks for stop in way]
     gradient, hessian = curvature()
     off = max(abs(stop.C + LOG_4 - 2 * stop.jsd) for stop in every)
+    to_mean = max(abs(stop.C + LOG_4 - stop.to_mean) for stop in every)
+    wrong = max(stop.kl - LOG_4 - stop.C for stop in every)
     goal = max((way[-1].C + LOG_4 for way in walks), key=abs)
     return [
         # of Gaussians, KL = log s + (1 + m^2) / (2 s^2) - 1 / 2; what rounding leaves is far less
@@ -194,6 +220,9 @@ def _exact(walks: Sequence[Sequence[Stop]]) -> list[Check]:
         Check("sd: KL by quadrature, t = 0", walks[1][0].kl, LOG_4 + 1 / 32 - 1 / 2, 1e-9),
         # C(G) knows no D*: at each point, D(x) was searched for
         Check("C(G) + log 4 − 2 JSD by quadrature, largest", off, 0.0, 1e-9),
+        Check("C(G) + log 4 − KL(p_data ‖ m) − KL(p_g ‖ m), largest", to_mean, 0.0, 1e-9),
+        # no other way to write C(G): it is off by nats
+        Check("C(G) + log 4 and KL(p_data ‖ p_g): apart by", wrong, 1.0, 0.0, relation="at least"),
         Check("p_g = p_data: C(G) by quadrature", goal - LOG_4, -LOG_4, 1e-9),
         Check("p_g = p_data: gradient of C(G), largest", gradient.abs().max().item(), 0.0, 1e-9),
         Check("p_g = p_data: curvature of C(G) in the mean", hessian[0, 0].item(), 0.5, 1e-6),
@@ -293,4 +322,31 @@ def _apart(walks: Sequence[Sequence[Stop]]) -> Figure:
         "Left: KL (dashed) and JSD (solid), which is at most log 2 (dotted). Right: what a"
         " trained D leaves of JSD; dotted: 2 % of it.",
         (8, 3.5),
+    )
+
+
+def _warning() -> Figure:
+    """C(G) along the first path, and what it is taken for."""
+    path, x = PATHS[0], line(-40, 40, 4001)
+    times = torch.linspace(0, 1, 41).tolist()
+    ways = [(path.p_data, path.p_g(t)) for t in times]
+    right = [kls_to_mean(p, q, x) - LOG_4 for p, q in ways]
+    wrong = [kl(p, q, x) - LOG_4 for p, q in ways]
+
+    def draw(canvas: Canvas) -> None:
+        ax = canvas.subplots()
+        ax.plot(times, right, color=INK, label="KL(p_data ‖ m) + KL(p_g ‖ m) − log 4")
+        ax.plot(times, wrong, "--", color=VERMILION, label="KL(p_data ‖ p_g) − log 4: wrong")
+        ax.axhline(-LOG_4, color=GREY, ls=":")
+        ax.axhline(0, color=GREY, lw=0.8)
+        ax.set(xlabel="t", ylabel="C(G), and what it is not", ylim=(-1.6, 4))
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1))
+
+    return Figure(
+        draw,
+        "C(G) rises from −log 4 to at most 0 as p_g slides away from p_data; KL(p_data ‖ p_g) − log"
+        f" 4 rises to {wrong[0]:.1f}.",
+        "Along the first path: C(G), and the formula that it is often mistaken for. V is a mean of"
+        " logarithms of probabilities, and never above 0.",
+        (6, 4.2),
     )

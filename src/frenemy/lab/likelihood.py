@@ -15,12 +15,11 @@ from typing_extensions import Doc
 from frenemy.errors import at_least, at_most
 from frenemy.figures import BLUE, GREY, INK, VERMILION, Canvas, Figure
 from frenemy.game import mix
-from frenemy.lab import gaussians
-from frenemy.lab.densities import integral, line
-from frenemy.lab.gaussians import IQ
+from frenemy.lab import features, gaussians, probability
+from frenemy.lab.densities import line
 from frenemy.lab.lesson import Check, Formula, Result, sampled
+from frenemy.lab.probability import IQ, REPEATS
 
-REPEATS = 2000  # of an experiment, to see its spread
 FORMULAS = (
     Formula(
         r"P(a < x < b) = \int_a^b p(x) \, dx, \quad"
@@ -63,7 +62,8 @@ def likelihood(
     tosses: Annotated[int, Doc("of the coin")] = 1000,
     samples: Annotated[int, Doc("throws of the die; people whose IQ is known")] = 10_000,
     data: Annotated[Path | None, Doc("images to average; the embedded digits if none")] = None,
-    size: Annotated[int | None, Doc("side to which those are brought")] = None,
+    faces: Annotated[Path | None, Doc("of people, for two features; emoji if none")] = None,
+    size: Annotated[int | None, Doc("side to which images are brought")] = None,
     axes: Annotated[int, Doc("along which images vary, at most")] = 20,
 ) -> Result:
     """Maximum likelihood chooses the model closest to the data in KL."""
@@ -72,19 +72,26 @@ def likelihood(
     at_most(tosses - 1, heads=heads)
     at_least(100, samples=samples)
     generator = torch.Generator().manual_seed(mix(seed, 0))
+    thrown = probability.die(samples, generator)
     coin, curve = _coin(heads, tosses, generator)
+    counted, ways, of_count = probability.counts(heads, tosses, generator)
     fits, fits_figure = gaussians.fit_samples(samples, generator)
     means, told_of_means, means_figure = gaussians.fit_images(data, size, axes, seed)
+    of_features, told_of_features, features_figure = features.fit(faces, size, seed)
     p, error = heads / tosses, math.sqrt(heads / tosses * (1 - heads / tosses) / tosses)
     power = curve(torch.tensor(p).double()).item()
     told = f"""\
 A die gives each face probability 1/6. A number between 0 and 6 has density 1/6 everywhere, but\
- only an interval of values has a probability. Expectations are sums, integrals, or means of\
- samples, which are off by sd/√n.
+ only an interval of values has a probability: each of six intervals 1/6, and each point 0. So of\
+ N(0, 1), where likelihood is the density at a point: x = 0 has probability 0 and likelihood .4,\
+ x = 999 has 0 and (as far as numbers go: its logarithm is −499,001) 0. Expectations are sums,\
+ integrals, or means of samples, which are off by sd/√n.
 
 Of {tosses:,} tosses {heads:,} were heads. At p = {p:.4g}, such a sequence has probability\
  L(p) = exp({power:.1f}). As a function of p, at this data, L is the likelihood, which is no\
- density of p. It is largest where its slope is 0, at p = {coin[0].measured:.6f}. Its curvature\
+ density of p. It is largest where its slope is 0, at p = {coin[0].measured:.6f}. As many heads in\
+ any order have probability {tosses}C{heads} L(p) = exp({ways:.1f}) L(p), {of_count:.3g} there: the\
+ factor knows no p and moves no maximum. The curvature of log L\
  there, the Fisher information, tells how far estimates by {tosses:,} tosses spread: {error:.4f}.
 
 The likeliest Gaussian has the samples' mean, and their mean square about it (divided by n, not\
@@ -92,38 +99,18 @@ The likeliest Gaussian has the samples' mean, and their mean square about it (di
  two modes: maximum likelihood takes the one of least KL(p_data ‖ p_model), which covers both modes\
  and the ground between them, where there is no data.
 
-{told_of_means}"""
-    checks = [*_probability(samples, generator), *coin, *fits, *means]
-    figures = [_curves(curve, p, error), fits_figure, means_figure]
-    return Result(told, FORMULAS, checks, figures)
+{told_of_means}
 
-
-def _probability(samples: int, generator: torch.Generator) -> list[Check]:
-    faces = torch.arange(1.0, 7.0, dtype=torch.float64)
-    sd = math.sqrt(35 / 12)  # of a die
-    throws = faces[torch.randint(6, (samples,), generator=generator)]
-    spread = faces[torch.randint(6, (REPEATS, 100), generator=generator)].mean(1).std().item() * 10
-    x = line(0, 6, 601)
-    draws = 6 * torch.rand(samples, generator=generator, dtype=torch.float64)
-    near = ((draws - 2).abs() < 0.1).double().mean().item() / 0.2
-    error = math.sqrt(1 / 30 * (1 - 1 / 30) / samples) / 0.2
-
-    def iq(low: float, high: float) -> float:
-        x = line(low, high, 20_001)  # of step 0.01 at most: off by some 1e-8
-        return integral(IQ.pdf(x), x)
-
-    one, two = math.erf(1 / math.sqrt(2)), math.erf(2 / math.sqrt(2))
-    return [
-        Check("die: expectation as a sum", (faces / 6).sum().item(), 3.5, 1e-12),
-        sampled(f"die: mean of {samples:,} throws", throws.mean().item(), 3.5, sd / samples**0.5),
-        sampled("die: spread of means of 100 × √100", spread, sd, sd / (2 * REPEATS) ** 0.5),
-        Check("0 to 6: expectation as an integral", integral(x[:, 0] / 6, x), 3.0, 1e-12),
-        Check("0 to 6: draws that are exactly 2", (draws == 2).sum().item(), 0.0, 0.0),
-        sampled("0 to 6: density at 2, by counting", near, 1 / 6, error),
-        Check("IQ: P(100 < x < 124), and erf", iq(100, 124), one / 2, 1e-9),
-        Check("IQ: P(76 < x < 124), and erf", iq(76, 124), one, 1e-9),
-        Check("IQ: P(x > 148), and erf", iq(148, 340), (1 - two) / 2, 1e-6),
+{told_of_features}"""
+    checks = [*thrown, *probability.points(), *coin, *counted, *fits, *means, *of_features]
+    figures = [
+        probability.figure(),
+        _curves(curve, p, error, of_count),
+        fits_figure,
+        means_figure,
+        features_figure,
     ]
+    return Result(told, FORMULAS, checks, figures)
 
 
 def _coin(
@@ -167,7 +154,9 @@ def _zero(falling: Callable[[Tensor], Tensor]) -> float:
     return low.item()
 
 
-def _curves(log_l: Callable[[Tensor], Tensor], best: float, error: float) -> Figure:
+def _curves(
+    log_l: Callable[[Tensor], Tensor], best: float, error: float, of_count: float
+) -> Figure:
     def draw(canvas: Canvas) -> None:
         left, right = canvas.subplots(1, 2)
         x, inside = line(28, 172, 201), line(100, 124, 51)
@@ -181,13 +170,17 @@ def _curves(log_l: Callable[[Tensor], Tensor], best: float, error: float) -> Fig
         right.plot([best - error, best + error], [math.exp(-0.5)] * 2, "-", color=INK)
         right.axvline(best, ls=":", color=GREY)
         right.set(xlabel="p of the coin, at this data", ylabel="likelihood / its maximum")
+        counts = right.secondary_yaxis(
+            "right", functions=(lambda y: of_count * y, lambda y: y / of_count)
+        )
+        counts.set_ylabel("probability of the count")
 
     return Figure(
         draw,
         f"A normal density, of which the area from 100 to 124 is shaded; the likelihood of a coin,"
         f" largest at {best:.3g}.",
         "Left: probability is an area, at given parameters. Right: likelihood is a curve over the"
-        " parameter, at given data; the bar reaches one standard error to both"
-        " sides.",
+        " parameter, at given data; the bar reaches one standard error to both sides. On the right"
+        " scale, times the number of orders, the probability of that many heads.",
         (8, 3.5),
     )

@@ -13,7 +13,7 @@ from frenemy.errors import FrenemyError, at_least, at_most
 from frenemy.figures import BLUE, GREEN, INK, VERMILION, Canvas, Figure
 from frenemy.game import mix
 from frenemy.judge.estimate import Estimate
-from frenemy.lab import chains, mixing
+from frenemy.lab import chains, minibatch, mixing
 from frenemy.lab.lesson import Check, Formula, Result, no_more, sampled
 from frenemy.rivals.autocorrelation import autocorrelation, integrated_time
 
@@ -30,6 +30,13 @@ FORMULAS = (
         r"P(x \to x') = q(x' \mid x) \min \left( 1, \frac{p(x')}{p(x)} \right)",
         "A Metropolis chain needs ratios of p only, and leaves p as it is.",
         "Metropolis et al. (1953), Equation of State Calculations by Fast Computing Machines",
+    ),
+    Formula(
+        r"\mathbb{E} \, \frac{1}{m} \sum_{i \in B} g_i = \frac{1}{N} \sum_{i=1}^N g_i, \qquad"
+        r" \text{error} = \sqrt{\frac{S}{m} \left(1 - \frac{m}{N}\right)}",
+        "The minibatch as stochastic sampling: the gradient of m examples drawn from N is that of"
+        " all on average. S is the variance of theirs.",
+        "Cochran (1977), Sampling Techniques, Theorem 2.2",
     ),
     Formula(
         r"\rho_k = \rho^{2k}, \quad"
@@ -69,9 +76,10 @@ def monte_carlo(
         raise FrenemyError(f"rho is {rho}: give a correlation from 0 to less than 1")
     generator = torch.Generator().manual_seed(mix(seed, 2))
     circle, circle_figure = _circle(points, repetitions, generator)
+    batches = minibatch.checks(repetitions, generator)
     memory, seen = _memory(rho, steps, generator)
     wide, narrow = mixing.row(WIDE, 1000), mixing.row(NARROW, 1000)
-    checks = circle + memory + wide.checks("wide") + narrow.checks("narrow")
+    checks = circle + batches + memory + wide.checks("wide") + narrow.checks("narrow")
     race = mixing.race(steps, rounds, seed)
     right, tau = race.right, race.tau
     checks += [
@@ -83,11 +91,15 @@ def monte_carlo(
     told = f"""\
 A Monte Carlo estimate is a mean of samples: 4 × the share of points in the circle gives\
  π = {circle[0].measured:.4f} ± {circle[0].error:.4f}. Its error falls as 1/√n in any dimension,\
- so that one more digit costs 100 times the points; and the points have to be independent.
+ so that one more digit costs 100 times the points; and the points have to be independent. A\
+ minibatch is such an estimate, of the gradient of all data: right on average, off by as much as\
+ its size allows. That is the stochastic in stochastic gradient descent.
 
-A Markov chain reaches any density known up to a constant, from anywhere, but each state resembles\
- the last: n Gibbs sweeps at ρ = {rho} have an effective sample size of\
- n / {memory[2].measured:.1f}. Between modes it has to cross ground of low density. On 21 sites,\
+A Markov chain draws its next state knowing the present one and nothing before (the Markov\
+ property), so that a density can be its stationary distribution: one that a step leaves as it is.\
+ It reaches any density known up to a constant, from anywhere; but each state resembles the last:\
+ n Gibbs sweeps at ρ = {rho} have an effective sample size of n / {memory[2].measured:.1f}. Between\
+ modes it has to cross ground of low density. On 21 sites,\
  its distance to the target falls to 1/e in {-1 / math.log(wide.second):,.0f} steps if the modes\
  have sd {WIDE:g}, in {-1 / math.log(narrow.second):,.0f} if sd {NARROW}: chains need a\
  density that is somewhat blurry (Goodfellow et al. 2014, section 6).

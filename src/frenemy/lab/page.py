@@ -15,6 +15,7 @@ from frenemy.errors import FrenemyError
 from frenemy.figures import Figure
 from frenemy.files import writable, write_atomically
 from frenemy.judge.estimate import Estimate
+from frenemy.lab.index import Entry
 from frenemy.lab.lesson import Check, Played, Result
 from frenemy.pages import render
 
@@ -54,11 +55,12 @@ def _number(value: float, digits: int = 6) -> str:
     return f"{value:.{digits}g}".replace("-", "−")
 
 
-def page(lessons: Sequence[Played]) -> str:
+def page(lessons: Sequence[Played], index: Sequence[Entry] = ()) -> str:
     """The lessons as HTML that needs no network and no script: formulas are MathML."""
     return render(
         "lab.html",
         lessons=lessons,
+        index=index,
         rows={lesson.name: [row(check) for check in lesson.result.checks] for lesson in lessons},
         mathml=mathml,
         total=sum(lesson.seconds for lesson in lessons),
@@ -72,14 +74,19 @@ def mathml(latex: str) -> str:
     return convert(below, display="block")
 
 
-def save(lessons: Sequence[Played], path: Path) -> Path:
+def save(lessons: Sequence[Played], path: Path, index: Sequence[Entry] = ()) -> Path:
     """Writes the lessons as .html, or as .md with their pictures in a folder of that name.
+
+    Args:
+        lessons: in order.
+        path: of the page.
+        index: what of the paper is shown where; it comes first.
 
     Raises:
         FrenemyError: `path` ends otherwise, or something cannot be written.
     """
     refuse_place(path)
-    text = page(lessons) if path.suffix == ".html" else _document(lessons, path)
+    text = page(lessons, index) if path.suffix == ".html" else _document(lessons, path, index)
     return write_atomically(path, lambda part: part.write_text(text, "utf-8"))
 
 
@@ -100,7 +107,7 @@ def refuse_place(path: Path) -> None:
     writable(path.parent if path.suffix else path)
 
 
-def _document(lessons: Sequence[Played], path: Path) -> str:
+def _document(lessons: Sequence[Played], path: Path, index: Sequence[Entry]) -> str:
     """The lessons as Markdown; writes their pictures."""
     folder = path.with_suffix("")
     parts = [
@@ -108,6 +115,8 @@ def _document(lessons: Sequence[Played], path: Path) -> str:
         "Claims of the paper as experiments with known answers, run and written by `frenemy lab`; "
         "`--all -o lab.md` runs them all.",
     ]
+    if index:
+        parts += ["What of the paper, and of a lecture on it, is shown where:", _indexed(index)]
     for lesson in lessons:
         result = lesson.result
         parts += [f"## {lesson.name}", f"*{_plain(lesson.claim)}*", _plain(result.told.strip())]
@@ -122,6 +131,15 @@ def _document(lessons: Sequence[Played], path: Path) -> str:
             link = quote(saved.relative_to(path.parent).as_posix())
             parts += [f"![{_plain(figure.alt)}]({link})", f"*{_plain(figure.caption)}*"]
     return "\n\n".join(parts) + "\n"
+
+
+def _indexed(index: Sequence[Entry]) -> str:
+    def shown(entry: Entry) -> str:
+        code = f"`frenemy {entry.command}`"
+        return f"[{code}](#{entry.lesson})" if entry.lesson else code
+
+    lines = [f"| {_plain(entry.what)} | {shown(entry)} |" for entry in index]
+    return "\n".join(["| what | by |", "| --- | --- |", *lines])
 
 
 def _plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Lessons in the terminal: their list, and what one measured beside what is exact."""
+"""Lessons in the terminal: their list, the index, and what one measured beside what is exact."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
+from frenemy.lab.index import Entry
 from frenemy.lab.lesson import Played, Result, claim_of, name_of
 from frenemy.lab.page import row
 
@@ -19,6 +20,16 @@ def lesson_list(lessons: Iterable[Callable[..., Result]]) -> Table:
     table = Table(show_header=False, box=None, pad_edge=False)
     for lesson in lessons:
         table.add_row(f"[bold]{name_of(lesson)}", escape(claim_of(lesson)))
+    return table
+
+
+def index_table(entries: Iterable[Entry]) -> Table:
+    """What there is to be shown, and the commands."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column()
+    table.add_column(no_wrap=True)
+    for entry in entries:
+        table.add_row(escape(entry.what), f"[bold]frenemy {escape(entry.command)}")
     return table
 
 

@@ -3,6 +3,7 @@
 from frenemy.experiment import vary
 from frenemy.recipes.autoencoders import Codes, Contractive, Noisy, autoencoder, cae, denoising, vae
 from frenemy.recipes.boltzmann import Boltzmann, DeepBelief, dbn, rbm
+from frenemy.recipes.diffusion import Denoising, diffusion
 from frenemy.recipes.gmmn import Moments, gmmn
 from frenemy.recipes.gsn import Stochastic, gsn
 from frenemy.recipes.mixtures import Clustering, Mixing, Smoothing, gaussians, kde, kmeans
@@ -29,6 +30,7 @@ RECIPES = {
         dbn,
         dcgan,
         denoising,
+        diffusion,
         digits,
         digits2014,
         faces2014,
@@ -57,6 +59,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Codes",
     "Contractive",
     "DeepBelief",
+    "Denoising",
     "Huang2024",
     "Mixing",
     "Moments",

@@ -17,7 +17,7 @@ from frenemy.game import Game, Player, Prior, Round, Turn
 from frenemy.nets.layers import FromUnit, ToUnit
 from frenemy.nets.mlp import perceptron
 from frenemy.rivals.autoencoders import Autoencoder, Whitened, following, squared_error
-from frenemy.rivals.chains import WHICH
+from frenemy.rivals.chains import ROWS, WHICH
 from frenemy.rivals.contractive import CONTRACTION, Stack, contracting, stack_of, walk
 from frenemy.rivals.denoising import Denoising, denoiser, denoising_error
 from frenemy.rivals.vae import VAE, negative_elbo
@@ -116,8 +116,8 @@ def denoising(facts: Facts, arguments: Noisy = Noisy()) -> list[Stage]:
 
     player = Player(net, torch.optim.Adam(net.parameters(), lr=arguments.rate, fused=True))
     turn = Turn({"DAE": {denoising_error: 1.0}})
-    game = Game({"DAE": player}, [turn], WHICH, arguments.minibatch, sampler=draw)
-    return [Stage(game, EPOCHS, begin=net.starts.begin)]
+    game = Game({"DAE": player}, [turn], WHICH, arguments.minibatch, sampler=draw, rows=ROWS)
+    return [Stage(game, EPOCHS, begin=net.begin)]
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,8 @@ class Contractive:
     Attributes:
         units: of each layer.
         layers: how many, each trained when those below it are.
-        penalty: lambda, the weight of the squared Jacobian.
+        penalty: lambda, the weight of the squared Jacobian, of the lowest layer.
+        upper_penalty: that of each layer above it.
         rate: learning rate of Adam.
         layer_epochs: for each layer.
         noise: deviation of what the walk adds to a code in each step, before it is turned along the
@@ -138,10 +139,11 @@ class Contractive:
 
     units: int = 1000
     layers: int = 2
-    penalty: float = 0.1
+    penalty: float = 2.0
+    upper_penalty: float = 0.5
     rate: float = 1e-3
     layer_epochs: float = 50
-    noise: float = 1.0
+    noise: float = 3.0
     sampling_steps: int = 100
     minibatch: int = 100
 
@@ -166,9 +168,10 @@ def _greedy(stack: Stack, i: int, arguments: Contractive) -> Stage:
 
     adam = torch.optim.Adam(stack.layers[i].parameters(), lr=arguments.rate, fused=True)
     player = Player(stack, adam)
-    turn = Turn({"CAE": {contracting(i, arguments.penalty): 1.0}}, after=_contraction)
-    game = Game({"CAE": player}, [turn], WHICH, arguments.minibatch, sampler=draw)
-    return Stage(game, arguments.layer_epochs, begin=None if i else stack.starts.begin)
+    term = contracting(i, arguments.upper_penalty if i else arguments.penalty)
+    turn = Turn({"CAE": {term: 1.0}}, after=_contraction)
+    game = Game({"CAE": player}, [turn], WHICH, arguments.minibatch, sampler=draw, rows=ROWS)
+    return Stage(game, arguments.layer_epochs, begin=None if i else stack.begin)
 
 
 def _contraction(r: Round) -> Mapping[str, Tensor]:

@@ -66,14 +66,14 @@ class DeepBelief(Boltzmann):
         layers: of hidden units.
         units: of each hidden layer but the highest.
         top_units: of the highest.
-        pretraining: epochs for which each machine is learned.
+        layer_epochs: epochs for which each machine is learned.
         fine_tuning: epochs by the up-down algorithm after that; 0 for none.
         fine_rate: its initial learning rate.
     """
 
     layers: int = 2
     top_units: int = 1000
-    pretraining: float = 30.0
+    layer_epochs: float = 30.0
     fine_tuning: float = 30.0
     fine_rate: float = 0.001
 
@@ -93,7 +93,7 @@ def dbn(facts: Facts, arguments: DeepBelief = DeepBelief()) -> list[Stage]:
     _check(facts, arguments)
     at_least(2, layers=arguments.layers)
     at_least(1, top_units=arguments.top_units)
-    at_least(0, pretraining=arguments.pretraining, fine_tuning=arguments.fine_tuning)
+    at_least(0, layer_epochs=arguments.layer_epochs, fine_tuning=arguments.fine_tuning)
     at_least(0, fine_rate=arguments.fine_rate)
     units = [arguments.units] * (arguments.layers - 1) + [arguments.top_units]
     net = DBN(facts.shape, units, arguments.visible, **_chains(arguments))
@@ -111,7 +111,7 @@ def dbn(facts: Facts, arguments: DeepBelief = DeepBelief()) -> list[Stage]:
         term = contrasting(arguments.k, shown_to(layer))
         game = _game("DBN", player, term, arguments, drawn(layer))
         begin = functools.partial(net.begin, layer=layer)
-        stages.append(Stage(game, arguments.pretraining, begin=begin))
+        stages.append(Stage(game, arguments.layer_epochs, begin=begin))
     if not arguments.fine_tuning:
         return stages
     weights, biases = net.directed()

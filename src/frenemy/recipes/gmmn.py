@@ -11,6 +11,7 @@ from frenemy.data import Facts
 from frenemy.errors import above_zero, at_least, at_most
 from frenemy.experiment import Stage
 from frenemy.game import Game, Player, Prior, Turn
+from frenemy.recipes.start import from_the_mean
 from frenemy.rivals.gmmn import BANDWIDTHS, gaussians, generator, matching
 
 EPOCHS = 100
@@ -47,4 +48,4 @@ def gmmn(facts: Facts, arguments: Moments = Moments()) -> list[Stage]:
     adam = torch.optim.Adam(G.parameters(), arguments.rate, fused=True)
     player = Player(G, adam, averaging=arguments.averaging or None)
     game = Game({"G": player}, [Turn({"G": {matching(kernel): 1.0}})], prior, arguments.minibatch)
-    return [Stage(game, EPOCHS)]
+    return [Stage(game, EPOCHS, begin=from_the_mean(G))]

@@ -16,7 +16,8 @@ from frenemy.experiment import Stage
 from frenemy.game import Game, Player, Prior, Sampler, Turn
 from frenemy.rivals.gsn import GSN, chain, walkback_cross_entropy
 
-EPOCHS = 1000
+EPOCHS = 125
+"""Of the published 1,000: from here on chains mix worse, and draw less (docs/rivals.md)."""
 
 
 @dataclass(frozen=True)

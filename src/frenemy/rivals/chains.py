@@ -13,6 +13,8 @@ from frenemy.nets.layers import Shape
 
 MOST = 1000
 """Remembered images: chains that start from the same one part by what they draw."""
+ROWS = 100
+"""Samples whose chains run side by side."""
 WHICH = Prior("uniform", 1)
 """The z of a game whose samples come from such chains: it names the image to start from."""
 

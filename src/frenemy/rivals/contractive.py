@@ -29,10 +29,12 @@ from torch import Tensor, nn
 
 from frenemy.errors import at_least
 from frenemy.nets.layers import FromUnit, Shape, ToUnit
+from frenemy.nets.mlp import logit
 from frenemy.rivals.autoencoders import Tied, cross_entropy
 from frenemy.rivals.chains import Starts
 
 if TYPE_CHECKING:
+    from frenemy.data import Source
     from frenemy.game import Round, Term
 
 CONTRACTION = "|J|^2"
@@ -99,6 +101,11 @@ class Stack(nn.Module):
         self.starts = Starts(shape, count)
         self.to_unit, self.from_unit = ToUnit(), FromUnit(shape)
 
+    def begin(self, source: Source) -> None:
+        """Remembers images, and lets the lowest layer start from their mean."""
+        self.starts.begin(source)
+        self.lowest(1)[0].b.copy_(logit(torch.from_numpy(source.mean())))
+
     def lowest(self, count: int) -> list[Tied]:
         """So many of its layers, from the lowest up."""
         return [layer for layer in self.layers[:count] if isinstance(layer, Tied)]
@@ -119,11 +126,12 @@ def contracting(layer: int, penalty: float) -> Term:
         stack = stack_of(r.nets)
         *below, top = stack.lowest(layer + 1)
         x = stack.to_unit(r.x.detach())
-        with torch.no_grad():
-            x = encodings(below, x)[-1] if below else x
-        h = top.encode(x)
-        r.notes[CONTRACTION] = squared_jacobian(top, h)
-        return cross_entropy(x, top.logits(h)) + penalty * r.notes[CONTRACTION]
+        with r.arithmetic():
+            with torch.no_grad():
+                x = encodings(below, x)[-1] if below else x
+            h = top.encode(x)
+            r.notes[CONTRACTION] = squared_jacobian(top, h)
+            return cross_entropy(x, top.logits(h)) + penalty * r.notes[CONTRACTION]
 
     return contractive_loss
 

@@ -22,11 +22,13 @@ from torch import Tensor, nn
 
 from frenemy.errors import at_least, at_most
 from frenemy.nets.layers import FromUnit, Shape, ToUnit
+from frenemy.nets.mlp import logit
 from frenemy.rivals.autoencoders import Tied, cross_entropy
 from frenemy.rivals.chains import Starts
 from frenemy.rivals.rbm import bernoulli
 
 if TYPE_CHECKING:
+    from frenemy.data import Source
     from frenemy.game import Round
 
 
@@ -52,6 +54,11 @@ class Denoising(nn.Module):
 
     def extra_repr(self) -> str:
         return f"corruption={self.corruption:g}"
+
+    def begin(self, source: Source) -> None:
+        """Remembers images, and starts from their mean."""
+        self.starts.begin(source)
+        self.layer.b.copy_(logit(torch.from_numpy(source.mean())))
 
     def logits(self, x: Tensor) -> Tensor:
         """Of P(. | x~) for x~ ~ C(. | x), drawn anew: (B, C H W), pixels in [0, 1], as x."""
@@ -83,4 +90,5 @@ def denoising_error(r: Round) -> Tensor:
     """-log P(x | x~) with x~ ~ C(x~ | x), (B,). Vincent et al. (2008)."""
     net = denoiser(r.nets)
     x = net.to_unit(r.x.detach())
-    return cross_entropy(x, net.logits(x))
+    with r.arithmetic():
+        return cross_entropy(x, net.logits(x))

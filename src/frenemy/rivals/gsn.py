@@ -116,42 +116,59 @@ class GSN(nn.Module):
         """Probabilities of pixels, (B, pixels), as images (B, C, H, W) in [-1, 1]."""
         return self._from_unit(p)
 
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Of the layers in a step: the odd ones, then the even ones."""
+        return *range(1, len(self.b), 2), *range(0, len(self.b), 2)
+
     def rest(self, x: Tensor) -> Layers:
         """The layers as a chain starts: C(x) of pixels x, (B, pixels), and hidden ones at 0."""
         u = torch.rand(*x.shape, device=x.device)
         coins = (u < self.salt / 2).to(x.dtype)
         return [torch.where(u < self.salt, coins, x), *len(self.W) * [None]]
 
-    @property
-    def order(self) -> tuple[int, ...]:
-        """Of the layers in a step: the odd ones, then the even ones."""
-        return *range(1, len(self.b), 2), *range(0, len(self.b), 2)
-
     def step(self, h: Layers) -> tuple[Tensor, Layers]:
         """One step of the chain: p(x | h), (B, pixels), and the layers after it."""
         h, weights, a = [*h], Weights([*self.W], [*self.b]), {}
+        (drawn,) = self.draws(1, _known(h))
         for i in self.order:
             a[i] = weights.input(h, i)
-            h[i] = self.state(i, a[i])
+            h[i] = self.state(i, a[i], drawn)
         return a[0].sigmoid(), h
 
-    def state(self, i: int, a: Tensor) -> Tensor:
-        """h_i of a_i, (B, n), with what is drawn in it."""
+    def draws(self, steps: int, h: Tensor) -> list[Draws]:
+        """All that is random in so many steps, of as many chains as a layer h (B, n) has."""
+        u = torch.rand(
+            *(steps, len(h), len(self.b[0])),
+            dtype=torch.promote_types(h.dtype, torch.float32),
+            device=h.device,
+        )
+        # x is 1 for u < salt / 2, the coins, and for the next (1 - salt) p, the samples
+        at_most = u.sub_(self.salt / 2).div_(1 - self.salt).clamp_(0, 1).logit_()
+        above, units = len(self.W) - 1, len(self.b[-1])
+        n = torch.randn(steps, above, 2, len(h), units, dtype=h.dtype, device=h.device)
+        return [*map(Draws, at_most, n)]
+
+    def state(self, i: int, a: Tensor, drawn: Draws) -> Tensor:
+        """h_i of a_i, (B, n), with what is random in it."""
         if i == 0:
-            return self._corrupted(a)
+            return (a > drawn.logits).to(a.dtype)
         if i == 1 or self.noise == 0:
             return a.tanh()
-        before, after = torch.randn(2, *a.shape, device=a.device, dtype=a.dtype)
+        before, after = drawn.noise[i - 2]
         return a.add(before, alpha=self.noise).tanh().add(after, alpha=self.noise)
 
-    def _corrupted(self, a: Tensor) -> Tensor:
-        """C of a Bernoulli sample of p = sigmoid(a), both in one draw.
 
-        It is a one with probability (1 - salt) p + salt / 2.
-        """
-        p = a.detach().to(torch.promote_types(a.dtype, torch.float32)).sigmoid()
-        u = torch.rand(*p.shape, device=p.device, dtype=p.dtype)
-        return (u < p.mul_(1 - self.salt).add_(self.salt / 2)).to(a.dtype)
+class Draws(NamedTuple):
+    """All that is random in a step.
+
+    Attributes:
+        logits: a pixel is white after sampling and salt and pepper where a_0 is above, (B, pixels).
+        noise: standard normal, before and after each tanh of layers 2 to L: (L - 1, 2, B, units).
+    """
+
+    logits: Tensor
+    noise: Tensor
 
 
 def _tied(n: int, above: int) -> Tensor:
@@ -172,8 +189,12 @@ class Weights(NamedTuple):
             a = torch.addmm(a, below, self.W[i - 1])
         if i < len(self.W) and (above := h[i + 1]) is not None:
             a = torch.addmm(a, above, self.W[i].T)
-        rows = next(len(layer) for layer in h if layer is not None)
-        return a.expand(rows, -1)  # where no neighbour is told of yet
+        return a.expand(len(_known(h)), -1)  # where no neighbour is told of yet
+
+
+def _known(h: Layers) -> Tensor:
+    """A layer that is not at 0: the pixels never are."""
+    return next(layer for layer in h if layer is not None)
 
 
 class _Walk(torch.autograd.Function):
@@ -193,10 +214,17 @@ class _Walk(torch.autograd.Function):
         tape: list[tuple[int, Tensor, Layers]] = []
         with torch.enable_grad(), torch.autocast(kind, enabled=False):
             h = gsn.rest(x.detach().to(dtype))
-            for i in [*(gsn.walkback - 1) * gsn.order, 1, 0]:  # what p(x | h) at the end needs
+
+            def input(i: int) -> Tensor:
                 a = weights.input(h, i).requires_grad_()
                 tape.append((i, a, [*h]))
-                h[i] = gsn.state(i, a)
+                return a
+
+            for drawn in gsn.draws(gsn.walkback - 1, x.to(dtype)):
+                for i in gsn.order:
+                    h[i] = gsn.state(i, input(i), drawn)
+            h[1] = input(1).tanh()  # which is all that the last p(x | h) needs
+            input(0)
         ctx.tape = tape
         return torch.stack([a.detach() for i, a, _ in tape if i == 0])
 

@@ -43,7 +43,7 @@ PASSES, MINIBATCH = 2, 1000  # of k-means through the images, and of these at on
 
 
 class Mixture(nn.Module):
-    """Components with shares; what is drawn of one is a subclass's `draw`.
+    """Components with shares; a subclass says how they are found, and what is drawn of one.
 
     Args:
         shape: of an image, (C, H, W).
@@ -67,6 +67,10 @@ class Mixture(nn.Module):
         at = torch.special.ndtr(z[:, 0]) * ends[-1]
         k = torch.searchsorted(ends, at).clamp(max=len(ends) - 1)
         return self._from_unit(self.draw(k, z[:, 1:]))
+
+    def begin(self, source: Source) -> Iterator[str]:
+        """Finds the components in the data, and says what it does."""
+        raise NotImplementedError
 
     def draw(self, k: Tensor, z: Tensor) -> Tensor:
         """Vectors (B, d) of pixels in [0, 1], from components k (B,) and what is left of z."""
@@ -99,7 +103,7 @@ class Centroids(Mixture):
 
         K, seed = len(self.shares), _seed()
         fit: Any = MiniBatchKMeans(
-            K, init="random", n_init=1, compute_labels=False, random_state=seed,
+            K, init="random", compute_labels=False, random_state=seed,
             reassignment_ratio=0,
         )  # fmt: skip
         size = min(max(K, MINIBATCH), len(source))
