@@ -70,7 +70,6 @@ class Judged:
     Attributes:
         name, model: of the row, and what the paper calls it.
         seed: of its training.
-        quick: whether its training was cut short, or would have been if there were one.
         nats: by the grids of `parzen`; none where there is a fault.
         samples, valid, test: how many images it was judged by.
         checkpoint: what drew the samples; "" where nothing was trained.
@@ -79,6 +78,7 @@ class Judged:
         steps: samples of its chain that are worth an independent one; 1 where all are, None where
             the chain does not mix.
         machine: on which it was trained.
+        quick: whether its training was cut short, or would have been if there were one.
         notes: what its number is worth, in sentences.
         fault: why there is no number.
     """
@@ -86,7 +86,6 @@ class Judged:
     name: str
     model: str
     seed: Count
-    quick: bool = False
     nats: dict[str, Nats] = field(default_factory=dict)
     samples: Count = 0
     valid: Count = 0
@@ -98,6 +97,7 @@ class Judged:
     draw_seconds: Amount | None = None
     steps: Amount | None = 1.0
     machine: str = ""
+    quick: bool = False
     notes: list[str] = field(default_factory=list)
     fault: str = ""
 
