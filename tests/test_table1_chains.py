@@ -14,7 +14,7 @@ from frenemy.judge.table1 import Table
 from frenemy.model import Model, set_up
 from frenemy.rivals.autocorrelation import autocorrelation_time
 from frenemy.sampling import drawing
-from frenemy.table1 import Asked, Rival, Shows, build, chains, prepare
+from frenemy.table1 import Asked, Rival, Shows, build, chains, prepare, tasks
 from frenemy.table1.chains import (
     by_chains,
     consecutive_of_gsn,
@@ -101,7 +101,7 @@ def test_a_gsn_is_judged_by_consecutive_expectations_from_a_test_image(tmp_path)
 def test_a_gsn_is_reported_without_that_image_too(tmp_path, monkeypatch):
     gsn = Rival("gsn", "Deep GSN", "gsn", 1, quick={"units": 6}, draw=consecutive_of_gsn)
     monkeypatch.setattr(build, "SAMPLES", 200)
-    monkeypatch.setattr(build, "ROWS", [gsn, *(r for r in build.ROWS if r.name == "noise")])
+    monkeypatch.setattr(tasks, "ROWS", [gsn, *(r for r in tasks.ROWS if r.name == "noise")])
     asked = Asked(out=tmp_path / "table", quick=True)
     table = prepare(digits(), asked).build(Shows())
     (row, _) = table.rows

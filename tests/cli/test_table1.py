@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from frenemy.cli import main
-from frenemy.table1 import ROWS, Given, Rival, build
+from frenemy.table1 import ROWS, Given, Rival, build, tasks
 
 from .command_line import errors
 
@@ -17,7 +17,7 @@ GAN = Rival("adversarial", "Adversarial nets", "digits2014", 2)
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
     monkeypatch.setattr(build, "SAMPLES", 300)
-    monkeypatch.setattr(build, "ROWS", [GAN, *(row for row in ROWS if isinstance(row, Given))])
+    monkeypatch.setattr(tasks, "ROWS", [GAN, *(row for row in ROWS if isinstance(row, Given))])
 
 
 def table1(out, *words):
@@ -49,7 +49,7 @@ def test_a_dry_run_tells_what_it_would_train_and_writes_nothing(tmp_path, capsys
 
 def test_a_row_that_fails_ends_with_a_line_when_all_others_are_done(tmp_path, capsys, monkeypatch):
     unfit = dataclasses.replace(GAN, model="DBN", name="dbn", recipe="mnist2014")
-    monkeypatch.setattr(build, "ROWS", [unfit, *(row for row in ROWS if isinstance(row, Given))])
+    monkeypatch.setattr(tasks, "ROWS", [unfit, *(row for row in ROWS if isinstance(row, Given))])
     assert "DBN: failed, as the table says" in errors(capsys, "table1", "-o", tmp_path / "table")
     assert (tmp_path / "table" / "table1.png").exists()
 

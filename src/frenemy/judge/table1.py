@@ -78,6 +78,7 @@ class Judged:
         steps: samples of its chain that are worth an independent one; 1 where all are, None where
             the chain does not mix.
         machine: on which it was trained.
+        quick: whether its training was cut short, or would have been if there were one.
         notes: what its number is worth, in sentences.
         fault: why there is no number.
     """
@@ -96,6 +97,7 @@ class Judged:
     draw_seconds: Amount | None = None
     steps: Amount | None = 1.0
     machine: str = ""
+    quick: bool = False
     notes: list[str] = field(default_factory=list)
     fault: str = ""
 
@@ -115,6 +117,7 @@ class Row:
         name, model: as of `Judged`.
         judged: those seeds that have a number.
         faults: of the others, with the seed.
+        quick: whether training was cut short.
         published: what others measured, on the same data or on those that it tells of.
     """
 
@@ -122,6 +125,7 @@ class Row:
     model: str
     judged: Sequence[Judged]
     faults: Sequence[str]
+    quick: bool
     published: Estimate | None
 
     def nats(self, grid: str) -> Estimate | None:
@@ -175,7 +179,7 @@ class Table:
             faults = [f"seed {one.seed}: {one.fault}" for one in ours if one.fault]
             told = PUBLISHED.get(name, {}).get(self.published)
             whole = [one for one in ours if not one.fault]
-            found.append(Row(name, ours[0].model, whole, faults, told))
+            found.append(Row(name, ours[0].model, whole, faults, ours[0].quick, told))
         return found
 
     def save(self, path: Path) -> Path:

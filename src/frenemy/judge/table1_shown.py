@@ -51,10 +51,10 @@ def short(seconds: float | None) -> str:
     return duration(seconds) if seconds >= 100 else f"{seconds * 1e6:.3g} µs"
 
 
-def cells(row: Row, *, quick: bool) -> list[str]:
+def cells(row: Row) -> list[str]:
     """What stands in the columns of a row; what is not known is empty."""
     if not row.judged:
-        return ["failed", "", _number(row.published), *[""] * (len(COLUMNS) - 3)]
+        return ["failed", "", _number(row.published), "", "quick" * row.quick, "", "", ""]
     first, among = row.judged[0], row.over_seeds(AUTHORS)
     mixes = all(one.steps is not None for one in row.judged)
     return [
@@ -62,7 +62,7 @@ def cells(row: Row, *, quick: bool) -> list[str]:
         "1 seed" if among is None else f"± {among:.2g} of {len(row.judged)}",
         _number(row.published),
         str(row.nats(FINER)),
-        _trained(first, quick=quick),
+        _trained(first),
         short(row.mean("train_seconds")),
         short(row.mean("sample_seconds")) if mixes else "does not mix",
         f"{first.samples:,}",
@@ -77,12 +77,13 @@ def _number(published: Estimate | None) -> str:
     return f"{published.value:,.10g}{error}{' (unchecked)' * ('unchecked' in published.note)}"
 
 
-def _trained(one: Judged, *, quick: bool) -> str:
+def _trained(one: Judged) -> str:
     """How long a game was played; of a quick table so in every row."""
+    quick = "quick: " * one.quick
     if not one.rounds:
-        return "quick: not trained" if quick else "not trained"
+        return f"{quick}not trained"
     of = f"{one.rounds:,}" + (f" of {one.whole:,}" if one.rounds != one.whole else "")
-    return f"{'quick: ' if quick else ''}{of} round{'s' if one.whole != 1 else ''}"
+    return f"{quick}{of} round{'s' if one.whole != 1 else ''}"
 
 
 def remarks(table: Table) -> list[str]:
@@ -132,7 +133,7 @@ def table1_text(table: Table) -> Group:
     """For the terminal."""
     shown = FoldedTable(["model"], COLUMNS, title="Table 1" + ", quick" * table.quick)
     for row in table.rows:
-        shown.add_row([row.model], cells(row, quick=table.quick))
+        shown.add_row([row.model], cells(row))
     return Group(shown, *map(Text, remarks(table)))
 
 
@@ -146,7 +147,7 @@ def table1_markdown(table: Table, strips: Mapping[str, str]) -> str:
     lines = [["model", *COLUMNS, "look like"], ["---"] * (len(COLUMNS) + 2)]
     for row in table.rows:
         looks = f"![{row.model}]({strips[row.name]})" if row.name in strips else ""
-        lines.append([row.model, *cells(row, quick=table.quick), looks])
+        lines.append([row.model, *cells(row), looks])
     rows = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return f"{rows}\n" + "\n\n".join(remarks(table)) + "\n"
 
@@ -157,7 +158,7 @@ def table1_csv(table: Table) -> str:
     writer = csv.DictWriter(file, FIELDS, lineterminator="\n", restval="")
     writer.writeheader()
     for row in table.rows:
-        found: dict[str, object] = {"name": row.name, "model": row.model, "quick": table.quick}
+        found: dict[str, object] = {"name": row.name, "model": row.model, "quick": row.quick}
         if published := row.published:
             error = "" if math.isnan(published.error) else published.error
             found |= {"published": published.value, "published_error": error}
@@ -186,12 +187,12 @@ def table1_figure(table: Table, strips: Mapping[str, Images]) -> Figure:
         table: what is shown.
         strips: of each row's name, its samples side by side, (C, H, W).
     """
-    rows, quick = table.rows, table.quick
+    rows = table.rows
     places = {"": 0.0, "ours": 0.2, "published": 0.35, "trained": 0.51, "in": 0.75}
     places["a sample in"] = 0.85
 
     def texts(row: Row) -> list[str]:
-        found = dict(zip(COLUMNS, cells(row, quick=quick), strict=True))
+        found = dict(zip(COLUMNS, cells(row), strict=True))
         ours = f"{found['nats']} {found['over seeds']}" if len(row.judged) > 1 else found["nats"]
         others = [found[name] for name in COLUMNS if name in places]
         return [row.model, ours, *others]
@@ -212,6 +213,6 @@ def table1_figure(table: Table, strips: Mapping[str, Images]) -> Figure:
             if row.name in strips:
                 right.imshow(channels_last(strips[row.name]), cmap="gray", vmin=0, vmax=255)
 
-    told = "; ".join(f"{row.model} {cells(row, quick=quick)[0]}" for row in rows)
-    alt = f"Table 1{', quick' * quick}: {told}"
+    told = "; ".join(f"{row.model} {cells(row)[0]}" for row in rows)
+    alt = f"Table 1{', quick' * table.quick}: {told}"
     return Figure(draw, alt, " ".join(remarks(table)), (WIDTH, HEIGHT * (len(rows) + 1)))

@@ -13,40 +13,34 @@ so that a table that was stopped goes on where it was.
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import filelock
 
 from frenemy import begin
-from frenemy.choices import DeviceName
 from frenemy.data import Dataset
 from frenemy.data.source import require_images
-from frenemy.engine import choose_device
+from frenemy.engine import choose_device, world_here
 from frenemy.errors import FrenemyError, at_least, out_of_memory
-from frenemy.experiment import Experiment, Recipe, vary
-from frenemy.files import WritingFailed, is_part, names_in, write_atomically, writing_failed
+from frenemy.experiment import Experiment
+from frenemy.files import WritingFailed, write_atomically, writing_failed
 from frenemy.fitting import Rehearsal
 from frenemy.interrupts import Interrupted
-from frenemy.judge.likelihoods import is_mnist_test
 from frenemy.judge.parzen import parzen, unit_pixels
 from frenemy.judge.sets import Images
-from frenemy.judge.table1 import DataName, Judged, Nats, Table
+from frenemy.judge.table1 import Judged, Nats, Table
 from frenemy.judge.table1_shown import table1_csv, table1_figure, table1_markdown
 from frenemy.model import Model, set_up
-from frenemy.names import known
-from frenemy.origin import arguments_kept
 from frenemy.pictures import enlarge, grid, load_picture, save_picture
-from frenemy.recipes import RECIPES
-from frenemy.run import Run, is_run, step_of
+from frenemy.run import Run, is_run
 from frenemy.runs import duration
 from frenemy.settings import Continued, Settings
 from frenemy.table1.drawing import Drawn
-from frenemy.table1.rows import FACE, ROWS, Given, Rival
+from frenemy.table1.rows import Given, Rival
+from frenemy.table1.tasks import FILE, LOCK, Asked, Task, order, table_in, tasks_of
 from frenemy.training import Watcher
 
 SAMPLES, VALID, TEST = 10_000, 1_000, 10_000
@@ -55,32 +49,8 @@ LEAST = 10
 """Validation and test images without which no width can be chosen, and no error told."""
 SHOWN = 10
 """Samples in a strip."""
-FILE, LOCK = "table1.jsonl", ".lock"
-SAME = ("digest", "shape", "fit", "grey", "opaque", "range")
-"""Of what a run or a table was made on: what has to be the same."""
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the table is to hold.
-
-    Attributes:
-        out: its folder.
-        only: names of rows; all if there are none.
-        runs: finished runs, which are taken in the place of a row's own.
-        seeds: trainings of each model, by the seeds 0, 1 ...
-        quick: every training is cut short.
-        device: where to compute.
-    """
-
-    out: Path = Path("table1")
-    only: Sequence[str] = ()
-    runs: Sequence[Path] = ()
-    seeds: int = 1
-    quick: bool = False
-    device: DeviceName = "auto"
 
 
 @dataclass(frozen=True)
@@ -100,43 +70,6 @@ class Shows:
     working: Callable[[], AbstractContextManager[Say]] = lambda: contextlib.nullcontext(
         lambda _: None
     )
-
-
-@dataclass
-class Task:
-    """One row and seed.
-
-    Attributes:
-        row: which; seed: of its training, or of what is drawn.
-        run: where that lies; None where nothing is trained.
-        recipe: of its training; None of a finished run.
-        rounds: of its training, in all; whole: as many as the recipe plays by itself.
-        fault: why it cannot be trained.
-    """
-
-    row: Rival | Given
-    seed: int
-    run: Path | None = None
-    recipe: Recipe | None = None
-    rounds: int = 0
-    whole: int = 0
-    fault: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.row.name}, seed {self.seed}"
-
-    @property
-    def checkpoint(self) -> str:
-        """The newest of its run, by its name; "" if there is none."""
-        there = self.run is not None and is_run(self.run)
-        found = Run.open(self.run).checkpoints() if there and self.run else []
-        return found[0].stem if found else ""
-
-    @property
-    def done(self) -> int:
-        """Rounds that were played, at most `rounds`."""
-        at = self.checkpoint
-        return min(step_of(Path(at)), self.rounds) if at else 0
 
 
 @dataclass
@@ -213,9 +146,6 @@ class Work:
                 for number, task in enumerate(self.tasks, 1):
                     said = f"{number} of {len(self.tasks)}: {task}"
                     self._keep(self._judged(task, said, shows))
-            except Interrupted as error:
-                told = f"{error.args[0].partition(':')[0]}: the same command goes on"
-                raise Interrupted(told, error.signal) from None
             finally:
                 self._write()
         return self.table
@@ -237,14 +167,17 @@ class Work:
             with shows.working() as say:
                 say(f"{said}: samples are drawn and judged")
                 return self._judge(task, run)
-        except (Interrupted, WritingFailed):
+        except Interrupted as error:
+            told = f"stopped at {task}; what was saved lies in {self.asked.out}"
+            raise Interrupted(f"{told}: the same command goes on", error.signal) from None
+        except WritingFailed:
             raise
         except (FrenemyError, RuntimeError, MemoryError) as error:
             if not isinstance(error, FrenemyError) and not out_of_memory(error):
                 raise
             fault = " ".join(str(error).split())
             shows.tell(f"{said}: failed: {fault}")
-            return Judged(task.row.name, task.row.model, task.seed, fault=fault)
+            return Judged(*task.key, quick=task.quick, fault=fault)
 
     def _before(self, task: Task) -> Judged | None:
         key = task.row.name, task.seed
@@ -278,8 +211,9 @@ class Work:
             raise FrenemyError(f"{run.path} changes its images: it is not of the same pixels")
         drawn = task.row.draw(model, self.data, SAMPLES, task.seed)
         rounds, notes = model.progress.step, list[str]()
-        if task.recipe is None and rounds < run.header["target"].get("steps", 0):
-            notes.append("taken from a run that is not at its end")
+        if task.recipe is None:
+            at_end = rounds >= run.header["target"].get("steps", 0)
+            notes.append(f"taken from {run.path}" + ("" if at_end else ", which is not at its end"))
         judged = self._by_parzen(task, drawn)
         return replace(
             judged,
@@ -306,7 +240,8 @@ class Work:
             told = replace(without.found, error=without.of_images)
             notes.append(f"without the test image that its chain starts at it has {told}")
         return Judged(
-            *(task.row.name, task.row.model, task.seed),
+            *task.key,
+            quick=task.quick,
             nats={grid: Nats(x.found.value, x.of_images, x.sigma) for grid, x in found.items()},
             samples=len(fake),
             valid=len(valid),
@@ -325,7 +260,7 @@ class Work:
         """Puts it into the table, in its place."""
         key = judged.name, judged.seed
         others = [one for one in self.table.judged if (one.name, one.seed) != key]
-        self.table.judged[:] = sorted([*others, judged], key=lambda one: _order(one.name, one.seed))
+        self.table.judged[:] = sorted([*others, judged], key=lambda one: order(one.name, one.seed))
         self.table.save(self.asked.out / FILE)
 
     def _strip(self, task: Task, images: Images) -> None:
@@ -366,22 +301,12 @@ def _strip_of(name: str, seed: int) -> str:
     return f"samples/{name}-{seed}.png"
 
 
-def _order(name: str, seed: int) -> tuple[float, str, int]:
-    """The rows in their order; models that are none of ours above those that are not trained."""
-    names = [row.name for row in ROWS]
-    others = next(i for i, row in enumerate(ROWS) if isinstance(row, Given)) - 0.5
-    return names.index(name) if name in names else others, name, seed
-
-
 def _machine(run: Run) -> str:
     """Where a run was trained."""
     header = run.header
     threads = header["threads"]
     on_cpu = f", {threads} thread{'s' * (threads > 1)}" if header["device"] == "cpu" else ""
     return header["device"] + on_cpu
-
-
-# ---- what there is to do
 
 
 def prepare(data: Dataset, asked: Asked) -> Work:
@@ -400,110 +325,10 @@ def prepare(data: Dataset, asked: Asked) -> Work:
             f"images: the widths of Parzen windows and their error need {LEAST} of each"
         )
     at_least(1, seeds=asked.seeds)
-    table = _table(data, asked)
-    given = [_given(path, table) for path in asked.runs]
-    keys = [(task.row.name, task.seed) for task in given]
-    if twice := [key for i, key in enumerate(keys) if key in keys[:i]]:
-        name, seed = twice[0]
-        raise FrenemyError(f"--runs: two runs of {name}, seed {seed}: give one")
-    taken = {task.row.name: task.row for task in given}
-    for name in asked.only:
-        known(name, [*{row.name: row for row in ROWS} | taken], "row")
-    own = [
-        task
-        for row in ROWS
-        if (row.name in asked.only or not asked.only) and row.name not in taken
-        for task in _own(row, data, asked)
-    ]
-    tasks = sorted([*own, *given], key=lambda task: _order(task.row.name, task.seed))
-    return Work(data, asked, tasks, table)
-
-
-def _table(data: Dataset, asked: Asked) -> Table:
-    """The table that lies in the folder, or a new one."""
-    out, file = asked.out, asked.out / FILE
-    recorded = {**data.arguments, "digest": data.train.digest, "shape": [*data.shape]}
-    published: DataName = "TFD" if data.shape == FACE else ""
-    if is_mnist_test(data.test.images[:]):
-        published = "MNIST"
-    table = Table(_same(recorded), data.description, published, asked.quick)
-    found = Table.load(file)
-    if found is None:
-        if any(name != LOCK and not is_part(name) for name in names_in(out)):
-            raise FrenemyError(f"{out} holds something else than a table: give another --out")
-        return table
-    if found.data != table.data:
-        raise FrenemyError(
-            f"{out} holds a table of other images ({found.description}): give these, or another "
-            "--out"
-        )
-    if found.quick != table.quick:
-        kind, way = ("quick", "add") if found.quick else ("full", "leave out")
-        raise FrenemyError(f"{out} holds a {kind} table: {way} --quick, or give another --out")
-    return found
-
-
-def _same(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """Of how images were opened, what makes them the same."""
-    return {name: recorded.get(name) or None for name in SAME}
-
-
-def _given(path: Path, table: Table) -> Task:
-    """A finished run, as one that need not be trained."""
-    run = Run.open(path)
-    recipe, seed = run.header["recipe"], run.header["seed"]
-    if recipe not in RECIPES:
-        raise FrenemyError(f"--runs {path}: its recipe {recipe} is not frenemy's own")
-    if _same(run.header["data"]) != table.data:
-        raise FrenemyError(f"--runs {path}: it was not trained on {table.description}")
-    if not run.checkpoints():
-        raise FrenemyError(f"--runs {path}: it has no checkpoint yet")
-    rivals = [row for row in ROWS if isinstance(row, Rival) and recipe in row.recipes]
-    row = rivals[0] if rivals else Rival(recipe, recipe, recipe, 1)
-    return Task(row, seed, run.path, rounds=step_of(run.checkpoints()[0]))
-
-
-def _own(row: Rival | Given, data: Dataset, asked: Asked) -> Iterator[Task]:
-    """The trainings of a row, or the images that stand in it."""
-    if isinstance(row, Given):
-        yield Task(row, 0)
-        return
-    name, brief = row.on(data.facts)
-    for seed in range(asked.seeds):
-        place = asked.out / f"{name}-{seed}"
-        try:
-            recipe = RECIPES[name]
-            whole = _rounds(set_up(recipe, data, seed), row.epochs)
-            rounds = whole
-            if asked.quick:
-                recipe = vary(recipe, **row.quick)
-                rounds = min(brief, _rounds(set_up(recipe, data, seed), None))
-        except FrenemyError as error:
-            yield Task(row, seed, fault=str(error))
-            continue
-        task = Task(row, seed, place, recipe, rounds, whole)
-        _require_alike(task)
-        yield task
-
-
-def _rounds(experiment: Experiment, epochs: float | None) -> int:
-    """In all stages; of the last one as many epochs as are given, or its own."""
-    *before, last = experiment.stages
-    return sum(map(experiment.rounds, before)) + experiment.rounds(last, epochs)
-
-
-def _require_alike(task: Task) -> None:
-    """Refuses to go on with a run that was begun otherwise, by an earlier frenemy say."""
-    assert task.run is not None and task.recipe is not None
-    if not is_run(task.run):
-        return
-    header = Run.open(task.run).header
-    arguments = json.loads(json.dumps(arguments_kept(task.recipe)))
-    if header["arguments"] != arguments or header["target"] != {"steps": task.rounds}:
-        raise FrenemyError(
-            f"{task.run} was begun with other arguments, or for another number of rounds: move it "
-            "elsewhere, or give another --out"
-        )
+    if world_here() > 1:
+        raise FrenemyError("table1 is built by one process: start it without torchrun")
+    table = table_in(data, asked)
+    return Work(data, asked, tasks_of(data, asked, table), table)
 
 
 @contextlib.contextmanager

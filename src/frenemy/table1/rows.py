@@ -98,6 +98,7 @@ ROWS: Sequence[Rival | Given] = (
     Rival("ours", "Adversarial nets, later loss", "digits", 1500, {DIGIT: ("mnist", 1500)}),
     Rival("gmmn", "GMMN", "gmmn", 300),
     Rival("vae", "VAE", "vae", 2500),
+    Rival("diffusion", "Diffusion", "diffusion", 300, quick={"sampling_steps": 10}),
     Rival("autoencoder", "Autoencoder, Gaussian codes", "autoencoder", 1000),
     Rival(
         "denoising",
