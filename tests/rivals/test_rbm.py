@@ -11,6 +11,7 @@ from scipy.stats import chi2, kstest, norm
 from frenemy.data import Source
 from frenemy.errors import FrenemyError
 from frenemy.game import Round
+from frenemy.lab.enumeration import energy, gradient, probabilities, states, transitions
 from frenemy.rivals.rbm import (
     RBM,
     contrasting,
@@ -31,31 +32,9 @@ def machine(visible=4, hidden=3, kind="binary", *, scale=1.0, seed=0, **more):
     return rbm
 
 
-def states(count):
-    return torch.tensor(list(itertools.product((0.0, 1.0), repeat=count)), dtype=torch.float64)
-
-
-def energy(rbm, v, h):
-    """As the module's docstring has it, of all pairs: (V, H)."""
-    both = -(v @ rbm.W @ h.T) - (h @ rbm.c)
-    if rbm.kind == "binary":
-        return both - (v @ rbm.b)[:, None]
-    return both + (v - rbm.b).square().sum(1)[:, None] / 2
-
-
-def probabilities(rbm):
-    """Of all states of binary visible units, (2^visible,)."""
-    v, h = states(rbm.W.shape[0]), states(rbm.W.shape[1])
-    return (-energy(rbm, v, h)).exp().sum(1) / (-energy(rbm, v, h)).exp().sum()
-
-
 def round_of(rbm, v):
     x = rbm.images(v).detach()
     return Round({"RBM": rbm}, torch.zeros(len(x), 1), lambda: (x, None), ("RBM",))
-
-
-def gradient(rbm, loss):
-    return torch.cat([g.flatten() for g in torch.autograd.grad(loss, [*rbm.parameters()])])
 
 
 @pytest.mark.parametrize("kind", ["binary", "gaussian"])
@@ -102,16 +81,6 @@ def test_the_likelihoods_gradient_is_data_minus_model():
     model = probabilities(rbm).detach()
     phases = -(data @ rbm.free_energy(v)) + model @ rbm.free_energy(v)
     assert torch.allclose(gradient(rbm, likelihood), gradient(rbm, phases), rtol=1e-10, atol=1e-12)
-
-
-def transitions(rbm):
-    """Of a Gibbs step between the states of the visible units, (from, to)."""
-    v, h = states(rbm.W.shape[0]), states(rbm.W.shape[1])
-
-    def given(p, s):
-        return (p[:, None] * s + (1 - p[:, None]) * (1 - s)).prod(-1)
-
-    return given(rbm.mean_h(v), h) @ given(rbm.mean_v(h), v)
 
 
 def test_the_bias_of_contrastive_divergence_shrinks_with_k():
