@@ -320,11 +320,16 @@ def test_consecutive_expectations_are_one_chain():
         consecutive(net, start, 0)
 
 
-def test_images_are_remembered_for_chains_to_start_at():
+def test_what_it_begins_with_is_the_mean_image_and_images_for_chains_to_start_at():
     pixels = np.random.default_rng(0).integers(0, 256, (7, *SHAPE), np.uint8)
     net = GSN(SHAPE, 1, 3)
     torch.manual_seed(0)
-    net.begin(Source(pixels))
+    with torch.no_grad():
+        net.begin(Source(pixels))
+        net.W[0].zero_()
+        p, _ = net.step(net.rest(torch.zeros(1, 4)))
+    mean = torch.from_numpy(pixels).flatten(1).double().mean(0) / 255
+    torch.testing.assert_close(p[0].double(), mean, rtol=0, atol=1e-6)
     assert net.starts.shape == (STARTS, 4)
     same = net.starts[:, None] == torch.from_numpy(pixels).flatten(1) / 255
     assert same.all(2).any(1).all() and same.all(2).any(0).all()

@@ -33,6 +33,7 @@ from torch.nn import functional as F
 from frenemy.engine import seed_everything
 from frenemy.errors import FrenemyError, at_least, at_most
 from frenemy.nets.layers import FromUnit, Shape, ToUnit
+from frenemy.nets.mlp import logit
 
 if TYPE_CHECKING:
     from frenemy.data import Source
@@ -58,7 +59,7 @@ class GSN(nn.Module):
 
     Attributes:
         W: between each layer and the next, (n, n'), begun uniform on +-sqrt(6 / (n + n')).
-        b: of each layer, (n,), begun at 0.
+        b: of each layer, (n,), begun at 0, and the pixels' at the mean image by `begin`.
         starts: pixels of some training images after `begin`, (STARTS, pixels).
     """
 
@@ -95,7 +96,11 @@ class GSN(nn.Module):
         return f"{sizes}, walkback {self.walkback}, noise {self.noise:g}, salt {self.salt:g}"
 
     def begin(self, source: Source) -> None:
-        """Remembers images for chains to start at, drawn with replacement."""
+        """Lets p start at the mean image, and remembers images for chains to start at.
+
+        These are drawn with replacement.
+        """
+        self.b[0].copy_(logit(torch.from_numpy(source.mean())))
         chosen = torch.randint(len(source), (STARTS,)).tolist()
         images = np.stack([source.images[i] for i in chosen])
         self.starts.copy_(torch.from_numpy(images).flatten(1).float().div_(255))
