@@ -1,10 +1,10 @@
 """Which arguments of a rival are best, judged by validation images alone.
 
-    python benchmarks/rivals_search.py rbm --data MNIST --epochs 5 --trials 40 --out DIR
+    python benchmarks/rivals_search.py rbm --data MNIST --trials 40 --out DIR
     python benchmarks/rivals_search.py dbn --data MNIST --device cuda --workers 4 --out DIR
 
-A trial plays the recipe's stages, by `replay.py`, for so many epochs in all, which they share as
-the recipe divides its own, and draws samples. Its value is their Parzen log-likelihood of
+A trial plays the recipe's stages by `replay.py`, to their end or for `--epochs` in all, which they
+share as the recipe divides its own, and draws samples. Its value is their Parzen log-likelihood of
 validation images; others of these choose the width of the kernels. Halfway, one that lies below the
 median of those before it is pruned. One that blows up, or fails, counts as the worst.
 DIR/search.log keeps all trials: a search that was stopped goes on, and several processes share one.
@@ -63,8 +63,10 @@ SEARCHED: dict[str, Searched] = {
         "units": (500, 1000),
         "chain": ("cd", "pcd", "tempering"),
         "k": Between(1, 10),
-        "rate": Between(0.001, 0.2),
-        "steady": Between(500, 10_000),
+        "rounds": (2500, 5000, 10_000),
+        "rate": Between(0.005, 0.2),
+        "fine_rate": Between(1e-4, 0.01),
+        "steady": (0.2, 0.4, 0.6, 0.8),
         "momentum": (0.0, 0.5, 0.9),
         "decay": Between(1e-6, 1e-3),
         "minibatch": (20, 100),
@@ -75,12 +77,13 @@ SEARCHED: dict[str, Searched] = {
         "top_units": (500, 1000, 2000),
         "chain": ("cd", "pcd", "tempering"),
         "k": Between(1, 10),
-        "rate": Between(0.002, 0.2),
-        "steady": Between(500, 10_000),
+        "rounds": (2500, 5000, 10_000),
+        "rate": Between(0.005, 0.2),
+        "steady": (0.2, 0.4, 0.6, 0.8),
         "momentum": (0.0, 0.5, 0.9),
         "decay": Between(1e-6, 1e-3),
-        "fine_tuning": (0.0, 2.0, 5.0, 10.0, 20.0),  # beside 5 epochs of each layer
-        "fine_rate": Between(1e-4, 0.02),
+        "fine_tuning": (0, 1000, 2500, 5000, 10_000),
+        "fine_rate": Between(1e-4, 0.01),
         "sampling_steps": (50, 200, 1000),
     },
     "cae": {  # penalties below these give walks that soon are none of the data
@@ -109,7 +112,7 @@ class Search:
         recipe: its name.
         data: a source of images, with a validation part.
         out: where the search is kept.
-        epochs: of each trial, in all its stages.
+        epochs: of each trial, in all its stages; by default the recipe's.
         trials: how many there are to be.
         minutes: after these no trial begins.
         samples: of each trial, at its end; halfway a quarter of them.
@@ -120,7 +123,7 @@ class Search:
     recipe: tyro.conf.Positional[str]
     data: Path
     out: Path
-    epochs: float = 5.0
+    epochs: float | None = None
     trials: int = 40
     minutes: float = math.inf
     samples: int = 10_000
@@ -152,8 +155,10 @@ class Search:
         return found
 
     def experiment(self, data: Dataset, arguments: Mapping[str, Any]) -> Experiment:
-        """The stages, so long that they are over after the epochs of a trial."""
+        """The stages; where a trial has its epochs, so long that they are over after these."""
         experiment = set_up(vary(recipes.RECIPES[self.recipe], **arguments), data, seed=0)
+        if self.epochs is None:
+            return experiment
         share = self.epochs / sum(stage.epochs for stage in experiment.stages)
         stages = [replace(stage, epochs=share * stage.epochs) for stage in experiment.stages]
         return Experiment(stages, experiment.source)
@@ -200,7 +205,7 @@ class Search:
 
     def study(self) -> optuna.Study:
         """What is kept of it."""
-        name = f"{self.recipe}, {self.epochs:g} epochs"
+        name = self.recipe if self.epochs is None else f"{self.recipe}, {self.epochs:g} epochs"
         return opened(self.out / "search.log", name, self.seed, "maximize")
 
     def work(self) -> None:

@@ -74,14 +74,13 @@ def test_a_stage_learns_its_own_layer_alone(layers, chain, visible):
 
 def test_a_deep_network_is_trained_through_its_stages_and_drawn_from(tmp_path):
     data = open_dataset(None)
-    share = 4 * SMALL["minibatch"] / data.facts.count
-    recipe = small("dbn", layers=3, layer_epochs=share, fine_tuning=share)
+    recipe = small("dbn", layers=3, rounds=4, fine_tuning=4)
     run = train(recipe, data, out=tmp_path / "run")
     model = Model.load(run.path)
     assert (model.progress.step, model.progress.stage) == (16, 3)
     images = model.sample(6, seed=1)
     assert images.shape == (6, 1, 8, 8) and len(np.unique(images)) > 2
-    assert len(recipes.vary(recipe, fine_tuning=0.0)(data.facts)) == 3
+    assert len(recipes.vary(recipe, fine_tuning=0)(data.facts)) == 3
 
 
 @NAMES
@@ -127,11 +126,13 @@ REFUSED = {
     "rate": -1.0,
     "momentum": 1.5,
     "decay": float("nan"),
-    "steady": 0,
+    "rounds": 0,
+    "steady": 1.5,
+    "fine_rate": -1.0,
     "sampling_steps": 0,
     "minibatch": 0,
 }
-DEEP = {"layers": 1, "top_units": 0, "layer_epochs": -1.0, "fine_tuning": -1.0, "fine_rate": -1.0}
+DEEP = {"layers": 1, "top_units": 0, "fine_tuning": -1}
 
 
 @pytest.mark.parametrize(

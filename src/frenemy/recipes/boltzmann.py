@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from frenemy.data import Facts
+from frenemy.data import Facts, Source
 from frenemy.data.source import require_images
 from frenemy.errors import at_least, at_most
 from frenemy.experiment import Stage
@@ -19,7 +19,6 @@ from frenemy.game import Game, Player, Prior, Round, Sampler, Term, Turn
 from frenemy.rivals.dbn import DBN, network, shown_to, up_down
 from frenemy.rivals.rbm import RBM, Visible, bernoulli, contrasting, machine
 
-EPOCHS = 100
 ROWS = 100  # of samples, whose chains run side by side
 
 Drawn = Callable[[Mapping[str, nn.Module]], tuple[RBM, Callable[[Tensor], Tensor]]]
@@ -37,10 +36,12 @@ class Boltzmann:
             where it was (pcd), or so at several temperatures that change places (tempering).
         k: its steps in each round.
         temperatures: for tempering.
+        rounds: for which a machine learns.
         rate: initial learning rate.
-        steady: rounds at that rate, before it falls as 1 / t.
+        steady: share of the rounds at that rate.
+        fine_rate: learning rate after these, at which chains come to what the machine has become.
         momentum: of its gradient descent.
-        decay: of the weights, at that rate.
+        decay: of the weights, at these rates.
         sampling_steps: of the chain that draws a sample.
         minibatch: images in a minibatch, and persistent chains at each temperature.
     """
@@ -50,8 +51,10 @@ class Boltzmann:
     chain: Literal["cd", "pcd", "tempering"] = "pcd"
     k: int = 1
     temperatures: int = 10
-    rate: float = 0.01
-    steady: int = 10_000
+    rounds: int = 2500
+    rate: float = 0.05
+    steady: float = 0.6
+    fine_rate: float = 0.001
     momentum: float = 0.5
     decay: float = 1e-4
     sampling_steps: int = 200
@@ -66,35 +69,30 @@ class DeepBelief(Boltzmann):
         layers: of hidden units.
         units: of each hidden layer but the highest.
         top_units: of the highest.
-        layer_epochs: epochs for which each machine is learned.
-        fine_tuning: epochs by the up-down algorithm after that; 0 for none.
-        fine_rate: its initial learning rate.
+        fine_tuning: rounds of the up-down algorithm after these, at the fine rate; 0 for none.
     """
 
     layers: int = 2
     top_units: int = 1000
-    layer_epochs: float = 5.0
-    fine_tuning: float = 10.0
-    fine_rate: float = 0.001
+    fine_tuning: int = 2500
 
 
 def rbm(facts: Facts, arguments: Boltzmann = Boltzmann()) -> list[Stage]:
     """A restricted Boltzmann machine by persistent contrastive divergence (Tieleman 2008)."""
     _check(facts, arguments)
     net = RBM(facts.shape, arguments.units, arguments.visible, **_chains(arguments))
-    player = _player(net, [net.W], [net.b, net.c], arguments.rate, arguments)
+    player = _player(net, [net.W], [net.b, net.c], arguments)
     term = contrasting(arguments.k)
     game = _game("RBM", player, term, arguments, lambda nets: (machine(nets), machine(nets).shown))
-    return [Stage(game, EPOCHS, begin=net.begin)]
+    return [_stage(facts, game, arguments.rounds, net.begin)]
 
 
-def dbn(facts: Facts, arguments: DeepBelief = DeepBelief(rate=0.05, steady=1500)) -> list[Stage]:
+def dbn(facts: Facts, arguments: DeepBelief = DeepBelief()) -> list[Stage]:
     """A deep belief network, learned greedily, then up and down (Hinton et al. 2006)."""
     _check(facts, arguments)
     at_least(2, layers=arguments.layers)
     at_least(1, top_units=arguments.top_units)
-    at_least(0, layer_epochs=arguments.layer_epochs, fine_tuning=arguments.fine_tuning)
-    at_least(0, fine_rate=arguments.fine_rate)
+    at_least(0, fine_tuning=arguments.fine_tuning)
     units = [arguments.units] * (arguments.layers - 1) + [arguments.top_units]
     net = DBN(facts.shape, units, arguments.visible, **_chains(arguments))
 
@@ -107,25 +105,30 @@ def dbn(facts: Facts, arguments: DeepBelief = DeepBelief(rate=0.05, steady=1500)
     stages = []
     for layer in range(arguments.layers):
         rbm = net.rbm(layer)
-        player = _player(net, [rbm.W], [rbm.b, rbm.c], arguments.rate, arguments)
+        player = _player(net, [rbm.W], [rbm.b, rbm.c], arguments)
         term = contrasting(arguments.k, shown_to(layer))
         game = _game("DBN", player, term, arguments, drawn(layer))
         begin = functools.partial(net.begin, layer=layer)
-        stages.append(Stage(game, arguments.layer_epochs, begin=begin))
+        stages.append(_stage(facts, game, arguments.rounds, begin))
     if not arguments.fine_tuning:
         return stages
     weights, biases = net.directed()
-    player = _player(net, weights, biases, arguments.fine_rate, arguments)
+    player = _player(net, weights, biases, replace(arguments, steady=0))
     game = _game("DBN", player, up_down(arguments.k), arguments, drawn(arguments.layers - 1))
-    return [*stages, Stage(game, arguments.fine_tuning, begin=lambda _: net.untie())]
+    return [*stages, _stage(facts, game, arguments.fine_tuning, lambda _: net.untie())]
+
+
+def _stage(facts: Facts, game: Game, rounds: int, begin: Callable[[Source], None]) -> Stage:
+    return Stage(game, rounds * game.minibatch / facts.count, begin=begin)
 
 
 def _check(facts: Facts, arguments: Boltzmann) -> None:
     require_images(facts.shape, facts.name)
-    at_least(1, units=arguments.units, k=arguments.k, steady=arguments.steady)
+    at_least(1, units=arguments.units, k=arguments.k, rounds=arguments.rounds)
     at_least(1, sampling_steps=arguments.sampling_steps)
-    at_least(0, rate=arguments.rate, momentum=arguments.momentum, decay=arguments.decay)
-    at_most(1, momentum=arguments.momentum)
+    at_least(0, rate=arguments.rate, steady=arguments.steady, fine_rate=arguments.fine_rate)
+    at_least(0, momentum=arguments.momentum, decay=arguments.decay)
+    at_most(1, steady=arguments.steady, momentum=arguments.momentum)
 
 
 def _chains(arguments: Boltzmann) -> dict[str, int]:
@@ -140,14 +143,14 @@ def _player(
     net: nn.Module,
     weights: Sequence[nn.Parameter],
     biases: Sequence[nn.Parameter],
-    rate: float,
     arguments: Boltzmann,
 ) -> Player:
     def schedule(t: int) -> dict[str, float]:
-        return {"lr": rate * min(1.0, arguments.steady / max(t, 1))}
+        steady = t < arguments.steady * arguments.rounds
+        return {"lr": arguments.rate if steady else arguments.fine_rate}
 
     groups = [{"params": weights, "weight_decay": arguments.decay}, {"params": biases}]
-    descent = torch.optim.SGD(groups, lr=rate, momentum=arguments.momentum, fused=True)
+    descent = torch.optim.SGD(groups, lr=1.0, momentum=arguments.momentum, fused=True)
     return Player(net, descent, schedule=schedule)
 
 
