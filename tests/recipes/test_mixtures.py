@@ -78,7 +78,7 @@ def test_so_few_images_will_do(name, least, tmp_path):
 @pytest.mark.parametrize(
     "name, wrong, said",
     [
-        ("gaussians", {"axes": 65}, "too few for 65 axes"),
+        ("gaussians", {"axes": 65}, "axes is 65: give 64 or less"),
         ("gaussians", {"components": -1}, "components is -1"),
         ("kde", {"bandwidth": -0.1}, "bandwidth is -0.1"),
     ],

@@ -11,6 +11,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
 from frenemy.data import Source
+from frenemy.errors import FrenemyError
 from frenemy.experiment import from_pixels
 from frenemy.nets.layers import ToUnit
 from frenemy.rivals import mixtures
@@ -68,9 +69,9 @@ def test_the_gaussians_are_those_of_scikit_learn(source, monkeypatch):
     seed = int(torch.randint(2**31, ()))
     x = in_float32(source.random(len(source), seed))
     axes = PCA(5, random_state=seed).fit(x)
-    least, most = mixtures.LEAST_VARIANCE, mixtures.MOST_STEPS
-    expected = GaussianMixture(3, random_state=seed, reg_covar=least, max_iter=most)
-    expected.fit(axes.transform(x))
+    u = axes.transform(x)
+    least, most = mixtures.LEAST_VARIANCE * float(u.var(0).mean()), mixtures.MOST_STEPS
+    expected = GaussianMixture(3, random_state=seed, reg_covar=least, max_iter=most).fit(u)
     assert "nats" in said[-1]
     np.testing.assert_allclose(np.sort(net.shares), np.sort(expected.weights_), atol=1e-3)
     np.testing.assert_allclose(net.W, axes.components_, atol=1e-6)  # float32
@@ -85,6 +86,14 @@ def test_the_gaussians_are_those_of_scikit_learn(source, monkeypatch):
     full.precisions_cholesky_ = np.linalg.cholesky(inverses)
     found = net.log_likelihood(images_of(source)).numpy()
     np.testing.assert_allclose(found, full.score_samples(vectors(source)), rtol=1e-6)
+
+
+def test_images_that_differ_along_the_axes_alone_have_no_density(source):
+    few = Source(source.images[:4])
+    net, _ = fitted(Gaussians(SHAPE, 1, 4), few)
+    net.variance.zero_()  # which rounding keeps above
+    with pytest.raises(FrenemyError, match="have no density"):
+        net.log_likelihood(images_of(few))
 
 
 def test_samples_of_the_gaussians_have_their_moments(source):

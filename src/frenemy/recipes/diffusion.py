@@ -13,7 +13,7 @@ from frenemy.experiment import Stage
 from frenemy.game import Game, Player, Prior, Turn
 from frenemy.rivals.diffusion import Diffusion, UNet, predicting_noise
 
-EPOCHS = 20
+EPOCHS = 10
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def gaussians(facts: Facts, arguments: Mixing = Mixing()) -> list[Stage]:
     """A mixture of Gaussians in the space of principal components, by scikit-learn."""
     count, pixels = facts.count, math.prod(facts.shape)
     components = _few("components", arguments.components, min(100, count / 500), count - 1, facts)
-    axes = _few("axes", arguments.axes, min(50, count / 10), min(count - 1, pixels), facts)
+    axes = _few("axes", arguments.axes, min(50, count / 10, pixels), count - 1, facts)
     net = Gaussians(facts.shape, components, axes)
     return _fitted("mixture", net, 1 + axes)
 

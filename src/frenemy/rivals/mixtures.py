@@ -30,7 +30,7 @@ from torch.distributions import MultivariateNormal
 
 from frenemy.data import Source
 from frenemy.data.source import PLANE
-from frenemy.errors import at_least, at_most
+from frenemy.errors import FrenemyError, at_least, at_most
 from frenemy.experiment import from_pixels
 from frenemy.judge.parzen import GRIDS, log_likelihood
 from frenemy.nets.layers import FromUnit, Shape, ToUnit
@@ -38,7 +38,7 @@ from frenemy.nets.layers import FromUnit, Shape, ToUnit
 NUMBERS = 2**27  # of images, at a time: half a GiB in float32
 HELD_OUT = 1000  # training images on which the width of kernels is chosen
 EM_STEPS, MOST_STEPS = 5, 20  # of expectation maximisation: before it says something, and in all
-LEAST_VARIANCE = 1e-3  # of a Gaussian in any direction
+LEAST_VARIANCE = 1e-3  # of a Gaussian in any direction, in the mean variance of all directions
 PASSES, MINIBATCH = 2, 1000  # of k-means through the images, and of these at once at least
 
 
@@ -152,7 +152,7 @@ class Kernels(Mixture):
         if not self.bandwidth:
             yield f"kernel density: its width on {len(images) - K:,} images"
             sigmas = GRIDS["default"]
-            others = torch.from_numpy(_vectors(images[K:]))
+            others = torch.from_numpy(_vectors(images[K:])).to(self.centres.device)
             means = log_likelihood(real=others, fake=self._pixels(slice(None)), sigmas=sigmas)
             self.bandwidth.fill_(sigmas[int(means.mean(1).argmax())])
 
@@ -220,8 +220,9 @@ class Gaussians(Mixture):
         yield f"{q} principal components of {len(x):,} images"
         axes: Any = PCA(q, random_state=seed).fit(x)
         u = axes.transform(x)
+        least = LEAST_VARIANCE * float(u.var(0).mean())
         fit: Any = GaussianMixture(
-            K, max_iter=EM_STEPS, warm_start=True, random_state=seed, reg_covar=LEAST_VARIANCE
+            K, max_iter=EM_STEPS, warm_start=True, random_state=seed, reg_covar=least
         )
         yield f"{K} Gaussians: k-means"
         for steps in range(EM_STEPS, MOST_STEPS + 1, EM_STEPS):
@@ -243,12 +244,18 @@ class Gaussians(Mixture):
         return self.mean + u @ self.W
 
     def log_likelihood(self, x: Tensor) -> Tensor:
-        """Log p(x) of images (B, C, H, W) in [-1, 1], in nats: (B,)."""
+        """Log p(x) of images (B, C, H, W) in [-1, 1], in nats: (B,).
+
+        Raises:
+            FrenemyError: the axes leave nothing to the noise, which is 0.
+        """
+        others = len(self.mean) - self.W.shape[0]
+        if others and not self.variance:
+            raise FrenemyError("images that differ along the axes alone have no density: fit fewer")
         off = self._to_unit(x) - self.mean
         u = off @ self.W.T  # (B, q)
         gaussians = MultivariateNormal(self.means, scale_tril=self.factors)
         within = (gaussians.log_prob(u[:, None]) + self.shares.log()).logsumexp(1)
-        others = len(self.mean) - u.shape[1]
         if not others:
             return within
         rest = (off.square().sum(1) - u.square().sum(1)) / self.variance
