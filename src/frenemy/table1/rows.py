@@ -87,7 +87,7 @@ def _noise(data: Dataset, count: int, seed: int) -> Images:
 OF_2014 = {DIGIT: ("mnist2014", 2000), FACE: ("faces2014", 40)}
 BRIEF = {"sampling_steps": 20}
 """Chains when all is cut short."""
-BRIEF_DBN = {**BRIEF, "pretraining": 1.0, "fine_tuning": 1.0}
+BRIEF_DBN = {**BRIEF, "layer_epochs": 1.0, "fine_tuning": 1.0}
 BRIEF_CAE = {**BRIEF, "layer_epochs": 1.0}
 
 ROWS: Sequence[Rival | Given] = (
