@@ -95,11 +95,11 @@ ROWS: Sequence[Rival | Given] = (
     Rival("cae", "Stacked CAE", "cae", 1000, quick=BRIEF_CAE, draw=by_chains(of_cae)),
     Rival("gsn", "Deep GSN", "gsn", 500, draw=consecutive_of_gsn),
     Rival("adversarial", "Adversarial nets", "digits2014", 2000, OF_2014),
-    Rival("ours", "Adversarial nets, later loss", "digits", 1500, {DIGIT: ("mnist", 1500)}),
+    Rival("ours", "Later adversarial nets", "digits", 1500, {DIGIT: ("mnist", 1500)}),
     Rival("gmmn", "GMMN", "gmmn", 300),
     Rival("vae", "VAE", "vae", 2500),
     Rival("diffusion", "Diffusion", "diffusion", 300, quick={"sampling_steps": 10}),
-    Rival("autoencoder", "Autoencoder, Gaussian codes", "autoencoder", 1000),
+    Rival("autoencoder", "Autoencoder", "autoencoder", 1000),
     Rival(
         "denoising",
         "Denoising autoencoder",
