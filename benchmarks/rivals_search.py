@@ -73,23 +73,23 @@ SEARCHED: dict[str, Searched] = {
         "layers": (2, 3),
         "units": (500, 1000),
         "top_units": (500, 1000, 2000),
-        "chain": ("cd", "pcd"),
+        "chain": ("cd", "pcd", "tempering"),
         "k": Between(1, 10),
         "rate": Between(0.002, 0.2),
-        "steady": Between(2000, 20_000),
+        "steady": Between(500, 10_000),
         "momentum": (0.0, 0.5, 0.9),
         "decay": Between(1e-6, 1e-3),
-        "fine_tuning": (0.0, 3.0, 10.0, 30.0, 100.0),  # beside `layer_epochs` of each layer
+        "fine_tuning": (0.0, 2.0, 5.0, 10.0, 20.0),  # beside 5 epochs of each layer
         "fine_rate": Between(1e-4, 0.02),
         "sampling_steps": (50, 200, 1000),
     },
-    "cae": {
-        "units": (500, 1000, 2000),
-        "layers": (1, 2),
-        "penalty": Between(0.01, 1.0),
-        "rate": Between(1e-4, 5e-3),
-        "noise": Between(0.1, 10.0),
-        "sampling_steps": Between(10, 300),
+    "cae": {  # penalties below these give walks that soon are none of the data
+        "units": (500, 1000),
+        "penalty": Between(1.0, 4.0),
+        "upper_penalty": Between(0.1, 2.0),
+        "rate": Between(5e-4, 3e-3),
+        "noise": Between(0.7, 6.0),
+        "sampling_steps": (30, 100),  # fewer stay near the image that they started from
     },
     "gsn": {
         "noise": Between(0.5, 4.0),

@@ -71,6 +71,13 @@ def test_rounds_of_other_epochs_may_be_asked():
     assert experiment.rounds(stage, 0) == 1
 
 
+def test_where_nobody_has_a_turn_a_round_is_an_epoch():
+    game = SimpleNamespace(minibatch=7, turns=())
+    experiment = experiment_of((game, 1))
+    assert experiment.rounds(experiment.stages[0]) == 1
+    assert experiment.rounds(experiment.stages[0], 3) == 3
+
+
 def test_a_round_belongs_to_the_stage_that_has_begun_and_not_ended():
     experiment = experiment_of((game_of(10), 2), (game_of(30), 1), (game_of(10), 3))
     ends = [20, 20 + 4]  # 100 images: 2 epochs of 10 rounds; 1 epoch of 3.3
@@ -176,6 +183,24 @@ def test_a_stage_begins_with_what_it_finds_in_the_data_and_so_does_the_average()
     experiment.begin(0, seed=0)
     assert torch.equal(G.bias, torch.from_numpy(experiment.source.mean()).flatten().float())
     assert torch.equal(players["G"].average.bias, G.bias)
+
+
+def test_a_beginning_may_say_what_it_does_and_is_done_whoever_listens():
+    net = nn.BatchNorm1d(4, affine=False)
+    game = Game({"G": Player.fitted(net)}, [], Prior("gaussian", 2), 10)
+
+    def begin(source):
+        yield "first"
+        net.running_mean.add_(1)
+        yield "second"
+        net.running_mean.mul_(3)
+
+    experiment, told = Experiment([Stage(game, 1, begin)], source_of(100)), []
+    experiment.begin(0, seed=0, tell=told.append)
+    assert told == ["first", "second"]
+    experiment.begin(0, seed=0)
+    assert net.running_mean.tolist() == [12.0] * 4
+    assert game.device == CPU
 
 
 def test_an_average_that_has_begun_is_left_alone():

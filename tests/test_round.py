@@ -284,6 +284,26 @@ def test_bfloat16_is_within_networks_alone():
 # Parts of a minibatch
 
 
+def test_a_part_knows_the_whole_minibatch_whoever_stands_for_g_and_d():
+    seen = {}
+
+    def comparing(r):
+        for one in (r, r.cast("D", "G")):
+            assert (one.whole is one) == (len(r.z) == COUNT)
+            whole = one.whole
+            assert whole.nets["D"] is one.nets["D"]
+            seen.setdefault(len(r.z), []).append((whole.z, whole.x.detach(), whole.y))
+        return minimax_d(r)
+
+    for parts in (1, 3):
+        game = game_of([Turn({"D": {comparing: 1.0}})])
+        game.play(minibatch, seed=0, step=0, engine=Engine(share=Share(parts=parts)))
+    of_whole, of_parts = seen.values()
+    assert len(of_parts) == 3 * len(of_whole)
+    for found in of_parts:
+        assert all(map(torch.equal, found, of_whole[0]))
+
+
 def test_after_a_turn_the_whole_minibatch_is_known_whatever_its_parts():
     seen = []
 

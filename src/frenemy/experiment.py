@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Protocol
 
@@ -32,12 +32,12 @@ class Stage:
         begin: is called once, at the first round, for what is fitted to the data (a mean image, a
             mixture). It changes parameters and buffers of networks in place, so that a checkpoint
             holds what it found; what it draws from torch's global generator is seeded. One that
-            takes long gives a line now and then that says what it does.
+            takes long may be a generator of lines that say what it does.
     """
 
     game: Game
     epochs: float
-    begin: Callable[[Source], Iterable[str] | None] | None = None
+    begin: Callable[[Source], Iterator[str] | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ class Experiment:
             return
         seed_everything(mix(seed, stage, 5), at.game.device)
         with torch.no_grad():
-            for said in at.begin(self.source) or ():
+            lines = at.begin(self.source)
+            for said in lines if isinstance(lines, Iterator) else ():
                 if tell is not None:
                     tell(said)
         for player in at.game.players.values():

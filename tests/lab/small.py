@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from frenemy.lab import mixing, rotations
+from frenemy.lab import boltzmann, mixing, rotations
 from frenemy.lab.lesson import Result
 from frenemy.lab.lessons import LESSONS
 
@@ -38,10 +38,11 @@ class Run(NamedTuple):
 
 
 def play(name: str, **others: Any) -> Run:
-    """A lesson with the arguments of SMALL and others, with coarse bisections and short films."""
+    """A lesson with the arguments of SMALL and others, coarsely, with short films."""
     with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng(devices=[]):
         patch.setattr(rotations, "HALVINGS", 1)
         patch.setattr(mixing, "FRAMES", 3)
+        patch.setattr(boltzmann, "ANNEALED", (10, 300))
         torch.seed()  # no two runs find the global generator in one state
         state = torch.random.get_rng_state()
         result = LESSONS[name](**SMALL[name] | others)

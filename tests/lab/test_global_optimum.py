@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from frenemy.lab.densities import jensen_shannon, kl, line, normal
-from frenemy.lab.global_optimum import LOG_4, PATHS, curvature, walk
+from frenemy.lab.global_optimum import LOG_4, PATHS, curvature, kls_to_mean, walk
 
 from .small import small
 
@@ -87,7 +87,7 @@ def result():
 
 def test_everything_but_the_trained_d_holds(result):
     free = [c for c in result.checks if "by D" not in c.what and "|D −" not in c.what]
-    assert len(free) == 14
+    assert len(free) == 16
     assert all(c.holds for c in free), [c.what for c in free if not c.holds]
 
 
@@ -98,3 +98,12 @@ def test_an_untrained_d_does_not_measure_jsd(result):
 def test_the_optimum_is_minus_log_4(result):
     at_data = next(c for c in result.checks if c.what == "p_g = p_data: C(G) by quadrature")
     assert at_data.measured == pytest.approx(-math.log(4), abs=1e-12)
+
+
+def test_the_formula_that_goes_around_is_another_function(result):
+    measured = {check.what: check.measured for check in result.checks}
+    assert measured["C(G) + log 4 and KL(p_data ‖ p_g): apart by"] > 10
+    # Gaussians 5 apart: KL is 12.5, and what C has above -log 4 is at most log 4
+    p, q = normal(), normal(5)
+    assert kls_to_mean(p, q, X) == pytest.approx(2 * jensen_shannon(p, q, X), abs=1e-12)
+    assert kls_to_mean(p, q, X) < 2 * math.log(2) < kl(p, q, X)

@@ -6,8 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from frenemy.cli import VERBS, main, training
-from frenemy.cli import lab as lab_verb
+from frenemy.cli import VERBS, main
 from frenemy.lab.index import INDEX, LECTURE, PAPER, find
 from frenemy.lab.lessons import LESSONS
 

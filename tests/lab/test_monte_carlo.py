@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from frenemy.lab import chains, mixing
+from frenemy.lab import chains, minibatch, mixing
 
 from .small import small
 
@@ -67,3 +67,14 @@ def test_a_row_is_simulated_by_a_chain_that_steps_by_sites():
 
 def test_the_film_has_all_its_frames(result):
     assert [frame.shape for frame in result.film.frames] == [(3, 280, 640)] * 3
+
+
+def test_a_minibatch_draws_from_all_gradients():
+    generator = torch.Generator().manual_seed(0)
+    x = mixing.TARGET.sample(50, generator)
+    one = minibatch.gradients(x)
+    theta = minibatch.THETA.clone().requires_grad_()
+    D = torch.cat([x, torch.ones(50, 1).double()], 1) @ theta
+    whole = torch.autograd.grad(-torch.log(torch.sigmoid(D)).mean(), theta)[0]
+    torch.testing.assert_close(one.mean(0), whole, rtol=1e-10, atol=1e-14)
+    assert all(check.holds for check in minibatch.checks(500, generator))

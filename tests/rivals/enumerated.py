@@ -1,7 +1,5 @@
 """Boltzmann machines that are small enough to sum over all their states."""
 
-import itertools
-
 import torch
 
 from frenemy.game import Round
@@ -18,24 +16,6 @@ def scaled(net, scale):
         for p in net.parameters():
             p.copy_(scale * torch.randn_like(p))
     return net
-
-
-def states(count):
-    return torch.tensor(list(itertools.product((0.0, 1.0), repeat=count)), dtype=torch.float64)
-
-
-def energy(rbm, v, h):
-    """As the module's docstring has it, of all pairs: (V, H)."""
-    both = -(v @ rbm.W @ h.T) - (h @ rbm.c)
-    if rbm.kind == "binary":
-        return both - (v @ rbm.b)[:, None]
-    return both + (v - rbm.b).square().sum(1)[:, None] / 2
-
-
-def probabilities(rbm):
-    """Of all states of binary visible units, (2^visible,)."""
-    v, h = states(rbm.W.shape[0]), states(rbm.W.shape[1])
-    return (-energy(rbm, v, h)).exp().sum(1) / (-energy(rbm, v, h)).exp().sum()
 
 
 def given(p, s):

@@ -8,10 +8,11 @@ from scipy.stats import chi2
 from frenemy.data import Source
 from frenemy.engine import Engine
 from frenemy.errors import FrenemyError
+from frenemy.lab.enumeration import probabilities, states
 from frenemy.rivals.dbn import DBN, shown_to, up_down
 from frenemy.rivals.rbm import bernoulli
 
-from .enumerated import chi_square, given, probabilities, round_of, scaled, states
+from .enumerated import chi_square, given, round_of, scaled
 
 EXACT = {"rtol": 1e-10, "atol": 1e-12}  # of float64, through sums of 2^7 terms
 

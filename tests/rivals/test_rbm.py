@@ -10,6 +10,7 @@ from scipy.stats import chi2, kstest, norm
 
 from frenemy.data import Source
 from frenemy.errors import FrenemyError
+from frenemy.lab.enumeration import energy, gradient, probabilities, states, transitions
 from frenemy.rivals.rbm import (
     RBM,
     contrasting,
@@ -17,14 +18,10 @@ from frenemy.rivals.rbm import (
     log_partition,
 )
 
-from .enumerated import chi_square, energy, given, machine, probabilities, round_of, states
+from .enumerated import chi_square, machine, round_of
 
 SHAPE = (1, 2, 2)
 ROUNDING = {"rel": 1e-10}  # of float64, through sums of 2^7 terms
-
-
-def gradient(rbm, loss):
-    return torch.cat([g.flatten() for g in torch.autograd.grad(loss, [*rbm.parameters()])])
 
 
 @pytest.mark.parametrize("kind", ["binary", "gaussian"])
@@ -71,12 +68,6 @@ def test_the_likelihoods_gradient_is_data_minus_model():
     model = probabilities(rbm).detach()
     phases = -(data @ rbm.free_energy(v)) + model @ rbm.free_energy(v)
     assert torch.allclose(gradient(rbm, likelihood), gradient(rbm, phases), rtol=1e-10, atol=1e-12)
-
-
-def transitions(rbm):
-    """Of a Gibbs step between the states of the visible units, (from, to)."""
-    v, h = states(rbm.W.shape[0]), states(rbm.W.shape[1])
-    return given(rbm.mean_h(v), h) @ given(rbm.mean_v(h), v)
 
 
 def test_the_bias_of_contrastive_divergence_shrinks_with_k():

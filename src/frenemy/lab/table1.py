@@ -209,6 +209,6 @@ def _chart(rows: Sequence[Row]) -> Figure:
     return Figure(
         draw,
         f"Parzen log-likelihoods in nats: {told}.",
-        "Rings: ours (grey: what is no model). Crosses: published. Dotted: true training images.",
+        "Dots: ours (grey: what is no model). Crosses: published. Dotted: true training images.",
         (7, 1.2 + 0.36 * len(rows)),
     )

@@ -137,13 +137,13 @@ class Contractive:
         minibatch: images in a minibatch.
     """
 
-    units: int = 1000
+    units: int = 500
     layers: int = 2
     penalty: float = 2.0
     upper_penalty: float = 0.5
-    rate: float = 1e-3
-    layer_epochs: float = 50
-    noise: float = 3.0
+    rate: float = 2e-3
+    layer_epochs: float = 5
+    noise: float = 2.0
     sampling_steps: int = 100
     minibatch: int = 100
 

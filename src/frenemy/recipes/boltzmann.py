@@ -73,8 +73,8 @@ class DeepBelief(Boltzmann):
 
     layers: int = 2
     top_units: int = 1000
-    layer_epochs: float = 30.0
-    fine_tuning: float = 30.0
+    layer_epochs: float = 5.0
+    fine_tuning: float = 10.0
     fine_rate: float = 0.001
 
 
@@ -88,8 +88,8 @@ def rbm(facts: Facts, arguments: Boltzmann = Boltzmann()) -> list[Stage]:
     return [Stage(game, EPOCHS, begin=net.begin)]
 
 
-def dbn(facts: Facts, arguments: DeepBelief = DeepBelief()) -> list[Stage]:
-    """A deep belief network, greedily and then by the up-down algorithm (Hinton et al. 2006)."""
+def dbn(facts: Facts, arguments: DeepBelief = DeepBelief(rate=0.05, steady=1500)) -> list[Stage]:
+    """A deep belief network, learned greedily, then up and down (Hinton et al. 2006)."""
     _check(facts, arguments)
     at_least(2, layers=arguments.layers)
     at_least(1, top_units=arguments.top_units)

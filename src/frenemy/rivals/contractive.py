@@ -128,7 +128,7 @@ def contracting(layer: int, penalty: float) -> Term:
         x = stack.to_unit(r.x.detach())
         with r.arithmetic():
             with torch.no_grad():
-                x = encodings(below, x)[-1] if below else x
+                x = [x, *encodings(below, x)][-1]
             h = top.encode(x)
             r.notes[CONTRACTION] = squared_jacobian(top, h)
             return cross_entropy(x, top.logits(h)) + penalty * r.notes[CONTRACTION]

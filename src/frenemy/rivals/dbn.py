@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from frenemy.data import Source
     from frenemy.game import Round, Term
 
-AT_A_TIME = 4096  # images, that are led up at once
+AT_A_TIME = 4096  # images that are led up at once
 
 
 class DBN(nn.Module):
@@ -65,11 +65,9 @@ class DBN(nn.Module):
         sizes = [math.prod(shape), *units]
         below = [shape, *((1, 1, size) for size in units)]
         kinds: list[Visible] = [visible, *("binary" for _ in units[1:])]
-        self.rbms = nn.Sequential(
-            *(
-                RBM(seen, size, kind, chains=chains, temperatures=temperatures)
-                for seen, size, kind in zip(below, units, kinds, strict=False)
-            )
+        self.rbms = nn.ModuleList(
+            RBM(seen, size, kind, chains=chains, temperatures=temperatures)
+            for seen, size, kind in zip(below, units, kinds, strict=False)
         )
         self.recognition = nn.Sequential(
             *(nn.Linear(lower, upper) for lower, upper in zip(sizes[:-2], units, strict=False))
@@ -177,9 +175,8 @@ class DBN(nn.Module):
         """-log q(h1 | v) - ... - log q(h(L-1) | h(L-2)), (B,)."""
         loss = states[0].new_zeros(())
         for linear, lower, upper in zip(self.recognition, states[:-1], states[1:], strict=True):
-            loss = loss + cross_entropy(linear(lower).to(upper.dtype), upper, reduction="none").sum(
-                1
-            )
+            at = linear(lower).to(upper.dtype)
+            loss = loss + cross_entropy(at, upper, reduction="none").sum(1)
         return loss
 
 

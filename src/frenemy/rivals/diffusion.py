@@ -38,10 +38,12 @@ class Diffusion(nn.Module):
     Args:
         denoiser: x_t (B, C, H, W), t (B,) -> epsilon, like x_t.
         shape: of an image, (C, H, W).
-        steps: from noise to an image, at most T.
+        steps: from noise to an image, at most T: fewer where several would be the same.
 
     Attributes:
         a: a_t of t = 0 .. T, where a_0 = 1 is no noise at all, (T + 1,).
+        times: t at which noise is taken away, and at last 0; they are the closer the less noise
+            there is, as the squares of even steps (Song et al. 2021, appendix D.2).
     """
 
     a: Tensor
@@ -54,7 +56,7 @@ class Diffusion(nn.Module):
         self.shape = shape
         kept = (1 - torch.linspace(*BETAS, T, dtype=torch.float64)).cumprod(0)
         self.register_buffer("a", torch.cat([torch.ones(1), kept.float()]))
-        self.times = [round(T * i / steps) for i in range(steps, -1, -1)]
+        self.times = sorted({round(T * (i / steps) ** 2) for i in range(steps + 1)}, reverse=True)
 
     def noised(self, x: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
         """x_t, a draw from q(x_t | x): images (B, C, H, W), t (B,) from 0 to T, normal epsilon."""

@@ -143,16 +143,15 @@ class GSN(nn.Module):
             dtype=torch.promote_types(h.dtype, torch.float32),
             device=h.device,
         )
-        # x is 1 for u < salt / 2, the coins, and for the next (1 - salt) p, the samples
-        at_most = u.sub_(self.salt / 2).div_(1 - self.salt).clamp_(0, 1).logit_()
+        u.sub_(self.salt / 2).div_(1 - self.salt)
         above, units = len(self.W) - 1, len(self.b[-1])
         n = torch.randn(steps, above, 2, len(h), units, dtype=h.dtype, device=h.device)
-        return [*map(Draws, at_most, n)]
+        return [*map(Draws, u, n)]
 
     def state(self, i: int, a: Tensor, drawn: Draws) -> Tensor:
         """h_i of a_i, (B, n), with what is random in it."""
         if i == 0:
-            return (a > drawn.logits).to(a.dtype)
+            return (drawn.u < a.to(drawn.u.dtype).sigmoid()).to(a.dtype)
         if i == 1 or self.noise == 0:
             return a.tanh()
         before, after = drawn.noise[i - 2]
@@ -163,11 +162,12 @@ class Draws(NamedTuple):
     """All that is random in a step.
 
     Attributes:
-        logits: a pixel is white after sampling and salt and pepper where a_0 is above, (B, pixels).
+        u: uniform on an interval about [0, 1], which is 1 - salt of it: after sampling and salt and
+            pepper a pixel is white where u < p, (B, pixels).
         noise: standard normal, before and after each tanh of layers 2 to L: (L - 1, 2, B, units).
     """
 
-    logits: Tensor
+    u: Tensor
     noise: Tensor
 
 

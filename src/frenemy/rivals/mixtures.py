@@ -165,7 +165,7 @@ class Kernels(Mixture):
 
     def log_likelihood(self, x: Tensor) -> Tensor:
         """Log p(x) of images (B, C, H, W) in [-1, 1], in nats: float64 (B,)."""
-        centres, sigmas = self._pixels(slice(None)), [self.bandwidth.item()]
+        centres, sigmas = self._pixels(slice(None)).to(x), [self.bandwidth.item()]
         return log_likelihood(real=self._to_unit(x), fake=centres, sigmas=sigmas)[0]
 
 
