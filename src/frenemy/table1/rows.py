@@ -112,7 +112,7 @@ ROWS: Sequence[Rival | Given] = (
     Rival("gaussians", "Mixture of Gaussians", "gaussians", 1, quick={"components": 20}),
     Rival("kde", "Kernel density", "kde", 1),
     Given("training", "True training images", _training),
-    Rival("kmeans", "k-means centroids", "kmeans", 1, quick={"components": 200}),
+    Rival("kmeans", "k-means centroids", "kmeans", 1),
     Given("noise", "Noise", _noise),
 )
 """In the order of the table."""
