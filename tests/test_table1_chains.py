@@ -10,6 +10,7 @@ import torch
 from frenemy import recipes
 from frenemy.begin import train
 from frenemy.data import open_dataset
+from frenemy.experiment import arguments_of
 from frenemy.judge.table1 import Table
 from frenemy.model import Model, set_up
 from frenemy.rivals.autocorrelation import autocorrelation_time
@@ -52,7 +53,7 @@ def test_so_many_steps_are_what_the_recipe_draws(name, chain, steps, start):
     for stage in range(len(experiment.stages)):
         experiment.begin(stage, seed=0)
     game = experiment.game
-    arguments = {"layers": 2, "noise": 1.0}  # as the recipes have them
+    arguments = vars(arguments_of(recipe))
     with torch.no_grad(), drawing(game) as nets:
         z = torch.full((1, game.prior.size), start)
         torch.manual_seed(1)

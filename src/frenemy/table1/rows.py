@@ -87,7 +87,7 @@ def _noise(data: Dataset, count: int, seed: int) -> Images:
 OF_2014 = {DIGIT: ("mnist2014", 2000), FACE: ("faces2014", 40)}
 BRIEF = {"sampling_steps": 20}
 """Chains when all is cut short."""
-BRIEF_DBN = {**BRIEF, "pretraining": 1.0, "fine_tuning": 1.0}
+BRIEF_DBN = {**BRIEF, "layer_epochs": 1.0, "fine_tuning": 1.0}
 BRIEF_CAE = {**BRIEF, "layer_epochs": 1.0}
 
 ROWS: Sequence[Rival | Given] = (
@@ -95,11 +95,11 @@ ROWS: Sequence[Rival | Given] = (
     Rival("cae", "Stacked CAE", "cae", 1000, quick=BRIEF_CAE, draw=by_chains(of_cae)),
     Rival("gsn", "Deep GSN", "gsn", 500, draw=consecutive_of_gsn),
     Rival("adversarial", "Adversarial nets", "digits2014", 2000, OF_2014),
-    Rival("ours", "Adversarial nets, later loss", "digits", 1500, {DIGIT: ("mnist", 1500)}),
+    Rival("ours", "Later adversarial nets", "digits", 1500, {DIGIT: ("mnist", 1500)}),
     Rival("gmmn", "GMMN", "gmmn", 300),
     Rival("vae", "VAE", "vae", 2500),
     Rival("diffusion", "Diffusion", "diffusion", 300, quick={"sampling_steps": 10}),
-    Rival("autoencoder", "Autoencoder, Gaussian codes", "autoencoder", 1000),
+    Rival("autoencoder", "Autoencoder", "autoencoder", 1000),
     Rival(
         "denoising",
         "Denoising autoencoder",
@@ -112,7 +112,7 @@ ROWS: Sequence[Rival | Given] = (
     Rival("gaussians", "Mixture of Gaussians", "gaussians", 1, quick={"components": 20}),
     Rival("kde", "Kernel density", "kde", 1),
     Given("training", "True training images", _training),
-    Rival("kmeans", "k-means centroids", "kmeans", 1, quick={"components": 200}),
+    Rival("kmeans", "k-means centroids", "kmeans", 1),
     Given("noise", "Noise", _noise),
 )
 """In the order of the table."""
