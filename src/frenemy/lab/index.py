@@ -44,11 +44,6 @@ PAPER = (
         ("rbm", "gibbs", "contrastive-divergence", "partition", "undirected", "markov", "ais"),
     ),
     Entry(
-        "Section 4.1, and after: other divergences than JSD",
-        "lab divergences",
-        ("kl", "jsd", "wasserstein", "mmd", "f-gan"),
-    ),
-    Entry(
         "Section 3, equation 1: V(D, G), the two-player minimax game",
         "lab nash",
         ("equation1", "equilibrium", "zero-sum", "minimax-game", "deviations"),
@@ -78,6 +73,11 @@ PAPER = (
         "Theorem 1, equations 4 to 6: C(G) = −log 4 + 2 JSD",
         "lab global-optimum",
         ("theorem1", "equation4", "equation5", "equation6", "jensen-shannon", "log4"),
+    ),
+    Entry(
+        "Section 4.1, and after: other divergences than JSD",
+        "lab divergences",
+        ("kl", "jsd", "wasserstein", "mmd", "f-gan"),
     ),
     Entry(
         "Sections 4.2 and 6: gradient steps of D and G may cycle",
@@ -174,10 +174,12 @@ LECTURE = (
     Entry("Is a GAN well while it trains?", "health RUN", ("health", "diagnosis")),
     Entry("Is it any good?", "judge RUN", ("fid", "metrics", "evaluation")),
     Entry("Own pictures", "train pictures --data FOLDER", ("pictures", "own")),
+    Entry("Deeper networks: DCGAN", "train dcgan --data FOLDER", ("dcgan",)),
     Entry(
-        "Deeper networks: DCGAN, and the state of the art", "train dcgan --data FOLDER", ("dcgan",)
+        "Deeper networks, the state of the art: R3GAN",
+        "train r3gan --data FOLDER",
+        ("r3gan", "stylegan"),
     ),
-    Entry("Deeper networks: R3GAN", "train r3gan --data FOLDER", ("r3gan", "stylegan")),
     Entry(
         "Arithmetic of z: directions and mixtures", "directions RUN", ("directions", "arithmetic")
     ),
