@@ -44,11 +44,6 @@ PAPER = (
         ("rbm", "gibbs", "contrastive-divergence", "partition", "undirected", "markov", "ais"),
     ),
     Entry(
-        "Section 4.1, and after: other divergences than JSD",
-        "lab divergences",
-        ("kl", "jsd", "wasserstein", "mmd", "f-gan"),
-    ),
-    Entry(
         "Section 3, equation 1: V(D, G), the two-player minimax game",
         "lab nash",
         ("equation1", "equilibrium", "zero-sum", "minimax-game", "deviations"),
@@ -80,6 +75,11 @@ PAPER = (
         ("theorem1", "equation4", "equation5", "equation6", "jensen-shannon", "log4"),
     ),
     Entry(
+        "Section 4.1, and after: other divergences than JSD",
+        "lab divergences",
+        ("kl", "jsd", "wasserstein", "mmd", "f-gan"),
+    ),
+    Entry(
         "Sections 4.2 and 6: gradient steps of D and G may cycle",
         "lab cycling",
         ("cycles", "saddle", "optimistic", "dirac-gan", "divergence"),
@@ -90,6 +90,13 @@ PAPER = (
         "lab table1 --table DIR",
         ("parzen", "log-likelihood"),
     ),
+    Entry("Table 1: a deep belief network", "train dbn --data MNIST", ("dbn", "deep-belief")),
+    Entry(
+        "Table 1: a stacked contractive autoencoder",
+        "train cae --data MNIST",
+        ("cae", "contractive"),
+    ),
+    Entry("Table 1: a generative stochastic network", "train gsn --data MNIST", ("gsn",)),
     Entry("Table 1, of one run", "judge RUN --metrics parzen10k"),
     Entry(
         "Section 5, MNIST: the networks that were trained",
@@ -155,14 +162,24 @@ LECTURE = (
         "lab autoencoder-is-not-a-gan",
         ("autoencoder", "vae", "elbo", "latent"),
     ),
-    Entry("Restricted Boltzmann machines", "train rbm --data MNIST"),
+    Entry("Explicit density: a VAE", "train vae --data MNIST"),
+    Entry("Explicit density, by a Markov chain: an RBM", "train rbm --data MNIST"),
+    Entry(
+        "Explicit density: mixtures of Gaussians",
+        "train gaussians --data MNIST",
+        ("gaussians", "gmm"),
+    ),
+    Entry("What came later: moment matching", "train gmmn --data MNIST", ("gmmn",)),
+    Entry("What came later: diffusion", "train diffusion --data MNIST", ("diffusion",)),
     Entry("Is a GAN well while it trains?", "health RUN", ("health", "diagnosis")),
     Entry("Is it any good?", "judge RUN", ("fid", "metrics", "evaluation")),
     Entry("Own pictures", "train pictures --data FOLDER", ("pictures", "own")),
+    Entry("Deeper networks: DCGAN", "train dcgan --data FOLDER", ("dcgan",)),
     Entry(
-        "Deeper networks: DCGAN, and the state of the art", "train dcgan --data FOLDER", ("dcgan",)
+        "Deeper networks, the state of the art: R3GAN",
+        "train r3gan --data FOLDER",
+        ("r3gan", "stylegan"),
     ),
-    Entry("Deeper networks: R3GAN", "train r3gan --data FOLDER", ("r3gan", "stylegan")),
     Entry(
         "Arithmetic of z: directions and mixtures", "directions RUN", ("directions", "arithmetic")
     ),
