@@ -20,7 +20,7 @@ DIGITS = Facts((1, 8, 8), 100)
 def test_the_rate_falls_by_the_epoch():
     (stage,) = recipes.gsn(Facts((1, 28, 28), 60_000))
     schedule = stage.game.players["GSN"].schedule
-    assert stage.epochs == 1000 and stage.game.minibatch == 100
+    assert stage.epochs == 125 and stage.game.minibatch == 100
     for t, epoch in ((0, 0), (599, 0), (600, 1), (1200, 2), (599_999, 999)):
         assert schedule(t)["lr"] == pytest.approx(0.25 * 0.995**epoch, rel=1e-12)
 
@@ -61,15 +61,16 @@ def test_a_sample_is_a_chain_of_so_many_steps_from_a_remembered_image():
             net = stage.game.nets["GSN"]
             for p in net.parameters():
                 p.copy_(torch.randn(p.shape, generator=torch.Generator().manual_seed(len(p))))
-            net.starts.copy_(torch.linspace(0, 1, 100)[:, None].expand(100, 64))
+            net.starts.begin(source)
             torch.manual_seed(3)
             return net, stage.game.sampler(stage.game.nets, z, ())
 
     edge = 3**0.5
-    for z, start in ((-edge, 0), (edge, 0), (-edge + 1e-4, 0), (0.0, 50), (edge - 1e-4, 99)):
+    for z in (-edge, 0.0, edge):
         net, found = drawn(4, torch.tensor([[z]]))
-        image = net.images(net.starts[start : start + 1])[0]
-        assert torch.equal(found[0], consecutive(net, image, 4, seed=3)[-1])
+        image = net.images(net.starts(torch.tensor([[z]])))[0]
+        last = consecutive(net, image, 4, seed=3)[-1]
+        torch.testing.assert_close(found[0], last, rtol=0, atol=1e-5)  # pixels round on the way
 
 
 def test_points_are_no_pixels(tmp_path):

@@ -16,10 +16,9 @@ from frenemy.data.source import require_images
 from frenemy.errors import at_least, at_most
 from frenemy.experiment import Stage
 from frenemy.game import Game, Player, Prior, Round, Sampler, Term, Turn
+from frenemy.rivals.chains import ROWS
 from frenemy.rivals.dbn import DBN, network, shown_to, up_down
 from frenemy.rivals.rbm import RBM, Visible, bernoulli, contrasting, machine
-
-ROWS = 100  # of samples, whose chains run side by side
 
 Drawn = Callable[[Mapping[str, nn.Module]], tuple[RBM, Callable[[Tensor], Tensor]]]
 """Of a game's networks: the machine whose chain is run, and what images its hidden units give."""

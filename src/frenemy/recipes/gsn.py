@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,7 +12,8 @@ from frenemy.data import Facts
 from frenemy.data.source import require_images
 from frenemy.errors import at_least, at_most
 from frenemy.experiment import Stage
-from frenemy.game import Game, Player, Prior, Sampler, Turn
+from frenemy.game import Game, Player, Sampler, Turn
+from frenemy.rivals.chains import ROWS, WHICH
 from frenemy.rivals.gsn import GSN, chain, walkback_cross_entropy
 
 EPOCHS = 125
@@ -60,6 +60,7 @@ def gsn(facts: Facts, arguments: Stochastic = Stochastic()) -> list[Stage]:
         facts.shape,
         arguments.layers,
         arguments.units,
+        facts.count,
         walkback=arguments.walkback,
         noise=arguments.noise,
         salt=arguments.salt,
@@ -75,9 +76,10 @@ def gsn(facts: Facts, arguments: Stochastic = Stochastic()) -> list[Stage]:
     game = Game(
         {"GSN": Player(net, descent, schedule=schedule)},
         [Turn({"GSN": {walkback_cross_entropy: 1.0}})],
-        Prior("uniform", 1),
+        WHICH,
         arguments.minibatch,
         sampler=_by_walking(arguments.sampling_steps),
+        rows=ROWS,
     )
     return [Stage(game, EPOCHS, begin=net.begin)]
 
@@ -87,8 +89,7 @@ def _by_walking(steps: int) -> Sampler:
 
     def draw(nets: Mapping[str, nn.Module], z: Tensor, c: tuple[Tensor, ...]) -> Tensor:
         net = chain(nets)
-        share = z[:, 0].div(math.sqrt(3)).add(1).div(2)  # uniform on [0, 1]
-        h = net.rest(net.starts[(share * len(net.starts)).long() % len(net.starts)])
+        h = net.rest(net.starts(z))
         for _ in range(steps - 1):
             _, h = net.step(h)
         p, _ = net.step(h)

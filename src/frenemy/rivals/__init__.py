@@ -1,7 +1,5 @@
 """What adversarial nets are measured against: generative models as games of one player.
 
-The player is called "G", and its network maps z of the game's prior to images, whatever else it
-holds. So any of them is trained, resumed, sampled and judged as a generator is.
+Where z maps to an image, the player is called "G", as a generator is; a model whose samples come
+from a Markov chain, or from components, has a player of its own name.
 """
-
-from __future__ import annotations

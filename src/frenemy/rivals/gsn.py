@@ -24,7 +24,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -34,13 +33,12 @@ from frenemy.engine import seed_everything
 from frenemy.errors import FrenemyError, at_least, at_most
 from frenemy.nets.layers import FromUnit, Shape, ToUnit
 from frenemy.nets.mlp import logit
+from frenemy.rivals.chains import Starts
+from frenemy.rivals.denoising import salt_and_pepper
 
 if TYPE_CHECKING:
     from frenemy.data import Source
     from frenemy.game import Round
-
-STARTS = 100
-"""Training images that are remembered, for chains to start at."""
 
 Layers = list[Tensor | None]
 """h_0 to h_L, (B, units) each; None is a hidden layer at 0, of which no product is taken."""
@@ -53,6 +51,7 @@ class GSN(nn.Module):
         shape: of an image, (C, H, W).
         layers: hidden ones.
         units: in each of them.
+        count: of the training images.
         walkback: steps of the chain whose reconstructions are learned from.
         noise: standard deviation of that before and after each tanh of the second layer and above.
         salt: share of the pixels that become coins.
@@ -60,16 +59,15 @@ class GSN(nn.Module):
     Attributes:
         W: between each layer and the next, (n, n'), begun uniform on +-sqrt(6 / (n + n')).
         b: of each layer, (n,), begun at 0, and the pixels' at the mean image by `begin`.
-        starts: pixels of some training images after `begin`, (STARTS, pixels).
+        starts: what chains start from.
     """
-
-    starts: Tensor
 
     def __init__(
         self,
         shape: Shape,
         layers: int = 2,
         units: int = 1500,
+        count: int = 1,
         *,
         walkback: int = 4,
         noise: float = 2.0,
@@ -88,7 +86,7 @@ class GSN(nn.Module):
         self.W = nn.ParameterList(_tied(n, above) for n, above in itertools.pairwise(sizes))
         self.b = nn.ParameterList(torch.zeros(n) for n in sizes)
         self.walkback, self.noise, self.salt = walkback, noise, salt
-        self.register_buffer("starts", torch.zeros(STARTS, sizes[0]))
+        self.starts = Starts(shape, count)
         self._to_unit, self._from_unit = ToUnit(), FromUnit(shape)
 
     def extra_repr(self) -> str:
@@ -96,14 +94,9 @@ class GSN(nn.Module):
         return f"{sizes}, walkback {self.walkback}, noise {self.noise:g}, salt {self.salt:g}"
 
     def begin(self, source: Source) -> None:
-        """Lets p start at the mean image, and remembers images for chains to start at.
-
-        These are drawn with replacement.
-        """
+        """Remembers images, and starts from their mean."""
+        self.starts.begin(source)
         self.b[0].copy_(logit(torch.from_numpy(source.mean())))
-        chosen = torch.randint(len(source), (STARTS,)).tolist()
-        images = np.stack([source.images[i] for i in chosen])
-        self.starts.copy_(torch.from_numpy(images).flatten(1).float().div_(255))
 
     def forward(self, x: Tensor) -> Tensor:
         """The logits of x at each step of a chain from C(x), (walkback, B, pixels).
@@ -128,9 +121,7 @@ class GSN(nn.Module):
 
     def rest(self, x: Tensor) -> Layers:
         """The layers as a chain starts: C(x) of pixels x, (B, pixels), and hidden ones at 0."""
-        u = torch.rand(*x.shape, device=x.device)
-        coins = (u < self.salt / 2).to(x.dtype)
-        return [torch.where(u < self.salt, coins, x), *len(self.W) * [None]]
+        return [salt_and_pepper(x, self.salt), *len(self.W) * [None]]
 
     def step(self, h: Layers) -> tuple[Tensor, Layers]:
         """One step of the chain: p(x | h), (B, pixels), and the layers after it."""
@@ -297,11 +288,12 @@ def consecutive(gsn: GSN, start: Tensor, count: int, *, seed: int = 0) -> Tensor
         FrenemyError: fewer than one step.
     """
     at_least(1, count=count)
-    device = gsn.starts.device
+    b = gsn.b[0]
+    device = b.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         seed_everything(seed, device)
-        h = gsn.rest(gsn.pixels(start[None].to(gsn.starts)))
-        p = gsn.starts.new_empty(count, gsn.starts.shape[1])
+        h = gsn.rest(gsn.pixels(start[None].to(b)))
+        p = b.new_empty(count, len(b))
         for t in range(count):
             p[t : t + 1], h = gsn.step(h)
     return gsn.images(p)
