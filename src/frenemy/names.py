@@ -24,7 +24,7 @@ def known(name: str, names: Sequence[str], kind: str) -> str:
     frenemy.errors.FrenemyError: no metric 'recal': did you mean recall?
     """
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names)}"
         raise FrenemyError(f"no {kind} {name!r}: {hint}")
     return name

@@ -87,7 +87,7 @@ def _noise(data: Dataset, count: int, seed: int) -> Images:
 OF_2014 = {DIGIT: ("mnist2014", 2000), FACE: ("faces2014", 40)}
 BRIEF = {"sampling_steps": 20}
 """Chains when all is cut short."""
-BRIEF_DBN = {**BRIEF, "layer_epochs": 1.0, "fine_tuning": 1.0}
+BRIEF_DBN = {**BRIEF, "rounds": 500, "fine_tuning": 500}
 BRIEF_CAE = {**BRIEF, "layer_epochs": 1.0}
 
 ROWS: Sequence[Rival | Given] = (
@@ -108,7 +108,7 @@ ROWS: Sequence[Rival | Given] = (
         quick=BRIEF,
         draw=by_chains(of_denoising),
     ),
-    Rival("rbm", "RBM", "rbm", 2000, quick=BRIEF, draw=by_chains(of_rbm)),
+    Rival("rbm", "RBM", "rbm", 1500, quick={**BRIEF, "rounds": 1500}, draw=by_chains(of_rbm)),
     Rival("gaussians", "Mixture of Gaussians", "gaussians", 1, quick={"components": 20}),
     Rival("kde", "Kernel density", "kde", 1),
     Given("training", "True training images", _training),
