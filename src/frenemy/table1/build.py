@@ -45,6 +45,8 @@ from frenemy.training import Watcher
 
 SAMPLES, VALID, TEST = 10_000, 1_000, 10_000
 """Images of each kind in the paper's protocol; fewer where there are no more."""
+BRIEF = 5_000
+"""Samples where all is cut short."""
 LEAST = 10
 """Validation and test images without which no width can be chosen, and no error told."""
 SHOWN = 10
@@ -199,9 +201,13 @@ class Work:
         with shows.watching(said) as watcher:
             return plan.play(watcher)
 
+    @property
+    def _samples(self) -> int:
+        return min(SAMPLES, BRIEF) if self.asked.quick else SAMPLES
+
     def _judge_given(self, task: Task) -> Judged:
         assert isinstance(task.row, Given)
-        images = task.row.images(self.data, SAMPLES, task.seed)
+        images = task.row.images(self.data, self._samples, task.seed)
         return self._by_parzen(task, Drawn(images, 0.0))
 
     def _judge(self, task: Task, run: Run) -> Judged:
@@ -209,7 +215,7 @@ class Work:
         model = Model.load(run.path, self.asked.device)
         if model.game.prepare is not None:
             raise FrenemyError(f"{run.path} changes its images: it is not of the same pixels")
-        drawn = task.row.draw(model, self.data, SAMPLES, task.seed)
+        drawn = task.row.draw(model, self.data, self._samples, task.seed)
         rounds, notes = model.progress.step, list[str]()
         if task.recipe is None:
             at_end = rounds >= run.header["target"].get("steps", 0)
