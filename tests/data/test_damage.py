@@ -21,8 +21,11 @@ from frenemy.errors import FrenemyError
 from .data_files import idx_bytes, some_images, write_cifar
 
 IMAGES = some_images(30, 6, 6)[:, 0]
-MEMORY = 8_000_000
-"""Bytes; the sets are of 1 kB, and threads and parsers take their share."""
+MEMORY = 16_000_000
+"""Bytes; the sets are of 1 kB. 4 MiB are read at a time; threads and parsers take their share; and
+Python's table of all names, which grows with what the process has imported, may double while a file
+is read: some 4 MB more. The least of the absurd sizes is 2^24.
+"""
 
 
 def npy(array):
