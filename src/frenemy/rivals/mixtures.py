@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,7 +43,7 @@ LEAST_VARIANCE = 1e-3  # of a Gaussian in any direction, in the mean variance of
 PASSES, MINIBATCH = 2, 1000  # of k-means through the images, and of these at once at least
 
 
-class Mixture(nn.Module):
+class Mixture(nn.Module, ABC):
     """Components with shares; a subclass says how they are found, and what is drawn of one.
 
     Args:
@@ -68,13 +69,13 @@ class Mixture(nn.Module):
         k = torch.searchsorted(ends, at).clamp(max=len(ends) - 1)
         return self._from_unit(self.draw(k, z[:, 1:]))
 
+    @abstractmethod
     def begin(self, source: Source) -> Iterator[str]:
         """Finds the components in the data, and says what it does."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, k: Tensor, z: Tensor) -> Tensor:
         """Vectors (B, d) of pixels in [0, 1], from components k (B,) and what is left of z."""
-        raise NotImplementedError
 
 
 class Centroids(Mixture):
