@@ -306,6 +306,15 @@ def test_measurements_are_denser_at_first():
     assert found == [*range(50, 501, 50), *range(600, 1200, 100)]
 
 
+def test_chains_are_measured_more_rarely_and_have_no_motion():
+    found = [rounds for rounds in range(1, 1600) if is_measured(rounds, chains=True)]
+    assert found == [*range(50, 501, 50), 1000, 1500]
+    g = game()
+    chained = Game(g.players, g.turns, g.prior, g.minibatch, rows=10)
+    monitor = Monitor(chained, normal, seed=0)
+    assert not [n for n in (100, 200) if "health/motion" in monitor.compare(n)]
+
+
 def test_images_are_counted_and_motion_is_that_of_a_hundred_rounds():
     g = game()
     monitor = Monitor(g, normal, seed=0)

@@ -35,6 +35,9 @@ from frenemy.sampling import at_rest, rows_at_a_time
 
 MEASURE_EVERY = 100  # rounds,
 AT_FIRST, BEGINNING = 50, 500  # and so often in so many rounds at first
+OF_CHAINS = (
+    500  # rounds, where samples are ends of chains: to draw them takes as long as many rounds
+)
 NEIGHBOURS = 5
 FOLLOWED = 64  # of the samples are followed between measurements, in so many random directions:
 DIRECTIONS = 8
@@ -44,13 +47,18 @@ REPEATS = 0.05  # of the median distance of real images to their nearest: closer
 Memory = dict[str, list[float]]
 
 
-def is_measured(rounds: int) -> bool:
+def is_measured(rounds: int, *, chains: bool = False) -> bool:
     """Whether a game, or a stage of it, is measured in the round that makes so many.
 
     >>> [n for n in range(1, 1000) if is_measured(n)]
     [50, 100, 150, 200, 250, 300, 350, 400, 450, 500, 600, 700, 800, 900]
+
+    Args:
+        rounds: of the game or the stage.
+        chains: whether its samples are the ends of Markov chains.
     """
-    return not rounds % (AT_FIRST if rounds <= BEGINNING else MEASURE_EVERY)
+    later = OF_CHAINS if chains else MEASURE_EVERY
+    return not rounds % (AT_FIRST if rounds <= BEGINNING else later)
 
 
 class Monitor:
@@ -180,7 +188,7 @@ class Monitor:
                 found[name] = torch.tensor(getattr(compared, name).value)
             to_real = torch.cdist(fake, self._real, compute_mode=EXACT).amin(1)
             found["distance"] = to_real.mean() / self._apart
-        if not rounds % MEASURE_EVERY:
+        if not rounds % MEASURE_EVERY and self.game.rows is None:  # z is more than a chain's name
             found |= self._motion(fake)
         return {HEALTH + name: value for name, value in found.items() if value.isfinite()}
 

@@ -240,7 +240,7 @@ class Training:
     def _round(self, game: Game, streams: Minibatch, seed: int, first: int) -> Mapping[str, Tensor]:
         """Plays one round, and measures how the game is going if it is time to."""
         step = self.progress.step - first
-        if not is_measured(step + 1):
+        if not is_measured(step + 1, chains=game.rows is not None):
             return game.play(streams, seed=seed, step=step, engine=self.engine)
         if self._monitor is None or self._monitor.game is not game:
             self._monitor = Monitor(game, streams, seed, self.progress.memory)

@@ -121,11 +121,12 @@ class RBM(nn.Module):
 
     def visible(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) in [-1, 1] as visible units (B, visible)."""
-        return (self._to_unit(x) - self.mean) / self.scale
+        v = self._to_unit(x)
+        return v if self.kind == "binary" else (v - self.mean) / self.scale
 
     def images(self, v: Tensor) -> Tensor:
         """Visible units (B, visible), or their means, as images (B, C, H, W) in [-1, 1]."""
-        return self._from_unit(v * self.scale + self.mean)
+        return self._from_unit(v if self.kind == "binary" else v * self.scale + self.mean)
 
     def shown(self, h: Tensor) -> Tensor:
         """The means of the pixels given h, as images: (B, hidden) -> (B, C, H, W)."""
@@ -267,8 +268,9 @@ def contrasting(k: int, seen: Seen = images_of) -> Term:
         rbm, v = seen(r)
         with r.arithmetic():
             w = rbm.model(v, k)
-        with r.arithmetic():
-            return rbm.free_energy(v) - rbm.free_energy(w).mean()
+        with r.arithmetic():  # in one pass: so there is one product for the gradient by W
+            of_data, of_chains = rbm.free_energy(torch.cat([v, w])).split([len(v), len(w)])
+            return of_data - of_chains.mean()
 
     return contrastive_divergence
 

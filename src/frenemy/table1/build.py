@@ -308,11 +308,15 @@ def _strip_of(name: str, seed: int) -> str:
 
 
 def _machine(run: Run) -> str:
-    """Where a run was trained."""
+    """Where a run was trained, and in what precision if it was low."""
     header = run.header
-    threads = header["threads"]
-    on_cpu = f", {threads} thread{'s' * (threads > 1)}" if header["device"] == "cpu" else ""
-    return header["device"] + on_cpu
+    threads, precision = header["threads"], header.get("precision", "float32")
+    told = [header["device"]]
+    if header["device"] == "cpu":
+        told.append(f"{threads} thread{'s' * (threads > 1)}")
+    if precision != "float32":
+        told.append(precision)
+    return ", ".join(told)
 
 
 def prepare(data: Dataset, asked: Asked) -> Work:
