@@ -12,7 +12,9 @@ from frenemy.model import Model
 from frenemy.recipes import vary
 from frenemy.walks import walk
 
-CODING = pytest.mark.parametrize("recipe", [recipes.autoencoder, recipes.vae])
+CODING = pytest.mark.parametrize(
+    "recipe", [recipes.autoencoder, recipes.vae, vary(recipes.vae, visible="gaussian")]
+)
 
 
 def test_the_codes_of_a_trained_autoencoder_follow_the_prior(tmp_path):

@@ -1,12 +1,13 @@
 """The VAE against Gaussians whose likelihood is known, quadrature, and probabilistic PCA."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
 from scipy.integrate import quad
-from scipy.stats import kstest, multivariate_normal, norm
+from scipy.stats import bernoulli, kstest, multivariate_normal, norm
 from sklearn.decomposition import PCA
 from torch import nn
 
@@ -15,6 +16,7 @@ from frenemy.game import Round
 from frenemy.nets.layers import FromUnit, ToUnit
 from frenemy.rivals.vae import (
     VAE,
+    BinaryVAE,
     elbo,
     importance_bound,
     kl_to_prior,
@@ -58,6 +60,13 @@ def curved_vae():
     decoder = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 2), FromUnit((1, 1, 2)))
     model = VAE(nn.Sequential(ToUnit(), nn.Linear(2, 2)), decoder)
     return with_variance(model, 0.05).double()
+
+
+def binary_vae():
+    """z on the line, two binary pixels, and an encoder that is only roughly right."""
+    torch.manual_seed(4)
+    decoder = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 2), nn.Unflatten(1, (1, 1, 2)))
+    return BinaryVAE(nn.Sequential(ToUnit(), nn.Linear(2, 2)), decoder).double()
 
 
 def pixels(x):
@@ -120,6 +129,26 @@ def test_the_log_likelihood_is_scipys_normal():
     for found, u, mean in zip(model.log_likelihood(x, z), pixels(x), means, strict=True):
         expected = norm.logpdf(u, mean, math.sqrt(0.3)).sum()
         assert found.item() == pytest.approx(expected, rel=1e-6)  # log .3 was rounded to float32
+
+
+def test_the_log_likelihood_of_binary_pixels_is_scipys():
+    model = binary_vae()
+    x, z = double(5, 1, 1, 2).sign(), double(5, 1, seed=1)
+    expected = bernoulli.logpmf(pixels(x), pixels(model(z))).sum(1)
+    np.testing.assert_allclose(model.log_likelihood(x, z).detach(), expected, rtol=1e-10)
+
+
+def test_the_log_likelihood_of_grey_is_the_mean_over_what_it_is_the_probability_of():
+    model, z = binary_vae(), double(1, 1, seed=1)
+    grey = torch.tensor([[[[0.3, 0.8]]]], dtype=torch.float64)  # of pixels in [0, 1]
+    whole = 0.0
+    for black_or_white in itertools.product((0.0, 1.0), repeat=2):
+        x = torch.tensor(black_or_white, dtype=torch.float64).view(1, 1, 1, 2)
+        share = (x * grey + (1 - x) * (1 - grey)).prod()
+        whole += share * model.log_likelihood(2 * x - 1, z)
+    np.testing.assert_allclose(
+        model.log_likelihood(2 * grey - 1, z).item(), whole.item(), rtol=1e-10
+    )
 
 
 def test_the_elbo_falls_short_of_log_p_by_the_kl_from_the_posterior():
@@ -198,6 +227,24 @@ def test_the_bounds_keep_their_order_and_close_on_log_p_by_quadrature():
     errors = ratios.std(0, ddof=1) / math.sqrt(200)
     assert (np.abs(ratios.mean(0) - 1) < 4 * errors).all()
     assert errors.max() < 0.1  # the test could tell 40 % from nothing
+
+
+def test_the_bounds_of_binary_pixels_keep_their_order():
+    model = binary_vae()
+    x = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]], dtype=torch.float64).view(4, 1, 1, 2)
+    x = 2 * x - 1
+    z = torch.linspace(-12, 12, 4001, dtype=torch.float64)[:, None]
+    with torch.no_grad():
+        p = pixels(model(z))
+        joint = [bernoulli.logpmf(u, p).sum(1) + norm.logpdf(z[:, 0]) for u in pixels(x)]
+        log_p = np.log([np.trapezoid(np.exp(each), z[:, 0].numpy()) for each in joint])
+        elbos = torch.stack([elbo(model, x, double(4, 1, seed=s)) for s in range(200)])
+    assert np.exp(log_p).sum() == pytest.approx(1, abs=1e-6)  # all images that there are
+    many = importance_bound(model, x.repeat(200, 1, 1, 1), samples=100).view(200, 4).numpy()
+    errors = many.std(0, ddof=1) / math.sqrt(200)
+    assert (elbos.mean(0).numpy() < log_p).all()
+    assert elbos.mean() < many.mean()
+    assert (many.mean(0) < log_p + 4 * errors).all()
 
 
 def test_the_bounds_keep_their_order_where_log_p_is_a_gaussians():

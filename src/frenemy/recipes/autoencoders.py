@@ -20,7 +20,8 @@ from frenemy.rivals.autoencoders import Autoencoder, Whitened, following, square
 from frenemy.rivals.chains import ROWS, WHICH
 from frenemy.rivals.contractive import CONTRACTION, Stack, contracting, stack_of, walk
 from frenemy.rivals.denoising import Denoising, denoiser, denoising_error
-from frenemy.rivals.vae import VAE, negative_elbo
+from frenemy.rivals.rbm import Visible
+from frenemy.rivals.vae import VAE, BinaryVAE, negative_elbo
 
 EPOCHS = 100
 
@@ -56,18 +57,30 @@ def autoencoder(facts: Facts, arguments: Codes = Codes(code=30, units=1000)) -> 
     return _coding(Whitened(encoder, decoder, size), turn, arguments)
 
 
-def vae(facts: Facts, arguments: Codes = Codes()) -> list[Stage]:
-    """A variational autoencoder (Kingma & Welling 2014), with Gaussian pixels."""
+@dataclass(frozen=True)
+class Variational(Codes):
+    """Arguments of variational autoencoders.
+
+    Attributes:
+        visible: pixels as probabilities of binary ones, or as Gaussian ones.
+    """
+
+    visible: Visible = "binary"
+
+
+def vae(facts: Facts, arguments: Variational = Variational()) -> list[Stage]:
+    """A variational autoencoder (Kingma & Welling 2014)."""
     size, units = _numbers(facts, arguments)
     pixels = math.prod(facts.shape)
     encoder = nn.Sequential(
         ToUnit(), nn.Linear(pixels, units), nn.Tanh(), nn.Linear(units, 2 * size)
     )
-    decoder = nn.Sequential(
-        *(nn.Linear(size, units), nn.Tanh(), nn.Linear(units, pixels), nn.Sigmoid()),
-        FromUnit(facts.shape),
-    )
-    return _coding(VAE(encoder, decoder), Turn({"G": {negative_elbo: 1.0}}), arguments)
+    hidden = nn.Linear(size, units), nn.Tanh(), nn.Linear(units, pixels)
+    if arguments.visible == "binary":
+        net = BinaryVAE(encoder, nn.Sequential(*hidden, nn.Unflatten(1, facts.shape)))
+    else:
+        net = VAE(encoder, nn.Sequential(*hidden, nn.Sigmoid(), FromUnit(facts.shape)))
+    return _coding(net, Turn({"G": {negative_elbo: 1.0}}), arguments)
 
 
 def _numbers(facts: Facts, arguments: Codes) -> tuple[int, int]:

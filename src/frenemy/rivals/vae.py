@@ -1,10 +1,12 @@
 """The variational autoencoder: an encoder as approximate posterior, a decoder as likelihood.
 
-    z ~ N(0, I),    x | z ~ N(G(z), variance I),    q(z | x) = N(mean(x), diag(sd(x)^2))
+    z ~ N(0, I),    x | z ~ N(G(z), variance I) or Bernoulli(G(z)),
+    q(z | x) = N(mean(x), diag(sd(x)^2))
 
-Pixels are Gaussian about the decoder's image, with one variance that is learned with the weights.
-The game has one player, "G", one turn, `Turn({"G": {negative_elbo: 1.0}})`, and a Gaussian prior:
-the z of a round is the epsilon of the reparametrisation. Likelihoods are of pixels in [0, 1].
+Pixels are Gaussian about the decoder's image, with one variance that is learned with the weights;
+or they are binary, and grey levels their probabilities. The game has one player, "G", one turn,
+`Turn({"G": {negative_elbo: 1.0}})`, and a Gaussian prior: the z of a round is the epsilon of the
+reparametrisation. Likelihoods are of pixels in [0, 1].
 
 Kingma & Welling (2014), Auto-Encoding Variational Bayes.
 """
@@ -12,10 +14,12 @@ Kingma & Welling (2014), Auto-Encoding Variational Bayes.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from frenemy.errors import FrenemyError, at_least
 from frenemy.nets.layers import FromUnit, ToUnit
@@ -26,17 +30,13 @@ if TYPE_CHECKING:
     from frenemy.game import Round
 
 
-class VAE(Autoencoder):
-    """The model above; as a generator it is its decoder: the mean of p(x | z), without the noise.
+class Variational(Autoencoder, ABC):
+    """The model above, whatever its pixels are; as a generator it is the mean of p(x | z).
 
     Args:
         encoder: images (B, C, H, W) in [-1, 1] -> (B, 2 size): means, then log variances of q.
-        decoder: z (B, size) -> images (B, C, H, W) in [-1, 1].
+        decoder: z (B, size) -> what the mean of an image is made of, (B, C, H, W).
     """
-
-    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
-        super().__init__(encoder, decoder)
-        self.log_variance = nn.Parameter(torch.tensor(math.log(0.1)))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and log variance of q(z | x), (B, size) each."""
@@ -47,21 +47,48 @@ class VAE(Autoencoder):
         """The mean of q(z | x), (B, size)."""
         return self.posterior(x)[0]
 
+    @abstractmethod
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        """Log p(x | z) = -|x - G(z)|^2 / (2 variance) - d / 2 log(2 pi variance), (B,)."""
+        """Log p(x | z), (B,)."""
+
+
+class VAE(Variational):
+    """With Gaussian pixels, of which the decoder gives the means."""
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__(encoder, decoder)
+        self.log_variance = nn.Parameter(torch.tensor(math.log(0.1)))
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """-|x - G(z)|^2 / (2 variance) - d / 2 log(2 pi variance), (B,)."""
         d = x[0].numel()
         errors = squared_distance(x, self(z)) / self.log_variance.exp()
         return -(errors + d * (math.log(math.tau) + self.log_variance)) / 2
 
 
+class BinaryVAE(Variational):
+    """With binary pixels, of which the decoder gives the logits."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.decoder(z).div(2).tanh()  # of a probability p it is 2 p - 1
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """The sum over pixels of x log p + (1 - x) log(1 - p), p = P(1 | z): (B,).
+
+        Of grey levels it is the mean over the binary images of which they are the probabilities.
+        """
+        logits = self.decoder(z).flatten(1)
+        return -F.binary_cross_entropy_with_logits(logits, ToUnit()(x), reduction="none").sum(1)
+
+
 def negative_elbo(r: Round) -> Tensor:
     """-ELBO of each image, (B,), with the round's z as epsilon. Kingma & Welling (2014), eq. 10."""
     G = r.nets["G"]
-    assert isinstance(G, VAE)
+    assert isinstance(G, Variational)
     return -elbo(G, r.x.detach(), r.z)
 
 
-def elbo(model: VAE, x: Tensor, epsilon: Tensor) -> Tensor:
+def elbo(model: Variational, x: Tensor, epsilon: Tensor) -> Tensor:
     """One sample of the evidence lower bound, in expectation at most log p(x):
 
         log p(x | z) - KL(q(z | x) || p(z)),    z = mean(x) + sd(x) epsilon.
@@ -69,7 +96,7 @@ def elbo(model: VAE, x: Tensor, epsilon: Tensor) -> Tensor:
     Kingma & Welling (2014), eq. 10 with L = 1; the KL is exact.
 
     Args:
-        model: the decoder, the encoder and the variance of a pixel.
+        model: the decoder, the encoder and what pixels are.
         x: images (B, C, H, W) in [-1, 1].
         epsilon: standard normal, (B, size).
 
@@ -94,7 +121,7 @@ def kl_to_prior(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def importance_bound(model: VAE, x: Tensor, *, samples: int, seed: int = 0) -> Tensor:
+def importance_bound(model: Variational, x: Tensor, *, samples: int, seed: int = 0) -> Tensor:
     """A stochastic lower bound on log p(x) that closes as samples grow:
 
         log mean_k p(x, z_k) / q(z_k | x),    z_k ~ q(z | x).
