@@ -84,21 +84,22 @@ def _noise(data: Dataset, count: int, seed: int) -> Images:
     return noise_like(np.empty((count, *data.shape), np.uint8), seed)
 
 
-OF_2014 = {DIGIT: ("mnist2014", 1000), FACE: ("faces2014", 40)}
+OF_2014 = {DIGIT: ("mnist2014", 2000), FACE: ("faces2014", 40)}
 BRIEF = {"sampling_steps": 20}
 """Chains when all is cut short."""
 BRIEF_DBN = {**BRIEF, "rounds": 500, "fine_tuning": 500}
 BRIEF_CAE = {**BRIEF, "layer_epochs": 1.0}
+BRIEF_DIFFUSION = {"sampling_steps": 10, "averaging": 0.95}
 
 ROWS: Sequence[Rival | Given] = (
     Rival("dbn", "DBN", "dbn", 1500, quick=BRIEF_DBN, draw=by_chains(of_dbn)),
     Rival("cae", "Stacked CAE", "cae", 1000, quick=BRIEF_CAE, draw=by_chains(of_cae)),
-    Rival("gsn", "Deep GSN", "gsn", 200, draw=consecutive_of_gsn),
+    Rival("gsn", "Deep GSN", "gsn", 400, draw=consecutive_of_gsn),
     Rival("adversarial", "Adversarial nets", "digits2014", 2000, OF_2014),
     Rival("ours", "Later adversarial nets", "digits", 1500, {DIGIT: ("mnist", 800)}),
     Rival("gmmn", "GMMN", "gmmn", 200),
     Rival("vae", "VAE", "vae", 2500),
-    Rival("diffusion", "Diffusion", "diffusion", 100, quick={"sampling_steps": 10}),
+    Rival("diffusion", "Diffusion", "diffusion", 200, quick=BRIEF_DIFFUSION),
     Rival("autoencoder", "Autoencoder", "autoencoder", 1000),
     Rival(
         "denoising",
