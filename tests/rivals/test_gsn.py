@@ -3,12 +3,10 @@
 import itertools
 import math
 
-import numpy as np
 import pytest
 import torch
 from scipy.stats import chi2
 
-from frenemy.data import Source
 from frenemy.engine import Engine
 from frenemy.errors import FrenemyError
 from frenemy.game import Round
@@ -318,20 +316,6 @@ def test_consecutive_expectations_are_one_chain():
     assert not torch.equal(consecutive(net, start, 3, seed=5), found[:3])
     with pytest.raises(FrenemyError, match="count is 0"):
         consecutive(net, start, 0)
-
-
-def test_what_it_begins_with_is_the_mean_image_and_images_for_chains_to_start_at():
-    pixels = np.random.default_rng(0).integers(0, 256, (7, *SHAPE), np.uint8)
-    net = GSN(SHAPE, 1, 3, count=7)
-    torch.manual_seed(0)
-    with torch.no_grad():
-        net.begin(Source(pixels))
-        net.W[0].zero_()
-        p, _ = net.step(net.rest(torch.zeros(1, 4)))
-    mean = torch.from_numpy(pixels).flatten(1).double().mean(0) / 255
-    torch.testing.assert_close(p[0].double(), mean, rtol=0, atol=1e-6)
-    same = net.starts.images[:, None] == torch.from_numpy(pixels).flatten(1)
-    assert same.all(2).any(1).all() and same.all(2).any(0).all()
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def gsn(facts: Facts, arguments: Stochastic = Stochastic()) -> list[Stage]:
         sampler=_by_walking(arguments.sampling_steps),
         rows=ROWS,
     )
-    return [Stage(game, EPOCHS, begin=net.begin)]
+    return [Stage(game, EPOCHS, begin=net.starts.begin)]
 
 
 def _by_walking(steps: int) -> Sampler:

@@ -18,7 +18,6 @@ from frenemy.objectives import ObjectiveName, objective_named
 from frenemy.penalties import lazily
 from frenemy.recipes.start import from_the_mean
 
-
 EPOCHS = 80
 """Of MNIST: from some 60 on validation images tell of no gain (docs/numbers.md)."""
 

@@ -32,12 +32,10 @@ from torch.nn import functional as F
 from frenemy.engine import seed_everything
 from frenemy.errors import FrenemyError, at_least, at_most
 from frenemy.nets.layers import FromUnit, Shape, ToUnit
-from frenemy.nets.mlp import logit
 from frenemy.rivals.chains import Starts
 from frenemy.rivals.denoising import salt_and_pepper
 
 if TYPE_CHECKING:
-    from frenemy.data import Source
     from frenemy.game import Round
 
 Layers = list[Tensor | None]
@@ -58,7 +56,7 @@ class GSN(nn.Module):
 
     Attributes:
         W: between each layer and the next, (n, n'), begun uniform on +-sqrt(6 / (n + n')).
-        b: of each layer, (n,), begun at 0, and the pixels' at the mean image by `begin`.
+        b: of each layer, (n,), begun at 0.
         starts: what chains start from.
     """
 
@@ -92,11 +90,6 @@ class GSN(nn.Module):
     def extra_repr(self) -> str:
         sizes = "-".join(str(len(b)) for b in self.b)
         return f"{sizes}, walkback {self.walkback}, noise {self.noise:g}, salt {self.salt:g}"
-
-    def begin(self, source: Source) -> None:
-        """Remembers images, and starts from their mean."""
-        self.starts.begin(source)
-        self.b[0].copy_(logit(torch.from_numpy(source.mean())))
 
     def forward(self, x: Tensor) -> Tensor:
         """The logits of x at each step of a chain from C(x), (walkback, B, pixels).
