@@ -46,21 +46,25 @@ def of_r3gan(facts):
 def fidelity(recipe, side, *, shuffled):
     """After a short game: how often G makes the colour that it is told, and D's margin.
 
-    The margin is how much D prefers real pictures with their labels to the same with others.
+    The margin is how much D prefers real pictures with their labels to the same with others, in the
+    mean of many rounds: in a single one it is as likely to be half or twice as much.
     """
+    torch.manual_seed(0)
     source = colours(side, shuffled)
     stages = recipe(source.facts)
     experiment, game = Experiment(stages, source), stages[0].game
     minibatch = experiment.minibatch(game, 0, game.device)
+    x, y = from_pixels(torch.from_numpy(np.array(source.images))), torch.arange(60) % 3
+    margins = []
     for step in range(ROUNDS):
         game.play(minibatch, seed=0, step=step)
-    y = torch.arange(60) % 3
+        if step >= ROUNDS / 3 and step % 5 == 4:
+            with drawing(game) as nets, torch.no_grad():
+                as_told, *others = (nets["D"](x, (y + k) % 3) for k in range(3))
+            margins.append(torch.stack([as_told - other for other in others]).mean().item())
     fake = generate(game, source.facts, noise(game, 60, 0), 60, labels=y.numpy())
     right = (fake.mean((2, 3)).argmax(1) == y.numpy()).mean()
-    with drawing(game) as nets, torch.no_grad():
-        x = from_pixels(torch.from_numpy(np.array(source.images)))
-        as_told, *others = (nets["D"](x, (y + k) % 3) for k in range(3))
-    return right, torch.stack([as_told - other for other in others]).mean().item()
+    return right, np.mean(margins)
 
 
 @pytest.mark.parametrize(("recipe", "side"), [(projecting, 16), (of_r3gan, 8)])
@@ -69,4 +73,5 @@ def test_labels_that_are_shuffled_cost_fidelity(recipe, side):
     by_chance, none = fidelity(recipe, side, shuffled=True)
     assert right > 0.9
     assert by_chance < 0.8  # a third is expected; two of three if each class has one picture only
-    assert margin > 0 and margin > 2 * abs(none)
+    # of four seeds the margins were 1.0 to 2.9 (R3GAN's 3.8 and more), by chance -.3 to .3
+    assert margin > 2 * abs(none)
