@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import functools
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -335,3 +336,15 @@ def test_every_row_is_of_a_recipe_that_takes_its_arguments():
         assert row.recipes <= set(recipes.RECIPES)
         recipes.vary(recipes.RECIPES[row.recipe], **row.quick)
     assert set(PUBLISHED) <= {row.name for row in ROWS}
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ({"device": "cpu", "threads": 2}, "cpu, 2 threads"),
+        ({"device": "cpu", "threads": 1, "precision": "bfloat16"}, "cpu, 1 thread, bfloat16"),
+        ({"device": "cuda", "threads": 8, "precision": "float32"}, "cuda"),
+    ],
+)
+def test_where_a_run_was_trained_is_told_with_a_low_precision(header, told):
+    assert build._machine(SimpleNamespace(header=header)) == told

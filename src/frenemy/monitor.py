@@ -35,9 +35,7 @@ from frenemy.sampling import at_rest, rows_at_a_time
 
 MEASURE_EVERY = 100  # rounds,
 AT_FIRST, BEGINNING = 50, 500  # and so often in so many rounds at first
-OF_CHAINS = (
-    500  # rounds, where samples are ends of chains: to draw them takes as long as many rounds
-)
+OF_CHAINS = 500  # where samples are the ends of chains, which take long to draw
 NEIGHBOURS = 5
 FOLLOWED = 64  # of the samples are followed between measurements, in so many random directions:
 DIRECTIONS = 8
