@@ -47,12 +47,12 @@ def drawn(game: Game, data: Dataset, count: int) -> NDArray[np.uint8]:
     return generate(game, data.facts, noise(game, count, 0), count)
 
 
-def one_chain(game: Game, data: Dataset, count: int) -> NDArray[np.uint8]:
-    """Bengio et al.'s protocol: consecutive expectations of one chain from the first test image."""
+def one_chain(game: Game, data: Dataset, count: int, start: int = 0) -> NDArray[np.uint8]:
+    """Bengio et al.'s protocol: consecutive expectations of one chain from a test image."""
     net = game.players["GSN"].best
     assert isinstance(net, GSN)
-    first = torch.tensor(data.test.images[0]).to(game.device).float().div_(127.5).sub_(1)
-    return to_pixels(consecutive(net, first, count, seed=0))
+    first = torch.tensor(data.test.images[start]).to(game.device).float().div_(127.5).sub_(1)
+    return to_pixels(consecutive(net, first, count, seed=start))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,6 @@ class Rival:
             on others as many fewer.
         by_shape: another recipe and number of such rounds, for images of a shape.
         quick: arguments of the recipe when training is cut short.
-        epochs: to be played; the recipe's own if None.
         draw: how its samples are drawn.
     """
 
@@ -48,7 +47,6 @@ class Rival:
     rounds: int
     by_shape: Mapping[Shape, tuple[str, int]] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
-    epochs: float | None = None
     draw: Draw = independent
 
     def on(self, facts: Facts) -> tuple[str, int]:

@@ -194,11 +194,11 @@ def _own(row: Rival | Given, data: Dataset, asked: Asked) -> Iterator[Task]:
         place = asked.out / f"{name}-{seed}"
         try:
             recipe = RECIPES[name]
-            whole = _rounds(set_up(recipe, data, seed), row.epochs)
+            whole = _rounds(set_up(recipe, data, seed))
             rounds = whole
             if asked.quick:
                 recipe = vary(recipe, **row.quick)
-                rounds = min(brief, _rounds(set_up(recipe, data, seed), None))
+                rounds = min(brief, _rounds(set_up(recipe, data, seed)))
         except FrenemyError as error:
             yield Task(row, seed, quick=asked.quick, fault=str(error))
             continue
@@ -207,10 +207,9 @@ def _own(row: Rival | Given, data: Dataset, asked: Asked) -> Iterator[Task]:
         yield task
 
 
-def _rounds(experiment: Experiment, epochs: float | None) -> int:
-    """In all stages; of the last one as many epochs as are given, or its own."""
-    *before, last = experiment.stages
-    return sum(map(experiment.rounds, before)) + experiment.rounds(last, epochs)
+def _rounds(experiment: Experiment) -> int:
+    """In all stages."""
+    return sum(map(experiment.rounds, experiment.stages))
 
 
 def _require_alike(task: Task) -> None:
