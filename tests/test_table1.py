@@ -312,11 +312,11 @@ def test_a_second_process_waits_for_nothing(tmp_path, digits):
 
 def test_a_chain_that_does_not_mix_is_found_out():
     torch.manual_seed(0)
-    steps, notes = mixing(torch.randn(2000, 8))
+    steps, notes = mixing(torch.randn(2000, 2, 4))
     assert steps == pytest.approx(1, abs=0.1) and notes == []  # its error: sqrt(2 * 11 / 16,000)
-    steps, notes = mixing(torch.randn(2000, 8).cumsum(0))
+    steps, notes = mixing(torch.randn(2000, 2, 4).cumsum(0))
     assert steps is None and "does not mix" in notes[0]
-    steps, notes = mixing(torch.ones(2000, 8))
+    steps, notes = mixing(torch.ones(2000, 2, 4))
     assert steps is None and "does not mix" in notes[0]
 
 

@@ -58,7 +58,7 @@ def test_the_time_of_a_vector_is_that_of_its_entries_by_their_variances():
     steps, groups = 4000, 32
     parts = [autoregression(float(a_i), steps, groups, seed=i) for i, a_i in enumerate(a)]
     x = torch.stack(parts, 2) * sd + torch.tensor([5.0, -2.0, 100.0])  # (steps, groups, 3)
-    found = np.array([autocorrelation_time(x[:, i].float()) for i in range(groups)])
+    found = np.array([autocorrelation_time(x[:, i : i + 1].float()) for i in range(groups)])
     exact = (sd.square() @ ((1 + a) / (1 - a)).double() / sd.square().sum()).item()
     error = found.std(ddof=1) / math.sqrt(groups)
     # what the window leaves out and what the chain's own mean hides are less than 1 %
@@ -68,9 +68,34 @@ def test_the_time_of_a_vector_is_that_of_its_entries_by_their_variances():
 
 def test_a_chain_that_does_not_mix_is_refused():
     with pytest.raises(FrenemyError, match="no chain moves"):
-        autocorrelation_time(torch.ones(100, 5))
-    moving = autoregression(0.5, 300, 5)
+        autocorrelation_time(torch.ones(100, 1, 5))
+    moving = autoregression(0.5, 300, 5)[:, None]
     assert 1 < autocorrelation_time(moving) < 6
-    leaving = moving + torch.linspace(0, 20, 300)[:, None]
+    leaving = moving + torch.linspace(0, 20, 300)[:, None, None]
     with pytest.raises(FrenemyError, match="chains of 300 steps are too short"):
         autocorrelation_time(leaving)
+
+
+def slow(tau, steps, chains=8, entries=32):
+    """Chains that take so many steps for an independent state of any entry."""
+    x = autoregression((tau - 1) / (tau + 1), steps, chains * entries)
+    return x.unflatten(1, (chains, entries))
+
+
+def test_slow_chains_are_not_flattered_by_means_of_their_own():
+    # the error of tau sqrt(2 (10 tau + 1) / N) with N = 8 * 32 * 5,000 is 8 % at 400; 3 of them
+    assert autocorrelation_time(slow(400, 5000)) == pytest.approx(400, rel=0.24)
+    with pytest.raises(FrenemyError, match="too short"):
+        autocorrelation_time(slow(2000, 5000))
+
+
+def test_chains_in_modes_of_their_own_are_refused():
+    apart = slow(3, 1000) + torch.linspace(-2, 2, 8)[None, :, None]
+    with pytest.raises(FrenemyError, match="too short"):
+        autocorrelation_time(apart)
+
+
+def test_alternating_states_are_worth_more_than_as_many_independent_ones():
+    tau = integrated_time(autoregression(-0.5, 5000, 16))
+    # of the exact 1/3 the window of 5 lags leaves out 2 * .5^6 / 1.5, six per cent
+    assert tau.value == pytest.approx(1 / 3, abs=0.02 + 4 * tau.error)

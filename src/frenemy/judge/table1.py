@@ -141,8 +141,10 @@ class Row:
         found = [Estimate(one.nats[grid].value, one.nats[grid].error) for one in self.judged]
         return OverSeeds.of(found).shown.error if len(found) > 1 else None
 
-    def mean(self, field: Literal["train_seconds", "sample_seconds"]) -> float | None:
-        """Over seeds, of a number of seconds."""
+    def mean(
+        self, field: Literal["train_seconds", "draw_seconds", "sample_seconds", "steps"]
+    ) -> float | None:
+        """Over seeds, of a number that each has; None where one has not."""
         found = [getattr(one, field) for one in self.judged]
         return statistics.mean(found) if found and None not in found else None
 

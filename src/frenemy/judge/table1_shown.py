@@ -29,7 +29,7 @@ AUTHORS, FINER = "authors", "default"
 FIELDS = (
     *("name", "model", "nats", "error", "seeds", "error_over_seeds", "sigma"),
     *("nats_finer_grid", "published", "published_error", "published_by", "quick", "rounds"),
-    *("whole", "train_seconds", "draw_seconds", "chain_steps", "sample_seconds"),
+    *("whole", "train_seconds", "draw_seconds", "samples_per_independent", "sample_seconds"),
     *("samples", "validation_images", "test_images", "machine", "notes"),
 )
 """Of a table as CSV."""
@@ -171,8 +171,10 @@ def table1_csv(table: Table) -> str:
                 "error_over_seeds": "" if among is None else among,
                 "sigma": " ".join(f"{one.nats[AUTHORS].sigma:.4g}" for one in row.judged),
                 "nats_finer_grid": finer.value, "rounds": first.rounds, "whole": first.whole,
-                "train_seconds": row.mean("train_seconds"), "draw_seconds": first.draw_seconds,
-                "chain_steps": first.steps, "sample_seconds": row.mean("sample_seconds"),
+                "train_seconds": row.mean("train_seconds"),
+                "draw_seconds": row.mean("draw_seconds"),
+                "samples_per_independent": row.mean("steps"),
+                "sample_seconds": row.mean("sample_seconds"),
                 "samples": first.samples, "validation_images": first.valid,
                 "test_images": first.test, "machine": first.machine,
             }  # fmt: skip

@@ -40,7 +40,7 @@ def autocorrelation(f: Tensor, lags: int) -> Tensor:
 def integrated_time(f: Tensor) -> Estimate:
     """How many steps of a chain are worth one independent sample: tau = 1 + 2 sum_k rho_k.
 
-    The sum ends at the first lag M >= 5 tau(M), and has the standard error
+    The sum ends at the first lag M >= 5 tau(M), of at least 5, and has the standard error
     tau sqrt(2 (2 M + 1) / N) for N states in all (Sokal 1997, section 3). The effective sample size
     of N states is N / tau.
 
@@ -53,7 +53,7 @@ def integrated_time(f: Tensor) -> Estimate:
     if not f.var() > 0:
         raise FrenemyError("integrated time: no chain moves: give more steps or another width")
     tau = 2 * autocorrelation(f, len(f) // 2).mean(1).cumsum(0) - 1
-    enough = torch.arange(len(tau)) >= WINDOW * tau
+    enough = torch.arange(len(tau)) >= WINDOW * tau.clamp_min(1)
     if not enough.any():
         raise FrenemyError(
             f"integrated time: chains of {len(f):,} steps are too short: give more steps"
@@ -64,17 +64,18 @@ def integrated_time(f: Tensor) -> Estimate:
 
 
 def autocorrelation_time(x: Tensor) -> float:
-    """The steps of one chain that are worth one independent sample, of states with many entries.
+    """The steps of chains that are worth one independent sample, of states with many entries.
 
     As `integrated_time`, of the autocovariances and variances of all entries together, each about
-    its mean: x(t) . x(t + k) in place of f(t) f(t + k). A chain that never leaves a mode, and
-    mixes well within it, cannot know of the others: it is not found out by itself.
+    its mean over all chains: x(t) . x(t + k) in place of f(t) f(t + k). Where each of several
+    chains stays in a mode of its own, they differ for as long as they run, and are refused; one
+    chain alone, or modes that none has found, are not found out.
 
     Args:
-        x: the states after each step, such as pixels, (steps, d).
+        x: the states after each step, such as pixels, (steps, chains, d).
 
     Raises:
-        FrenemyError: the chain does not move, or is shorter than 10 such times: it does not mix.
+        FrenemyError: no chain moves, or they are shorter than 10 such times: they do not mix.
     """
     x = x.double().cpu()
-    return integrated_time(x - x.mean(0)).value
+    return integrated_time((x - x.mean((0, 1))).flatten(1)).value

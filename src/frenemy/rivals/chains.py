@@ -44,3 +44,8 @@ class Starts(nn.Module):
         share = z[:, 0].div(math.sqrt(3)).add(1).div(2)
         which = (share * len(self.images)).long().clamp(0, len(self.images) - 1)
         return self.images[which].to(z.dtype) / 255
+
+    def spread(self, count: int) -> Tensor:
+        """So many of the images, far apart in their order, as pixels in [0, 1]: (count, C H W)."""
+        which = torch.arange(count, device=self.images.device) * len(self.images) // count
+        return self.images[which] / 255

@@ -19,7 +19,7 @@ from frenemy.judging_runs import target_of
 from frenemy.model import Model
 from frenemy.rivals.autocorrelation import autocorrelation_time
 
-ENTRIES = 256
+ENTRIES = 128
 """Pixels whose autocorrelation is summed: all would take some GiB, and say the same."""
 
 
@@ -53,11 +53,16 @@ def independent(model: Model, data: Dataset, count: int, seed: int) -> Drawn:
     return Drawn(images, time.perf_counter() - begun)
 
 
+def entries(states: Tensor) -> Tensor:
+    """Some of the pixels of states (chains, ...), evenly spread: (chains, d)."""
+    pixels = states.flatten(1)
+    return pixels[:, :: max(1, pixels.shape[1] // ENTRIES)]
+
+
 def mixing(walked: Tensor) -> tuple[float | None, list[str]]:
-    """The autocorrelation time of a chain (steps, d); or None, and what is said of it instead."""
-    entries = walked[:, :: max(1, walked.shape[1] // ENTRIES)]
+    """The autocorrelation time of chains (steps, chains, d); or None, and what is said instead."""
     try:
-        return autocorrelation_time(entries), []
+        return autocorrelation_time(walked), []
     except FrenemyError as error:
         reason = str(error).partition(": ")[2].partition(":")[0]
         return None, [f"its chain does not mix: of {len(walked):,} steps, {reason}"]
