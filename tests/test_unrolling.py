@@ -16,7 +16,7 @@ from frenemy.objectives import (
     wasserstein_d,
     wasserstein_g,
 )
-from frenemy.penalties import r1
+from frenemy.penalties import on_share, r1
 from frenemy.unrolling import unrolled
 
 OBJECTIVES = pytest.mark.parametrize(
@@ -51,7 +51,12 @@ def test_without_steps_it_is_the_term_of_g(d, g):
     assert term.__name__ == g.__name__
 
 
-@OBJECTIVES
+def penalised(r):
+    """With a term that plays a part of the minibatch, which the round keeps."""
+    return minimax_d(r) + 3 * on_share(r1, 0.5)(r).mean()
+
+
+@pytest.mark.parametrize(("d", "g"), [*OBJECTIVES.args[1], (penalised, nonsaturating_g)])
 @pytest.mark.parametrize("joint", [False, True])
 def test_its_value_is_that_of_g_after_d_took_the_steps(d, g, joint):
     players = nets()

@@ -81,6 +81,7 @@ def _against(r: Round, theta: dict[str, Tensor]) -> Round:
     other = copy.copy(r)
     for asked in ("Dx", "DGz", "_together", "grad_Dx", "grad_DGz", "_gradients"):
         other.__dict__.pop(asked, None)
+    other._casts, other._parts, other._states, other._moved = {}, {}, {}, {}
     other.__dict__["x"] = r.x.detach().clone().requires_grad_()
     other.__dict__["Gz"] = r.Gz.clone()
     other.nets = {**r.nets, "D": _With(r.nets["D"], theta)}

@@ -39,8 +39,8 @@ USUAL = "kid"  # unbiased, however few images there are, and soon computed
 NAMES = tuple(
     name
     for name, metric in METRICS.items()
-    # fld and the searches for copies compare with training images
-    if metric.better and metric.measure and metric.noise and name != "fld"
+    # fld and the searches for copies compare with training images, is and vendi with none
+    if metric.better and metric.measure and metric.noise and name not in ("fld", "is", "vendi")
 )
 """The metrics by which a checkpoint can be the best."""
 

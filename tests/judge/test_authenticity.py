@@ -201,10 +201,23 @@ def test_authentic_samples_are_farther_than_the_next_training_image():
     tested = Authenticity(real=REAL, train=TRAIN)
     found = tested.auth_pct(FAKE)
     assert found.value == pytest.approx(expected)
-    assert found.error == pytest.approx(math.sqrt(expected * (1 - expected) / 399))
+    assert found.error == pytest.approx(math.sqrt(expected * (1 - expected) / 400))
     assert tested.auth_pct(FAKE[:100]) == Authenticity(real=REAL, train=TRAIN).auth_pct(FAKE[:100])
     assert tested.auth_pct(TRAIN[:400]).value == 0
     assert tested.data_copying(FAKE) == data_copying(real=REAL, fake=FAKE, train=TRAIN)
+
+
+def test_training_images_that_repeat_make_nothing_authentic():
+    once, twice = (Authenticity(real=REAL, train=train) for train in (TRAIN, TRAIN.repeat(2, 1)))
+    for fake in (FAKE, TRAIN[:400] + 1e-3):
+        assert twice.auth_pct(fake) == once.auth_pct(fake)
+    assert once.auth_pct(TRAIN[:400]).error > 0  # none of 400 leaves a doubt
+
+
+def test_training_images_that_are_all_equal_tell_nothing_of_authenticity():
+    tested = Authenticity(real=REAL, train=TRAIN[:1].repeat(30, 1))
+    with pytest.raises(FrenemyError, match="authpct: 1 in different_training_images"):
+        tested.auth_pct(FAKE)
 
 
 # Bad input

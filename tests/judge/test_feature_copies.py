@@ -26,6 +26,13 @@ def test_scores_are_scikit_learns_distances(search):
     torch.testing.assert_close(search.scores(fake), expected, rtol=0, atol=1e-3)
 
 
+def test_features_of_low_precision_are_searched_too():
+    train, held_out, fake = (cloud(300, seed).bfloat16() for seed in range(3))
+    low = FeatureCopying(train=train, held_out=held_out).of(fake)
+    high = FeatureCopying(train=train.float(), held_out=held_out.float()).of(fake.float())
+    assert (low.called, low.share) == (high.called, high.share)
+
+
 @pytest.mark.parametrize("seed", range(100, 120))
 def test_honest_samples_are_no_copies(search, seed):
     found = search.of(cloud(500, seed))

@@ -7,6 +7,7 @@ from collections import defaultdict
 import pytest
 
 from frenemy.cli import VERBS, main
+from frenemy.judge.metrics import METRICS
 from frenemy.lab.index import INDEX, LECTURE, PAPER, find
 from frenemy.lab.lessons import LESSONS
 
@@ -30,6 +31,12 @@ def test_every_command_is_one(command, monkeypatch):
             monkeypatch.setattr(module, verb, idle(getattr(module, verb)))
     assert main(command.split()) == 0
     assert done == [verb]
+
+
+def test_every_metric_is_one():
+    words = [entry.command.split() for entry in INDEX]
+    named = [name for w in words if "--metrics" in w for name in w[w.index("--metrics") + 1 :]]
+    assert named and set(named) <= set(METRICS)
 
 
 def test_what_is_shown_is_told_once():

@@ -88,6 +88,15 @@ def test_the_gaussians_are_those_of_scikit_learn(source, monkeypatch):
     np.testing.assert_allclose(found, full.score_samples(vectors(source)), rtol=1e-6)
 
 
+def test_noise_of_fewer_images_than_pixels_is_in_all_directions_alike(source):
+    few = Source(source.images[:9])
+    net, _ = fitted(Gaussians(SHAPE, 1, 4), few)
+    x, W, d = vectors(few), net.W.numpy(), math.prod(SHAPE)
+    left = np.trace(np.cov(x.T)) - np.trace(np.cov((x @ W.T).T))
+    assert len(x) < d
+    assert net.variance.item() == pytest.approx(left / (d - 4), rel=1e-4)  # of float32 images
+
+
 def test_images_that_differ_along_the_axes_alone_have_no_density(source):
     few = Source(source.images[:4])
     net, _ = fitted(Gaussians(SHAPE, 1, 4), few)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from frenemy.errors import FrenemyError, at_least
+from frenemy.judge.coverage import share
+from frenemy.judge.distances import different
 from frenemy.judge.estimate import TILE, Estimate, checked, tiles
 from frenemy.judge.neighbours import nearest
 from frenemy.judge.slices import own_order
@@ -35,7 +37,8 @@ class Authenticity:
         at_least(1, cells=cells)
         self._real, self._train = checked("data_copying", FEWEST, real=real, train=train)
         self._cells, self._seed = cells, seed
-        self._own = torch.full((len(train),), torch.nan, device=self._train.device)
+        self._different = different(self._train)  # of equal ones each would hide the others
+        self._own = torch.full((len(self._different),), torch.nan, device=self._train.device)
         self._fake: tuple[Tensor, Tensor, Tensor] | None = None
 
     def data_copying(self, fake: Tensor) -> Estimate:
@@ -75,8 +78,9 @@ class Authenticity:
         """The share of samples that are not nearer to a training image than any other of these.
 
         With x_i the training image nearest to a sample, it is authentic unless it is nearer to x_i
-        than the training image nearest to x_i. Held-out images tell which value is normal. The
-        error is that of other samples; the training images are held fixed.
+        than the training image nearest to x_i; equal training images count as one. Held-out images
+        tell which value is normal. The error is that of other samples; the training images are held
+        fixed.
 
         Source: Alaa, van Breugel, Saveliev, van der Schaar (2022), How Faithful is your Synthetic
         Data? Sample-level Metrics for Evaluating and Auditing Generative Models.
@@ -84,22 +88,26 @@ class Authenticity:
         Args:
             fake: features of samples, (M, d), 20 or more.
 
+        Raises:
+            FrenemyError: as of `data_copying`; or all training images are equal.
+
         >>> train, real = torch.randn(2, 500, 2, generator=torch.Generator().manual_seed(0))
         >>> tested = Authenticity(real=real, train=train)
         >>> tested.auth_pct(train + 1e-3).value < 0.1 < 0.3 < tested.auth_pct(real).value
         True
         """
-        fake, train = checked("authpct", FEWEST, fake=fake, train=self._train)
+        fake, _ = checked("authpct", FEWEST, fake=fake, train=self._train)
+        (train,) = checked("authpct", 2, different_training_images=self._different)
         distance, index = self._nearest(fake)
         asked = index.unique()
         asked = asked[self._own[asked].isnan()]
         self._own[asked] = nearest(queries=train[asked], images=train, own=asked)[0]
-        return Estimate.of((distance >= self._own[index]).double())
+        return share(distance >= self._own[index])
 
     def _nearest(self, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """Distances to the training images and which is nearest; kept for the other measure."""
+        """Distances to the different training images, and which is nearest; kept for both."""
         if self._fake is None or self._fake[0] is not fake:
-            self._fake = fake, *nearest(queries=fake, images=self._train)
+            self._fake = fake, *nearest(queries=fake, images=self._different)
         return self._fake[1:]
 
     @cached_property

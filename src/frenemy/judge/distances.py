@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -199,3 +200,15 @@ def exact_squares(rows: Tensor, i: Tensor, columns: Tensor, j: Tensor) -> Tensor
         for a, b in zip(i.split(size), j.split(size), strict=True)
     ]
     return torch.cat(parts) if parts else rows.new_empty(0, dtype=torch.float64)
+
+
+def different(rows: Tensor) -> Tensor:
+    """Of equal rows (n, d) the first alone, in their order.
+
+    >>> different(torch.tensor([[2.0], [1.0], [2.0]])).tolist()
+    [[2.0], [1.0]]
+    """
+    array = rows.cpu().contiguous().view(torch.uint8).numpy()
+    keys = array.view(np.dtype((np.void, array.shape[1]))).ravel()
+    first = np.sort(np.unique(keys, return_index=True)[1])
+    return rows[torch.from_numpy(first).to(rows.device)]

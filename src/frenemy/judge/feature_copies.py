@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from frenemy.judge.distances import ROUNDING, nearest_rows
+from frenemy.judge.distances import ROUNDING, different, nearest_rows
 from frenemy.judge.estimate import checked
 from frenemy.judge.usual import NEIGHBOURS, Excess, Usual
 
@@ -35,7 +34,7 @@ class FeatureCopying:
 
     def __init__(self, *, train: Tensor, held_out: Tensor) -> None:
         train, held_out = checked("feature-copying", LISTED, train=train, held_out=held_out)
-        self._train = _different(train)  # equal ones would hide each other
+        self._train = different(train)  # equal ones would hide each other
         checked("feature-copying", LISTED, different_training_images=self._train)
         squares = self._squares(held_out[:HELD_OUT])
         fresh = squares[:, 0] > ROUNDING * squares[:, -1]
@@ -68,7 +67,7 @@ class FeatureCopying:
         >>> search.of(torch.cat([fake, train[:100] + 0.01])).share.note
         'copied: 104 of 600 (14.0% to 20.2%, net of false alarms) are much nearer to a ...'
         """
-        scores = self.scores(_different(fake))
+        scores = self.scores(different(fake))
         found = self.usual.excess(scores)
         among = f"{found.called:,} of {len(scores):,}"
         honest = f"than {1 - found.alarms:.1%} of held-out images are"
@@ -90,11 +89,3 @@ class FeatureCopying:
 
 def _seeded() -> torch.Generator:
     return torch.Generator().manual_seed(0)
-
-
-def _different(rows: Tensor) -> Tensor:
-    """Of equal rows the first alone."""
-    array = np.ascontiguousarray(rows.cpu().numpy())
-    keys = array.view(np.dtype((np.void, array.itemsize * array.shape[1]))).ravel()
-    first = np.sort(np.unique(keys, return_index=True)[1])
-    return rows[torch.from_numpy(first).to(rows.device)]

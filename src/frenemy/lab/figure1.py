@@ -1,4 +1,4 @@
-"""Lesson 1: the game of Figure 1, played."""
+"""Lesson: the game of Figure 1, played."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ PAPER = (
         ("cae", "contractive"),
     ),
     Entry("Table 1: a generative stochastic network", "train gsn --data MNIST", ("gsn",)),
-    Entry("Table 1, of one run", "judge RUN --metrics parzen10k"),
+    Entry("Table 1, of one run", "judge RUN --metrics parzen"),
     Entry(
         "Section 5, MNIST: the networks that were trained",
         "train mnist2014 --data MNIST",

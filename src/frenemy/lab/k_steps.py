@@ -1,4 +1,4 @@
-"""Lesson 8: how many steps D should take before G takes one."""
+"""Lesson: how many steps D should take before G takes one."""
 
 from __future__ import annotations
 

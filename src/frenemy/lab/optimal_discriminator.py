@@ -1,4 +1,4 @@
-"""Lesson 2: what D learns when p_data and p_g are fixed and known."""
+"""Lesson: what D learns when p_data and p_g are fixed and known."""
 
 from __future__ import annotations
 

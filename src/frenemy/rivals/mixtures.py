@@ -233,9 +233,12 @@ class Gaussians(Mixture):
             yield f"{K} Gaussians: {steps} steps, {fit.lower_bound_:.2f} nats"
             if fit.converged_:
                 break
+        # scikit-learn's is the mean over min(N, d) - q directions, ours over all d - q
+        others = max(1, len(self.mean) - q)
+        variance = axes.noise_variance_ * (min(x.shape) - q) / others
         found = {
             "shares": fit.weights_, "mean": axes.mean_, "W": axes.components_, "means": fit.means_,
-            "factors": np.linalg.cholesky(fit.covariances_), "variance": axes.noise_variance_,
+            "factors": np.linalg.cholesky(fit.covariances_), "variance": variance,
         }  # fmt: skip
         for name, value in found.items():
             getattr(self, name).copy_(torch.as_tensor(value))
