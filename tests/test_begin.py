@@ -329,6 +329,30 @@ def test_arguments_that_no_description_can_keep_leave_no_folder(digits, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+def test_arguments_that_nobody_could_go_on_with_leave_no_folder(digits, tmp_path):
+    with pytest.raises(FrenemyError, match="gamma is wrong"):
+        train(vary(recipes.digits, gamma=True), digits, steps=1, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_stacks_of_the_embedded_digits_are_found_again(tmp_path):
+    run = train(plain, "stacked:embedded:digits", steps=1, out=tmp_path / "run")
+    assert Model.load(resume(run.path, recipe=plain, steps=2).path, recipe=plain).progress.step == 2
+
+
+def test_a_round_that_is_none_is_refused(digits, tmp_path):
+    run = train(plain, digits, steps=1, out=tmp_path / "run")
+    with pytest.raises(FrenemyError, match="step is 'worst': give a whole number"):
+        Model.load(run.path, recipe=plain, step="worst")
+
+
+def test_a_run_whose_images_are_described_by_nobody_is_used(digits, tmp_path):
+    run = train(plain, digits, steps=1, out=tmp_path / "run")
+    data = {k: v for k, v in run.header["data"].items() if k != "description"}
+    run.update(data=data)
+    assert len(Model.load(run.path, recipe=plain).sample(2)) == 2
+
+
 def test_the_users_threads_are_left_alone(digits, tmp_path):
     run = train(plain, digits, steps=1, out=tmp_path / "run")
     before = torch.get_num_threads()
@@ -557,6 +581,12 @@ def test_minutes_count_over_all_parts_of_a_run(digits, tmp_path, monkeypatch):
         {"seed": -1},
         {"checkpoint_seconds": -5.0},
         {"checkpoint_seconds": float("nan")},
+        # what run.json could not be read again with
+        {"seed": 2**63},
+        {"checkpoint_seconds": 1e16},
+        {"precision": "fp16"},
+        {"mirror": 1},
+        {"tensorboard": 0},
     ],
     ids=str,
 )

@@ -137,7 +137,7 @@ def test_lossy_formats_keep_the_shape_and_about_the_content(tmp_path, channels, 
     assert np.abs(read.astype(int) - ramp).mean() < 4
 
 
-@pytest.mark.parametrize("name", ["a.xyz", "a.npy", "a.mp4", "a.psd"])
+@pytest.mark.parametrize("name", ["a.xyz", "a.npy", "a.mp4", "a.psd", "a.ico", "a.icns"])
 def test_an_unknown_ending_is_told_with_those_that_are_known(tmp_path, name):
     with pytest.raises(FrenemyError, match=r"unknown picture format: use .*\.png"):
         save_picture(images(1)[0], tmp_path / name)

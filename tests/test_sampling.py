@@ -106,6 +106,24 @@ def test_classes_come_in_turn_unless_they_are_named():
     assert chosen[:, 0, 0, 0].tolist() == [255, 255, 0]
 
 
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([0], r"labels: \(1,\) for 3 samples"),
+        ([0, 1, 3], "from 0 to 2"),
+        ([0, -1, 1], "from 0 to 2"),
+        ([0.0, 1.0, 1.0], "whole numbers"),
+        (np.eye(3), r"labels: \(3, 3\) for 3 samples"),  # weights, of a G that mixes none
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(labels, said):
+    model = model_of(Classed(), 3, (1, 2, 2), ("a", "b", "c"), conditions=labels_alone)
+    with pytest.raises(FrenemyError, match=said):
+        model.sample(3, labels=np.array(labels))
+    with pytest.raises(FrenemyError, match="told of no classes"):
+        model_of(Noisy(), 3, (1, 2, 2)).sample(3, labels=np.array([0, 0, 0]))
+
+
 def test_a_g_that_takes_labels_alone_walks_within_a_class():
     model = model_of(Classed(), 3, (1, 2, 2), ("a", "b", "c"), conditions=labels_alone)
     assert (walk(model, 2, 3, classes=("c",)) == 255).all()

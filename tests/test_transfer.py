@@ -45,6 +45,17 @@ def test_it_begins_where_the_other_ended(first, tmp_path):
         assert all(torch.equal(v, expected[k]) for k, v in player.best.state_dict().items())
 
 
+def test_what_a_stage_fits_to_the_data_is_fitted_too(tmp_path):
+    data = images(0, shape=(1, 4, 4))
+    two = recipes.vary(recipes.gaussians, components=2, axes=3)
+    run = begin.train(two, data, out=tmp_path / "two")
+    three = recipes.vary(recipes.gaussians, components=3, axes=3)
+    planned = plan(three, data, begin.Settings(init=run.path, out=tmp_path / "three"))
+    planned.experiment.begin(0, seed=0)
+    (net,) = planned.experiment.game.nets.values()
+    assert net.means.abs().max() > 0 and not torch.equal(net.factors[0], torch.eye(3))
+
+
 def test_other_classes_begin_anew_and_all_else_is_taken(first, tmp_path):
     out = tmp_path / "run"
     planned = plan(recipes.pictures, images(3), begin.Settings(steps=1, init=first.path, out=out))

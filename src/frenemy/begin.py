@@ -30,7 +30,7 @@ from frenemy.experiment import Experiment, Recipe, arguments_of, vary
 from frenemy.fitting import CLOCKS, MINUTES, Rehearsal, chosen, sized
 from frenemy.interrupts import Interrupted, caught_signals
 from frenemy.model import reopen, set_up
-from frenemy.origin import arguments_kept, describe, function_of, recipe_of
+from frenemy.origin import arguments_kept, arguments_recorded, describe, function_of, recipe_of
 from frenemy.places import user_path
 from frenemy.run import Followed, Run
 from frenemy.settings import DEFAULTS, Continued, Settings
@@ -248,6 +248,7 @@ def plan(
     out = settings.out if settings.out is not None else _free_name(function_of(recipe).__name__)
     run = _kind_of_run()(user_path(out), header)
     run.check_new()
+    arguments_recorded(run)  # as who goes on will take them
     return Plan(run, experiment, where, writer, recipe, data, reasons=reasons)
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from frenemy.errors import FrenemyError
+from frenemy.escapes import printable
 from frenemy.figures import BLUE, GREEN, GREY, PURPLE, VERMILION, Figure
 from frenemy.names import known
 from frenemy.run import Run
@@ -105,13 +106,13 @@ def labels_of(runs: Sequence[Run]) -> list[str]:
     differing = [n for n in names if len({repr(one.get(n)) for one in facts}) > 1]
     labels = [", ".join(f"{n} {one[n]}" for n in differing if n in one) for one in facts]
     if all(0 < len(label) <= LONGEST for label in labels) and len(set(labels)) == len(runs):
-        return labels
+        return [*map(printable, labels)]
     parts = [run.path.absolute().parts for run in runs]
     for count in range(1, max(map(len, parts)) + 1):
         labels = ["/".join(part[-count:]) for part in parts]
         if len(set(labels)) == len(runs):
             break
-    return labels
+    return [*map(printable, labels)]
 
 
 def _facts(run: Run) -> dict[str, Any]:

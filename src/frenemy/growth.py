@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
+from frenemy.escapes import printable
 from frenemy.figures import DPI, Figure
 from frenemy.pictures import Images, channels_last, load_picture, of_one_size
 from frenemy.run import Run
@@ -58,7 +59,7 @@ def strip_of(run: Run, drawn: Sequence[Path]) -> Figure:
     return Figure(
         lambda canvas: _draw(canvas, frames, labels),
         alt,
-        f"Samples of {run.path} of the same z at {at}.",
+        f"Samples of {printable(str(run.path))} of the same z at {at}.",
         _size(frames),
     )
 

@@ -39,7 +39,7 @@ class Best(TypedDict):
     """The best checkpoint's round, and its value of the metric."""
 
     step: Natural
-    value: NotRequired[float]
+    value: float
 
 
 class Images(TypedDict):

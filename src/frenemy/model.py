@@ -22,13 +22,13 @@ from frenemy.data.detect import made_of
 from frenemy.data.objects import MEMORY
 from frenemy.data.source import PLANE, require_images
 from frenemy.engine import choose_device
-from frenemy.errors import FrenemyError, at_least, out_of_memory
+from frenemy.errors import FrenemyError, at_least, out_of_memory, whole
 from frenemy.experiment import Experiment, Recipe, Stage
 from frenemy.game import Game, mix
 from frenemy.names import known
 from frenemy.origin import failure, function_of, recipe_of
 from frenemy.run import Run
-from frenemy.sampling import Labels, as_seen, generate, noise, reads_images, truncated
+from frenemy.sampling import Labels, as_seen, generate, mixes, noise, reads_images, truncated
 
 
 class Model:
@@ -72,7 +72,7 @@ class Model:
         if step is None:
             loaded = checkpoint.load(run)
         else:
-            number = run.best if step == "best" else step
+            number = run.best if step == "best" else whole(step=step)
             loaded = checkpoint.read(checkpoint.of_round(run, number))
         if loaded is None:
             raise FrenemyError(
@@ -132,15 +132,29 @@ class Model:
 
         Raises:
             FrenemyError: the count is below 1, the seed below 0 or more than 64 bits hold, images
-                are needed, or z is not Gaussian and to be truncated.
+                are needed, the labels are none of the classes or not as many, or z is not Gaussian
+                and to be truncated.
             MemoryError: so many do not fit.
         """
         at_least(1, count=count)
+        if labels is not None:
+            self._require_labels(labels, count)
         z = noise(self.game, count, seed)
         if truncation is not None:
             self.require_tails(truncation)
             z = (truncated(part, truncation) for part in z)
         return generate(self.game, self.facts, z, count, seed=seed, labels=labels, images=images)
+
+    def _require_labels(self, labels: Labels, count: int) -> None:
+        if not self.classes:
+            raise FrenemyError("labels are given, and the players are told of no classes")
+        known, weights = len(self.classes), (count, len(self.classes))
+        if mixes(self.game) and labels.shape == weights:
+            return
+        if labels.shape != (count,):
+            raise FrenemyError(f"labels: {labels.shape} for {count} samples: give ({count},)")
+        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= known:
+            raise FrenemyError(f"labels: give whole numbers from 0 to {known - 1}, of the classes")
 
     def labels(self, name: str, count: int) -> NDArray[np.int64]:
         """The labels of so many samples of one class, (count,).
@@ -334,6 +348,6 @@ def _stand_in(run: Run) -> Dataset:
     shape = tuple(recorded["shape"])
     zero = np.float32(0) if shape == PLANE else np.uint8(0)
     blanks = np.broadcast_to(zero, (recorded.get("count", 1), *shape))
-    classes = tuple(recorded.get("classes", ()))
-    blank = Source(blanks, name=recorded["description"], digest=recorded["digest"], classes=classes)
+    classes, name = tuple(recorded.get("classes", ())), recorded.get("description", "")
+    blank = Source(blanks, name=name, digest=recorded["digest"], classes=classes)
     return Dataset(blank, blank, blank, "no data")

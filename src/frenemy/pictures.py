@@ -35,6 +35,7 @@ GAP = 2  # pixels between the images of a grid
 SMALLEST = 64  # pixels: smaller images are enlarged by whole factors up to about this size
 FILMS = (".gif", ".webp", ".mp4")
 PICTURES = (".png", ".jpg", ".webp")  # that messages name: Pillow knows more
+ICONS = ("ICO", "ICNS")  # that Pillow would write in sizes of their own
 ROWS = 5  # of the picture of nearest neighbours
 FREE_ROWS = 4  # of the terminal, beside a picture
 SCATTER = 256  # pixels, a side
@@ -193,7 +194,7 @@ def _held_by(format: str, image: Images) -> Iterator[None]:
 def _format(path: Path) -> str | None:
     """What Pillow calls the format that the ending names, if it writes it."""
     format = Image.registered_extensions().get(path.suffix.lower())
-    return format if format in Image.SAVE else None
+    return format if format in Image.SAVE and format not in ICONS else None
 
 
 def is_film(path: Path) -> bool:

@@ -39,8 +39,9 @@ from frenemy.files import (
     write_atomically,
     writing_failed,
 )
-from frenemy.header import DIGEST, Natural, game_digest, read_header
+from frenemy.header import DIGEST, Header, Natural, game_digest, read_header
 from frenemy.places import user_path
+from frenemy.schema import Unlike, conforming
 
 DIGEST_LENGTH = 16  # hexadecimal digits of the sha256 in a checkpoint's name
 
@@ -119,6 +120,10 @@ def is_run(path: Path) -> bool:
     return False
 
 
+class BeingTrained(FrenemyError):
+    """Another process holds the run."""
+
+
 class Run:
     """A run directory: a new one, to be made by `begin`, or one opened by `Run.open`.
 
@@ -139,9 +144,13 @@ class Run:
             FrenemyError: the directory holds a run or other files, or cannot be read.
         """
         try:
-            json.dumps(self.header, allow_nan=False)
+            text = json.dumps(self.header, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise FrenemyError(f"run.json cannot keep the recipe's arguments: {error}") from None
+        try:
+            conforming(text, Header)
+        except Unlike as error:
+            raise FrenemyError(f"no run can be made of these settings: {error}") from None
         try:
             names = os.listdir(self.path)
         except FileNotFoundError:
@@ -193,7 +202,8 @@ class Run:
         """Holds the run against a second process that would train it, and makes its folder.
 
         Raises:
-            FrenemyError: another process holds it; something of it is a link, or of another kind.
+            BeingTrained: another process holds it.
+            FrenemyError: something of it is a link, or of another kind.
         """
         lock = filelock.FileLock(self.path / ".lock")
         try:
@@ -202,7 +212,7 @@ class Run:
             lock.acquire(blocking=False)
             self._place = _place(self.path)
         except filelock.Timeout:
-            raise FrenemyError(f"{self.path} is being trained by another process") from None
+            raise BeingTrained(f"{self.path} is being trained by another process") from None
         except OSError as error:
             raise writing_failed(self.path, error) from error
         try:

@@ -16,10 +16,10 @@ from rich.text import Text
 from safetensors import SafetensorError, safe_open
 
 from frenemy.errors import FrenemyError
-from frenemy.files import WritingFailed, name_in_utf8
+from frenemy.files import name_in_utf8
 from frenemy.folding import FoldedTable
 from frenemy.header import Amount
-from frenemy.run import Run, step_of
+from frenemy.run import BeingTrained, Run, step_of
 from frenemy.schema import conforming
 
 State = Literal["finished", "going on", "stopped", "broken"]
@@ -167,16 +167,24 @@ def _seconds(checkpoint: Path) -> float | None:
 
 
 def _is_held(run: Run) -> bool:
-    """Whether a process trains it; no file is made to find out."""
-    if not (run.path / ".lock").exists():
+    """Whether a process trains it, another user's too; no file is made to find out."""
+    try:
+        with (run.path / ".lock").open("rb") as lock:
+            import fcntl  # which Windows has not
+
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:  # there is none: it is not trained here
         return False
+    except ImportError:
+        pass
     try:
         with run.lock():
             return False
-    except WritingFailed:  # nobody can write there
-        return False
-    except FrenemyError:
-        return True
+    except FrenemyError as error:
+        return isinstance(error, BeingTrained)
 
 
 def runs_json(runs: Sequence[Listed]) -> str:

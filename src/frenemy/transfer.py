@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,9 +74,10 @@ def starting_from(experiment: Experiment, file: Path) -> tuple[Experiment, str]:
                 "run, or --like to take its arguments alone"
             )
 
-    def begin(source: Source) -> None:
-        if first.begin is not None:
-            first.begin(source)
+    def begin(source: Source) -> Iterator[str]:
+        told = first.begin(source) if first.begin is not None else None
+        if told is not None:
+            yield from told
         for name, found in fitting.items():
             state = first.game.players[name].net.state_dict()
             for key, value in found.items():

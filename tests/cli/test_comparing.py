@@ -52,6 +52,12 @@ def six(judged):
     ]
 
 
+def test_names_that_are_not_utf8_are_spelled_out(judged, tmp_path):
+    names = [judged("a", 1.0), judged("b\udce9", 2.0, arguments={"objective": "hinge"})]
+    assert main(["compare", *names, "--csv", "c.csv", "--json", "c.json"]) == 0
+    assert "b\\udce9" in (tmp_path / "c.csv").read_text("utf-8")
+
+
 def test_seeds_of_one_setting_are_one_column(six, capsys):
     assert main(["compare", *six]) == 0
     printed = capsys.readouterr().out

@@ -25,6 +25,12 @@ def test_help_needs_no_torch():
     assert "neighbours" in done.stdout
 
 
+def test_no_words_at_all_are_a_question_for_help(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert not stop.value.code and "neighbours" in capsys.readouterr().out
+
+
 def test_the_version_needs_no_torch():
     code = (
         "import sys; from frenemy.cli import main; assert main(['--version']) == 0\n"

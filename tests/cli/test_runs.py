@@ -101,6 +101,33 @@ def test_a_run_that_is_trained_now_is_going_on(folder, capsys):
     assert listed(folder, capsys)["deep/stopped"]["state"] == "stopped"
 
 
+def test_a_run_that_nobody_can_go_on_with_is_not_going_on(folder, capsys):
+    stopped = folder / "deep/stopped"
+    (stopped / "samples").rename(folder / "elsewhere")
+    (stopped / "samples").symlink_to(folder / "elsewhere")
+    assert listed(folder, capsys)["deep/stopped"]["state"] == "stopped"
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+def test_a_name_that_is_not_utf8_is_spelled_out(folder, tmp_path):
+    odd = folder / "run\udce9"
+    (folder / "done").rename(odd)
+    shown = str(odd).replace("\udce9", "\\udce9")
+    for words in (["plot", odd], ["plot", odd, folder / "deep/stopped"], ["film", odd]):
+        for end in ("svg", "png"):
+            assert main([*map(str, words), "-o", str(tmp_path / f"a.{end}")]) == 0
+    assert shown in (tmp_path / "a.svg").read_text("utf-8")
+
+
+def test_a_best_checkpoint_without_its_value_is_told(folder, capsys):
+    header = json.loads((folder / "deep/stopped/run.json").read_text())
+    header["best"] = {"step": 50}
+    (folder / "deep/stopped/run.json").write_text(json.dumps(header))
+    assert "best.value is wrong (it is missing)" in errors(
+        capsys, "health", folder / "deep/stopped"
+    )
+
+
 def test_runs_and_plot_need_no_torch(folder, tmp_path):
     code = (
         "import sys; from frenemy.cli import main\n"

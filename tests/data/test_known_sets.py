@@ -44,6 +44,16 @@ def test_emnist_is_turned_upright_and_its_labels_are_letters(tmp_path, below, en
     assert dataset.train.name.startswith("set train")
 
 
+@pytest.mark.parametrize("turned_first", [False, True])
+def test_a_single_file_lies_as_its_name_says_whatever_was_opened_before(tmp_path, turned_first):
+    images = some_images(20, 28, 28, seed=5 + turned_first)[:, 0]
+    names = {"images-idx3-ubyte": images, "emnist-letters-train-images-idx3-ubyte": images.mT}
+    for name in sorted(names, reverse=not turned_first):
+        write_idx(tmp_path / name, images)
+        found = open_images(tmp_path / name).images[:, 0]
+        assert {x.tobytes() for x in found} == {x.tobytes() for x in names[name]}
+
+
 def test_one_of_several_sets_of_emnist_is_asked_for(tmp_path):
     folder = tmp_path / "emnist" / "gzip"
     written, _ = write_emnist(folder, "letters")

@@ -177,6 +177,26 @@ def test_a_sampler_of_some_items_is_kept_to():
     assert sorted(x.tobytes() for x in found) == sorted(x.tobytes() for x in GREY[:12])
 
 
+def test_what_a_loader_gives_one_by_one_are_images():
+    colour = torch.arange(40 * 3 * 16 * 16).view(40, 3, 16, 16).remainder(251).byte()
+    for given in (Items(colour), Items(colour, LABELS)):
+        alone = open_images(DataLoader(given, batch_size=None)).images
+        assert np.array_equal(alone, open_images(given).images)
+    for collate, size in ((list, 1), (list, 7), (lambda batch: batch, 7)):
+        loose = open_images(DataLoader(Items(colour), size, collate_fn=collate)).images
+        assert np.array_equal(loose, open_images(Items(colour)).images)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_opacity_stays_where_it_was_given_whatever_was_opened_before(seed):
+    images = np.random.default_rng(seed).integers(0, 256, (40, 4, 8, 8), np.uint8)
+    images[:, 3] = 255
+    forms = {4: images, 3: list(images)}
+    for channels in sorted(forms, reverse=bool(seed)):
+        given = forms[channels], LABELS.tolist()
+        assert open_dataset(given).shape == (channels, 8, 8)
+
+
 ONE = GREY[:, None]
 PARTED = {
     "dictionary": {"train": ONE[:20], "validation": ONE[20:28], "test": ONE[28:]},

@@ -78,7 +78,7 @@ COMPLETED: dict[str, Callable[[Sequence[str]], Verb]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status: 0, 1 for an error, 128 + n for signal n."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    arguments = (sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
     # read when torch loads: its threads wait awake for a moment, and then leave the core to others
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     warnings.showwarning = lambda message, *_: _say(f"warning: {message}")

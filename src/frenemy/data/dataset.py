@@ -23,7 +23,7 @@ from frenemy.data.objects import MEMORY
 from frenemy.data.pixels import Resize
 from frenemy.data.source import Dataset, Source
 from frenemy.data.streams import shown
-from frenemy.errors import FrenemyError
+from frenemy.errors import FrenemyError, whole
 
 MAX_SIZE = 4096
 
@@ -238,7 +238,7 @@ def resize_to(size: int | None, fit: Fit) -> Resize | None:
         raise FrenemyError(f'fit must be "crop" or "stretch", not {fit!r}')
     if size is None:
         return None
-    if not 1 <= size <= MAX_SIZE:
+    if not 1 <= (size := whole(size=size)) <= MAX_SIZE:
         raise FrenemyError(f"size must be from 1 to {MAX_SIZE} pixels, not {size}")
     return Resize(size, fit)
 

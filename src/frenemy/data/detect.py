@@ -53,8 +53,8 @@ def made_of(path: Path | str | None) -> tuple[str, Path | None]:
     if path == MEMORY or str(path).startswith(TOY):
         return str(path), None
     if str(path).startswith(STACKED):
-        place = str(path).removeprefix(STACKED)
-        return STACKED, user_path(place) if place else None
+        inner = str(path).removeprefix(STACKED)
+        return STACKED, user_path(inner) if inner and not inner.startswith(PREFIX) else None
     return "", user_path(path)
 
 
@@ -166,7 +166,7 @@ def _in_file(path: Path) -> Origin:
         ("MATLAB file", matfile.is_matfile(start), matlab.read_file),
         ("NPY file", start.startswith(arrays.NPY_MAGIC), arrays.read_npy),
         ("NPZ file", start.startswith(arrays.ZIP_MAGIC), arrays.read_npz),
-        ("IDX file", idx.is_idx(start, path.name), idx.read_file),
+        (idx.kind_of(path), idx.is_idx(start, path.name), idx.read_file),
     ):
         if fits:
             name = path.name.removesuffix(".gz") if read is idx.read_file else path.stem

@@ -133,6 +133,11 @@ def _read_shape(read: Callable[[int], bytes], path: Path) -> tuple[int, ...]:
     return tuple(shape)
 
 
+def kind_of(path: Path) -> str:
+    """What messages call a single file, whose name tells how its images lie."""
+    return "EMNIST file" if path.name.startswith(EMNIST) else "IDX file"
+
+
 def _read_images(path: Path) -> NDArray[np.uint8]:
     images = channels_first(read_idx(path))
     if images is None:

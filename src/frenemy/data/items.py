@@ -291,14 +291,21 @@ class Batches:
     def __init__(self, loader: Any) -> None:
         self.dataset = loader.dataset
         self._loader: Iterable[Any] = loader
+        self._one_by_one = getattr(loader, "batch_sampler", loader) is None
+        self._loose = loader.collate_fn in (list, tuple)  # not put together
 
     def __iter__(self) -> Iterator[Any]:
-        columns = Columns.of(self.dataset, "the DataLoader")
+        columns, loose = Columns.of(self.dataset, "the DataLoader"), self._loose
         for i, batch in enumerate(self._loader):
-            if isinstance(batch, tuple | list) and not is_many(batch[0]):  # not put together
+            if self._one_by_one:
+                yield batch
+                continue
+            if isinstance(batch, tuple | list):
+                loose = loose or not is_many(batch[0]) or len(batch) > 2
+            if loose:
                 yield from batch
                 continue
-            images, labels = columns.split(batch, f"its batch {i}")
+            images, labels = columns.split(batch, f"the DataLoader's batch {i}")
             yield from images if labels is None else zip(images, labels, strict=True)
 
 

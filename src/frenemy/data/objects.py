@@ -68,7 +68,8 @@ def origin_of(given: Any, shown: Range | None = None) -> Origin:
     parts = None
     if len(named) > 1:
         parts = np.repeat(np.array([PARTS.index(part) for part in named], np.uint8), counts)
-    digest = hashlib.sha256(f"{held.digest.hexdigest()} {classes}".encode())
+    dropped = " without opacity" if held.has_opacity and not held.keeps_opacity else ""
+    digest = hashlib.sha256(f"{held.digest.hexdigest()} {classes}{dropped}".encode())
     for what in (labels, parts):
         digest.update(b"none" if what is None else what.data)
     reader = functools.partial(_contents, held, labels, classes, parts)
@@ -173,6 +174,18 @@ class Held:
         """Whether all came in arrays, of which a second or fourth channel is opacity."""
         return all(isinstance(items, ArrayItems) for _, items in self._items)
 
+    @property
+    def has_opacity(self) -> bool:
+        """Whether any of them came with it."""
+        return self.modes["LA"] + self.modes["RGBA"] > 0
+
+    @property
+    def keeps_opacity(self) -> bool:
+        """Of arrays if all have it, of pictures where they are transparent, as in a folder."""
+        if self.arrays:
+            return self.modes["LA"] + self.modes["RGBA"] == self.count
+        return self.clear > MOST * self.count
+
     def numbered(self) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
         """The label of each image, 0, 1 ..., and the names of the classes; or None, and none.
 
@@ -219,9 +232,7 @@ def _contents(
 ) -> Contents:
     """The images in as many channels: in colour if one is, with opacity as in a folder."""
     colours = 3 if held.modes["RGB"] + held.modes["RGBA"] else 1
-    clear = held.clear > MOST * held.count
-    if held.arrays:
-        clear = held.modes["LA"] + held.modes["RGBA"] == held.count
+    clear = held.keeps_opacity
     shape = None
     if resize is not None:
         shape = (colours + clear, resize.size, resize.size)

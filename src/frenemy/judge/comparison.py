@@ -16,6 +16,7 @@ from rich.console import Group as RenderableGroup
 from rich.text import Text
 
 from frenemy.errors import FrenemyError
+from frenemy.escapes import printable
 from frenemy.folding import FoldedTable
 from frenemy.judge.metrics import metric_of
 from frenemy.judge.report import ARROWS, Better, Line, Report
@@ -174,7 +175,7 @@ class Comparison:
         for line in self.lines:
             for group, record in zip(self.groups, _records(self.groups, line), strict=True):
                 if record:
-                    runs = "; ".join(group.runs)
+                    runs = "; ".join(map(printable, group.runs))
                     about = {"metric": line.metric, "better": line.better, "runs": runs}
                     table.writerow({**about, **record})
         return text.getvalue()
@@ -188,7 +189,7 @@ def _records(groups: Sequence[Group], line: Compared) -> list[dict[str, Any]]:
             records.append({})
             continue
         told = {
-            "group": group.name,
+            "group": printable(group.name),
             "value": _finite(found.shown.value),
             "error": _finite(found.shown.error),
             "error_of": "seeds" if found.seeds > 1 else "judge",
