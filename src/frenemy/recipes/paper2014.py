@@ -103,7 +103,7 @@ def faces2014(facts: Facts, arguments: Arguments2014 = Arguments2014(rate=0.05))
 
 
 def cifar2014(facts: Facts, arguments: Arguments2014 = Arguments2014(rate=0.025)) -> list[Stage]:
-    """CIFAR-10 of Goodfellow et al. (2014), fully connected: Fig. 3 c; no number was published."""
+    """CIFAR-10 of Goodfellow et al. (2014), fully connected: Fig. 2 c; no number was published."""
     require_shape(facts, "cifar2014", (3, 32, 32), hint=CIFAR_HINT)
     prior = Prior("gaussian", 100)
     G = nn.Sequential(
@@ -122,7 +122,7 @@ def cifar2014(facts: Facts, arguments: Arguments2014 = Arguments2014(rate=0.025)
 def cifar2014_conv(
     facts: Facts, arguments: Arguments2014 = Arguments2014(rate=0.004, minibatch=128)
 ) -> list[Stage]:
-    """CIFAR-10 of Goodfellow et al. (2014), convolutional: Fig. 3 d; no number was published."""
+    """CIFAR-10 of Goodfellow et al. (2014), convolutional: Fig. 2 d; no number was published."""
     require_shape(facts, "cifar2014_conv", (3, 32, 32), hint=CIFAR_HINT)
     prior = Prior("gaussian", 100)
     G = nn.Sequential(transposed_generator(prior.size, UNITS), Scale(1 / CONTRAST_RANGE))
