@@ -15,9 +15,8 @@ from frenemy import recipes
 from frenemy.data import open_dataset
 from frenemy.engine import Engine, choose_device
 from frenemy.experiment import vary
-from frenemy.judge.named_features import default_features
 from frenemy.model import set_up
-from frenemy.validation import BETWEEN, KNOWN, USUAL, Validator
+from frenemy.validation import BETWEEN, KNOWN, USUAL, Validator, features_for
 
 ROUNDS = 5  # of which the mean is taken
 
@@ -38,7 +37,7 @@ def main(data: Path, size: int = 32, width: tuple[int, ...] = (16, 32)) -> None:
         width: of the networks.
     """
     device, images = choose_device("cpu"), open_dataset(data, size=size)
-    features = default_features(images)[0]
+    features = features_for(images)
     print(f"{images.description}, {features}")
     print("| width | images a second | first | with a search | each later one | share of 50,000 |")
     for maps in width:

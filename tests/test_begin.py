@@ -23,9 +23,11 @@ from frenemy.errors import FrenemyError
 from frenemy.experiment import Stage, vary
 from frenemy.game import Game, Player, Prior, Turn, alternating, simultaneous
 from frenemy.interrupts import Interrupted
+from frenemy.model import set_up
 from frenemy.nets.layers import Dropout
 from frenemy.objectives import minimax_d, nonsaturating_g, pairing_d, pairing_g
 from frenemy.penalties import r1, r2
+from frenemy.player import HalfLife
 from frenemy.run import Run, step_of
 from frenemy.settings import Settings
 from frenemy.terminal import PlainLines, TrainingDisplay
@@ -194,7 +196,9 @@ def test_a_run_stopped_after_every_round_ends_bit_identical(recipe, digits, tmp_
             resume(tmp_path / "parts", recipe=recipe, watcher=stop)
     resume(tmp_path / "parts", recipe=recipe)
     assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
-    assert [row["step"] for row in Run.open(tmp_path / "whole").rows()] == [3, 6]
+    stage_of = set_up(recipe, digits, 0).stage_of
+    ends = {done for done in range(1, ROUNDS) if stage_of(done)[0] != stage_of(done - 1)[0]}
+    assert {row["step"] for row in Run.open(tmp_path / "whole").rows()} == {3, 6} | ends
 
 
 def doubled_at_the_beginning(facts):
@@ -530,6 +534,57 @@ def test_each_stage_is_judged_by_its_own_measurements(digits, tmp_path, monkeypa
         with pytest.raises(Stopped):
             resume(tmp_path / "parts", recipe=two_stages, watcher=stop)
     assert found == whole
+
+
+def test_no_row_of_the_log_is_of_two_stages(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("frenemy.training.LOG_EVERY", 3)
+    run = train(two_stages, digits, out=tmp_path / "whole", steps=8)  # the first one has 4 rounds
+    assert [(row["step"], row["stage"]) for row in run.rows()] == [(3, 0), (4, 0), (6, 1)]
+    with pytest.raises(Stopped):
+        train(two_stages, digits, out=tmp_path / "parts", steps=8, watcher=saving_at(4))
+    again = resume(tmp_path / "parts", recipe=two_stages)
+    assert again.rows() == run.rows()
+
+
+def saving_at(step):
+    def watch(training):
+        if training.progress.step == step:
+            training.save()
+            raise Stopped
+
+    return watch
+
+
+def test_an_average_of_a_later_stage_starts_from_what_was_learned(digits, tmp_path):
+    def twice(facts):
+        first = players(facts.shape, sgd)
+        nets = {name: player.net for name, player in first.items()}
+        second = {n: Player(net, sgd(net), averaging=HalfLife(1e9)) for n, net in nets.items()}
+        return stages(facts, first, second, rounds=4)
+
+    def compare(training):
+        G = training.experiment.stages[1].game.players["G"]
+        if training.progress.step == 4:
+            learned.update({k: p.clone() for k, p in G.net.named_parameters()})
+        if training.progress.step == 5:
+            for name, p in G.average.named_parameters():  # hardly moved, by its half-life
+                torch.testing.assert_close(p, learned[name], rtol=0, atol=1e-4)
+            raise Stopped
+
+    learned = {}
+    with pytest.raises(Stopped):
+        train(twice, digits, out=tmp_path / "run", steps=8, watcher=compare)
+
+
+def test_a_signal_counts_although_what_was_to_be_saved_is_not_finite(digits, tmp_path):
+    def spoil(training):
+        if training.progress.step == 2:
+            training.experiment.game.nets["D"][2].weight.data[0, 0] = torch.inf
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match=r"round 2: D's net\.2\.weight .*--resume") as stopped:
+        train(plain, digits, out=tmp_path / "run", steps=5, watcher=spoil)
+    assert stopped.value.signal == signal.SIGTERM
 
 
 def test_an_optimiser_state_that_is_not_finite_is_never_saved(digits, tmp_path):

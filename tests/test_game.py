@@ -121,6 +121,13 @@ def test_every_minibatch_meets_fresh_noise():
     assert all(z.shape == (COUNT, 3) for z in seen)
 
 
+@pytest.mark.parametrize("name", ["D.real", "D/real"])
+def test_names_that_checkpoints_and_logs_would_split_are_refused(name):
+    player = game_of([Turn({"D": D_TERMS})]).players["D"]
+    with pytest.raises(FrenemyError, match=r"checkpoints and logs need \. and / themselves"):
+        Game({name: player}, [], Prior("gaussian", 3), COUNT)
+
+
 def test_a_turn_of_nobody_is_refused():
     with pytest.raises(FrenemyError, match="a turn is Q's, but the players are D, G"):
         game_of([Turn({"Q": D_TERMS})])

@@ -124,6 +124,13 @@ def test_labels_that_are_no_classes_are_refused(labels, said):
         model_of(Noisy(), 3, (1, 2, 2)).sample(3, labels=np.array([0, 0, 0]))
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint32, np.int64])
+def test_labels_may_be_whole_numbers_of_any_kind(kind):
+    model = model_of(Classed(), 3, (1, 2, 2), ("a", "b", "c"), conditions=labels_alone)
+    drawn = model.sample(3, labels=np.array([2, 0, 1], kind))
+    assert drawn[:, 0, 0, 0].tolist() == [255, 0, 128]
+
+
 def test_a_g_that_takes_labels_alone_walks_within_a_class():
     model = model_of(Classed(), 3, (1, 2, 2), ("a", "b", "c"), conditions=labels_alone)
     assert (walk(model, 2, 3, classes=("c",)) == 255).all()
@@ -213,4 +220,5 @@ def test_every_column_of_a_grid_is_of_one_class(classes, count):
     if wide is None:
         assert classes > 2 * np.ceil(np.sqrt(count))
     else:
-        assert wide % classes == 0
+        assert wide == count or wide % classes == 0
+        assert wide <= count

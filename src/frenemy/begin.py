@@ -177,6 +177,10 @@ class Plan:
                     training.events = events
                 training.play(caught, watcher)
                 return training.progress if training.is_due else None
+            except NotFinite as error:
+                if not caught:
+                    raise
+                raise Interrupted(f"{error}: {way_on(run)}", caught[0]) from error
             except KeyboardInterrupt:
                 if not caught:
                     raise

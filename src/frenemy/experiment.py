@@ -72,11 +72,9 @@ class Experiment:
             tell: is given lines that say what is done.
         """
         at = self.stages[stage]
-        if at.begin is None:
-            return
         seed_everything(mix(seed, stage, 5), at.game.device)
         with torch.no_grad():
-            lines = at.begin(self.source)
+            lines = at.begin(self.source) if at.begin is not None else None
             for said in lines if isinstance(lines, Iterator) else ():
                 if tell is not None:
                     tell(said)

@@ -155,6 +155,8 @@ class Game:
         rows: int | None = None,
     ) -> None:
         at_least(1, minibatch=minibatch)
+        if wrong := [name for name in players if "." in name or "/" in name]:
+            raise FrenemyError(f"player {wrong[0]!r}: checkpoints and logs need . and / themselves")
         for name in (name for turn in turns for name in turn.moves):
             if name not in players:
                 raise FrenemyError(f"a turn is {name}'s, but the players are {', '.join(players)}")
@@ -278,7 +280,7 @@ class Game:
         assert r is not None  # there is one part at least
         gradients = {name: share.average(gradient) for name, gradient in gradients.items()}
         if observe is not None:
-            observed = observe(r, turn, gradients)
+            observed = {k: v.to(device) for k, v in observe(r, turn, gradients).items()}
             records = [{**record, **observed} for record in records]
         record = share.mean(records)
         for name, gradient in gradients.items():

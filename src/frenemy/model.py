@@ -138,23 +138,24 @@ class Model:
         """
         at_least(1, count=count)
         if labels is not None:
-            self._require_labels(labels, count)
+            labels = self._checked(labels, count)
         z = noise(self.game, count, seed)
         if truncation is not None:
             self.require_tails(truncation)
             z = (truncated(part, truncation) for part in z)
         return generate(self.game, self.facts, z, count, seed=seed, labels=labels, images=images)
 
-    def _require_labels(self, labels: Labels, count: int) -> None:
+    def _checked(self, labels: Labels, count: int) -> Labels:
         if not self.classes:
             raise FrenemyError("labels are given, and the players are told of no classes")
         known, weights = len(self.classes), (count, len(self.classes))
         if mixes(self.game) and labels.shape == weights:
-            return
+            return labels.astype(np.float32)
         if labels.shape != (count,):
             raise FrenemyError(f"labels: {labels.shape} for {count} samples: give ({count},)")
         if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= known:
             raise FrenemyError(f"labels: give whole numbers from 0 to {known - 1}, of the classes")
+        return labels.astype(np.int64)
 
     def labels(self, name: str, count: int) -> NDArray[np.int64]:
         """The labels of so many samples of one class, (count,).

@@ -89,7 +89,9 @@ def columns(classes: int, count: int) -> int | None:
     (10, 9, None, None)
     """
     side = math.ceil(math.sqrt(count))
-    return max(1, round(side / classes)) * classes if 0 < classes <= 2 * side else None
+    if not 0 < classes <= 2 * side:
+        return None
+    return min(count, max(1, round(side / classes)) * classes)
 
 
 def shape_of(game: Game, facts: Facts) -> tuple[int, ...]:

@@ -125,7 +125,13 @@ class Training:
     def is_due(self) -> bool:
         """Whether it is time to set the end anew."""
         at = self.run.header.get("replan", {}).get("step", math.inf)
-        return self.share_done < 1 and self.progress.step >= at
+        alone = self.engine.share.world == 1  # several processes do not plan by the clock
+        return alone and self.share_done < 1 and self.progress.step >= at
+
+    @property
+    def _is_last_of_stage(self) -> bool:
+        """Whether the next round is another stage's, of which rows and health are apart."""
+        return self.experiment.stage_of(self.progress.step)[0] != self.progress.stage
 
     @property
     def _arguments(self) -> Mapping[str, Any]:
@@ -199,7 +205,7 @@ class Training:
                 checkpoint.content(self.experiment, progress.stage)  # refuses what cannot be saved
             progress.step += 1
             progress.seconds = time.monotonic() - begun
-            if progress.step % LOG_EVERY == 0:
+            if progress.step % LOG_EVERY == 0 or self._is_last_of_stage:
                 self._log(stage)
             ends = self.share_done >= 1
             if is_sample_step(progress.step) or ends:

@@ -186,13 +186,13 @@ def best_by(
     name = metric or (usual if allowed else None)
     if name is None or name == NONE:
         return {"keep_best": None}
-    features = _features_for(data)
+    features = features_for(data)
     if metric:
         Validator(metric, features, game, data, 0, device).try_out()
     return {"keep_best": name, "best_features": features}
 
 
-def _features_for(data: Dataset) -> str:
+def features_for(data: Dataset) -> str:
     """The judge's own for these images; but for "random", which hardly tell good samples apart.
 
     Of a few hundred grey pictures, those of ImageNet tell a half-learnt face from a learnt one.

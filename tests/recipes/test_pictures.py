@@ -87,6 +87,18 @@ def test_what_makes_no_sense_is_refused_before_any_training(facts, budget, said)
         Pictures().choose(facts, budget)
 
 
+def test_where_there_is_no_time_at_all_wide_networks_are_not_tried():
+    tried = []
+
+    def rounds(arguments):
+        tried.append(arguments.width)
+        return 0
+
+    with pytest.raises(FrenemyError, match="time for only 0 images"):
+        Pictures().choose(FACES, Budget(rounds, "1 second"))
+    assert len(tried) < 3
+
+
 def test_the_players_are_told_the_classes_if_there_are_any_and_nobody_objects():
     classed = Facts((3, 16, 16), 100, ("cat", "dog"))
     (told,) = pictures(classed, Pictures(width=4))

@@ -86,10 +86,10 @@ class Pictures:
             try:
                 seen = budget.rounds(candidate) * self.minibatch
             except TooLarge:
-                if not images:
+                if chosen is self:
                     raise
                 break
-            if images and seen < WIDTHS[width]:
+            if chosen is not self and seen < WIDTHS[width]:
                 break
             chosen, images = candidate, seen
         if budget.timed and images < LEAST:
