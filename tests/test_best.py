@@ -226,7 +226,12 @@ class TestWhoKeepsOne:
 
     @pytest.mark.parametrize(
         ("metric", "said"),
-        [("banana", "metric to keep the best"), ("density", "no metric"), ("is", "no classes")],
+        [
+            ("banana", "metric to keep the best"),
+            ("density", "no metric"),
+            ("vendi", "no metric"),
+            ("classes", "no classes"),
+        ],
     )
     def test_what_cannot_be_measured_is_refused_before_anything(
         self, digits, tmp_path, monkeypatch, metric, said
