@@ -63,6 +63,11 @@ def lite0_at(side: int) -> Features:
     return Features(f"lite0-{side}", lambda x: Outputs(net(fitted(x, 3, (side, side)))[0]), "")
 
 
+def kind_named(name: str) -> Features:
+    """As `--features` of `frenemy judge` takes it, or `lite0-48`: at so many pixels."""
+    return lite0_at(int(name[6:])) if name.startswith("lite0-") else features_named(name)
+
+
 def blurred(images: Images, sigma: float) -> Images:
     """Convolved with a Gaussian of that many pixels."""
     reach = round(3 * sigma)
@@ -109,7 +114,7 @@ def main(
 
     Args:
         set: with labels, by its place in the folder that FRENEMY_DATA names.
-        features: as `--features` of `frenemy judge` takes them, or `lite0-48`: at so many pixels.
+        features: names that `kind_named` takes.
         count: images that are judged, and in the reference.
         side: of the images in ImageNet's classes: classify animals at that size, instead.
     """
@@ -141,7 +146,7 @@ def main(
     }
     print(f"{set}, {count:,} images against {count:,}, torch {torch.__version__}")
     for name in features:
-        kind = lite0_at(int(name[6:])) if name.startswith("lite0-") else features_named(name)
+        kind = kind_named(name)
 
         def see(images: Images, kind: Features = kind) -> Tensor:
             return in_batches(kind.network, images, batch=kind.batch).features

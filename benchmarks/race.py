@@ -8,7 +8,8 @@ Markdown table: the mean over seeds and its standard error (of a single seed, th
 draws DIR/race.png, eight samples of each run, a row for each.
 
 A recipe is named with arguments of its own as `dcgan:width=32,rate=0.0004`: numbers and booleans as
-JSON has them.
+JSON has them. Features are named as `--features` of `frenemy judge` takes them, or `lite0-96`: at
+so many pixels.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
+from features import kind_named
 
 from frenemy import recipes, resume, train
 from frenemy.data import Dataset, open_dataset
@@ -60,7 +62,8 @@ def played(name: str, data: Dataset, minutes: float, seed: int, place: Path) -> 
 
 def judged(model: Model, data: Dataset, features: tuple[str, ...], samples: int) -> dict[str, Any]:
     """What the judge says of a run's samples."""
-    protocol = Protocol(metrics=METRICS, features=features, samples=samples)
+    kinds = [kind_named(name) for name in features]
+    protocol = Protocol(metrics=METRICS, features=kinds, samples=samples)
     report = judge(target_of(model, samples, 0, data), data, protocol).report
     found = {
         line.metric: [line.results[SAMPLES].value, line.results[SAMPLES].error]
@@ -124,18 +127,21 @@ def main(
         torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     source, file = open_dataset(data, size=size), out / "race.jsonl"
+    same: dict[str, Any] = {"data": data.name, "pixels": list(source.facts.shape[1:])}
+    same |= {"minutes": minutes, "threads": torch.get_num_threads()}
+    protocol = {"samples": samples, "features": list(features)}
     rows = (
         [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
     )
     sheet = []
     for seed in seeds:
         for name in recipe:
-            key = {"recipe": name, "data": data.name, "minutes": minutes, "seed": seed}
-            place = out / f"{name.replace(':', '-')}-{data.name}-{minutes:g}-{seed}"
-            if not any(key.items() <= row.items() for row in rows):
+            key = {"recipe": name, **same, "seed": seed}
+            words = name.replace(":", "-"), data.name, max(same["pixels"]), f"{minutes:g}", seed
+            place = out / "-".join(map(str, words))
+            if not any((key | protocol).items() <= row.items() for row in rows):
                 model = played(name, source, minutes, seed, place)
-                row = {**key, "threads": torch.get_num_threads()}
-                row |= judged(model, source, features, samples)
+                row = {**key, **protocol, **judged(model, source, features, samples)}
                 with file.open("a", encoding="utf-8") as opened:
                     opened.write(json.dumps(row) + "\n")
                 rows.append(row)
