@@ -11,7 +11,9 @@ from torch.func import functional_call
 
 from frenemy.errors import FrenemyError
 from frenemy.game import Game, Player, Prior, Round, Turn, simultaneous
+from frenemy.nets.dcgan import discriminator
 from frenemy.nets.mlp import Logit, Maxout
+from frenemy.nets.r3gan import Discriminator
 from frenemy.objectives import minimax_d, nonsaturating_g
 from frenemy.penalties import (
     consensus,
@@ -23,6 +25,7 @@ from frenemy.penalties import (
     r2,
     wgan_gp,
 )
+from frenemy.round import slopes
 
 SHAPE = (2, 3, 2)
 
@@ -420,3 +423,27 @@ def test_any_penalties_are_played_as_lazily_as_the_exact_ones(name, every):
 def test_penalties_of_an_unknown_name_are_refused():
     with pytest.raises(FrenemyError, match=r"no penalty.*exact.*differences|exakt"):
         penalties_named("exakt")
+
+
+def dcgan():
+    D = discriminator((3, 16, 16), 2, normalised=False)
+    return D, lambda x: slopes(D, x), torch.randn(4, 3, 16, 16)
+
+
+def r3gan():
+    D = Discriminator((3, 8, 8), [16, 8], 1)
+    for p in D.parameters():
+        nn.init.normal_(p, std=0.3)
+    return D, D.slopes, torch.randn(4, 3, 8, 8)
+
+
+@pytest.mark.parametrize("build", [dcgan, r3gan])
+def test_a_compiler_makes_the_same_of_them(build):
+    D, eager, x = build()
+    found = []
+    for way in (eager, torch.compile(eager, fullgraph=True, backend="aot_eager")):
+        logits, slope = way(x)
+        penalty = squares(slope).mean() / 2 + logits.mean()
+        found.append((logits, slope, *torch.autograd.grad(penalty, [*D.parameters()])))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)

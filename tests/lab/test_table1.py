@@ -68,6 +68,11 @@ def test_what_cannot_be_compared_is_not(tmp_path, more):
     assert [check.what for check in result.checks] == ["adversarial − noise: nats"]
 
 
+def test_what_was_published_of_another_network_is_no_goal(tmp_path):
+    result = read(tmp_path, row("diffusion", 100), row("noise", -50))
+    assert [check.what for check in result.checks] == ["diffusion − noise: nats"]
+
+
 def test_a_training_that_was_stopped_is_not_compared(tmp_path):
     result = read(tmp_path, row("adversarial", 10, rounds=3), row("noise", -50))
     assert [check.what for check in result.checks] == ["adversarial − noise: nats"]

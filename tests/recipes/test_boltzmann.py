@@ -6,8 +6,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from frenemy import recipes, train
+from frenemy import recipes, resume, train
 from frenemy.data import Facts, open_dataset
 from frenemy.errors import FrenemyError
 from frenemy.model import Model, set_up
@@ -143,6 +144,19 @@ def test_arguments_out_of_range_are_refused_by_their_names(name, argument):
     recipe = small(name, chain="tempering", **{argument: {**REFUSED, **DEEP}[argument]})
     with pytest.raises(FrenemyError, match=rf"^{argument.replace('_', '.')} is .*: give"):
         recipe(Facts((1, 8, 8), 100))
+
+
+@NAMES
+@pytest.mark.parametrize("chain", KEPT)
+def test_chains_go_on_as_if_they_had_never_stopped(tmp_path, name, chain):
+    deep = {"rounds": 3, "fine_tuning": 4} if name == "dbn" else {}
+    recipe, data = small(name, chain=chain, **deep), open_dataset(None)
+    through = train(recipe, data, steps=10, out=tmp_path / "through")
+    train(recipe, data, steps=5, out=tmp_path / "parts")
+    parts = resume(tmp_path / "parts", recipe=recipe, data=data, steps=10)
+    expected, found = (load_file(run.checkpoints()[0]) for run in (through, parts))
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(value, found[key]) for key, value in expected.items())
 
 
 @NAMES

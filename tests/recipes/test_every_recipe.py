@@ -20,6 +20,7 @@ from frenemy.model import Model, set_up
 from frenemy.pictures import channels_last
 from frenemy.recipes import paper2014
 from frenemy.run import Run
+from frenemy.training import NotFinite
 
 from . import tiny
 
@@ -106,6 +107,13 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(name, tmp_path):
     assert all(torch.equal(value, found[key]) for key, value in expected.items())
     pictures = [[(p.name, p.read_bytes()) for p in run.samples()] for run in (through, parts)]
     assert pictures[0] == pictures[1]
+
+
+@pytest.mark.parametrize("name", ["rbm", "dbn", "cae", "autoencoder", "vae", "gmmn", "diffusion"])
+def test_divergence_is_told_and_what_to_try(name, tmp_path):
+    recipe = recipes.vary(tiny.recipe_of(name), rate=1e30)
+    with pytest.raises(NotFinite, match="is not finite: try --rate "):
+        train(recipe, tiny.dataset_for(name), steps=60, out=tmp_path / "run")
 
 
 @EVERY

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from frenemy.choosing import Budget, Open
+from frenemy.choosing import Budget, Open, TooLarge
 from frenemy.data import Facts
 from frenemy.errors import FrenemyError
 from frenemy.objectives import hinge_d, pairing_d, pairing_g, wasserstein_g
@@ -45,6 +45,7 @@ def test_nothing_is_chosen_that_the_time_does_not_allow(shape, count, speed):
         more = Pictures(width=width)
         assert budget.rounds(more) * more.minibatch < WIDTHS[width]
     assert len(choice.reasons) == 5
+    assert choice.reasons[2].endswith(": the widest worth training on so many")
     assert f"{count:,} pictures of {shape[2]}x{shape[1]}" in choice.reasons[0]
 
 
@@ -63,7 +64,18 @@ def test_what_is_given_stays():
     choice = given.choose(FACES, budget)
     assert choice.arguments == given
     assert choice.rounds == budget.rounds(given)
+    assert choice.reasons[2] == "networks of width 24: as given"
     assert isinstance(given, Open)
+
+
+def test_what_does_not_fit_the_memory_is_told():
+    def rounds(arguments):
+        if arguments.width > 24:
+            raise TooLarge("32 are too many")
+        return 10**6
+
+    reasons = Pictures().choose(FACES, Budget(rounds, "a day")).reasons
+    assert reasons[2] == "networks of width 24: those of width 32 do not fit the memory"
 
 
 @pytest.mark.parametrize(

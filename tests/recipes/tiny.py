@@ -60,6 +60,7 @@ def recipe_of(name):
     maps = GROUPED.get(name, MAPS)
     small = {"minibatch": MINIBATCH, "width": maps, "images": IMAGES, "burn_in": IMAGES}
     small |= {"units": UNITS, "top_units": UNITS, "layer_epochs": 1, "sampling_steps": 2}
+    small |= {"rounds": 3, "fine_tuning": 4}  # a run of few rounds comes to the last stage
     return recipes.vary(recipe, **{k: v for k, v in small.items() if hasattr(known, k)})
 
 

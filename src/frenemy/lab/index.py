@@ -41,7 +41,10 @@ PAPER = (
     Entry(
         "Section 2: undirected models, partition functions, Markov chains that do not mix",
         "lab boltzmann",
-        ("rbm", "gibbs", "contrastive-divergence", "partition", "undirected", "markov", "ais"),
+        (
+            *("rbm", "gibbs", "contrastive-divergence", "partition", "undirected", "ais"),
+            *("markov", "markov-chain", "mixing", "stationary", "temperature", "tempering"),
+        ),
     ),
     Entry(
         "Section 3, equation 1: V(D, G), the two-player minimax game",
@@ -55,7 +58,7 @@ PAPER = (
     ),
     Entry("Section 3: k steps of D to one of G", "lab k-steps", ("k", "inner-loop", "overfitting")),
     Entry(
-        "Figure 1: D follows, p_g moves to p_data, D ends at 1/2",
+        "Figure 1, Proposition 2: D follows, p_g moves to p_data, D ends at 1/2",
         "lab figure1",
         ("fig1", "proposition2", "convergence"),
     ),
@@ -135,7 +138,12 @@ PAPER = (
         "lab collapse",
         ("helvetica", "mode-collapse", "modes", "diversity"),
     ),
-    Entry("Section 7: inferring z from x", "invert RUN IMAGE", ("inference", "encoder")),
+    Entry(
+        "Section 7, 1: p(x | c), from folders of classes",
+        "train pictures --data FOLDER",
+        ("conditional", "classes"),
+    ),
+    Entry("Section 7, 2: inferring z from x", "invert RUN IMAGE", ("inference", "encoder")),
 )
 """In the paper's order."""
 
@@ -168,6 +176,17 @@ LECTURE = (
         "Explicit density: mixtures of Gaussians",
         "train gaussians --data MNIST",
         ("gaussians", "gmm"),
+    ),
+    Entry("Parzen windows as a model: kernel density", "train kde --data MNIST", ("kde",)),
+    Entry(
+        "What Parzen windows prefer to true images: centroids",
+        "train kmeans --data MNIST",
+        ("kmeans", "k-means", "centroids"),
+    ),
+    Entry(
+        "A denoising autoencoder, and the chain that samples from it",
+        "train denoising --data MNIST",
+        ("denoising", "dae"),
     ),
     Entry("What came later: moment matching", "train gmmn --data MNIST", ("gmmn",)),
     Entry("What came later: diffusion", "train diffusion --data MNIST", ("diffusion",)),

@@ -80,6 +80,7 @@ class Pictures:
         """The widest networks that see as many images as they need in the time there is."""
         require_pictures(facts)
         widths = [self.width] if self.width is not None else list(WIDTHS)
+        why = "as given" if self.width is not None else "the widest worth training on so many"
         chosen, images = self, 0
         for width in widths:
             candidate = replace(self, width=width)
@@ -88,6 +89,7 @@ class Pictures:
             except TooLarge:
                 if chosen is self:
                     raise
+                why = f"those of width {width} do not fit the memory"
                 break
             if chosen is not self and seen < WIDTHS[width]:
                 break
@@ -99,7 +101,7 @@ class Pictures:
             )
         ends = ((0, images),) if self.images is None else ()
         settled = replace(chosen, ends=ends, rate=given(self.rate, RATE))
-        reasons = settled.reasons(facts, images, budget.said)
+        reasons = settled.reasons(facts, images, budget.said, why)
         return Choice(settled, images // self.minibatch, reasons, tried=chosen)
 
     def sides(self, shape: Shape | None, side: int) -> dict[int | None, int]:
@@ -130,8 +132,8 @@ class Pictures:
         ends = self.ends or ((0, given(self.images, PLANNED)),)
         return share_done(t * self.minibatch, ends)
 
-    def reasons(self, facts: Facts, images: int, said: str) -> list[str]:
-        """What was chosen, and why, in words."""
+    def reasons(self, facts: Facts, images: int, said: str, why: str) -> list[str]:
+        """What was chosen, and why, in words: `why` is that of the width."""
         channels, height, width = facts.shape
         colour = ("grey" if channels < 3 else "colour") + ("" if channels % 2 else " with opacity")
         told = f"{len(facts.classes)} classes, on which G and D are conditioned"
@@ -139,7 +141,7 @@ class Pictures:
             f"{facts.count:,} pictures of {width}x{height} in {colour}, "
             + (told if self.classes and facts.classes else "no classes"),
             f"{images:,} images in {said}: every picture {images / facts.count:,.1f} times",
-            f"networks of width {self.width}: the widest worth training on so many",
+            f"networks of width {self.width}: {why}",
             f"learning rate {self.rate:g}, falling to a tenth; minibatches of {self.minibatch}",
             "adaptive augmentation, stronger as D overfits"
             if self.augmenting
