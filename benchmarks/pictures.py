@@ -5,7 +5,7 @@
 Of each game the rounds' convolutions and their derivatives are recorded and played again by
 themselves, in the same layout and type: the floor, below which no bookkeeping can bring a round.
 "Plain" is the same game with channels first and in float32. All games of a side take turns, a few
-rounds each; medians over the turns. WGAN-GP and SNGAN count the images that D sees.
+rounds each; medians over the turns. WGAN-GP counts the images that D sees.
 """
 
 from __future__ import annotations
