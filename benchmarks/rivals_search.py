@@ -5,8 +5,9 @@
 
 A trial plays the recipe's stages by `replay.py`, to their end or for `--epochs` in all, which they
 share as the recipe divides its own, and draws samples. Its value is their Parzen log-likelihood of
-validation images; others of these choose the width of the kernels. Halfway, one that lies below the
-median of those before it is pruned. One that blows up, or fails, counts as the worst.
+validation images; others of these choose the width of the kernels. None is pruned: halfway, while
+layers are untrained or the rate is still high, little can be told of the end. One that blows up, or
+fails, counts as the worst.
 DIR/search.log keeps all trials: a search that was stopped goes on, and several processes share one.
 Prints a Markdown table of all of them, and how much each argument explains; what is played now is
 the first trial.
@@ -115,7 +116,7 @@ class Search:
         epochs: of each trial, in all its stages; by default the recipe's.
         trials: how many there are to be.
         minutes: after these no trial begins.
-        samples: of each trial, at its end; halfway a quarter of them.
+        samples: of each trial.
         device, precision: of the arithmetic.
         seed: of the search; each worker has one of its own.
     """
@@ -167,37 +168,25 @@ class Search:
         """The Parzen log-likelihood of validation images."""
         begun, value = time.monotonic(), WORST
         try:
-            value = self._played(trial, data)
+            value = self._played(self.drawn(trial), data)
         except (FrenemyError, torch.OutOfMemoryError) as error:
             trial.set_user_attr("error", str(error).splitlines()[0])
         finally:
             trial.set_user_attr("seconds", round(time.monotonic() - begun))
         return value
 
-    def _played(self, trial: optuna.Trial, data: Dataset) -> float:
-        device = choose_device(self.device)
-        engine = Engine(self.precision)
-        experiment = self.experiment(data, self.drawn(trial))
-        half, done = sum(map(experiment.rounds, experiment.stages)) // 2, 0
+    def _played(self, arguments: Mapping[str, Any], data: Dataset) -> float:
+        device, engine = choose_device(self.device), Engine(self.precision)
+        experiment = self.experiment(data, arguments)
         for number, stage in enumerate(experiment.stages):
-            replay, rounds = Replay(experiment, number, 0, device, engine), experiment.rounds(stage)
-            before = half - done
-            done += rounds
-            if not 0 < before <= rounds:
-                replay.play(rounds)
-                continue
-            replay.play(before)
-            trial.report(self.score(replay.game, data, self.samples // 4), 0)
-            if trial.should_prune():
-                raise optuna.TrialPruned
-            replay.play(rounds - before)
-        return self.score(experiment.game, data, self.samples)
+            Replay(experiment, number, 0, device, engine).play(experiment.rounds(stage))
+        return self.score(experiment.game, data)
 
-    def score(self, game: Game, data: Dataset, samples: int) -> float:
+    def score(self, game: Game, data: Dataset) -> float:
         """Of a game's samples; `WORST` of what is worse, or not finite."""
         if not all(p.isfinite().all() for net in game.nets.values() for p in net.parameters()):
             return WORST
-        images = generate(game, data.facts, noise(game, samples, 1), samples, seed=1)
+        images = generate(game, data.facts, noise(game, self.samples, 1), self.samples, seed=1)
         valid, fake = (unit_pixels(x).to(game.device) for x in (data.valid.images, images))
         count = math.ceil(CHOOSING * len(valid))
         found = parzen(real=valid[count:], valid=valid[:count], fake=fake, grids=WIDTHS)["wide"]
