@@ -1,10 +1,11 @@
 """What `pictures` should play in so much time: a search on validation pictures.
 
-    python benchmarks/search.py --data fer2013 animals --minutes 8 --trials 40 --out DIR
+    python benchmarks/search.py --data fer2013 animals --minutes 8 --trials 40 --confirm cifar10 \
+        --out DIR
 
 Each trial plays the same arguments on every set; its value is the mean over sets of the logarithm
 of the kernel distance, in `lite0` features, from the validation pictures. One that lies above the
-median of those before it, when a fifth and when half of its rounds are over, is pruned.
+median of those before it, when half of its rounds are over, is pruned.
 DIR/search.log keeps all trials: a search that was stopped goes on, and several processes, begun
 with seeds of their own, share one. Prints a Markdown table of the best trials, and how much each
 argument explains.
@@ -19,6 +20,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ import numpy as np
 import optuna
 import torch
 import tyro
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 from trials import explained, markdown, opened, play
 
@@ -43,7 +45,7 @@ from frenemy.sampling import generate, noise
 from frenemy.training import Training
 
 SAMPLES = 2000
-LOOKS = (0.2, 0.5)  # of its rounds, when a trial may be pruned
+LOOK = 0.5  # of its rounds, when a trial may be pruned
 TIMED = range(4, 36)  # the rounds that are timed: two of those with penalties, if there are any
 NOW = {"width": 24, "rate": 1e-3, "objective": "hinge", "minibatch": 32, "normalised": True}
 WORST = 10.0  # the kernel distance of a game that blows up
@@ -99,40 +101,71 @@ class Judged:
         return math.log(max(found.value, found.error))
 
 
+def played(
+    arguments: Mapping[str, Any],
+    judged: Judged,
+    minutes: float,
+    place: Path,
+    look: Callable[[Training], None] | None = None,
+) -> tuple[float, int]:
+    """The logarithm of the kernel distance that these arguments come to, and the images seen."""
+    recipe = vary(recipes.pictures, **arguments)
+    try:
+        rounds = rounds_within(60 * minutes, recipe, judged.data)
+        train(recipe, judged.data, look, steps=rounds, out=place)
+        model = Model.load(place)
+        seen = model.progress.step * model.game.minibatch
+        return judged.distance(model.sample(SAMPLES, seed=1)), seen
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
 def value(trial: optuna.Trial, sets: dict[str, Judged], minutes: float, out: Path) -> float:
     """The mean over sets of the logarithm of the kernel distance."""
-    recipe, found = vary(recipes.pictures, **drawn(trial)), []
+    arguments, found = drawn(trial), list[float]()
     for number, (name, judged) in enumerate(sets.items()):
-        place, looks = out / f"trial-{trial.number}-{name}", list(enumerate(LOOKS))
+        due = LOOK
 
         def look(training: Training, judged: Judged = judged, number: int = number) -> None:
-            if looks and training.share_done >= looks[0][1]:  # noqa: B023 (called before the next)
-                step, _ = looks.pop(0)  # noqa: B023 (likewise)
+            nonlocal due
+            if training.share_done >= due:
+                due = math.inf
                 game, facts = training.experiment.game, training.experiment.source.facts
                 images = generate(game, facts, noise(game, SAMPLES, 1), SAMPLES)
-                trial.report(judged.distance(images), len(LOOKS) * number + step)
+                trial.report(judged.distance(images), number)
                 if trial.should_prune():
                     raise optuna.TrialPruned
 
         try:
-            rounds = rounds_within(60 * minutes, recipe, judged.data)
-            train(recipe, judged.data, look, steps=rounds, out=place)
-            model = Model.load(place)
-            found.append(judged.distance(model.sample(SAMPLES, seed=1)))
-            trial.set_user_attr(f"images {name}", model.progress.step * model.game.minibatch)
+            place = out / f"trial-{trial.number}-{name}"
+            distance, seen = played(arguments, judged, minutes, place, look)
+            trial.set_user_attr(f"images {name}", seen)
         except FrenemyError as error:
             trial.set_user_attr("error", str(error))
-            found.append(math.log(WORST))
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
-        trial.set_user_attr(name, math.exp(found[-1]))
+            distance = math.log(WORST)
+        found.append(distance)
+        trial.set_user_attr(name, math.exp(distance))
     return float(np.mean(found))
+
+
+def best_of(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that came to their end, the best first."""
+    done = [t for t in study.trials if t.state == TrialState.COMPLETE]
+    return sorted(done, key=lambda t: t.value if t.value is not None else math.inf)
+
+
+def confirmed(study: optuna.Study, judged: Judged, minutes: float, place: Path) -> str:
+    """What is played now and the best trials, on a set that none of them has seen."""
+    rows = []
+    for name, arguments in [("now", NOW), *((str(t.number), t.params) for t in best_of(study)[:3])]:
+        distance, seen = played(arguments, judged, minutes, place)
+        rows.append([name, math.exp(distance), f"{seen:,}", arguments])
+    return markdown(["trial", "kid", "images", "arguments"], rows)
 
 
 def table(study: optuna.Study, sets: list[str], count: int = 12) -> str:
     """The best trials, and how much of the values' variance each argument explains."""
-    done = [t for t in study.trials if t.state == TrialState.COMPLETE]
-    best = sorted(done, key=lambda t: t.value if t.value is not None else math.inf)[:count]
+    best = best_of(study)[:count]
     names = list(dict.fromkeys(name for t in best for name in t.params))
     heads = [*(f"kid {name}" for name in sets), *(f"images {name}" for name in sets), *names]
     rows = [
@@ -154,6 +187,7 @@ def main(
     size: int = 32,
     features: str = "lite0",
     seed: int = 0,
+    confirm: Path | None = None,
 ) -> None:
     """Plays trials until there are so many, and prints the table.
 
@@ -165,6 +199,7 @@ def main(
         size: of the images.
         features: by which the judge compares.
         seed: of the search.
+        confirm: another source, on which the best trials and what is played now are compared.
     """
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
@@ -173,6 +208,9 @@ def main(
     study = opened(out / "search.log", f"{minutes:g} minutes", seed)
     play(study, lambda trial: value(trial, sets, minutes, out), trials, NOW)
     print(table(study, [*sets]))
+    if confirm is not None:
+        other = Judged(open_dataset(confirm, size=size), kind)
+        print(f"\n{confirm.name}:\n{confirmed(study, other, minutes, out / 'confirmed')}")
 
 
 if __name__ == "__main__":
