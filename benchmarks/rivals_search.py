@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import math
+import statistics
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -28,9 +29,8 @@ from typing import Any
 import optuna
 import torch
 import tyro
-from optuna.trial import FrozenTrial, TrialState
 from replay import Replay
-from trials import explained, markdown, opened, play
+from trials import best_of, explained, markdown, opened, play
 
 from frenemy import recipes
 from frenemy.choices import DeviceName, Precision
@@ -45,6 +45,7 @@ from frenemy.sampling import generate, noise
 
 WIDTHS = {"wide": tuple(round(0.1 * 1.1**i, 3) for i in range(25))}  # of kernels: .1 to 1
 CHOOSING = 0.1  # of the validation images, which choose the width
+AGAIN = (1, 2, 3)  # seeds
 WORST = -1000.0  # the value of what blows up: noise has some -300
 
 
@@ -155,9 +156,9 @@ class Search:
                 found[name] = trial.suggest_float(name, values.low, values.high, log=True)
         return found
 
-    def experiment(self, data: Dataset, arguments: Mapping[str, Any]) -> Experiment:
+    def experiment(self, data: Dataset, arguments: Mapping[str, Any], seed: int) -> Experiment:
         """The stages; where a trial has its epochs, so long that they are over after these."""
-        experiment = set_up(vary(recipes.RECIPES[self.recipe], **arguments), data, seed=0)
+        experiment = set_up(vary(recipes.RECIPES[self.recipe], **arguments), data, seed)
         if self.epochs is None:
             return experiment
         share = self.epochs / sum(stage.epochs for stage in experiment.stages)
@@ -168,18 +169,19 @@ class Search:
         """The Parzen log-likelihood of validation images."""
         begun, value = time.monotonic(), WORST
         try:
-            value = self._played(self.drawn(trial), data)
+            value = self.played(self.drawn(trial), data)
         except (FrenemyError, torch.OutOfMemoryError) as error:
             trial.set_user_attr("error", str(error).splitlines()[0])
         finally:
             trial.set_user_attr("seconds", round(time.monotonic() - begun))
         return value
 
-    def _played(self, arguments: Mapping[str, Any], data: Dataset) -> float:
+    def played(self, arguments: Mapping[str, Any], data: Dataset, seed: int = 0) -> float:
+        """What a training with this seed comes to."""
         device, engine = choose_device(self.device), Engine(self.precision)
-        experiment = self.experiment(data, arguments)
+        experiment = self.experiment(data, arguments, seed)
         for number, stage in enumerate(experiment.stages):
-            Replay(experiment, number, 0, device, engine).play(experiment.rounds(stage))
+            Replay(experiment, number, seed, device, engine).play(experiment.rounds(stage))
         return self.score(experiment.game, data)
 
     def score(self, game: Game, data: Dataset) -> float:
@@ -201,37 +203,54 @@ class Search:
         """Plays trials until there are so many, or the time is over."""
         torch.set_num_threads(1)
         data = open_dataset(self.data)
-        now = vars(arguments_of(recipes.RECIPES[self.recipe]))
-        first = {name: now[name] for name in self.searched}
         value = functools.partial(self.value, data=data)
-        play(self.study(), value, self.trials, first, self.minutes)
+        play(self.study(), value, self.trials, self.now, self.minutes)
+
+    @property
+    def now(self) -> dict[str, Any]:
+        """What is played without a search."""
+        arguments = vars(arguments_of(recipes.RECIPES[self.recipe]))
+        return {name: arguments[name] for name in self.searched}
+
+    def confirmed(self, best: int) -> str:
+        """What is played now and the best trials, with seeds that none of them has seen."""
+        torch.set_num_threads(1)
+        data, rows = open_dataset(self.data), []
+        trials = [(str(t.number), t.params) for t in best_of(self.study())[:best]]
+        for name, arguments in [("now", self.now), *trials]:
+            found = [self.played(arguments, data, seed) for seed in AGAIN]
+            error = statistics.stdev(found) / math.sqrt(len(found))
+            mean = f"{statistics.mean(found):.1f} ± {error:.1f}"
+            rows.append([name, mean, *(arguments[key] for key in self.searched)])
+            print(f"{name}: {mean}", flush=True)
+        return markdown(["trial", "Parzen", *self.searched], rows)
 
 
 def table(study: optuna.Study) -> str:
     """All trials, the best first, and how much each argument explains."""
-
-    def best(t: FrozenTrial) -> float:
-        return t.value if t.state == TrialState.COMPLETE and t.value is not None else -math.inf
-
-    trials = sorted(study.trials, key=best, reverse=True)
+    done = best_of(study)
+    trials = [*done, *(t for t in study.trials if t not in done)]
     names = list(dict.fromkeys(name for t in trials for name in t.params))
     rows = [
         [
-            t.user_attrs.get("error", f"{best(t):.1f}" if best(t) > -math.inf else t.state.name),
+            t.number,
+            t.user_attrs.get("error", t.state.name if t.value is None else f"{t.value:.1f}"),
             t.user_attrs.get("seconds", ""),
             *(t.params.get(name, "") for name in names),
         ]
         for t in trials
     ]
-    return f"{markdown(['Parzen', 'seconds', *names], rows)}\n\n{explained(study)}"
+    return f"{markdown(['trial', 'Parzen', 'seconds', *names], rows)}\n\n{explained(study)}"
 
 
-def main(search: tyro.conf.OmitArgPrefixes[Search], workers: int = 1) -> None:
+def main(search: tyro.conf.OmitArgPrefixes[Search], workers: int = 1, confirm: int = 0) -> None:
     """Plays trials until there are so many, and prints the table.
 
     Args:
         search: what is searched.
         workers: processes that share the search.
+        confirm: so many of the best trials, and what is played now, are played again with three
+            other seeds.
     """
     search.searched  # refuses other recipes  # noqa: B018
     search.out.mkdir(parents=True, exist_ok=True)
@@ -241,6 +260,8 @@ def main(search: tyro.conf.OmitArgPrefixes[Search], workers: int = 1) -> None:
         ]:
             done.result()
     print(table(search.study()))
+    if confirm:
+        print(f"\n{search.confirmed(confirm)}")
 
 
 if __name__ == "__main__":

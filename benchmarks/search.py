@@ -28,9 +28,8 @@ import numpy as np
 import optuna
 import torch
 import tyro
-from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
-from trials import explained, markdown, opened, play
+from trials import best_of, explained, markdown, opened, play
 
 from frenemy import Model, recipes, train
 from frenemy.data import Dataset, open_dataset
@@ -146,12 +145,6 @@ def value(trial: optuna.Trial, sets: dict[str, Judged], minutes: float, out: Pat
         found.append(distance)
         trial.set_user_attr(name, math.exp(distance))
     return float(np.mean(found))
-
-
-def best_of(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that came to their end, the best first."""
-    done = [t for t in study.trials if t.state == TrialState.COMPLETE]
-    return sorted(done, key=lambda t: t.value if t.value is not None else math.inf)
 
 
 def confirmed(study: optuna.Study, judged: Judged, minutes: float, place: Path) -> str:

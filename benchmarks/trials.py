@@ -10,8 +10,8 @@ from typing import Any, Literal
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.study import MaxTrialsCallback
-from optuna.trial import TrialState
+from optuna.study import MaxTrialsCallback, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 ENDED = TrialState.COMPLETE, TrialState.PRUNED
 
@@ -66,6 +66,13 @@ def play(
     study.optimize(value, timeout=seconds, callbacks=[MaxTrialsCallback(trials, states=ENDED)])
 
 
+def best_of(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that came to their end, the best first."""
+    done = [t for t in study.trials if t.state == TrialState.COMPLETE]
+    largest = study.direction == StudyDirection.MAXIMIZE
+    return sorted(done, key=lambda t: math.nan if t.value is None else t.value, reverse=largest)
+
+
 def shown(x: object) -> str:
     """A cell: numbers to three digits."""
     return f"{x:.3g}" if isinstance(x, float) else str(x)
@@ -80,9 +87,9 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def explained(study: optuna.Study) -> str:
     """How much of the values' variance each argument explains, once there are enough trials."""
-    done = [t for t in study.trials if t.state == TrialState.COMPLETE]
-    count = f"{len(done)} trials to their end, {len(study.trials) - len(done)} pruned or stopped."
-    if len(done) <= 8:
+    done = len(best_of(study))
+    count = f"{done} trials to their end, {len(study.trials) - done} pruned or stopped."
+    if done <= 8:
         return count
     shares = optuna.importance.get_param_importances(study).items()
     return f"{count}\nExplained: " + ", ".join(f"{name} {share:.0%}" for name, share in shares)
