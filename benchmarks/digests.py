@@ -27,7 +27,7 @@ FACES = 60  # images a set of faces is cut to: two stages within reach of a shor
 GAMES: dict[str, list[str]] = {
     "digits": ["--steps", "220"],
     "digits2014": ["--steps", "220"],
-    "digits2014 --simultaneous": ["--steps", "220"],
+    "digits2014 --no-simultaneous": ["--steps", "220"],
     "digits2014 --k 3 --objective minimax": ["--steps", "120"],
     "mnist": ["--data", "{data}/mnist", "--steps", "120"],
     "mnist2014": ["--data", "{data}/mnist", "--steps", "120"],

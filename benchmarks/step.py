@@ -2,10 +2,11 @@
 
     python benchmarks/step.py
 
-In one process, interleaved: the round as `Game.play` plays it (minibatch 100, k = 1, float32), the
-same matrix products alone, a large square product, the same game as a tutorial would write it, and
-a round with a look at the game's health. The tutorial's loop is also timed before anything else,
-while torch still is as it comes: frenemy's kernels and memory settings hold for a whole process.
+In one process, interleaved: a round of Algorithm 1 as `Game.play` plays it (minibatch 100, k = 1,
+float32), the same matrix products alone, a large square product, the same game as a tutorial would
+write it, and a round with a look at the game's health. The tutorial's loop is also timed before
+anything else, while torch still is as it comes: frenemy's kernels and memory settings hold for a
+whole process.
 Medians over the repetitions; the ratios are what counts, the milliseconds are this machine's.
 """
 
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 
 from frenemy.data import Source
 from frenemy.engine import choose_device
-from frenemy.experiment import Experiment
+from frenemy.experiment import Experiment, vary
 from frenemy.monitor import MEASURE_EVERY, Monitor
 from frenemy.recipes import mnist2014
 from frenemy.sampling import generate, noise
@@ -136,7 +137,7 @@ def main(repetitions: int = 11, rounds: int = 10, samples: int = 10_000) -> None
 
     device = choose_device("cpu")
     source = digits()
-    experiment = Experiment(mnist2014(source.facts), source)
+    experiment = Experiment(vary(mnist2014, simultaneous=False)(source.facts), source)
     game = experiment.game
     minibatch = experiment.minibatch(game, 0, device)
     factors = products_of_one_round()

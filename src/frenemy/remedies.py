@@ -60,7 +60,7 @@ def _times(name: str, factor: float, instead_of_none: float | None = None) -> Id
 
 def _more_steps(arguments: Arguments) -> str | None:
     k = _number(arguments, "k")
-    return None if k is None or arguments.get("simultaneous") else f"--k {max(2, 2 * k):g}"
+    return None if k is None else f"--k {max(2, 2 * k):g}"
 
 
 def _fewer_steps(arguments: Arguments) -> str | None:
@@ -72,8 +72,9 @@ def _not_saturating(arguments: Arguments) -> str | None:
     return "--objective nonsaturating" if arguments.get("objective") == "minimax" else None
 
 
-def _in_turns(arguments: Arguments) -> str | None:
-    return "--no-simultaneous" if arguments.get("simultaneous") is True else None
+def _at_once(arguments: Arguments) -> str | None:
+    """In turns half of the starts of `mnist2014` collapse: docs/numbers.md."""
+    return "--simultaneous" if arguments.get("simultaneous") is False else None
 
 
 def _longer_average(arguments: Arguments) -> str | None:
@@ -97,8 +98,8 @@ STEEPER = _times("gamma", 0.1)
 
 IDEAS: Mapping[FailureMode, Sequence[Idea]] = {
     "diminished gradient": (_not_saturating, _fewer_steps, FLATTER, LOWER_RATE),
-    "mode collapse": (FLATTER, _more_steps, LOWER_RATE),
-    "non-convergence": (LOWER_RATE, _in_turns, FLATTER, _longer_average),
+    "mode collapse": (_at_once, FLATTER, _more_steps, LOWER_RATE),
+    "non-convergence": (LOWER_RATE, FLATTER, _longer_average),
     "D does not learn": (MUCH_LOWER_RATE, STEEPER, _more_steps),
     "G makes no headway": (FLATTER, _fewer_steps, MUCH_LOWER_RATE),
     "copying": (_augmented, FLATTER, _narrower, LOWER_RATE),

@@ -73,10 +73,11 @@ def test_dry_run_prints_the_game_and_writes_nothing(tmp_path, capsys, monkeypatc
 
 
 def test_dry_run_says_when_it_would_end_and_who_plays_at_once(capsys):
-    assert main(["train", "digits2014", "--steps", "1234", "--dry-run"]) == 0
+    alone = ["train", "digits2014", "--no-simultaneous", "--dry-run"]
+    assert main([*alone, "--steps", "1234"]) == 0
     alternating = capsys.readouterr().out
     assert "ends after 1,234 rounds" in alternating and "simultaneously" not in alternating
-    assert main(["train", "digits2014", "--minutes", "2", "--simultaneous", "--dry-run"]) == 0
+    assert main(["train", "digits2014", "--minutes", "2", "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert "ends after 2.0 minutes" in printed and printed.count("simultaneously") == 2
 
@@ -88,10 +89,10 @@ def test_runs_without_a_name_are_numbered(tmp_path, monkeypatch):
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["digits2014", "digits2014-2"]
 
 
-def test_simultaneous_play_from_the_command_line(tmp_path):
-    out = tmp_path / "run"
-    assert main(["train", "digits2014", "--simultaneous", "--steps", "50", "--out", str(out)]) == 0
-    assert Run.open(out).header["arguments"]["simultaneous"] is True
+def test_play_in_turns_from_the_command_line(tmp_path):
+    out, turns = tmp_path / "run", ["--no-simultaneous", "--steps", "50"]
+    assert main(["train", "digits2014", *turns, "--out", str(out)]) == 0
+    assert Run.open(out).header["arguments"]["simultaneous"] is False
 
 
 def test_a_run_goes_on_to_another_end_and_needs_no_pictures_for_it(tmp_path, capsys):
@@ -355,7 +356,7 @@ class TestBadInput:
         out = tmp_path / "run"
         arguments = ("train", "digits2014", "--rate", "1e30", "--steps", 100, "--out", out)
         line = errors(capsys, *arguments)
-        assert "round 1: G's term nonsaturating_g is not finite" in line and "--rate" in line
+        assert "round 2: D's term minimax_d is not finite" in line and "--rate" in line
         assert main(["sample", str(out), "-n", "1"]) == 0  # by what it began with
 
 
