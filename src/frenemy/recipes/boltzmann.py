@@ -71,6 +71,10 @@ class DeepBelief(Boltzmann):
         fine_tuning: rounds of the up-down algorithm after these, at the fine rate; 0 for none.
     """
 
+    k: int = 3  # this and the next three by a search: docs/rivals.md
+    rate: float = 0.125
+    steady: float = 0.4
+    momentum: float = 0.0
     layers: int = 2
     top_units: int = 1000
     fine_tuning: int = 2500
