@@ -114,7 +114,7 @@ def main(
 
     Args:
         set: with labels, by its place in the folder that FRENEMY_DATA names.
-        features: names that `kind_named` takes.
+        features: as `--features` of `frenemy judge` takes them, or `lite0-48`: at so many pixels.
         count: images that are judged, and in the reference.
         side: of the images in ImageNet's classes: classify animals at that size, instead.
     """

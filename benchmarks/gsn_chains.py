@@ -6,7 +6,7 @@ The number that is published of a GSN comes from one chain of 10,000 consecutive
 Here each run's chains start from the first test images, one each, and are judged alike, by
 2,000 test images and the width that 1,000 validation images choose. Prints a Markdown table of
 nats on the authors' grid of widths, with its mean over the chains and the error of that; and the
-mean at a width of .20, which the published GSN has.
+mean at a width of .20, by which the published number was found.
 """
 
 from __future__ import annotations

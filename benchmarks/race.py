@@ -2,10 +2,10 @@
 
     python benchmarks/race.py --data SOURCE --size 32 --minutes 5 --seeds 0 1 2 --out DIR
 
-Runs go to DIR/RECIPE-SEED and are gone on with where they were stopped; a line is added to
-DIR/race.jsonl as soon as a run is judged, and what is there already is not played again. Prints a
-Markdown table: the mean over seeds and its standard error (of a single seed, the judge's); and
-draws DIR/race.png, eight samples of each run, a row for each.
+Runs go to DIR/RECIPE-DATA-PIXELS-MINUTES-THREADS-SEED and are gone on with where they were stopped;
+a line is added to DIR/race.jsonl as soon as a run is judged, and what is there already is not
+played again. Prints a Markdown table: the mean over seeds and its standard error (of a single seed,
+the judge's); and draws DIR/race.png, eight samples of each run, a row for each.
 
 A recipe is named with arguments of its own as `dcgan:width=32,rate=0.0004`: numbers and booleans as
 JSON has them. Features are named as `--features` of `frenemy judge` takes them, or `lite0-96`: at
@@ -137,7 +137,8 @@ def main(
     for seed in seeds:
         for name in recipe:
             key = {"recipe": name, **same, "seed": seed}
-            words = name.replace(":", "-"), data.name, max(same["pixels"]), f"{minutes:g}", seed
+            pixels, threads = "x".join(map(str, same["pixels"])), same["threads"]
+            words = name.replace(":", "-"), data.name, pixels, f"{minutes:g}", threads, seed
             place = out / "-".join(map(str, words))
             if not any((key | protocol).items() <= row.items() for row in rows):
                 model = played(name, source, minutes, seed, place)
@@ -148,7 +149,7 @@ def main(
                 print(json.dumps(row), flush=True)
             sheet.append(Model.load(place).sample(SHOWN, seed=1))
     save_picture(shown(np.concatenate(sheet), columns=SHOWN), out / "race.png")
-    print(table(rows))
+    print(table([row for row in rows if (same | protocol).items() <= row.items()]))
 
 
 if __name__ == "__main__":

@@ -234,7 +234,7 @@ def table(study: optuna.Study) -> str:
     rows = [
         [
             t.number,
-            t.user_attrs.get("error", t.state.name if t.value is None else f"{t.value:.1f}"),
+            t.user_attrs.get("error", f"{t.value:.1f}" if t in done else t.state.name),
             t.user_attrs.get("seconds", ""),
             *(t.params.get(name, "") for name in names),
         ]

@@ -1,11 +1,10 @@
 """What `pictures` should play in so much time: a search on validation pictures.
 
-    python benchmarks/search.py --data fer2013 animals --minutes 8 --trials 40 --confirm cifar10 \
-        --out DIR
+    python benchmarks/search.py --data fer2013 animals --minutes 8 --confirm cifar10 --out DIR
 
 Each trial plays the same arguments on every set; its value is the mean over sets of the logarithm
 of the kernel distance, in `lite0` features, from the validation pictures. One that lies above the
-median of those before it, when half of its rounds are over, is pruned.
+median of those before it, when half of its rounds on the first set are over, is pruned.
 DIR/search.log keeps all trials: a search that was stopped goes on, and several processes, begun
 with seeds of their own, share one. Prints a Markdown table of the best trials, and how much each
 argument explains.
@@ -18,6 +17,7 @@ the first trial.
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -122,22 +122,23 @@ def played(
 def value(trial: optuna.Trial, sets: dict[str, Judged], minutes: float, out: Path) -> float:
     """The mean over sets of the logarithm of the kernel distance."""
     arguments, found = drawn(trial), list[float]()
-    for number, (name, judged) in enumerate(sets.items()):
-        due = LOOK
+    first, due = next(iter(sets.values())), LOOK
 
-        def look(training: Training, judged: Judged = judged, number: int = number) -> None:
-            nonlocal due
-            if training.share_done >= due:
-                due = math.inf
-                game, facts = training.experiment.game, training.experiment.source.facts
-                images = generate(game, facts, noise(game, SAMPLES, 1), SAMPLES)
-                trial.report(judged.distance(images), number)
-                if trial.should_prune():
-                    raise optuna.TrialPruned
+    def look(training: Training) -> None:
+        nonlocal due
+        if training.share_done >= due:
+            due = math.inf
+            game, facts = training.experiment.game, training.experiment.source.facts
+            images = generate(game, facts, noise(game, SAMPLES, 1), SAMPLES)
+            trial.report(first.distance(images), 0)
+            if trial.should_prune():
+                raise optuna.TrialPruned
 
+    for name, judged in sets.items():
+        place = out / f"trial-{trial.number}-{name}"
         try:
-            place = out / f"trial-{trial.number}-{name}"
-            distance, seen = played(arguments, judged, minutes, place, look)
+            watched = look if judged is first else None
+            distance, seen = played(arguments, judged, minutes, place, watched)
             trial.set_user_attr(f"images {name}", seen)
         except FrenemyError as error:
             trial.set_user_attr("error", str(error))
@@ -147,12 +148,17 @@ def value(trial: optuna.Trial, sets: dict[str, Judged], minutes: float, out: Pat
     return float(np.mean(found))
 
 
-def confirmed(study: optuna.Study, judged: Judged, minutes: float, place: Path) -> str:
+def confirmed(study: optuna.Study, judged: Judged, minutes: float, out: Path) -> str:
     """What is played now and the best trials, on a set that none of them has seen."""
     rows = []
     for name, arguments in [("now", NOW), *((str(t.number), t.params) for t in best_of(study)[:3])]:
-        distance, seen = played(arguments, judged, minutes, place)
-        rows.append([name, math.exp(distance), f"{seen:,}", arguments])
+        try:
+            distance, seen = played(arguments, judged, minutes, out / f"confirmed-{os.getpid()}")
+            row = [name, math.exp(distance), f"{seen:,}", arguments]
+        except FrenemyError as error:
+            row = [name, str(error), "", arguments]
+        rows.append(row)
+        print(*row, flush=True)
     return markdown(["trial", "kid", "images", "arguments"], rows)
 
 
@@ -203,7 +209,7 @@ def main(
     print(table(study, [*sets]))
     if confirm is not None:
         other = Judged(open_dataset(confirm, size=size), kind)
-        print(f"\n{confirm.name}:\n{confirmed(study, other, minutes, out / 'confirmed')}")
+        print(f"\n{confirm.name}:\n{confirmed(study, other, minutes, out)}")
 
 
 if __name__ == "__main__":

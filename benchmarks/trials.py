@@ -61,6 +61,8 @@ def play(
         first: the arguments of the first trial.
         minutes: after these none begins.
     """
+    if len(study.get_trials(states=ENDED)) >= trials:
+        return
     study.enqueue_trial(dict(first), skip_if_exists=True)
     seconds = 60 * minutes if minutes < math.inf else None
     study.optimize(value, timeout=seconds, callbacks=[MaxTrialsCallback(trials, states=ENDED)])
@@ -70,7 +72,7 @@ def best_of(study: optuna.Study) -> list[FrozenTrial]:
     """The trials that came to their end, the best first."""
     done = [t for t in study.trials if t.state == TrialState.COMPLETE]
     largest = study.direction == StudyDirection.MAXIMIZE
-    return sorted(done, key=lambda t: math.nan if t.value is None else t.value, reverse=largest)
+    return sorted(done, key=lambda t: t.values[0], reverse=largest)
 
 
 def shown(x: object) -> str:

@@ -109,15 +109,9 @@ def alternating(
     return Turn({"D": D}, steps=k, joint=True), Turn({"G": G})
 
 
-def simultaneous(
-    D: Mapping[Term, Scheduled], G: Mapping[Term, Scheduled], k: int = 1
-) -> tuple[Turn, ...]:
-    """As the paper's published code plays: one forward pass serves both, and both step at once.
-
-    For k > 1 that is after k - 1 steps of D alone.
-    """
-    both = Turn({"D": D, "G": G})
-    return (both,) if k == 1 else (Turn({"D": D}, steps=k - 1, joint=True), both)
+def simultaneous(D: Mapping[Term, Scheduled], G: Mapping[Term, Scheduled]) -> tuple[Turn, ...]:
+    """As the paper's published code plays: one forward pass serves both, and both step at once."""
+    return (Turn({"D": D, "G": G}),)
 
 
 def looks_across(net: nn.Module) -> bool:

@@ -73,7 +73,7 @@ def _not_saturating(arguments: Arguments) -> str | None:
 
 
 def _at_once(arguments: Arguments) -> str | None:
-    """In turns half of the starts of `mnist2014` collapse: docs/numbers.md."""
+    """In turns half of the starts of `mnist2014` collapse, and at once none: docs/numbers.md."""
     return "--simultaneous" if arguments.get("simultaneous") is False else None
 
 

@@ -231,7 +231,7 @@ def test_without_last_weights_G_is_the_mean_image():
     ("objective", "term"), [("minimax", minimax_g), ("nonsaturating", nonsaturating_g)]
 )
 def test_arguments_choose_the_game(objective, term):
-    chosen = {"objective": objective, "k": 4, "rate": 0.3, "minibatch": 5, "simultaneous": False}
+    chosen = {"objective": objective, "k": 4, "rate": 0.3, "minibatch": 5}
     game = experiment_of(recipes.digits2014, source_of((1, 8, 8), count=40), **chosen).game
     assert [dict(turn.moves) for turn in game.turns] == [
         {"D": {minimax_d: 0.5}},
@@ -251,14 +251,14 @@ def test_a_rate_without_sense_is_refused(rate):
         experiment_of(recipes.digits2014, source_of((1, 8, 8)), rate=rate)
 
 
-@pytest.mark.parametrize("k", [1, 3])
-def test_g_steps_at_once_with_the_last_step_of_d(k):
-    game = experiment_of(recipes.digits2014, source_of((1, 8, 8)), k=k).game
-    *alone, both = game.turns
-    assert dict(both.moves) == {"D": {minimax_d: 0.5}, "G": {nonsaturating_g: 1.0}}
-    assert [(dict(turn.moves), turn.steps) for turn in alone] == [
-        ({"D": {minimax_d: 0.5}}, k - 1)
-    ] * (k > 1)
+def test_both_step_at_once_unless_d_has_several_steps():
+    def turns(**arguments):
+        game = experiment_of(recipes.digits2014, source_of((1, 8, 8)), **arguments).game
+        return [(tuple(turn.moves), turn.steps) for turn in game.turns]
+
+    assert turns() == [(("D", "G"), 1)]
+    assert turns(simultaneous=False) == [(("D",), 1), (("G",), 1)]
+    assert turns(k=3) == turns(k=3, simultaneous=False) == [(("D",), 3), (("G",), 1)]
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ PUBLISHED: Mapping[str, Mapping[DataName, Estimate]] = {
 """In nats, by the names of rows; all but the last of 10,000 samples."""
 
 OTHER_NETWORKS = ("diffusion",)
-"""Rows beside which another network's number stands, which ours need not come to."""
+"""Rows whose published number is another network's, and so no goal for ours."""
 
 LARGEST = 1 << 24
 """Bytes of a table's file."""

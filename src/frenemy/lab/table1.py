@@ -159,7 +159,7 @@ def _reached(read: Table, rows: dict[str, Row]) -> list[Check]:
         whole = not read.quick and all(one.rounds == one.whole for one in row.judged)
         same = read.published == "MNIST" and row.name not in OTHER_NETWORKS
         if row.published is None or not whole or not same:
-            continue  # what was published of faces is another data set's
+            continue  # what was published of faces is another data set's, or another network's
         (value, error), published = _of(row), row.published
         other = 0.0 if math.isnan(published.error) else published.error
         slack = 4 * math.hypot(error, other)

@@ -1,6 +1,6 @@
 """The experiments of Goodfellow et al. (2014), with the settings of the authors' published code.
 
-All share dropout in D only (keep .8 of its input, .5 of its hidden units, in both players' turns),
+All share dropout in D only (keep .8 of its input, .5 of its hidden units, also where G learns),
 SGD whose momentum rises from .5 to .7 over the first 250 epochs, a rate divided by 1.000004 every
 minibatch down to 1e-6, and half the sum of the two cross-entropies as D's loss.
 """
@@ -45,8 +45,8 @@ class Arguments2014:
     Attributes:
         objective: what G plays for.
         k: steps of D in each round.
-        simultaneous: G steps at once with D's last step, as in the authors' code, not after it on
-            fresh noise, as Algorithm 1 says: see docs/numbers.md for what that is worth.
+        simultaneous: if k is 1 both players step at once, as in the authors' code, not in turns as
+            Algorithm 1 says, by which half of the starts on MNIST fail.
         rate: initial learning rate of both players.
         minibatch: images in a minibatch.
     """
@@ -65,7 +65,7 @@ def mnist2014(facts: Facts, arguments: Arguments2014 = Arguments2014()) -> list[
 
 
 def digits2014(facts: Facts, arguments: Arguments2014 = Arguments2014()) -> list[Stage]:
-    """The 2014 MNIST experiment for images of any size; on 8x8 digits it collapses."""
+    """The 2014 MNIST experiment for images of any size."""
     prior = Prior("uniform", 100)
     G = rectifier_generator(prior.size, facts.shape)
     D = nn.Sequential(ToUnit(), *maxout_discriminator(math.prod(facts.shape), 240))
@@ -178,7 +178,8 @@ def _game(
 
     terms = objective_named(arguments.objective)
     d, g = {terms.d: 0.5}, {terms.g: 1.0}
-    turns = (play_simultaneously if arguments.simultaneous else alternating)(d, g, k)
+    at_once = arguments.simultaneous and k == 1
+    turns = play_simultaneously(d, g) if at_once else alternating(d, g, k)
     return Game({"D": player(D), "G": player(G)}, turns, prior, minibatch, prepare=prepare)
 
 
