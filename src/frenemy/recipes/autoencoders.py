@@ -152,11 +152,11 @@ class Contractive:
 
     units: int = 500
     layers: int = 2
-    penalty: float = 1.5
-    upper_penalty: float = 0.4
+    penalty: float = 2.0
+    upper_penalty: float = 0.5
     rate: float = 2e-3
     layer_epochs: float = 5
-    noise: float = 2.3
+    noise: float = 2.0
     sampling_steps: int = 100
     minibatch: int = 100
 
