@@ -74,7 +74,8 @@ def _not_saturating(arguments: Arguments) -> str | None:
 
 def _at_once(arguments: Arguments) -> str | None:
     """In turns half of the starts of `mnist2014` collapse, and at once none: docs/numbers.md."""
-    return "--simultaneous" if arguments.get("simultaneous") is False else None
+    in_turns = arguments.get("simultaneous") is False and arguments.get("k") == 1
+    return "--simultaneous" if in_turns else None
 
 
 def _longer_average(arguments: Arguments) -> str | None:
