@@ -4,7 +4,8 @@
 
 Each trial plays the same arguments on every set; its value is the mean over sets of the logarithm
 of the kernel distance, in `lite0` features, from the validation pictures. One that lies above the
-median of those before it, when half of its rounds on the first set are over, is pruned.
+median of those before it on the first set, when all of its rounds there are over, is pruned:
+halfway, while rates are high, what will be good does not look it.
 DIR/search.log keeps all trials: a search that was stopped goes on, and several processes, begun
 with seeds of their own, share one. Prints a Markdown table of the best trials, and how much each
 argument explains.
@@ -20,7 +21,8 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from torch import Tensor
 from trials import best_of, explained, markdown, opened, play
 
 from frenemy import Model, recipes, train
+from frenemy.choices import Precision
 from frenemy.data import Dataset, open_dataset
 from frenemy.engine import Engine
 from frenemy.errors import FrenemyError
@@ -40,11 +43,8 @@ from frenemy.judge.features import Features, extract, in_batches
 from frenemy.judge.kernel import kid
 from frenemy.judge.named_features import features_named
 from frenemy.model import set_up
-from frenemy.sampling import generate, noise
-from frenemy.training import Training
 
 SAMPLES = 2000
-LOOK = 0.5  # of its rounds, when a trial may be pruned
 TIMED = range(4, 36)  # the rounds that are timed: two of those with penalties, if there are any
 NOW = {"width": 24, "rate": 1e-3, "objective": "hinge", "minibatch": 32, "normalised": True}
 WORST = 10.0  # the kernel distance of a game that blows up
@@ -65,9 +65,21 @@ def drawn(trial: optuna.Trial) -> dict[str, Any]:
     return found
 
 
-def rounds_within(seconds: float, recipe: Recipe, data: Dataset) -> int:
-    """How many rounds of a recipe's game cost a core so many seconds of its own time."""
-    experiment, engine = set_up(recipe, data, seed=0), Engine()
+@dataclass(frozen=True)
+class Limit:
+    """How long a trial plays on each set, and how.
+
+    Attributes:
+        minutes: of one core's own time; precision: of its products.
+    """
+
+    minutes: float
+    precision: Precision
+
+
+def rounds_within(limit: Limit, recipe: Recipe, data: Dataset) -> int:
+    """How many rounds of a recipe's game take so long."""
+    experiment, engine = set_up(recipe, data, seed=0), Engine(limit.precision)
     game = experiment.to(torch.device("cpu"), 0)
     for player in game.players.values():
         engine.lay_out(player.net)
@@ -77,7 +89,7 @@ def rounds_within(seconds: float, recipe: Recipe, data: Dataset) -> int:
         game.play(streams, seed=0, step=step, engine=engine)
         if step < TIMED.start:  # the first ones allocate
             begun = time.process_time()
-    return int(seconds * len(TIMED) / (time.process_time() - begun))
+    return int(60 * limit.minutes * len(TIMED) / (time.process_time() - begun))
 
 
 class Judged:
@@ -103,15 +115,21 @@ class Judged:
 def played(
     arguments: Mapping[str, Any],
     judged: Judged,
-    minutes: float,
+    limit: Limit,
     place: Path,
-    look: Callable[[Training], None] | None = None,
 ) -> tuple[float, int]:
     """The logarithm of the kernel distance that these arguments come to, and the images seen."""
     recipe = vary(recipes.pictures, **arguments)
     try:
-        rounds = rounds_within(60 * minutes, recipe, judged.data)
-        train(recipe, judged.data, look, steps=rounds, out=place)
+        rounds = rounds_within(limit, recipe, judged.data)
+        train(
+            recipe,
+            judged.data,
+            steps=rounds,
+            precision=limit.precision,
+            keep_best="none",
+            out=place,
+        )
         model = Model.load(place)
         seen = model.progress.step * model.game.minibatch
         return judged.distance(model.sample(SAMPLES, seed=1)), seen
@@ -119,41 +137,30 @@ def played(
         shutil.rmtree(place, ignore_errors=True)
 
 
-def value(trial: optuna.Trial, sets: dict[str, Judged], minutes: float, out: Path) -> float:
+def value(trial: optuna.Trial, sets: dict[str, Judged], limit: Limit, out: Path) -> float:
     """The mean over sets of the logarithm of the kernel distance."""
     arguments, found = drawn(trial), list[float]()
-    first, due = next(iter(sets.values())), LOOK
-
-    def look(training: Training) -> None:
-        nonlocal due
-        if training.share_done >= due:
-            due = math.inf
-            game, facts = training.experiment.game, training.experiment.source.facts
-            images = generate(game, facts, noise(game, SAMPLES, 1), SAMPLES)
-            trial.report(first.distance(images), 0)
-            if trial.should_prune():
-                raise optuna.TrialPruned
-
     for name, judged in sets.items():
-        place = out / f"trial-{trial.number}-{name}"
+        if trial.should_prune():
+            raise optuna.TrialPruned
         try:
-            watched = look if judged is first else None
-            distance, seen = played(arguments, judged, minutes, place, watched)
+            distance, seen = played(arguments, judged, limit, out / f"trial-{trial.number}-{name}")
             trial.set_user_attr(f"images {name}", seen)
         except FrenemyError as error:
             trial.set_user_attr("error", str(error))
             distance = math.log(WORST)
         found.append(distance)
         trial.set_user_attr(name, math.exp(distance))
+        trial.report(distance, len(found))
     return float(np.mean(found))
 
 
-def confirmed(study: optuna.Study, judged: Judged, minutes: float, out: Path) -> str:
+def confirmed(study: optuna.Study, judged: Judged, limit: Limit, out: Path) -> str:
     """What is played now and the best trials, on a set that none of them has seen."""
     rows = []
     for name, arguments in [("now", NOW), *((str(t.number), t.params) for t in best_of(study)[:3])]:
         try:
-            distance, seen = played(arguments, judged, minutes, out / f"confirmed-{os.getpid()}")
+            distance, seen = played(arguments, judged, limit, out / f"confirmed-{os.getpid()}")
             row = [name, math.exp(distance), f"{seen:,}", arguments]
         except FrenemyError as error:
             row = [name, str(error), "", arguments]
@@ -185,6 +192,7 @@ def main(
     trials: int = 40,
     size: int = 32,
     features: str = "lite0",
+    precision: Precision = "float32",
     seed: int = 0,
     confirm: Path | None = None,
 ) -> None:
@@ -197,6 +205,7 @@ def main(
         trials: how many there are to be in all.
         size: of the images.
         features: by which the judge compares.
+        precision: in which all trials are played.
         seed: of the search.
         confirm: another source, on which the best trials and what is played now are compared.
     """
@@ -204,12 +213,13 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     kind = features_named(features)
     sets = {place.name: Judged(open_dataset(place, size=size), kind) for place in data}
+    limit = Limit(minutes, precision)
     study = opened(out / "search.log", f"{minutes:g} minutes", seed)
-    play(study, lambda trial: value(trial, sets, minutes, out), trials, NOW)
+    play(study, lambda trial: value(trial, sets, limit, out), trials, NOW)
     print(table(study, [*sets]))
     if confirm is not None:
         other = Judged(open_dataset(confirm, size=size), kind)
-        print(f"\n{confirm.name}:\n{confirmed(study, other, minutes, out)}")
+        print(f"\n{confirm.name}:\n{confirmed(study, other, limit, out)}")
 
 
 if __name__ == "__main__":
