@@ -2,10 +2,10 @@
 
     python benchmarks/race.py --data SOURCE --size 32 --minutes 5 --seeds 0 1 2 --out DIR
 
-Runs go to DIR/RECIPE-DATA-PIXELS-MINUTES-THREADS-SEED and are gone on with where they were stopped;
-a line is added to DIR/race.jsonl as soon as a run is judged, and what is there already is not
-played again. Prints a Markdown table: the mean over seeds and its standard error (of a single seed,
-the judge's); and draws DIR/race.png, eight samples of each run, a row for each.
+Runs go to DIR/RECIPE-DATA-PIXELS-MINUTES-PRECISION-THREADS-SEED and are gone on with where they
+were stopped; a line is added to DIR/race.jsonl as soon as a run is judged, and what is there
+already is not played again. Prints a Markdown table: the mean over seeds and its standard error (of
+a single seed, the judge's); and draws DIR/race.png, eight samples of each run, a row for each.
 
 A recipe is named with arguments of its own as `dcgan:width=32,rate=0.0004`: numbers and booleans as
 JSON has them. Features are named as `--features` of `frenemy judge` takes them, or `lite0-96`: at
@@ -25,6 +25,7 @@ import tyro
 from features import kind_named
 
 from frenemy import recipes, resume, train
+from frenemy.choices import PrecisionName
 from frenemy.data import Dataset, open_dataset
 from frenemy.experiment import Recipe, vary
 from frenemy.judge.sets import SAMPLES
@@ -51,12 +52,12 @@ def _value(text: str) -> str | float:
         return text
 
 
-def played(name: str, data: Dataset, minutes: float, seed: int, place: Path) -> Model:
+def played(name: str, data: Dataset, place: Path, **settings: Any) -> Model:
     """The run of a recipe to its end, begun or gone on with."""
     if (place / "run.json").exists():
         resume(place, data=data)
     else:
-        train(named(name), data, minutes=minutes, seed=seed, out=place, checkpoint_seconds=60.0)
+        train(named(name), data, out=place, checkpoint_seconds=60.0, **settings)
     return Model.load(place)
 
 
@@ -109,6 +110,7 @@ def main(
     size: int | None = None,
     features: tuple[str, ...] = ("lite0", "random"),
     samples: int = 2000,
+    precision: PrecisionName = "auto",
     threads: int = 0,
 ) -> None:
     """Plays what is not played yet, and prints the table.
@@ -121,6 +123,7 @@ def main(
         size: of the images.
         features: by which the judge compares; the first is what counts.
         samples: of each run.
+        precision: as `frenemy train` takes it.
         threads: of torch; 0: as many as it takes.
     """
     if threads:
@@ -128,7 +131,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     source, file = open_dataset(data, size=size), out / "race.jsonl"
     same: dict[str, Any] = {"data": data.name, "pixels": list(source.facts.shape[1:])}
-    same |= {"minutes": minutes, "threads": torch.get_num_threads()}
+    same |= {"minutes": minutes, "precision": precision, "threads": torch.get_num_threads()}
     protocol = {"samples": samples, "features": list(features)}
     rows = (
         [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
@@ -138,10 +141,11 @@ def main(
         for name in recipe:
             key = {"recipe": name, **same, "seed": seed}
             pixels, threads = "x".join(map(str, same["pixels"])), same["threads"]
-            words = name.replace(":", "-"), data.name, pixels, f"{minutes:g}", threads, seed
-            place = out / "-".join(map(str, words))
+            words = name.replace(":", "-"), data.name, pixels, f"{minutes:g}", precision, threads
+            place = out / "-".join(map(str, (*words, seed)))
             if not any((key | protocol).items() <= row.items() for row in rows):
-                model = played(name, source, minutes, seed, place)
+                how = {"minutes": minutes, "seed": seed, "precision": precision}
+                model = played(name, source, place, **how)
                 row = {**key, **protocol, **judged(model, source, features, samples)}
                 with file.open("a", encoding="utf-8") as opened:
                     opened.write(json.dumps(row) + "\n")
