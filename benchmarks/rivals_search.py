@@ -204,7 +204,7 @@ class Search:
         torch.set_num_threads(1)
         data = open_dataset(self.data)
         value = functools.partial(self.value, data=data)
-        play(self.study(), value, self.trials, self.now, self.minutes)
+        play(self.study(), value, self.trials, [self.now], self.minutes)
 
     @property
     def now(self) -> dict[str, Any]:

@@ -11,8 +11,8 @@ with seeds of their own, share one. Prints a Markdown table of the best trials, 
 argument explains.
 
 Minutes are of one core's own time, as a few rounds cost it: so trials may share a machine with
-other work. Two cores of a quiet machine do in 5 minutes what one does in 8. What is played now is
-the first trial.
+other work. Two cores of a quiet machine do in 5 minutes what one does in 8. The first trials are
+what is played now, and what differs from it in one argument.
 """
 
 from __future__ import annotations
@@ -47,6 +47,16 @@ from frenemy.model import set_up
 SAMPLES = 2000
 TIMED = range(4, 36)  # the rounds that are timed: two of those with penalties, if there are any
 NOW = {"width": 24, "rate": 1e-3, "objective": "hinge", "minibatch": 32, "normalised": True}
+BESIDE: tuple[dict[str, Any], ...] = (
+    {"width": 32},
+    {"rate": 2e-3},
+    {"minibatch": 64},
+    {"objective": "nonsaturating"},
+    {"width": 16},
+    {"objective": "pairing"},
+    {"rate": 5e-4},
+)
+"""What the first trials change of it, one argument each."""
 WORST = 10.0  # the kernel distance of a game that blows up
 
 
@@ -215,7 +225,8 @@ def main(
     sets = {place.name: Judged(open_dataset(place, size=size), kind) for place in data}
     limit = Limit(minutes, precision)
     study = opened(out / "search.log", f"{minutes:g} minutes", seed)
-    play(study, lambda trial: value(trial, sets, limit, out), trials, NOW)
+    first = NOW, *(NOW | change for change in BESIDE)
+    play(study, lambda trial: value(trial, sets, limit, out), trials, first)
     print(table(study, [*sets]))
     if confirm is not None:
         other = Judged(open_dataset(confirm, size=size), kind)

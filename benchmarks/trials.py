@@ -49,7 +49,7 @@ def play(
     study: optuna.Study,
     value: Callable[[optuna.Trial], float],
     trials: int,
-    first: Mapping[str, Any],
+    first: Iterable[Mapping[str, Any]],
     minutes: float = math.inf,
 ) -> None:
     """Plays trials until there are so many, of all processes together, or the time is over.
@@ -58,12 +58,13 @@ def play(
         study: the search.
         value: of a trial.
         trials: how many are to end, pruned ones too.
-        first: the arguments of the first trial.
+        first: the arguments of the first trials.
         minutes: after these none begins.
     """
     if len(study.get_trials(states=ENDED)) >= trials:
         return
-    study.enqueue_trial(dict(first), skip_if_exists=True)
+    for arguments in first:
+        study.enqueue_trial(dict(arguments), skip_if_exists=True)
     seconds = 60 * minutes if minutes < math.inf else None
     study.optimize(value, timeout=seconds, callbacks=[MaxTrialsCallback(trials, states=ENDED)])
 
