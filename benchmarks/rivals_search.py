@@ -30,7 +30,7 @@ import optuna
 import torch
 import tyro
 from replay import Replay
-from trials import best_of, explained, markdown, opened, play
+from trials import all_of, best_of, explained, markdown, opened, play
 
 from frenemy import recipes
 from frenemy.choices import DeviceName, Precision
@@ -229,8 +229,7 @@ class Search:
 def table(study: optuna.Study) -> str:
     """All trials, the best first, and how much each argument explains."""
     done = best_of(study)
-    trials = [*done, *(t for t in study.trials if t not in done)]
-    names = list(dict.fromkeys(name for t in trials for name in t.params))
+    trials, names = all_of(study)
     rows = [
         [
             t.number,

@@ -7,8 +7,8 @@ of the kernel distance, in `lite0` features, from the validation pictures. One t
 median of those before it on the first set, when all of its rounds there are over, is pruned:
 halfway, while rates are high, what will be good does not look it.
 DIR/search.log keeps all trials: a search that was stopped goes on, and several processes, begun
-with seeds of their own, share one. Prints a Markdown table of the best trials, and how much each
-argument explains.
+with seeds of their own, share one. Prints a Markdown table of all, the best first, and how much
+each argument explains.
 
 Minutes are of one core's own time, as a few rounds cost it: so trials may share a machine with
 other work. Two cores of a quiet machine do in 5 minutes what one does in 8. The first trials are
@@ -31,7 +31,7 @@ import optuna
 import torch
 import tyro
 from torch import Tensor
-from trials import best_of, explained, markdown, opened, play
+from trials import all_of, best_of, explained, markdown, opened, play
 
 from frenemy import Model, recipes, train
 from frenemy.choices import Precision
@@ -179,20 +179,20 @@ def confirmed(study: optuna.Study, judged: Judged, limit: Limit, out: Path) -> s
     return markdown(["trial", "kid", "images", "arguments"], rows)
 
 
-def table(study: optuna.Study, sets: list[str], count: int = 12) -> str:
-    """The best trials, and how much of the values' variance each argument explains."""
-    best = best_of(study)[:count]
-    names = list(dict.fromkeys(name for t in best for name in t.params))
-    heads = [*(f"kid {name}" for name in sets), *(f"images {name}" for name in sets), *names]
+def table(study: optuna.Study, sets: list[str]) -> str:
+    """All trials, the best first, and how much of their variance each argument explains."""
+    trials, names = all_of(study)
+    kids, seen = [f"kid {name}" for name in sets], [f"images {name}" for name in sets]
     rows = [
         [
-            *(f"{t.user_attrs.get(name, math.nan):.4g}" for name in sets),
-            *(f"{t.user_attrs.get(f'images {name}', 0):,}" for name in sets),
+            t.number,
+            *(t.user_attrs.get(name, "") for name in sets),
+            *(f"{t.user_attrs[name]:,}" if name in t.user_attrs else "" for name in seen),
             *(t.params.get(name, "") for name in names),
         ]
-        for t in best
+        for t in trials
     ]
-    return f"{markdown(heads, rows)}\n\n{explained(study)}"
+    return f"{markdown(['trial', *kids, *seen, *names], rows)}\n\n{explained(study)}"
 
 
 def main(

@@ -76,6 +76,13 @@ def best_of(study: optuna.Study) -> list[FrozenTrial]:
     return sorted(done, key=lambda t: t.values[0], reverse=largest)
 
 
+def all_of(study: optuna.Study) -> tuple[list[FrozenTrial], list[str]]:
+    """All trials, the best first and those without an end last; and their arguments' names."""
+    done = best_of(study)
+    trials = [*done, *(t for t in study.trials if t not in done)]
+    return trials, list(dict.fromkeys(name for t in trials for name in t.params))
+
+
 def shown(x: object) -> str:
     """A cell: numbers to three digits."""
     return f"{x:.3g}" if isinstance(x, float) else str(x)
