@@ -37,12 +37,12 @@ from frenemy import Model, recipes, train
 from frenemy.choices import Precision
 from frenemy.data import Dataset, open_dataset
 from frenemy.engine import Engine
-from frenemy.errors import FrenemyError
 from frenemy.experiment import Recipe, vary
 from frenemy.judge.features import Features, extract, in_batches
 from frenemy.judge.kernel import kid
 from frenemy.judge.named_features import features_named
 from frenemy.model import set_up
+from frenemy.training import NotFinite
 
 SAMPLES = 2000
 TIMED = range(4, 36)  # the rounds that are timed: two of those with penalties, if there are any
@@ -156,7 +156,7 @@ def value(trial: optuna.Trial, sets: dict[str, Judged], limit: Limit, out: Path)
         try:
             distance, seen = played(arguments, judged, limit, out / f"trial-{trial.number}-{name}")
             trial.set_user_attr(f"images {name}", seen)
-        except FrenemyError as error:
+        except NotFinite as error:
             trial.set_user_attr("error", str(error))
             distance = math.log(WORST)
         found.append(distance)
@@ -168,11 +168,12 @@ def value(trial: optuna.Trial, sets: dict[str, Judged], limit: Limit, out: Path)
 def confirmed(study: optuna.Study, judged: Judged, limit: Limit, out: Path) -> str:
     """What is played now and the best trials, on a set that none of them has seen."""
     rows = []
-    for name, arguments in [("now", NOW), *((str(t.number), t.params) for t in best_of(study)[:3])]:
+    best = [(str(t.number), t.params) for t in best_of(study) if t.params != NOW]
+    for name, arguments in [("now", NOW), *best[:3]]:
         try:
             distance, seen = played(arguments, judged, limit, out / f"confirmed-{os.getpid()}")
             row = [name, math.exp(distance), f"{seen:,}", arguments]
-        except FrenemyError as error:
+        except NotFinite as error:
             row = [name, str(error), "", arguments]
         rows.append(row)
         print(*row, flush=True)
