@@ -46,15 +46,15 @@ from frenemy.training import NotFinite
 
 SAMPLES = 2000
 TIMED = range(4, 36)  # the rounds that are timed: two of those with penalties, if there are any
-NOW = {"width": 24, "rate": 1e-3, "objective": "hinge", "minibatch": 32, "normalised": True}
+NOW = {"width": 32, "rate": 1.5e-3, "objective": "pairing", "minibatch": 32, "normalised": True}
 BESIDE: tuple[dict[str, Any], ...] = (
-    {"width": 32},
-    {"rate": 2e-3},
+    {"width": 24},
+    {"rate": 3e-3},
+    {"objective": "hinge"},
     {"minibatch": 64},
+    {"width": 48},
     {"objective": "nonsaturating"},
-    {"width": 16},
-    {"objective": "pairing"},
-    {"rate": 5e-4},
+    {"rate": 7e-4},
 )
 """What the first trials change of it, one argument each."""
 WORST = 10.0  # the kernel distance of a game that blows up

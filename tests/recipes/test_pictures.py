@@ -150,9 +150,10 @@ def test_penalties_are_played_as_often_as_is_asked():
             turn.every for turn in stage.game.turns
         ]
 
-    assert turns() == ([[hinge_d], [wasserstein_g]], [1, 1])
-    assert turns(gamma=1.0, objective="pairing") == ([[pairing_d, r1, r2], [pairing_g]], [1, 1])
-    every = turns(gamma=1.0, objective="pairing", penalty_every=8)
+    assert turns() == ([[pairing_d], [pairing_g]], [1, 1])
+    assert turns(objective="hinge") == ([[hinge_d], [wasserstein_g]], [1, 1])
+    assert turns(gamma=1.0) == ([[pairing_d, r1, r2], [pairing_g]], [1, 1])
+    every = turns(gamma=1.0, penalty_every=8)
     assert every == ([[pairing_d], [r1, r2], [pairing_g]], [1, 8, 1])
 
 

@@ -26,11 +26,11 @@ from frenemy.objectives import ObjectiveName, objective_named
 from frenemy.penalties import PenaltyName, lazily, penalties_named
 from frenemy.recipes.schedules import cosine, share_done
 
-WIDTHS = {16: 0.0, 24: 1.2e5, 32: 4e5, 48: 1.2e6, 64: 3e6, 128: 3e7}
-"""Widths, and the images that a run has to see before the width is worth its time: up to 32 from
-trials on faces of 32 pixels (docs/numbers.md), beyond that by the same law."""
+WIDTHS = {16: 0.0, 24: 1.2e5, 32: 2e5, 48: 9e5, 64: 3e6, 128: 3e7}
+"""Widths, and the images that a run has to see before the width is worth its time: up to 48 from
+trials on faces and animals of 32 pixels (docs/numbers.md), beyond that a guess."""
 
-RATE, BETAS = 1e-3, (0.0, 0.99)  # of Adam
+RATE, BETAS = 1.5e-3, (0.0, 0.99)  # of Adam
 PLANNED = 500_000  # images, where nothing tells how many there is time for
 LEAST = 2_000  # images, without which nothing is learnt
 SIDES = 32, 64, 128, 256  # pixels; any machine has time for the first
@@ -65,7 +65,7 @@ class Pictures:
     images: OptionalInt = None
     width: OptionalInt = None
     rate: OptionalFloat = None
-    objective: ObjectiveName = "hinge"
+    objective: ObjectiveName = "pairing"
     gamma: float = 0.0
     penalty: PenaltyName = "exact"
     penalty_every: int = 1
