@@ -57,7 +57,7 @@ BESIDE: tuple[dict[str, Any], ...] = (
     {"rate": 7e-4},
 )
 """What the first trials change of it, one argument each."""
-WORST = 10.0  # the kernel distance of a game that blows up
+WORST = 100.0  # the kernel distance of a game that blows up
 
 
 def drawn(trial: optuna.Trial) -> dict[str, Any]:
