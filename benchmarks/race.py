@@ -7,9 +7,9 @@ were stopped; a line is added to DIR/race.jsonl as soon as a run is judged, and 
 already is not played again. Prints a Markdown table: the mean over seeds and its standard error (of
 a single seed, the judge's); and draws DIR/race.png, eight samples of each run, a row for each.
 
-A recipe is named with arguments of its own as `dcgan:width=32,rate=0.0004`: numbers and booleans as
-JSON has them. Features are named as `--features` of `frenemy judge` takes them, or `lite0-96`: at
-so many pixels.
+A recipe, or a variant of `pictures` (variants.py), is named with arguments of its own as
+`dcgan:width=32,rate=0.0004`: numbers and booleans as JSON has them. Features are named as
+`--features` of `frenemy judge` takes them, or `lite0-96`: at so many pixels.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 import torch
 import tyro
 from features import kind_named
+from variants import VARIANTS
 
 from frenemy import recipes, resume, train
 from frenemy.choices import PrecisionName
@@ -42,7 +43,8 @@ def named(name: str) -> Recipe:
     """The recipe of a name, with the arguments behind a colon."""
     word, _, given = name.partition(":")
     changes = dict(pair.split("=") for pair in given.split(",") if pair)
-    return vary(recipes.RECIPES[word], **{key: _value(text) for key, text in changes.items()})
+    recipe = {**recipes.RECIPES, **VARIANTS}[word]
+    return vary(recipe, **{key: _value(text) for key, text in changes.items()})
 
 
 def _value(text: str) -> str | float:
@@ -55,10 +57,10 @@ def _value(text: str) -> str | float:
 def played(name: str, data: Dataset, place: Path, **settings: Any) -> Model:
     """The run of a recipe to its end, begun or gone on with."""
     if (place / "run.json").exists():
-        resume(place, data=data)
+        resume(place, recipe=named(name), data=data)
     else:
         train(named(name), data, out=place, checkpoint_seconds=60.0, **settings)
-    return Model.load(place)
+    return Model.load(place, recipe=named(name))
 
 
 def judged(model: Model, data: Dataset, features: tuple[str, ...], samples: int) -> dict[str, Any]:
@@ -151,7 +153,7 @@ def main(
                     opened.write(json.dumps(row) + "\n")
                 rows.append(row)
                 print(json.dumps(row), flush=True)
-            sheet.append(Model.load(place).sample(SHOWN, seed=1))
+            sheet.append(Model.load(place, recipe=named(name)).sample(SHOWN, seed=1))
     save_picture(shown(np.concatenate(sheet), columns=SHOWN), out / "race.png")
     print(table([row for row in rows if (same | protocol).items() <= row.items()]))
 
