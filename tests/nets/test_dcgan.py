@@ -63,14 +63,25 @@ def test_no_maps_are_refused():
 def test_weights_start_as_wide_as_published():
     torch.manual_seed(0)
     for net in (generator(100, (3, 32, 32)), discriminator((3, 32, 32))):
-        for layer in net:
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d):
+        for layer in net.modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d):
                 mean = 1.0 if isinstance(layer, nn.BatchNorm2d) else 0.0
                 w = layer.weight
                 # 4 standard errors: of a mean std / sqrt n, of a deviation std / sqrt(2 n)
                 assert abs(w.mean().item() - mean) < 4 * 0.02 / w.numel() ** 0.5
                 assert abs(w.std().item() - 0.02) < 4 * 0.02 / (2 * w.numel()) ** 0.5
                 assert layer.bias is None or not layer.bias.any()
+
+
+def test_the_ends_are_the_convolutions_of_a_single_place():
+    torch.manual_seed(0)
+    G, D = generator(5, (3, 16, 24), width=2).double(), discriminator((3, 16, 24), width=2).double()
+    z, maps = torch.randn(4, 5, dtype=torch.float64), torch.randn(4, 4, 4, 6, dtype=torch.float64)
+    weight = G[0].weight.view(4, 6, 4, 5).permute(3, 2, 0, 1)  # (size of z, maps, rows, columns)
+    transposed = nn.functional.conv_transpose2d(z[:, :, None, None], weight)
+    torch.testing.assert_close(G[1](G[0](z)), transposed)
+    weight = D[-1][1].weight.view(1, 4, 6, 4).permute(0, 3, 1, 2)
+    torch.testing.assert_close(D[-1](maps), nn.functional.conv2d(maps, weight).flatten())
 
 
 def test_without_normalisation_each_image_is_judged_by_itself():

@@ -87,6 +87,31 @@ class FromUnit(nn.Module):
         return "x".join(map(str, self.shape))
 
 
+class ToMaps(nn.Module):
+    """Vectors as maps: (B, H W C) -> (B, C, H, W), in which the numbers of a place lie together.
+
+    So convolutions take them as they are where images are laid out channels last; `ToVectors` goes
+    back.
+    """
+
+    def __init__(self, rows: int, columns: int) -> None:
+        super().__init__()
+        self.sides = rows, columns
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.unflatten(1, (*self.sides, -1)).movedim(3, 1)
+
+    def extra_repr(self) -> str:
+        return "x".join(map(str, self.sides))
+
+
+class ToVectors(nn.Module):
+    """Maps as vectors: (B, C, H, W) -> (B, H W C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.movedim(1, 3).flatten(1)
+
+
 class Scale(nn.Module):
     """Multiplies by a constant."""
 

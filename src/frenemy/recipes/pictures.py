@@ -225,8 +225,7 @@ def _nets(facts: Facts, width: int, classes: int, normalised: bool) -> tuple[nn.
     D = discriminator(facts.shape, width, normalised=normalised)
     if not classes:
         return generator(Z, facts.shape, width), D
-    *body, last, flat = D
-    assert isinstance(last, nn.Conv2d)
-    head = nn.Sequential(last, flat)
+    *body, head = D
+    maps = width * 2 ** (start_of(facts.shape)[1] - 1)
     G = Embedding(generator(2 * Z, facts.shape, width), classes, Z)
-    return G, Projection(nn.Sequential(*body), head, classes, last.in_channels)
+    return G, Projection(nn.Sequential(*body), head, classes, maps)
