@@ -40,7 +40,7 @@ from torch import Tensor, nn
 from frenemy.data import Dataset, open_dataset
 from frenemy.engine import PLAIN, Engine, prepare_processor
 from frenemy.experiment import Experiment
-from frenemy.game import Game, Minibatch, Player, Round, Scheduled, Term, Turn, alternating, mix
+from frenemy.game import Game, Minibatch, Player, Scheduled, Term, Turn, alternating, mix
 from frenemy.judge.features import extract, in_batches
 from frenemy.judge.kernel import kid
 from frenemy.judge.modes import Modes, class_modes
@@ -48,9 +48,9 @@ from frenemy.judge.named_features import features_named
 from frenemy.lab import cures
 from frenemy.lab.mixtures import SAMPLES, TARGETS
 from frenemy.nets.augmented import Augmented
-from frenemy.objectives import pairing_d, pairing_g
+from frenemy.objectives import level, pairing_d, pairing_g
 from frenemy.penalties import differences, lazily, on_share, r1, r2
-from frenemy.recipes.pictures import Pictures, pictures
+from frenemy.recipes.pictures import LEVEL, Pictures, pictures
 from frenemy.sampling import generate, noise
 
 Row = dict[str, Any]
@@ -62,11 +62,6 @@ JUDGED = {"stacked": 26_000, "faces": 2000}  # samples
 LOOKS = 16  # minibatches on which the penalties are compared at the end
 
 
-def centred_d(r: Round) -> Tensor:
-    """Pairing leaves the sum of the logits free; this holds it at 0."""
-    return pairing_d(r) + 0.01 * (r.Dx + r.DGz).square()
-
-
 @dataclass(frozen=True)
 class Kind:
     """How D is held flat.
@@ -74,20 +69,21 @@ class Kind:
     Attributes:
         penalties: at real images and at samples; none, too.
         every: in which rounds.
-        d: what D minimises besides.
+        centred: whether the logits are held about 0.
         augmented: what D sees: each image by a draw of its own, or x_i and G(z_i) by one for both.
     """
 
     penalties: tuple[Term, Term] | None = (r1, r2)
     every: int = 1
-    d: Term = pairing_d
+    centred: bool = False
     augmented: Literal["no", "images", "pairs"] = "no"
 
     def turns(self, gamma: Scheduled) -> Sequence[Turn]:
         """Who moves on what, when."""
+        d = {pairing_d: 1.0, level: LEVEL} if self.centred else {pairing_d: 1.0}
         if self.penalties is None:
-            return alternating({self.d: 1.0}, {pairing_g: 1.0})
-        turns = lazily(self.d, pairing_g, gamma, self.every, self.penalties)
+            return alternating(d, {pairing_g: 1.0})
+        turns = lazily(d, {pairing_g: 1.0}, gamma, self.every, self.penalties)
         return [replace(turn, joint=True) for turn in turns] if self.augmented == "pairs" else turns
 
 
@@ -105,7 +101,7 @@ KINDS = {
     "differences of .01": Kind(differences(0.01)),
     "differences of .1": Kind(differences(0.1)),
     "differences of .01, on a quarter": Kind(quarter(differences(0.01))),
-    "exact, logits centred": Kind(d=centred_d),
+    "exact, logits centred": Kind(centred=True),
 }
 AUGMENTED = {
     "exact, augmented": Kind(augmented="images"),

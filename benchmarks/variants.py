@@ -16,7 +16,7 @@ from frenemy.game import Game, Player, Round, Turn
 from frenemy.nets.augment import Augment
 from frenemy.nets.augmented import Augmented
 from frenemy.nets.warps import Map
-from frenemy.objectives import pairing_d
+from frenemy.objectives import level
 from frenemy.recipes.pictures import Pictures, pictures
 
 OPEN = Pictures()  # all is chosen
@@ -45,15 +45,13 @@ def late_copying(facts: Facts, arguments: Pictures = OPEN) -> list[Stage]:
     return _changed(pictures(facts, arguments), of)
 
 
-def centred(facts: Facts, arguments: Pictures = OPEN) -> list[Stage]:
-    """The logits, of which pairing leaves the sum free, are held about 0."""
-
-    def centred_d(r: Round) -> Tensor:
-        return pairing_d(r) + 0.01 * (r.Dx + r.DGz).square()
+def uncentred(facts: Facts, arguments: Pictures = OPEN) -> list[Stage]:
+    """The logits' common level, which pairing leaves free, is not held at 0."""
 
     def of(players: Mapping[str, Player], turns: Sequence[Turn]) -> Sequence[Turn]:
         of_D, of_G = turns
-        return replace(of_D, moves={"D": {centred_d: 1.0}}), of_G
+        moves = {term: weight for term, weight in of_D.moves["D"].items() if term is not level}
+        return replace(of_D, moves={"D": moves}), of_G
 
     return _changed(pictures(facts, arguments), of)
 
@@ -80,7 +78,7 @@ def same_draw(facts: Facts, arguments: Pictures = OPEN) -> list[Stage]:
     return _changed(pictures(facts, arguments), of)
 
 
-VARIANTS = {recipe.__name__: recipe for recipe in (late_copying, centred, same_draw)}
+VARIANTS = {recipe.__name__: recipe for recipe in (late_copying, uncentred, same_draw)}
 
 
 def _changed(

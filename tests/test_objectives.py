@@ -25,6 +25,7 @@ TERMS = (
     "wasserstein_g",
     "pairing_d",
     "pairing_g",
+    "level",
 )
 LOG2, LOG3, LOG4 = math.log(2), math.log(3), math.log(4)
 LOG4_3 = math.log(4 / 3)  # sigmoid(log 3) = 3/4, so -log sigmoid(log 3) = log 4/3
@@ -59,6 +60,8 @@ BY_HAND = [
     ("pairing_g", 5, 5, LOG2),
     ("pairing_g", 5 + LOG3, 5, LOG4),
     ("pairing_g", 5, 5 + LOG3, LOG4_3),
+    ("level", 3, -1, 4),
+    ("level", -2, 2, 0),
 ]
 
 # term -> its derivatives with respect to D(x) and to D(G(z))
@@ -73,6 +76,7 @@ DERIVATIVES = {
     "wasserstein_g": (lambda a, b: 0 * a, lambda a, b: -torch.ones_like(b)),
     "pairing_d": (lambda a, b: -(b - a).sigmoid(), lambda a, b: (b - a).sigmoid()),
     "pairing_g": (lambda a, b: (a - b).sigmoid(), lambda a, b: -(a - b).sigmoid()),
+    "level": (lambda a, b: 2 * (a + b), lambda a, b: 2 * (a + b)),
 }
 
 

@@ -410,7 +410,7 @@ def test_a_share_that_is_none_is_refused(share, said):
 @pytest.mark.parametrize("name", ["exact", "differences"])
 def test_any_penalties_are_played_as_lazily_as_the_exact_ones(name, every):
     penalties = penalties_named(name, 0.5)
-    turns = lazily(minimax_d, nonsaturating_g, 0.7, every, penalties)
+    turns = lazily({minimax_d: 1.0}, {nonsaturating_g: 1.0}, 0.7, every, penalties)
     weights = [
         (turn.every, weight)
         for turn in turns

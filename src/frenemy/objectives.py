@@ -64,6 +64,13 @@ def pairing_g(r: Round) -> Tensor:
     return softplus(r.Dx - r.DGz)
 
 
+def level(r: Round) -> Tensor:
+    """(D(x) + D(G(z)))^2: in the loss of D it holds its logits about 0 where only their differences
+    count. Lin et al. (2025), Adversarial Flow Models, with a weight of .01.
+    """
+    return (r.Dx + r.DGz).square()
+
+
 class Objective(NamedTuple):
     """The terms of the two players.
 

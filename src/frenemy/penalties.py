@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -82,29 +83,29 @@ def penalties_named(name: PenaltyName, share: float = 1.0) -> tuple[Term, Term]:
 
 
 def lazily(
-    D: Term,
-    G: Term,
+    D: Mapping[Term, Scheduled],
+    G: Mapping[Term, Scheduled],
     gamma: Scheduled,
     every: int = 4,
     penalties: tuple[Term, Term] = (r1, r2),
 ) -> tuple[Turn, ...]:
     """The turns of a game whose D is held flat by R1 and R2, but not in every round.
 
-    D and G move on their objectives in each; in rounds 0, `every`, ... D moves on `every` gamma
+    D and G move on their weighted terms in each; in rounds 0, `every`, ... D moves on `every` gamma
     (R1 + R2) alone as well. Karras et al. (2020), Analyzing and Improving the Image Quality of
     StyleGAN, section 3.1: lazy regularisation. With `every` 1 it moves on all of them at once.
     """
     if every == 1:
-        return alternating({D: 1.0, **dict.fromkeys(penalties, gamma)}, {G: 1.0})
+        return alternating({**D, **dict.fromkeys(penalties, gamma)}, G)
 
     def weight(t: int) -> float:
         return every * value_at(t, gamma)
 
     of_each = weight if callable(gamma) else weight(0)
     return (
-        Turn({"D": {D: 1.0}}, joint=True),
+        Turn({"D": D}, joint=True),
         Turn({"D": dict.fromkeys(penalties, of_each)}, every=every, joint=True),
-        Turn({"G": {G: 1.0}}),
+        Turn({"G": G}),
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from frenemy.choosing import Budget, Open, TooLarge
 from frenemy.data import Facts
 from frenemy.errors import FrenemyError
-from frenemy.objectives import hinge_d, pairing_d, pairing_g, wasserstein_g
+from frenemy.objectives import hinge_d, level, pairing_d, pairing_g, wasserstein_g
 from frenemy.penalties import r1, r2
 from frenemy.recipes.pictures import LEAST, WIDTHS, Pictures, pictures
 
@@ -150,11 +150,11 @@ def test_penalties_are_played_as_often_as_is_asked():
             turn.every for turn in stage.game.turns
         ]
 
-    assert turns() == ([[pairing_d], [pairing_g]], [1, 1])
+    assert turns() == ([[pairing_d, level], [pairing_g]], [1, 1])
     assert turns(objective="hinge") == ([[hinge_d], [wasserstein_g]], [1, 1])
-    assert turns(gamma=1.0) == ([[pairing_d, r1, r2], [pairing_g]], [1, 1])
+    assert turns(gamma=1.0) == ([[pairing_d, level, r1, r2], [pairing_g]], [1, 1])
     every = turns(gamma=1.0, penalty_every=8)
-    assert every == ([[pairing_d], [r1, r2], [pairing_g]], [1, 8, 1])
+    assert every == ([[pairing_d, level], [r1, r2], [pairing_g]], [1, 8, 1])
 
 
 @pytest.mark.parametrize(

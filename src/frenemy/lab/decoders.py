@@ -91,7 +91,7 @@ def play_adversaries(
     """The pairing game with R1 and R2 between them: the average of G's weights at its end."""
     player = adam(G, falling(rate, rounds), (0.0, 0.99), averaging=0.99)
     players = {"D": adam(D, falling(rate, rounds), (0.0, 0.99)), "G": player}
-    game = Game(players, lazily(pairing_d, pairing_g, gamma), PRIOR, MINIBATCH)
+    game = Game(players, lazily({pairing_d: 1.0}, {pairing_g: 1.0}, gamma), PRIOR, MINIBATCH)
     for step in range(rounds):
         game.play(minibatch, seed=seed, step=step)
     return player.best

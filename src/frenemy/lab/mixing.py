@@ -165,7 +165,7 @@ def train(rounds: int, seed: int) -> nn.Module:
             "D": adam(D, rate, (0.0, 0.99)),
             "G": adam(G, rate, (0.0, 0.99), averaging=0.995),
         }
-        turns = lazily(pairing_d, pairing_g, gamma=0.05)
+        turns = lazily({pairing_d: 1.0}, {pairing_g: 1.0}, gamma=0.05)
         game = Game(players, turns, Prior("gaussian", 2), 256)
         data = minibatches(TARGET.sample, 256, seed)
         for step in range(rounds):

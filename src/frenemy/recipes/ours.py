@@ -71,6 +71,6 @@ def digits(facts: Facts, arguments: Ours = Ours()) -> list[Stage]:
         "D": Player(D, adam(D), schedule=schedule),
         "G": Player(G, adam(G), schedule=schedule, averaging=arguments.averaging),
     }
-    turns = lazily(terms.d, terms.g, lambda t: gamma * min(1.0, 1000 / max(t, 1)))
+    turns = lazily({terms.d: 1.0}, {terms.g: 1.0}, lambda t: gamma * min(1.0, 1000 / max(t, 1)))
     game = Game(players, turns, prior, arguments.minibatch)
     return [Stage(game, 200, begin=from_the_mean(G))]

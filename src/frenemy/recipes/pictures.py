@@ -22,7 +22,7 @@ from frenemy.nets.augmented import Augmented
 from frenemy.nets.conditions import Embedding, Projection, labels
 from frenemy.nets.dcgan import discriminator, generator
 from frenemy.nets.layers import Shape, start_of
-from frenemy.objectives import ObjectiveName, objective_named
+from frenemy.objectives import ObjectiveName, level, objective_named
 from frenemy.penalties import PenaltyName, lazily, penalties_named
 from frenemy.recipes.schedules import cosine, share_done
 
@@ -35,6 +35,7 @@ PLANNED = 500_000  # images, where nothing tells how many there is time for
 LEAST = 2_000  # images, without which nothing is learnt
 SIDES = 32, 64, 128, 256  # pixels; any machine has time for the first
 PER_PIXEL = 250  # images that a run has to see for each pixel of one
+LEVEL = 0.01  # weight of `level`: else logits drift to where bfloat16 has no small differences
 SETTLING = 0.05  # of the images so far: the half-life of G's average
 Z = 100
 
@@ -209,11 +210,12 @@ def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
         "D": Player(D, adam(D), schedule=schedule),
         "G": Player(G, adam(G), schedule=schedule, averaging=HalfLife(half_life)),
     }
+    moves = {terms.d: 1.0} if terms.middle is not None else {terms.d: 1.0, level: LEVEL}
     penalties = penalties_named(arguments.penalty, arguments.penalty_share)
     of_D, *others = (
-        lazily(terms.d, terms.g, arguments.gamma, arguments.penalty_every, penalties)
+        lazily(moves, {terms.g: 1.0}, arguments.gamma, arguments.penalty_every, penalties)
         if arguments.gamma
-        else alternating({terms.d: 1.0}, {terms.g: 1.0})
+        else alternating(moves, {terms.g: 1.0})
     )
     turns = replace(of_D, after=adapt if arguments.augmenting else None), *others
     prior = Prior("gaussian", Z)
