@@ -35,7 +35,7 @@ def classed(tmp_path_factory):
     """A run of tiny networks that are told whether a picture is of a dark or a light square."""
     folder = squares(tmp_path_factory.mktemp("squares"), 10)
     path = tmp_path_factory.mktemp("runs") / "classed"
-    arguments = ["--data", folder, "--out", path, "--width", 4, "--minibatch", 8, "--steps", 30]
+    arguments = ["--data", folder, "--out", path, "--width", 4, "--minibatch", 8, "--steps", 200]
     assert main(["train", "pictures", *map(str, arguments)]) == 0
     return path
 
