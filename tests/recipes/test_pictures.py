@@ -143,6 +143,13 @@ def test_more_time_stretches_what_is_left_of_the_schedules():
     assert given.stretched(5, 50) == given  # who says how many has said when they end
 
 
+@pytest.mark.parametrize(("objective", "held"), [("pairing", 0.01), ("hinge", None)])
+def test_logits_of_which_differences_count_are_held_about_0(objective, held):
+    (stage,) = pictures(FACES, Pictures(width=4, objective=objective))
+    of_D, of_G = stage.game.turns
+    assert of_D.moves["D"].get(level) == held and level not in of_G.moves["G"]
+
+
 def test_penalties_are_played_as_often_as_is_asked():
     def turns(**arguments):
         (stage,) = pictures(FACES, Pictures(width=4, **arguments))
