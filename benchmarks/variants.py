@@ -136,13 +136,18 @@ def spectral(facts: Facts, arguments: Pictures = OPEN) -> list[Stage]:
 
 def hidden(facts: Facts, arguments: Pictures = OPEN) -> list[Stage]:
     """D makes its logit of a hidden layer of all places."""
-    *body, head = discriminator(facts.shape, given(arguments.width, 32))
+    *body, head = discriminator(facts.shape, given(arguments.width, 32), biased=True)
     assert isinstance(head, nn.Sequential)
     vectors, last, flat = head
     assert isinstance(last, nn.Linear)
     first = nn.Linear(last.in_features, HIDDEN)
     layers = first, nn.LeakyReLU(0.2, inplace=True), _started(nn.Linear(HIDDEN, 1, bias=False))
     return [_with_nets(facts, arguments, D=nn.Sequential(*body, vectors, *layers, flat))]
+
+
+def unbiased(facts: Facts, arguments: Pictures = OPEN) -> list[Stage]:
+    """D's first convolution has no biases, so that D is blind to the contrast of minibatches."""
+    return [_with_nets(facts, arguments, D=discriminator(facts.shape, given(arguments.width, 32)))]
 
 
 def wider_G(facts: Facts, arguments: Pictures = OPEN) -> list[Stage]:
@@ -164,7 +169,7 @@ VARIANTS: dict[str, Recipe] = {
     recipe.__name__: recipe
     for recipe in (
         *(late_copying, uncentred, same_draw, together),
-        *(spectral, hidden, wider_G, full_resolution),
+        *(spectral, hidden, unbiased, wider_G, full_resolution),
     )
 }
 

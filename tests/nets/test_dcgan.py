@@ -18,8 +18,10 @@ def test_at_64_pixels_it_has_as_many_weights_as_the_usual_example():
     with torch.device("meta"):
         G, D = generator(100, (3, 64, 64)), discriminator((3, 64, 64))
         unnormalised = discriminator((3, 64, 64), normalised=False)
+        biased = discriminator((3, 64, 64), biased=True)
     assert (count(G), count(D)) == (3_576_704, 2_765_568)
     assert count(unnormalised) == count(D) - (128 + 256 + 512)  # a bias, not a weight and a bias
+    assert count(biased) == count(D) + 64
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (3, 256, 256), (3, 16, 256)])
@@ -91,3 +93,17 @@ def test_without_normalisation_each_image_is_judged_by_itself():
     torch.testing.assert_close(D(x), torch.cat([D(image[None]) for image in x]))
     D = discriminator((3, 16, 16), width=4).double()
     assert not torch.allclose(D(x), torch.cat([D(image[None]) for image in x]))
+
+
+@pytest.mark.parametrize("biased", [True, False])
+def test_without_biases_a_normalised_D_is_blind_to_contrast(biased):
+    torch.manual_seed(0)
+    D = discriminator((1, 16, 16), width=4, biased=biased).double()
+    for layer in D.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eps = 1e-30
+    if biased:
+        nn.init.normal_(D[0].bias)
+    x = torch.rand(8, 1, 16, 16, dtype=torch.float64) - 0.5
+    # a product with a half is exact, so what is left is the rounding of sums: some 1e-16
+    assert torch.allclose(D(x / 2), D(x), rtol=0, atol=1e-12) != biased

@@ -47,13 +47,18 @@ def generator(size_of_z: int, shape: Shape, width: int = 64) -> nn.Sequential:
     return _started(nn.Sequential(*layers, nn.Tanh()))
 
 
-def discriminator(shape: Shape, width: int = 64, *, normalised: bool = True) -> nn.Sequential:
+def discriminator(
+    shape: Shape, width: int = 64, *, normalised: bool = True, biased: bool = False
+) -> nn.Sequential:
     """D: images (B, *shape) -> logits (B,); its last module makes them of maps.
 
     Args:
         shape, width: as of `generator`.
         normalised: all convolutions but the first and the last are batch-normalised; else these
             have biases instead, and D judges each image by itself, as gradient penalties need it.
+        biased: the first convolution has biases. Without, what comes to the first batch
+            normalisation is twice as much where all images are, so that a normalised D, but for
+            its eps, does not see the contrast of a minibatch as a whole.
 
     Raises:
         FrenemyError: as `generator`.
@@ -65,7 +70,7 @@ def discriminator(shape: Shape, width: int = 64, *, normalised: bool = True) -> 
     at_least(1, width=width)
     (rows, columns), times = start_of(shape)
     maps = [width * 2**i for i in range(times)]
-    layers: list[nn.Module] = [nn.Conv2d(shape[0], width, 4, 2, 1, bias=False)]
+    layers: list[nn.Module] = [nn.Conv2d(shape[0], width, 4, 2, 1, bias=biased)]
     for n_in, n_out in itertools.pairwise(maps):
         layers += [nn.LeakyReLU(0.2, inplace=True)]
         layers += [nn.Conv2d(n_in, n_out, 4, 2, 1, bias=not normalised)]

@@ -224,7 +224,7 @@ def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
 
 
 def _nets(facts: Facts, width: int, classes: int, normalised: bool) -> tuple[nn.Module, nn.Module]:
-    D = discriminator(facts.shape, width, normalised=normalised)
+    D = discriminator(facts.shape, width, normalised=normalised, biased=True)
     if not classes:
         return generator(Z, facts.shape, width), D
     *body, head = D
