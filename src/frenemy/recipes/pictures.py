@@ -26,9 +26,10 @@ from frenemy.objectives import ObjectiveName, level, objective_named
 from frenemy.penalties import PenaltyName, lazily, penalties_named
 from frenemy.recipes.schedules import cosine, share_done
 
-WIDTHS = {16: 0.0, 24: 1.2e5, 32: 2e5, 48: 5e5, 64: 3e6, 128: 3e7}
+WIDTHS = {16: 0.0, 24: 1.2e5, 32: 2e5, 48: 5e5, 64: 7e5, 128: 3e7}
 """Widths, and the images that a run has to see before the width is worth its time: 32 from
-trials on faces and animals of 32 pixels, 48 on faces (docs/numbers.md), the others are guesses."""
+trials on faces and animals of 32 pixels, 48 and 64 on faces (docs/numbers.md), the others are
+guesses."""
 
 RATE, BETAS = 1.5e-3, (0.0, 0.99)  # of Adam
 PLANNED = 500_000  # images, where nothing tells how many there is time for
