@@ -265,3 +265,13 @@ def test_a_matlab_array_that_lies_about_its_shape(folder):
     path.write_bytes(data)
     with pytest.raises(FrenemyError, match="its shape"), little_memory():
         describe(path)
+
+
+@pytest.mark.parametrize("name", ["zip", "packed.zip", "npz", "packed.npz"])
+@pytest.mark.parametrize("claimed", [0, 2**26])  # bytes unpacked
+def test_a_member_that_claims_more_packed_bytes_than_its_archive_has(name, claimed, tmp_path):
+    data = bytearray(FILES[name])
+    entry = data.index(b"PK\x01\x02")  # the first of the list of members
+    data[entry + 20 : entry + 28] = struct.pack("<II", 2**26, claimed)
+    (tmp_path / name).write_bytes(data)
+    survives(tmp_path / name)

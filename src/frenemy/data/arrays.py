@@ -23,7 +23,7 @@ from frenemy.data.layout import images_first
 from frenemy.data.levels import Range, range_of
 from frenemy.data.named import Piece, read_named
 from frenemy.data.pixels import Resize
-from frenemy.data.streams import check_claim, in_one_line, read_exactly, shown
+from frenemy.data.streams import check_member, in_one_line, read_exactly, shown
 from frenemy.errors import FrenemyError
 
 NPY_MAGIC = b"\x93NUMPY"
@@ -126,9 +126,7 @@ class _Member(NamedTuple):
     def of(cls, archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> _Member:
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise FrenemyError(f"{path}: {shown(info.filename)} is not compressed as numpy does it")
-        present = min(info.compress_size, path.stat().st_size)
-        packed = info.compress_type == zipfile.ZIP_DEFLATED
-        check_claim(path, info.file_size, present, packed=packed)
+        check_member(path, info, path.stat().st_size)
         with archive.open(info) as file:
             header = _read_header(file.read, path)
         if header.length + header.nbytes != info.file_size:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from frenemy.data.contents import File
 from frenemy.data.links import Reach
 from frenemy.data.pixels import START, is_picture
-from frenemy.data.streams import BoundedFile, check_claim, is_of_the_file, lasting_reason, shown
+from frenemy.data.streams import BoundedFile, check_member, is_of_the_file, lasting_reason, shown
 from frenemy.errors import FrenemyError
 
 SUFFIXES = (
@@ -246,8 +246,7 @@ def _member_refusal(info: zipfile.ZipInfo, name: str) -> str | None:
 def _open_member(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, size: int
 ) -> BoundedFile:
-    packed = info.compress_type == zipfile.ZIP_DEFLATED
-    check_claim(path, info.file_size, min(info.compress_size, size), packed=packed)
+    check_member(path, info, size)
     if info.file_size > MAX_BYTES:
         raise ValueError(_too_large(info.file_size))
     return BoundedFile(archive.open(info), info.file_size)  # pyright: ignore[reportArgumentType] (it reads and seeks)

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import stat
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,19 @@ def check_claim(path: Path, claimed: int, present: int, *, packed: bool) -> None
             f"{path}: damaged: its header claims {claimed:,} bytes of data, "
             f"but the file holds {present:,}{' compressed' if packed else ''}"
         )
+
+
+def check_member(path: Path, info: zipfile.ZipInfo, size: int) -> None:
+    """Refuse a member of a zip at `path`, of `size` bytes, that claims more than lies there.
+
+    `zipfile` takes the memory for as many packed bytes as a member claims to have before it reads.
+
+    Raises:
+        FrenemyError: packed or unpacked, these cannot lie in the archive.
+    """
+    check_claim(path, info.compress_size, size, packed=False)
+    packed = info.compress_type == zipfile.ZIP_DEFLATED
+    check_claim(path, info.file_size, info.compress_size, packed=packed)
 
 
 def read_exactly(read: Callable[[int], bytes], count: int, path: Path) -> bytearray:
