@@ -1,9 +1,11 @@
 """The game on one's own pictures: what is chosen for them, and that it holds."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 
 from frenemy.choosing import Budget, Open, TooLarge
 from frenemy.data import Facts
@@ -148,6 +150,13 @@ def test_logits_of_which_differences_count_are_held_about_0(objective, held):
     (stage,) = pictures(FACES, Pictures(width=4, objective=objective))
     of_D, of_G = stage.game.turns
     assert of_D.moves["D"].get(level) == held and level not in of_G.moves["G"]
+
+
+@pytest.mark.parametrize("classes", [(), ("a", "b")])
+def test_D_sees_the_contrast_of_a_minibatch(classes):
+    (stage,) = pictures(replace(FACES, classes=classes), Pictures(width=4, augmenting=False))
+    first, *_ = (m for m in stage.game.nets["D"].modules() if isinstance(m, nn.Conv2d))
+    assert first.bias is not None  # without, D is blind to it: see tests/nets/test_dcgan.py
 
 
 def test_penalties_are_played_as_often_as_is_asked():
