@@ -54,6 +54,15 @@ def changed(T, x):
     return (T(x) != x).flatten(1).any(1)
 
 
+def same(a, b):
+    """Each of images (B, C, H, W) in [-1, 1], warped at most five times: bit by bit where their
+    sides are powers of two, else as far as a pixel is taken from 1e-7 of a side beside its place,
+    along both sides, where the next pixel may be 2 away."""
+    sides = a.shape[2:]
+    off = 0.0 if all(math.log2(side).is_integer() for side in sides) else 5 * 2 * 1e-7 * sum(sides)
+    return ((a - b).abs() <= off).flatten(1).all(1)
+
+
 def inverse_map(T, count=COUNT, sides=(64, 64)):
     """A and b of each warp, read off images of their own pixels' columns and rows at the middle."""
     h, w = sides
@@ -85,7 +94,7 @@ def test_at_p_0_and_in_eval_images_come_out_as_they_were(make, shape):
 @pytest.mark.parametrize("p", [0.1, 0.5])
 def test_images_for_which_nothing_is_drawn_come_out_as_they_were(p):
     T = Augment(Policy(scale=1, contrast=1), p)
-    share = changed(T, images(COUNT, 3, 6, 6)).float()
+    share = changed(T, images(COUNT, 3, 8, 8)).float()
     q = 1 - (1 - p) ** 2
     assert near(share, q, math.sqrt(q * (1 - q)))
 
@@ -101,44 +110,46 @@ def test_flips_and_turns_are_permutations_of_pixels(sides):
     }
     wanted = [part for turned in turns.values() for part in (turned, turned.flip(2))]
     out = Augment(Policy(x_flip=1, quarter_turn=1), 1.0)(x.expand(COUNT, -1, -1, -1))
-    which = torch.stack([(out == w).flatten(1).all(1) for w in wanted], 1)
-    assert (which.sum(1) == 1).all()  # each is one of them, bit by bit
+    which = torch.stack([same(out, w) for w in wanted], 1)
+    assert (which.sum(1) == 1).all()  # each is one of them
     share = 1 / len(wanted)
     for one in which.T:
         assert near(one.float(), share, math.sqrt(share * (1 - share)))
 
 
-def test_the_group_laws_hold():
+@pytest.mark.parametrize("side", [8, 9])
+def test_the_group_laws_hold(side):
     def matrix(*rows):
         return torch.tensor([rows])
 
     def times(x, A, n):
-        apply, _ = warp(A, torch.zeros(1, 2), 9, 9)
+        apply, _ = warp(A, torch.zeros(1, 2), side, side)
         for _ in range(n):
             x = apply(x)
         return x
 
-    x = images(1, 2, 9, 9)
+    x = images(1, 2, side, side)
     turn, flip = matrix([0.0, -1.0], [1.0, 0.0]), matrix([-1.0, 0.0], [0.0, 1.0])
-    assert torch.equal(times(x, turn, 4), x) and torch.equal(times(x, flip, 2), x)
-    assert torch.equal(times(x, turn, 1), x.rot90(1, (2, 3)))
+    assert same(times(x, turn, 4), x) and same(times(x, flip, 2), x)
+    assert same(times(x, turn, 1), x.rot90(1, (2, 3)))
     there = times(times(times(x, flip, 1), turn, 1), flip, 1)
-    assert torch.equal(there, times(x, turn, 3))  # a mirrored turn goes back
+    assert same(there, times(x, turn, 3))  # a mirrored turn goes back
 
 
-def test_integer_shifts_are_exact_uniform_and_leave_the_mirror_image_behind():
-    height, width = 16, 24
+@pytest.mark.parametrize(("height", "width"), [(16, 32), (16, 24)])
+def test_integer_shifts_are_uniform_and_leave_the_mirror_image_behind(height, width):
     x = images(1, 3, height, width)
-    most = {"rows": 2, "columns": 3}  # .125 of either side
-    wider = np.pad(x[0].numpy(), [(0, 0), (2, 2), (3, 3)], mode="symmetric")
+    rows, columns = height // 8, width // 8  # .125 of either side
+    wider = [(0, 0), (rows, rows), (columns, columns)]
+    wider = np.pad(x[0].numpy(), wider, mode="symmetric")
     out = Augment(Policy(integer_shift=1), 1.0)(x.expand(COUNT, -1, -1, -1))
-    found = torch.zeros(5, 7)
-    for i in range(5):
-        for j in range(7):
+    found = torch.zeros(2 * rows + 1, 2 * columns + 1)
+    for i in range(2 * rows + 1):
+        for j in range(2 * columns + 1):
             wanted = torch.from_numpy(wider[:, i : i + height, j : j + width])
-            found[i, j] = (out == wanted).flatten(1).all(1).sum()
+            found[i, j] = same(out, wanted[None]).sum()
     assert found.sum() == COUNT
-    for counts, m in ((found.sum(1), most["rows"]), (found.sum(0), most["columns"])):
+    for counts, m in ((found.sum(1), rows), (found.sum(0), columns)):
         shares = torch.full((2 * m + 1,), 1 / (2 * m))
         shares[[0, -1]] /= 2  # what is rounded is uniform up to m
         assert stats.chisquare(counts.numpy(), (shares * COUNT).numpy()).pvalue > 1e-4

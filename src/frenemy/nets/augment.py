@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
 
 from frenemy.errors import at_least, at_most
-from frenemy.nets.warps import Map, colours, masked, on_colours, warp
+from frenemy.nets.warps import Map, colours, masked, mixed, on_colours, warp
 
 
 @dataclass(frozen=True)
@@ -133,16 +133,16 @@ class Augmentation(nn.Module, ABC):
     def maps(self, x: Tensor) -> list[Map]:
         """A draw for these images: what T is composed of, first to last."""
 
-    def _mask(self, x: Tensor, chance: float | Tensor) -> Tensor:
-        """For each image, (B,): whether something that is so probable is drawn."""
-        return torch.rand(len(x), device=x.device) < chance
+    def _mask(self, x: Tensor, chances: Tensor) -> Tensor:
+        """For each image, (..., B): whether something is drawn that is so probable, (..., 1)."""
+        return torch.rand(*chances.shape[:-1], len(x), device=x.device) < chances
 
-    def _cutout(self, x: Tensor, chance: Tensor) -> Tensor:
-        """What is left, (B, 1, H, W), of images without a part of half their sides.
+    def _cutout(self, x: Tensor, is_drawn: Tensor) -> Tensor:
+        """What is left, (B, 1, H, W), of images of which the drawn lose half of their sides.
 
         Its middle is uniform in the image, so that some of it may lie outside.
         """
-        drawn = self._mask(x, chance)[:, None]
+        drawn = is_drawn[:, None]
         columns, rows = (
             (_centres(side, x) - torch.rand(len(x), 1, device=x.device)).abs() < 0.25
             for side in (x.shape[3], x.shape[2])
@@ -178,74 +178,63 @@ class Augment(Augmentation):
     (torch.Size([4, 3, 8, 8]), True)
     """
 
+    _multipliers: Tensor
+
     def __init__(self, policy: Policy, p: float = 0.0) -> None:
         super().__init__(p)
         self.policy = policy
+        halved = {"x_flip": policy.x_flip / 2, "luma_flip": policy.luma_flip / 2}
+        multipliers = torch.tensor([*(asdict(policy) | halved).values()])
+        self.register_buffer("_multipliers", multipliers[:, None], persistent=False)
 
     def maps(self, x: Tensor) -> list[Map]:
-        keep = self._cutout(x, self.policy.cutout * self.p)
-        return [self._geometry(x), self._colours(x), masked(keep)]
+        chances = self._multipliers * self.p
+        is_drawn = dict(zip(asdict(self.policy), self._mask(x, chances), strict=True))
+        return [
+            self._geometry(x, is_drawn),
+            self._colours(x, is_drawn),
+            masked(self._cutout(x, is_drawn["cutout"])),
+        ]
 
-    def _geometry(self, x: Tensor) -> Map:
+    def _geometry(self, x: Tensor, is_drawn: Mapping[str, Tensor]) -> Map:
         """The inverse of all, q -> A q + b; each operation's inverse is distributed as itself."""
-        policy, (height, width) = self.policy, x.shape[2:]
-        flip = 1 - 2 * self._mask(x, policy.x_flip * self.p / 2).float()
-        turn = (4 * torch.rand(len(x), device=x.device)).floor()
+        count, (height, width) = len(x), x.shape[2:]
+        flip = 1 - 2 * is_drawn["x_flip"].float()
+        uniform = torch.rand(5, count, device=x.device)
+        normal = torch.randn(4, count, device=x.device)
+        turn = (4 * uniform[0]).floor()
         if height != width:
             turn = 2 * (turn / 2).floor()
-        turn = turn * self._mask(x, policy.quarter_turn * self.p)
+        turn = turn * is_drawn["quarter_turn"]
         odd = turn.remainder(2)
         cos, sin = (1 - turn) * (1 - odd), (2 - turn) * odd  # exact
-        A = _matrix(flip * cos, -flip * sin, sin, cos)
-        scale = self._power_of_2(x, policy.scale, 0.2)
-        stretch = self._power_of_2(x, policy.anisotropic_scale, 0.2)
-        once = 1 - (1 - policy.rotation * self.p).sqrt()
-        A = _product(A, _rotation(self._angle(x, once)))
-        A = _product(A, _matrix(scale * stretch, 0 * scale, 0 * scale, scale / stretch))
-        A = _product(A, _rotation(self._angle(x, once)))
-        uniform = torch.rand(len(x), 2, device=x.device)
-        normal = torch.randn(len(x), 2, device=x.device)
-        shift = self._shift(x, policy.integer_shift, uniform / 4 - 0.125).round()
-        slide = self._shift(x, policy.fractional_shift, normal / 8)
-        return warp(A, _product(A, slide[:, :, None])[:, :, 0] + shift, height, width)
+        once = 1 - (1 - self.policy.rotation * self.p).sqrt()
+        first, second = _rotation(2 * math.pi * uniform[1:3] * self._mask(x, once.expand(2, 1)))
+        scale = (0.2 * normal[0] * is_drawn["scale"]).exp2()
+        stretch = (0.2 * normal[1] * is_drawn["anisotropic_scale"]).exp2()
+        A = _product(_matrix(flip * cos, -flip * sin, sin, cos), first)
+        A = A * torch.stack([scale * stretch, scale / stretch], 1)[:, None]
+        A = _product(A, second)
+        across, down = (uniform[3:] / 4 - 0.125) * is_drawn["integer_shift"]
+        shift = torch.stack([across * width, down * height], 1).round()
+        across, down = normal[2:] / 8 * is_drawn["fractional_shift"]
+        slide = torch.stack([across * width, down * height], 1)
+        return warp(A, (A * slide[:, None]).sum(2) + shift, height, width)
 
-    def _colours(self, x: Tensor) -> Map:
+    def _colours(self, x: Tensor, is_drawn: Mapping[str, Tensor]) -> Map:
         """Brightness, contrast, and maps about the grey axis: circulant matrices, which commute."""
-        policy = self.policy
-        brightness = 0.2 * self._normal(x, policy.brightness)
-        contrast = self._power_of_2(x, policy.contrast, 0.5)
-        if colours(x) == 3:
-            flip = 1 - 2 * self._mask(x, policy.luma_flip * self.p / 2).float()
-            hue = self._angle(x, policy.hue * self.p)
-            saturation = self._power_of_2(x, policy.saturation, 1.0)
-            a, b = saturation * hue.cos(), math.sqrt(3) * saturation * hue.sin()
-            row = [flip + 2 * a, flip - a - b, flip - a + b]
-            row = [_per_image(contrast * (part / 3)) for part in row]
-            offset = _per_image(contrast * flip * brightness)
-        else:
-            row, offset = [_per_image(contrast)], _per_image(contrast * brightness)
-
-        def times(x: Tensor, way: int, start: Tensor) -> Tensor:
-            rolled = (part.to(x.dtype) * x.roll(way * i, 1) for i, part in enumerate(row))
-            return sum(rolled, start=start.to(x.dtype))
-
-        return on_colours(lambda x: times(x, -1, offset), lambda g: times(g, 1, 0 * offset))
-
-    def _shift(self, x: Tensor, multiplier: float, parts: Tensor) -> Tensor:
-        """Pixels to the right and down, (B, 2), of parts of the sides; 0 for what is not drawn."""
-        height, width = x.shape[2:]
-        drawn = self._mask(x, multiplier * self.p)
-        return torch.stack([parts[:, 0] * width * drawn, parts[:, 1] * height * drawn], 1)
-
-    def _normal(self, x: Tensor, multiplier: float) -> Tensor:
-        """N(0, 1) for each image that is drawn, 0 for others."""
-        return torch.randn(len(x), device=x.device) * self._mask(x, multiplier * self.p)
-
-    def _power_of_2(self, x: Tensor, multiplier: float, deviation: float) -> Tensor:
-        return (deviation * self._normal(x, multiplier)).exp2()
-
-    def _angle(self, x: Tensor, chance: Tensor) -> Tensor:
-        return 2 * math.pi * torch.rand(len(x), device=x.device) * self._mask(x, chance)
+        normal = torch.randn(3, len(x), device=x.device)
+        brightness = 0.2 * normal[0] * is_drawn["brightness"]
+        contrast = (0.5 * normal[1] * is_drawn["contrast"]).exp2()
+        if colours(x) == 1:
+            return mixed(contrast[:, None, None], contrast * brightness)
+        flip = 1 - 2 * is_drawn["luma_flip"].float()
+        hue = 2 * math.pi * torch.rand(len(x), device=x.device) * is_drawn["hue"]
+        saturation = (normal[2] * is_drawn["saturation"]).exp2()
+        a, b = saturation * hue.cos(), math.sqrt(3) * saturation * hue.sin()
+        row = torch.stack([flip + 2 * a, flip - a - b, flip - a + b], 1) * (contrast / 3)[:, None]
+        M = torch.stack([row.roll(i, 1) for i in range(3)], 1)
+        return mixed(M, contrast * flip * brightness)
 
 
 class DiffAugment(Augmentation):
@@ -275,7 +264,7 @@ class DiffAugment(Augmentation):
         same = torch.ones_like(shifts[0])
         moved = warp(_matrix(same, 0 * same, 0 * same, same), torch.stack(shifts, 1), height, width)
         keep = inside[1][:, None, :, None] & inside[0][:, None, None, :]
-        return [self._colours(x), moved, masked(keep & self._cutout(x, self.p))]
+        return [self._colours(x), moved, masked(keep & self._cutout(x, self._mask(x, self.p)))]
 
     def _colours(self, x: Tensor) -> Map:
         """All in one: they commute, and each is its own transpose."""
@@ -307,8 +296,8 @@ def _rotation(angle: Tensor) -> Tensor:
 
 
 def _matrix(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
-    """[[a, b], [c, d]] for each image, (B, 2, 2)."""
-    return torch.stack([a, b, c, d], 1).view(-1, 2, 2)
+    """[[a, b], [c, d]] for each image, (..., 2, 2)."""
+    return torch.stack([a, b, c, d], -1).unflatten(-1, (2, 2))
 
 
 def _product(A: Tensor, B: Tensor) -> Tensor:

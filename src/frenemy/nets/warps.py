@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+
+aten = torch.ops.aten
 
 Pixels = Callable[[Tensor], Tensor]  # images (B, C, H, W) -> images
 Map = tuple[Pixels, Pixels]
@@ -14,21 +17,43 @@ gradients at what it is given. Both are made of torch's own operations: derivati
 """
 
 
+class _Linear(torch.autograd.Function):
+    """A linear map whose transpose is given: of each, the derivative is the other."""
+
+    @staticmethod
+    def forward(x: Tensor, apply: Pixels, transpose: Pixels) -> Tensor:
+        return apply(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Pixels, Pixels], output: Tensor) -> None:
+        _, *ctx.maps = inputs
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        (g,), (apply, transpose) = grad_outputs, ctx.maps
+        return _linear(g, transpose, apply), None, None
+
+
+def _linear(x: Tensor, apply: Pixels, transpose: Pixels) -> Tensor:
+    return _Linear.apply(x, apply, transpose)
+
+
 def warp(A: Tensor, b: Tensor, height: int, width: int) -> Map:
     """Each pixel q of what is made is taken from A q + b, by bilinear interpolation.
 
     q = (column, row) counts from the middle of the image. Outside the image lies its mirror image,
     whose first pixel repeats the last (NumPy's "symmetric"). Where A and b put each pixel on a
-    pixel, as flips, quarter turns and whole shifts do, the images come out exact.
+    pixel, as flips, quarter turns and whole shifts do, the images come out exact if their sides are
+    powers of two, else as near as float32 tells pixels apart: to 1e-7 of a side.
 
     Args:
         A: (B, 2, 2).
         b: (B, 2), in pixels.
         height, width: of the images.
 
-    >>> apply, _ = warp(torch.tensor([[[-1.0, 0.0], [0.0, 1.0]]]), torch.zeros(1, 2), 1, 3)
-    >>> apply(torch.tensor([[[[1.0, 2.0, 3.0]]]]))
-    tensor([[[[3., 2., 1.]]]])
+    >>> apply, _ = warp(torch.tensor([[[-1.0, 0.0], [0.0, 1.0]]]), torch.zeros(1, 2), 1, 4)
+    >>> apply(torch.tensor([[[[1.0, 2.0, 3.0, 4.0]]]]))
+    tensor([[[[4., 3., 2., 1.]]]])
     """
     across = torch.arange(width, device=A.device, dtype=A.dtype) - (width - 1) / 2
     down = torch.arange(height, device=A.device, dtype=A.dtype)[:, None] - (height - 1) / 2
@@ -37,33 +62,24 @@ def warp(A: Tensor, b: Tensor, height: int, width: int) -> Map:
         A[:, i, 0, None, None] * across + A[:, i, 1, None, None] * down + b[:, i, None, None]
         for i in (0, 1)
     )  # (B, H, W)
-    left, right, to_right = _neighbours(columns, width)
-    upper, lower, to_lower = _neighbours(rows, height)
-    places = [row * width + column for row in (upper, lower) for column in (left, right)]
-    shares = [v * u for v in (1 - to_lower, to_lower) for u in (1 - to_right, to_right)]
-    index = torch.stack(places, 1).flatten(1)[:, None]  # (B, 1, 4 H W)
-    share = torch.stack(shares, 1).flatten(2)[:, None]  # (B, 1, 4, H W)
+    places = torch.stack([columns * (2 / width), rows * (2 / height)], 3)  # the image is [-1, 1]^2
+    bilinear, mirrored, corners = 0, 2, False
 
-    def apply(x: Tensor) -> Tensor:
-        taken = x.flatten(2).gather(2, index.expand(-1, x.shape[1], -1))
-        return (taken.unflatten(2, (4, -1)) * share.to(x.dtype)).sum(2).view(x.shape)
+    def sampled(x: Tensor) -> Tensor:
+        return aten.grid_sampler_2d(x, places.to(x.dtype), bilinear, mirrored, corners)
 
-    def transpose(g: Tensor) -> Tensor:
-        given = (g.flatten(2)[:, :, None] * share.to(g.dtype)).flatten(2)
-        index_of_all = index.expand(-1, g.shape[1], -1)
-        return torch.zeros_like(g.flatten(2)).scatter_add(2, index_of_all, given).view(g.shape)
+    def spread(g: Tensor) -> Tensor:
+        where = places.to(g.dtype), bilinear, mirrored, corners
+        return aten.grid_sampler_2d_backward(g, g, *where, (True, False))[0]
 
-    return apply, transpose
+    def in_float32(one: Pixels, other: Pixels) -> Pixels:
+        def apply(x: Tensor) -> Tensor:  # bfloat16 does not tell the places apart
+            wide = torch.promote_types(x.dtype, torch.float32)
+            return _linear(x.to(wide), one, other).to(x.dtype)
 
+        return apply
 
-def _neighbours(place: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The pixels at both sides of places, counted from the middle, and how near the second is."""
-    place = place + side / 2  # from the edge of the image
-    place = (place - 2 * side * (place / (2 * side)).round()).abs()  # mirrored into the image
-    place = (place - 0.5).clamp(min=0)  # from the middle of its first pixel
-    first = place.floor()
-    index = first.long()
-    return index, (index + 1).clamp(max=side - 1), place - first
+    return in_float32(sampled, spread), in_float32(spread, sampled)
 
 
 def masked(mask: Tensor) -> Map:
@@ -91,3 +107,21 @@ def on_colours(apply: Pixels, transpose: Pixels) -> Map:
 def colours(x: Tensor) -> int:
     """Channels that are colours: red, green and blue, or grey; a second or fourth is alpha."""
     return 3 if x.shape[1] >= 3 else 1
+
+
+def mixed(M: Tensor, offset: Tensor) -> Map:
+    """The colours of each pixel become M times themselves, and more by the offset.
+
+    Args:
+        M: (B, n, n), of images with n colours.
+        offset: (B,).
+    """
+
+    def apply(x: Tensor) -> Tensor:
+        rows = torch.baddbmm(offset.to(x.dtype)[:, None, None], M.to(x.dtype), x.flatten(2))
+        return rows.view(x.shape)
+
+    def transpose(g: Tensor) -> Tensor:
+        return torch.bmm(M.mT.to(g.dtype), g.flatten(2)).view(g.shape)
+
+    return on_colours(apply, transpose)
