@@ -165,11 +165,35 @@ def full_resolution(facts: Facts, arguments: Pictures = OPEN) -> list[Stage]:
     return [_with_nets(facts, arguments, G=nn.Sequential(*layers, *ends))]
 
 
+class Embedding(nn.Module):
+    """G of z and labels: a net of z and of as many numbers for the class, N(0, .1^2) at first.
+
+    Mirza and Osindero (2014), Conditional Generative Adversarial Nets, with an embedding for their
+    one-hot labels. With numbers as large as z's, G soon draws one picture for each class.
+    """
+
+    def __init__(self, net: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.net = net
+        self.embedding = nn.Embedding(classes, Z)
+        nn.init.normal_(self.embedding.weight, std=0.1)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.net(torch.cat([z, self.embedding(y)], 1))
+
+
+def beside_z(facts: Facts, arguments: Pictures = OPEN) -> list[Stage]:
+    """G is told the class by numbers beside z alone, not by gains and biases of its maps."""
+    net = generator(2 * Z, facts.shape, given(arguments.width, 32))
+    G = Embedding(net, len(facts.classes))
+    return [_with_nets(facts, arguments, classes=True, G=G)]
+
+
 VARIANTS: dict[str, Recipe] = {
     recipe.__name__: recipe
     for recipe in (
         *(late_copying, uncentred, same_draw, together),
-        *(spectral, hidden, unbiased, wider_G, full_resolution),
+        *(spectral, hidden, unbiased, wider_G, full_resolution, beside_z),
     )
 }
 
@@ -188,9 +212,11 @@ def _with_turns(stages: Sequence[Stage], of: Callable[[Players, Turns], Turns]) 
     return replace(stage, game=Game(game.players, turns, game.prior, game.minibatch, **same))
 
 
-def _with_nets(facts: Facts, arguments: Pictures, **nets: nn.Module) -> Stage:
-    """The stage with another G or D, of pictures without classes."""
-    (stage,) = pictures(facts, replace(arguments, classes=False))
+def _with_nets(
+    facts: Facts, arguments: Pictures, *, classes: bool = False, **nets: nn.Module
+) -> Stage:
+    """The stage with another G or D, which are told the classes or not."""
+    (stage,) = pictures(facts, replace(arguments, classes=classes))
     game, players = stage.game, dict(stage.game.players)
     for name, net in nets.items():
         player = players[name]
@@ -200,4 +226,6 @@ def _with_nets(facts: Facts, arguments: Pictures, **nets: nn.Module) -> Stage:
         rate = given(arguments.rate, RATE)
         adam = torch.optim.Adam(net.parameters(), lr=rate, betas=BETAS, fused=True)
         players[name] = Player(net, adam, schedule=player.schedule, averaging=player.averaging)
-    return replace(stage, game=Game(players, game.turns, game.prior, game.minibatch))
+    told = game.conditions
+    game = Game(players, game.turns, game.prior, game.minibatch, conditions=told)
+    return replace(stage, game=game)

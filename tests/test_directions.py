@@ -6,9 +6,8 @@ from torch import nn
 
 from frenemy.directions import principal_directions, sheet
 from frenemy.errors import FrenemyError
-from frenemy.nets.conditions import Embedding
 
-from .tiny import SHAPE, model_of
+from .tiny import SHAPE, ClassBesideZ, model_of
 
 
 def linear(size=4, wide=9):
@@ -45,7 +44,7 @@ def test_a_layer_is_no_first_one_if_it_does_not_hear_of_z():
     of_z, V = linear()
     layer = nn.Linear(8, 9)  # of z, and of as many numbers for the class
     layer.weight.data = torch.cat([of_z.weight.data, torch.randn(9, 4)], 1)
-    net = Embedding(nn.Sequential(layer, *rest()), classes=3, size=4)
+    net = ClassBesideZ(nn.Sequential(layer, *rest()), classes=3, size=4)
     model = model_of(net, 4, SHAPE, ("a", "b", "c"), conditions=lambda x, y: (y,))
     same_up_to_sign(principal_directions(model, 2), V[:2])
 

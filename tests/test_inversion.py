@@ -11,9 +11,8 @@ from torch import nn
 from frenemy.data import read_picture
 from frenemy.errors import FrenemyError
 from frenemy.inversion import invert
-from frenemy.nets.conditions import Embedding
 
-from .tiny import model_of
+from .tiny import ClassBesideZ, model_of
 
 SHAPE = (1, 8, 8)
 ROUNDED = 1.0  # grey levels: picture and image are both rounded, by half a level at most
@@ -32,7 +31,7 @@ def told_classes(x, y):
 
 @pytest.fixture
 def classed():
-    G = Embedding(net(8), classes=3, size=4)
+    G = ClassBesideZ(net(8), classes=3, size=4)
     nn.init.normal_(G.embedding.weight)
     return model_of(G, 4, SHAPE, ("a", "b", "c"), conditions=told_classes)
 
@@ -138,7 +137,7 @@ def test_refused(classed):
     with pytest.raises(FrenemyError, match="seed is -1"):
         invert(model, picture, seed=-1)
     many = tuple(f"class {i}" for i in range(21))
-    told = model_of(Embedding(net(8), 21, 4), 4, SHAPE, many, conditions=told_classes)
+    told = model_of(ClassBesideZ(net(8), 21, 4), 4, SHAPE, many, conditions=told_classes)
     with pytest.raises(FrenemyError, match=r"21 classes, too many to try all \(at most 20\)"):
         invert(told, picture)
     model.game.players["chain"] = model.game.players.pop("G")

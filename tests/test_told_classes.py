@@ -28,7 +28,7 @@ def colours(side, shuffled):
 
 
 def projecting(facts):
-    """`Embedding` and `Projection`."""
+    """`Modulated` and `Projection`."""
     return pictures(facts, Pictures(width=4, minibatch=16, rate=2e-3, augmenting=False))
 
 

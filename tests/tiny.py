@@ -55,6 +55,17 @@ def model_of(G, size, shape, classes=(), **options):
     return Model(Run(Path("run"), {"data": {}}), Experiment([Stage(game, 1)], source), Progress())
 
 
+class ClassBesideZ(nn.Module):
+    """G of z and labels: a net of z and of as many numbers for the class."""
+
+    def __init__(self, net, classes, size):
+        super().__init__()
+        self.net, self.embedding = net, nn.Embedding(classes, size)
+
+    def forward(self, z, y):
+        return self.net(torch.cat([z, self.embedding(y)], 1))
+
+
 def play(game, steps, seed=0):
     return [game.play(minibatch, seed=seed, step=step) for step in steps]
 

@@ -1,4 +1,4 @@
-"""Classes told to players that know none: an embedding beside z, a projection beside the logit."""
+"""Classes told to players that know none: by gains and biases of G's maps, by D's projection."""
 
 from __future__ import annotations
 
@@ -7,38 +7,43 @@ from torch import Tensor, nn
 
 from frenemy.nets.layers import numbers_of
 
-NEAR = 0.1  # of a class's numbers, at first, where those of z are 1
 
+class Modulated(nn.Module):
+    """G of z (B, size) and labels (B,): its batch normalisations have gains and biases by class.
 
-class Embedding(nn.Module):
-    """G of z (B, size) and labels (B,): that of z with as many numbers for the class beside it.
+    What they make of a map, h, becomes (1 + a_y) h + b_y. Of weights (B, classes) in place of
+    labels it takes the weighted sums of the classes' a and b. They begin at 0, so that G begins as
+    one that is told nothing.
 
-    Of weights (B, classes) in place of labels it has the weighted sum of the classes' numbers.
-
-    Mirza and Osindero (2014), Conditional Generative Adversarial Nets, with an embedding for their
-    one-hot labels. It begins N(0, .1^2): with numbers as large as z's, G soon draws one picture for
-    each class, whatever z is.
+    De Vries, Strub, Mary, Larochelle, Pietquin and Courville (2017), Modulating early visual
+    processing by language; beside a projection as in Miyato and Koyama (2018).
 
     Args:
-        net: takes (B, 2 size).
+        net: takes z.
         classes: how many.
-        size: of z.
 
-    >>> G = Embedding(nn.Linear(8, 3), classes=10, size=4)
+    >>> G = Modulated(nn.Sequential(nn.Unflatten(1, (4, 1, 1)), nn.BatchNorm2d(4)), classes=10)
     >>> G(torch.randn(5, 4), torch.arange(5)).shape
-    torch.Size([5, 3])
+    torch.Size([5, 4, 1, 1])
     """
 
     mixes = True  # weights of classes, too
 
-    def __init__(self, net: nn.Module, classes: int, size: int) -> None:
+    def __init__(self, net: nn.Sequential, classes: int) -> None:
         super().__init__()
         self.net = net
-        self.embedding = nn.Embedding(classes, size)
-        nn.init.normal_(self.embedding.weight, std=NEAR)
+        maps = (layer.num_features for layer in net if isinstance(layer, nn.BatchNorm2d))
+        self.numbers = nn.ParameterList(torch.zeros(classes, 2 * n) for n in maps)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        return self.net(torch.cat([z, numbers_of(self.embedding.weight, y)], 1))
+        h, numbers = z, iter(self.numbers)
+        for layer in self.net:
+            h = layer(h)
+            if isinstance(layer, nn.BatchNorm2d):
+                told = numbers_of(next(numbers), y).to(h.dtype)
+                a, b = told[:, :, None, None].chunk(2, 1)
+                h = torch.addcmul(b, 1 + a, h)
+        return h
 
 
 class Projection(nn.Module):

@@ -19,17 +19,17 @@ from frenemy.experiment import Stage
 from frenemy.game import Game, HalfLife, Player, Prior, Round, alternating
 from frenemy.nets.augment import R3GAN, Augment
 from frenemy.nets.augmented import Augmented
-from frenemy.nets.conditions import Embedding, Projection, labels
+from frenemy.nets.conditions import Modulated, Projection, labels
 from frenemy.nets.dcgan import discriminator, generator
 from frenemy.nets.layers import Shape, start_of
 from frenemy.objectives import ObjectiveName, level, objective_named
 from frenemy.penalties import PenaltyName, lazily, penalties_named
 from frenemy.recipes.schedules import cosine, share_done
 
-WIDTHS = {16: 0.0, 24: 1.2e5, 32: 2e5, 48: 5e5, 64: 7e5, 128: 3e7}
-"""Widths, and the images that a run has to see before the width is worth its time: 32 from
-trials on faces and animals of 32 pixels, 48 and 64 on faces (docs/numbers.md), the others are
-guesses."""
+WIDTHS = {16: 0.0, 24: 6e4, 32: 2e5, 48: 5e5, 64: 7e5, 128: 3e7}
+"""Widths, and the images that a run has to see before the width is worth its time: 24 from trials
+on emoji and faces of 32 pixels, 32 on faces and animals, 48 and 64 on faces (docs/numbers.md);
+128 is a guess."""
 
 RATE, BETAS = 1.5e-3, (0.0, 0.99)  # of Adam
 PLANNED = 500_000  # images, where nothing tells how many there is time for
@@ -226,9 +226,9 @@ def pictures(facts: Facts, arguments: Pictures = Pictures()) -> list[Stage]:
 
 def _nets(facts: Facts, width: int, classes: int, normalised: bool) -> tuple[nn.Module, nn.Module]:
     D = discriminator(facts.shape, width, normalised=normalised, biased=True)
+    G = generator(Z, facts.shape, width)
     if not classes:
-        return generator(Z, facts.shape, width), D
+        return G, D
     *body, head = D
     maps = width * 2 ** (start_of(facts.shape)[1] - 1)
-    G = Embedding(generator(2 * Z, facts.shape, width), classes, Z)
-    return G, Projection(nn.Sequential(*body), head, classes, maps)
+    return Modulated(G, classes), Projection(nn.Sequential(*body), head, classes, maps)
