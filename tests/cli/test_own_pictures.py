@@ -177,4 +177,6 @@ class TestBadInput:
         np.savez(tmp_path / "many.npz", images=images, labels=np.arange(3000) % 1000)
         model = plays(tmp_path / "many.npz", tmp_path)
         assert len(model.classes) == 1000
+        told = [line for line in capsys.readouterr().out.splitlines() if "few pictures" in line]
+        assert len(told) == 1 and told[0].endswith("and 997 more") and len(told[0]) < 300
         assert model.sample(1000).shape == (1000, 1, 16, 16)
