@@ -51,9 +51,18 @@ class Played:
     Args:
         recipe, data: what is played; engine: how.
         plain: whether tensors stay laid out as torch lays them out.
+        compiled: whether the networks are those that `torch.compile` makes.
     """
 
-    def __init__(self, recipe: Recipe, data: Dataset, engine: Engine, *, plain: bool = False):
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Dataset,
+        engine: Engine,
+        *,
+        plain: bool = False,
+        compiled: bool = False,
+    ):
         device = choose_device()
         experiment = set_up(recipe, data, seed=0)
         self.game = experiment.to(device, len(experiment.stages) - 1)
@@ -62,6 +71,8 @@ class Played:
             if not plain:
                 engine.lay_out(player.net)
             player.arrange()
+            if compiled:
+                player.net.compile()
         self._streams = experiment.minibatch(self.game, 0, device)
         for _ in range(WARM):
             self.round()
@@ -104,6 +115,7 @@ def main(
     repeats: int = 9,
     precision: Precision = "float32",
     yardsticks: bool = True,
+    compiled: bool = False,
 ) -> None:
     """Times all games, and prints a table.
 
@@ -114,6 +126,7 @@ def main(
         repeats: turns of each game.
         precision: of `pictures`; the others are played in float32.
         yardsticks: whether DCGAN and WGAN-GP are played as well, which take seconds a round.
+        compiled: whether `pictures` is played by compiled networks, too.
     """
     choose_device()
     print(f"{torch.get_num_threads()} threads, {precision}\n")
@@ -127,6 +140,8 @@ def main(
             games[f"`pictures`, width {w}"] = Played(calm, source, Engine(precision))
             games["with augmentation of all images"] = _augmented(recipe, source, precision)
             games["plain"] = Played(calm, source, Engine(), plain=True)
+            if compiled:
+                games["compiled"] = Played(calm, source, Engine(precision), compiled=True)
             _report(games, size, repeats)
             games.clear()
         for name in ("dcgan", "wgan_gp") if yardsticks else ():

@@ -5,10 +5,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from frenemy import resume, train
+from frenemy import open_dataset, recipes, resume, train
 from frenemy.cli import main
 from frenemy.data import Dataset, Source
 from frenemy.errors import FrenemyError
+from frenemy.experiment import vary
 from frenemy.game_table import game_tables
 from frenemy.model import Model, set_up
 from frenemy.pictures import load_picture
@@ -84,6 +85,22 @@ def test_a_dry_run_shows_every_network(recipe, data):
     for table, stage in zip(game_tables(experiment), experiment.stages, strict=True):
         players = set(table.columns[0].cells)
         assert players == stage.game.players.keys()
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_a_dry_run_counts_every_parameter_in_a_layer_of_its_own(classes):
+    data = open_dataset("embedded:emoji")
+    recipe = vary(recipes.pictures, width=4, classes=classes)
+    (table,) = game_tables(set_up(recipe, data, seed=0))
+    columns = [list(column.cells) for column in table.columns]
+    for name in ("D", "G"):
+        rows = [row for row in zip(*columns, strict=True) if row[0] == name]
+        layers = [row for row in rows if row[2] or "beside" in row[1]]
+        *_, total = (row for row in rows if row[1].startswith("Adam"))
+        assert not any("Sequential" in layer for _, layer, _, _ in layers)
+        counts = [int(count.replace(",", "")) for *_, count in layers if count]
+        assert sum(counts) == int(total[3].replace(",", ""))
+        assert any("Modulated, beside" in row[1] for row in layers) == (name == "G" and classes)
 
 
 def test_a_growing_game_is_shown_at_the_size_of_each_stage(data):

@@ -125,8 +125,8 @@ def test_a_half_life_may_depend_on_the_round_and_of_0_the_average_is_the_network
         decay = 0.5**0.5 if step else 0.0
         expected = decay * before + (1 - decay) * net.weight.detach()
         torch.testing.assert_close(player.average.weight, expected, rtol=1e-12, atol=1e-14)
-    assert str(player.averaging) == "half-life 0(t) images"
-    assert str(HalfLife(5e5)) == "half-life 500000 images"
+    assert str(player.averaging) == "with a half-life that follows a schedule"
+    assert str(HalfLife(5e5)) == "with a half-life of 500,000 images"
 
 
 def test_a_schedule_sets_whatever_an_optimiser_has():

@@ -13,6 +13,7 @@ from frenemy.data import Facts
 from frenemy.experiment import Experiment
 from frenemy.game import Game
 
+LAYERS = nn.Sequential, nn.ModuleList
 ROWS = 12  # of the minibatch whose shapes are looked at: packs of 2, 3, 4 and 6 fit
 
 
@@ -28,10 +29,6 @@ def output_shapes(game: Game, facts: Facts) -> dict[str, dict[nn.Module, str]]:
     """
     found: dict[str, dict[nn.Module, str]] = {name: {} for name in game.nets}
 
-    def layers(net: nn.Module) -> Iterator[nn.Module]:
-        for child in net.children():
-            yield from layers(child) if isinstance(child, nn.Sequential) else [child]
-
     def noting(shapes: dict[nn.Module, str]) -> Callable[..., None]:
         def note(layer: nn.Module, _: object, output: Any) -> None:
             shape = getattr(output, "shape", ())
@@ -42,7 +39,7 @@ def output_shapes(game: Game, facts: Facts) -> dict[str, dict[nn.Module, str]]:
     hooks = [
         layer.register_forward_hook(noting(found[name]))
         for name, net in game.nets.items()
-        for layer in layers(net)
+        for layer in net.modules()
     ]
     rows = min(game.minibatch, ROWS)
     blank = torch.zeros(rows, *facts.shape), torch.zeros(rows, dtype=torch.int64)
@@ -54,7 +51,33 @@ def output_shapes(game: Game, facts: Facts) -> dict[str, dict[nn.Module, str]]:
                     term(r)
     for hook in hooks:
         hook.remove()
-    return found
+    return {name: _layers(game.nets[name], shapes) for name, shapes in found.items()}
+
+
+def _layers(net: nn.Module, shapes: dict[nn.Module, str]) -> dict[nn.Module, str]:
+    """Those of all modules that are shown, in the order in which they were run.
+
+    What holds layers in a row is shown by these, if they say as much: if they are run, have all of
+    its parameters, and one of them gives what it gives.
+    """
+
+    def told(child: nn.Module, within: list[nn.Module]) -> bool:
+        whole = sum(map(size, within)) == size(child)
+        return child not in shapes or (whole and shapes[child] in map(shapes.get, within))
+
+    def parts(net: nn.Module) -> Iterator[nn.Module]:
+        for child in net.children():
+            within = [part for part in parts(child) if part in shapes]
+            holds = any(isinstance(x, LAYERS) for x in (child, *child.children()))
+            yield from within if holds and told(child, within) else [child]
+
+    chosen = set(parts(net))
+    return {layer: shape for layer, shape in shapes.items() if layer in chosen}
+
+
+def size(net: nn.Module) -> int:
+    """How many parameters it has."""
+    return sum(p.numel() for p in net.parameters())
 
 
 def game_tables(experiment: Experiment) -> list[Table]:
@@ -70,12 +93,16 @@ def game_tables(experiment: Experiment) -> list[Table]:
         table.columns[-1].justify = "right"
         shapes = output_shapes(game, facts)
         for name, player in game.players.items():
+            total = size(player.net)
+            beside = total
             for layer, shape in shapes[name].items():
-                count = sum(p.numel() for p in layer.parameters())
+                count = size(layer)
+                beside -= count
                 table.add_row(
                     name, " ".join(str(layer).split()), shape, f"{count:,}" if count else ""
                 )
-            total = sum(p.numel() for p in player.net.parameters())
+            if beside > 0:  # parameters in two layers count once in all
+                table.add_row(name, f"{type(player.net).__name__}, beside these", "", f"{beside:,}")
             averaged = f", averaged {player.averaging}" if player.averaging else ""
             played_by = f"{type(player.optimiser).__name__}{averaged}"
             if not player.theta:

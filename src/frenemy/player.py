@@ -42,8 +42,8 @@ class HalfLife:
 
     def __str__(self) -> str:
         if callable(self.images):
-            return f"half-life {self.images(0):g}(t) images"
-        return f"half-life {self.images:g} images"
+            return "with a half-life that follows a schedule"
+        return f"with a half-life of {self.images:,.0f} images"
 
     def decay(self, step: int, images: int) -> float:
         """Of the average in round `step`, on a minibatch of so many images."""
