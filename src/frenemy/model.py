@@ -24,7 +24,7 @@ from frenemy.data.source import PLANE, require_images
 from frenemy.engine import choose_device
 from frenemy.errors import FrenemyError, at_least, out_of_memory, whole
 from frenemy.experiment import Experiment, Recipe, Stage
-from frenemy.game import Game, mix
+from frenemy.game import Game, looks_across, mix
 from frenemy.names import known
 from frenemy.origin import failure, function_of, recipe_of
 from frenemy.run import Run
@@ -168,10 +168,13 @@ class Model:
         return np.full(count, self.classes.index(known(name, self.classes, "class")))
 
     def require_tails(self, truncation: float) -> None:
-        """Refuses to truncate z that is not Gaussian, and at no number above 0.
+        """Refuses to truncate z that is not Gaussian, at no number above 0, and of a normalised G.
+
+        That divides by the deviations which its maps have of whole z: of shorter ones it draws
+        grey pictures.
 
         Raises:
-            FrenemyError: it is not, or it is no such number.
+            FrenemyError: it is so.
         """
         if not 0 < truncation < math.inf:
             raise FrenemyError(f"truncation is {truncation}: give a number above 0, such as 1")
@@ -179,6 +182,11 @@ class Model:
             raise FrenemyError(
                 f"the z of {self.run.path} is {self.game.prior.kind} and has no tails: leave out "
                 "the truncation"
+            )
+        if "G" in self.game.players and looks_across(self.game.nets["G"]):
+            raise FrenemyError(
+                f"the G of {self.run.path} is batch-normalised: of truncated z it would draw grey "
+                "pictures; --realism .1 keeps the samples that look most real"
             )
 
     def require_generator(self) -> None:

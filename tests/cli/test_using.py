@@ -11,10 +11,14 @@ from PIL import Image
 from frenemy import judging_runs
 from frenemy.cli import main
 from frenemy.data import open_dataset
+from frenemy.judge.features import in_batches
+from frenemy.judge.named_features import features_named
+from frenemy.judge.realism import realism
 from frenemy.judge.report import Report
 from frenemy.model import Model
 from frenemy.run import Run
 from frenemy.sampling import generate, noise, to_pixels, truncated
+from frenemy.validation import features_for
 from frenemy.walks import mix, walk
 
 from .command_line import errors
@@ -189,17 +193,56 @@ def test_samples_of_classes_stand_in_columns(classed, tmp_path):
     assert sheet("--class", "dark") == (3 * 66 - 2, 3 * 66 - 2)
 
 
-def test_truncated_samples_are_of_truncated_noise(classed, tmp_path, capsys):
-    words = ["sample", classed, "-n", 6, "--truncation", 0.3, "-o", tmp_path / "s.npz"]
+@pytest.fixture(scope="module")
+def unnormalised(tmp_path_factory):
+    """A run whose z is Gaussian and whose G has no batch normalisation."""
+    folder = squares(tmp_path_factory.mktemp("squares"), 10)
+    path = tmp_path_factory.mktemp("runs") / "unnormalised"
+    arguments = ["--width", 16, "--blocks", 1, "--minibatch", 4, "--steps", 1, "--no-classes"]
+    words = ["train", "r3gan", "--data", folder, "--out", path, *arguments]
+    assert main([str(word) for word in words]) == 0
+    return path
+
+
+def test_truncated_samples_are_of_truncated_noise(unnormalised, tmp_path, capsys):
+    words = ["sample", unnormalised, "-n", 6, "--truncation", 0.3, "-o", tmp_path / "s.npz"]
+    capsys.readouterr()
     assert main([str(word) for word in words]) == 0
     said = capsys.readouterr().out.splitlines()
     assert "component of z redrawn until it lies in [-0.3, 0.3] (Brock et al. 2019)" in said[0]
-    model = Model.load(classed)
+    model = Model.load(unnormalised)
     z = [truncated(z, 0.3) for z in noise(model.game, 6, 0)]
     with np.load(tmp_path / "s.npz", allow_pickle=False) as file:
         expected = generate(model.game, model.facts, z, 6)[:, 0]
         assert np.array_equal(file["images"], expected)
     assert not np.array_equal(model.sample(6)[:, 0], expected)
+
+
+def test_of_many_samples_those_that_look_most_real_are_kept(classed, tmp_path, capsys):
+    model = Model.load(classed)
+    data, features = model.data(), features_named(features_for(model.data()))
+    real = in_batches(features.network, data.train.images[:]).features
+
+    def scores(images):
+        return realism(real=real, fake=in_batches(features.network, images).features).numpy()
+
+    def sampled(*more):
+        words = ["sample", classed, "-n", 6, "--seed", 3, "-o", tmp_path / "s.npz", *more]
+        assert main([str(word) for word in words]) == 0
+        with np.load(tmp_path / "s.npz", allow_pickle=False) as file:
+            return file["images"][:, None]
+
+    assert np.array_equal(sampled("--realism", 1), sampled())
+    capsys.readouterr()
+    kept = sampled("--realism", 0.1)
+    assert "the 6 of 60 samples that look most real" in capsys.readouterr().out
+    many = model.sample(60, seed=3)  # each class in turn
+    for label in (0, 1):
+        mine = many[label::2]
+        best = np.sort(np.argsort(-scores(mine))[:3])
+        assert np.array_equal(kept[label::2], mine[best])
+    assert scores(kept).mean() > scores(many).mean()
+    assert sampled("--realism", 0.5, "--class", "light").mean() > 150
 
 
 def test_a_class_has_its_own_neighbours_and_judgement(classed, tmp_path, capsys):
@@ -419,10 +462,19 @@ class TestBadInput:
     def test_rounds_that_make_no_sense(self, capsys, run):
         assert "rounds is -1: give 0 or more" in errors(capsys, "film", run, "--rounds", -1)
 
-    def test_truncation_that_makes_no_sense(self, capsys, run, classed):
+    def test_realism_that_makes_no_sense(self, capsys, classed, unnormalised):
+        for share in ("0", "1.5", "nan"):
+            said = errors(capsys, "sample", classed, "--realism", share)
+            assert "give a share above 0 and up to 1" in said
+        both = "sample", unnormalised, "--realism", 0.5, "--truncation", 1
+        assert "leave out one of the two" in errors(capsys, *both)
+
+    def test_truncation_that_makes_no_sense(self, capsys, run, classed, unnormalised):
         assert "is uniform and has no tails" in errors(capsys, "sample", run, "--truncation", 1)
+        assert "it would draw grey pictures" in errors(capsys, "sample", classed, "--truncation", 1)
         for t in (0, -1, "nan", "inf"):
-            assert "give a number above 0" in errors(capsys, "sample", classed, "--truncation", t)
+            said = errors(capsys, "sample", unnormalised, "--truncation", t)
+            assert "give a number above 0" in said
 
     def test_classes_that_are_not_there(self, capsys, run, classed):
         for verb in ("neighbours", "judge"):

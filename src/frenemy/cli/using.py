@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,8 @@ def sample(
     n: Number = 64,
     of_class: OfClass = None,
     seed: int = 0,
+    realism: Annotated[float | None, optional("SHARE")] = None,
+    data: OptionalPath = None,
     truncation: Annotated[float | None, optional("T")] = None,
     upscale: int = 1,
     format: Annotated[Format | None, optional("{png,webp,npz}")] = None,
@@ -46,8 +49,11 @@ def sample(
         n: how many.
         of_class: of this class; by default, if the run is class-conditional, each class in turn.
         seed: of the noise.
-        truncation: redraw every component of a Gaussian z until it lies between -T and T: the
-            smaller T is, say .7, the better and the less diverse the samples.
+        realism: draw N / SHARE samples and keep those that look most real, by their realism scores
+            beside the training images: better and less diverse.
+        data: the training data, if they have moved, for --realism.
+        truncation: redraw every component of a Gaussian z until it lies between -T and T, where G
+            has no batch normalisation: less diverse.
         upscale: enlarge them by this factor, by Pillow's Lanczos filter, which adds no detail.
         format: of the pictures in a folder (webp is lossless), or npz for one samples.npz; png by
             default. Without --out, the format of RUN/sample.
@@ -57,6 +63,7 @@ def sample(
     from frenemy.data.source import require_images
     from frenemy.pictures import kind_of_place, save_images
     from frenemy.places import expanded
+    from frenemy.rejection import most_real
     from frenemy.sampling import columns
 
     at_least(1, n=n, upscale=upscale)
@@ -77,7 +84,16 @@ def sample(
             f"{truncation:g}] (Brock et al. 2019)"
         )
     labels = None if of_class is None else model.labels(of_class, n)
-    images = model.sample(n, seed=seed, labels=labels, truncation=truncation)
+    if realism is None:
+        images = model.sample(n, seed=seed, labels=labels, truncation=truncation)
+    elif truncation is None:
+        images = most_real(model, model.data(data), n, realism, seed=seed, labels=labels)
+        print(
+            f"kept: the {n:,} of {math.ceil(n / realism):,} samples that look most real, by their "
+            "realism scores (Kynkäänniemi et al. 2019)"
+        )
+    else:
+        raise FrenemyError("--realism and --truncation: leave out one of the two")
     wide = None if labels is not None else columns(len(model.classes), n)
     print(save_images(images, place, columns=wide, upscale=upscale, format=format or "png"))
 
