@@ -65,6 +65,7 @@ def sample(
     from frenemy.places import expanded
     from frenemy.rejection import most_real
     from frenemy.sampling import columns
+    from frenemy.terminal import working
 
     at_least(1, n=n, upscale=upscale)
     at_least(0, seed=seed)
@@ -87,7 +88,9 @@ def sample(
     if realism is None:
         images = model.sample(n, seed=seed, labels=labels, truncation=truncation)
     elif truncation is None:
-        images = most_real(model, model.data(data), n, realism, seed=seed, labels=labels)
+        with working() as say:
+            say("comparing samples with training images")
+            images = most_real(model, model.data(data), n, realism, seed=seed, labels=labels)
         print(
             f"kept: the {n:,} of {math.ceil(n / realism):,} samples that look most real, by their "
             "realism scores (Kynkäänniemi et al. 2019)"
