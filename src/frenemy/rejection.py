@@ -18,6 +18,7 @@ from frenemy.model import Model
 from frenemy.validation import features_for
 
 REAL = 10_000  # training images, at most, with which samples are compared
+MOST = 1_000_000  # samples that are drawn
 K = 3  # the neighbour that a real image's ball reaches to
 
 
@@ -46,12 +47,17 @@ def most_real(
             in turn.
 
     Raises:
-        FrenemyError: the share is not in (0, 1], there are too few training images, or as
-            `Model.sample`.
+        FrenemyError: the share is not in (0, 1], more than 1,000,000 samples would have to be
+            drawn, there are too few training images, or as `Model.sample`.
         MemoryError: so many samples do not fit.
     """
     if not 0 < share <= 1:
         raise FrenemyError(f"realism is {share}: give a share above 0 and up to 1, such as .1")
+    if count / share > MOST:
+        raise FrenemyError(
+            f"realism is {share:g}, and {count:,} images are to be kept, of {count / share:,.0f}: "
+            f"at most {MOST:,} are drawn; give a larger share, or keep fewer"
+        )
     require_images(model.facts.shape, str(model.run.path))
     many = math.ceil(count / share)
     kinds = max(1, len(model.classes))

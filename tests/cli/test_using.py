@@ -466,6 +466,8 @@ class TestBadInput:
         for share in ("0", "1.5", "nan"):
             said = errors(capsys, "sample", classed, "--realism", share)
             assert "give a share above 0 and up to 1" in said
+        said = errors(capsys, "sample", classed, "--realism", 1e-9)
+        assert "of 64,000,000,000: at most 1,000,000 are drawn" in said
         both = "sample", unnormalised, "--realism", 0.5, "--truncation", 1
         assert "leave out one of the two" in errors(capsys, *both)
 
