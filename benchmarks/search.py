@@ -99,7 +99,7 @@ def rounds_within(limit: Limit, recipe: Recipe, data: Dataset) -> int:
         game.play(streams, seed=0, step=step, engine=engine)
         if step < TIMED.start:  # the first ones allocate
             begun = time.process_time()
-    return int(60 * limit.minutes * len(TIMED) / (time.process_time() - begun))
+    return max(1, int(60 * limit.minutes * len(TIMED) / (time.process_time() - begun)))
 
 
 class Judged:

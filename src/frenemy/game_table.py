@@ -23,7 +23,7 @@ def weighted(weight: float | Callable[[int], float]) -> str:
 
 
 def output_shapes(game: Game, facts: Facts) -> dict[str, dict[nn.Module, str]]:
-    """Of each network the layers, also of those within it, with the shape that each gives an image.
+    """Of each network the layers that are shown, with the shape that each gives an image.
 
     They are found by asking for the terms of every turn once, of blank images.
     """
@@ -94,14 +94,14 @@ def game_tables(experiment: Experiment) -> list[Table]:
         shapes = output_shapes(game, facts)
         for name, player in game.players.items():
             total = size(player.net)
-            beside = total
+            within = {p for layer in shapes[name] for p in layer.parameters()}
+            beside = total - sum(p.numel() for p in within)
             for layer, shape in shapes[name].items():
                 count = size(layer)
-                beside -= count
                 table.add_row(
                     name, " ".join(str(layer).split()), shape, f"{count:,}" if count else ""
                 )
-            if beside > 0:  # parameters in two layers count once in all
+            if beside:
                 table.add_row(name, f"{type(player.net).__name__}, beside these", "", f"{beside:,}")
             averaged = f", averaged {player.averaging}" if player.averaging else ""
             played_by = f"{type(player.optimiser).__name__}{averaged}"

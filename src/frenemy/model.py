@@ -132,20 +132,25 @@ class Model:
 
         Raises:
             FrenemyError: the count is below 1, the seed below 0 or more than 64 bits hold, images
-                are needed, the labels are none of the classes or not as many, or z is not Gaussian
-                and to be truncated.
+                are needed, the labels are none of the classes or not as many, or as
+                `require_tails`.
             MemoryError: so many do not fit.
         """
         at_least(1, count=count)
         if labels is not None:
-            labels = self._checked(labels, count)
+            labels = self.checked_labels(labels, count)
         z = noise(self.game, count, seed)
         if truncation is not None:
             self.require_tails(truncation)
             z = (truncated(part, truncation) for part in z)
         return generate(self.game, self.facts, z, count, seed=seed, labels=labels, images=images)
 
-    def _checked(self, labels: Labels, count: int) -> Labels:
+    def checked_labels(self, labels: Labels, count: int) -> Labels:
+        """The labels, (count,), or weights of classes, (count, K), that G may be told.
+
+        Raises:
+            FrenemyError: they are none of the classes, or not as many, or there are no classes.
+        """
         if not self.classes:
             raise FrenemyError("labels are given, and the players are told of no classes")
         known, weights = len(self.classes), (count, len(self.classes))
@@ -168,13 +173,13 @@ class Model:
         return np.full(count, self.classes.index(known(name, self.classes, "class")))
 
     def require_tails(self, truncation: float) -> None:
-        """Refuses to truncate z that is not Gaussian, at no number above 0, and of a normalised G.
+        """Refuses truncation where it makes no sense, or does harm.
 
-        That divides by the deviations which its maps have of whole z: of shorter ones it draws
-        grey pictures.
+        Batch normalisation divides by the deviations that G's maps have of whole z, so that of
+        truncated z its pictures lose contrast.
 
         Raises:
-            FrenemyError: it is so.
+            FrenemyError: T is not above 0, z is not Gaussian, or G has batch normalisation.
         """
         if not 0 < truncation < math.inf:
             raise FrenemyError(f"truncation is {truncation}: give a number above 0, such as 1")
@@ -185,8 +190,8 @@ class Model:
             )
         if "G" in self.game.players and looks_across(self.game.nets["G"]):
             raise FrenemyError(
-                f"the G of {self.run.path} is batch-normalised: of truncated z it would draw grey "
-                "pictures; --realism .1 keeps the samples that look most real"
+                f"the G of {self.run.path} has batch normalisation: of truncated z its pictures "
+                "lose contrast; --realism .1 keeps the samples that look most real"
             )
 
     def require_generator(self) -> None:

@@ -60,7 +60,8 @@ def truncated(z: Tensor, t: float) -> Tensor:
     is a function of z, and moves it less the larger t is: a seed's sample stays in sight.
 
     The truncation trick of Brock, Donahue and Simonyan (2019), Large Scale GAN Training for High
-    Fidelity Natural Image Synthesis, section 3.1: samples are better and less various.
+    Fidelity Natural Image Synthesis, section 3.1: samples are better and less various. Not so of a
+    G with batch normalisation, which then draws pictures without contrast.
 
     >>> truncated(torch.tensor([-9.0, 0.0, 1.0, 9.0]), 0.5)
     tensor([-0.5000,  0.0000,  0.3337,  0.5000])

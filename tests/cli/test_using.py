@@ -11,11 +11,13 @@ from PIL import Image
 from frenemy import judging_runs
 from frenemy.cli import main
 from frenemy.data import open_dataset
+from frenemy.errors import FrenemyError
 from frenemy.judge.features import in_batches
 from frenemy.judge.named_features import features_named
 from frenemy.judge.realism import realism
 from frenemy.judge.report import Report
 from frenemy.model import Model
+from frenemy.rejection import most_real
 from frenemy.run import Run
 from frenemy.sampling import generate, noise, to_pixels, truncated
 from frenemy.validation import features_for
@@ -245,6 +247,34 @@ def test_of_many_samples_those_that_look_most_real_are_kept(classed, tmp_path, c
     assert sampled("--realism", 0.5, "--class", "light").mean() > 150
 
 
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_pictures_with_opacity_are_compared_as_they_are_seen_on_white(mode, tmp_path):
+    folder, out = tmp_path / "pictures", tmp_path / "run"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 24, 24, len(mode)), np.uint8)
+    for i, picture in enumerate(pixels):
+        Image.fromarray(picture, mode).save(folder / f"{i}.png")
+    words = ["train", "pictures", "--data", folder, "--width", 2, "--steps", 2, "--out", out]
+    assert main([str(word) for word in words]) == 0
+    kept = most_real(Model.load(out), open_dataset(folder, size=24), 2, 0.5)
+    assert kept.shape == (2, len(mode), 24, 24)
+
+
+@pytest.mark.parametrize(
+    ("labels", "count", "said"),
+    [
+        (np.zeros(3, np.int64), 6, r"labels: \(3,\) for 6 samples: give \(6,\)"),
+        (np.full(6, 2), 6, "whole numbers from 0 to 1"),
+        (np.full((6, 2), 0.5), 6, r"give the class of each, \(6,\)"),
+        (None, 0, "count is 0"),
+    ],
+)
+def test_labels_of_the_most_real_are_those_of_sample(classed, labels, count, said):
+    model = Model.load(classed)
+    with pytest.raises(FrenemyError, match=said):
+        most_real(model, model.data(), count, 0.5, labels=labels)
+
+
 def test_a_class_has_its_own_neighbours_and_judgement(classed, tmp_path, capsys):
     (tmp_path / "more").mkdir()
     more = squares(tmp_path / "more", 30)
@@ -468,12 +498,13 @@ class TestBadInput:
             assert "give a share above 0 and up to 1" in said
         said = errors(capsys, "sample", classed, "--realism", 1e-9)
         assert "of 64,000,000,000: at most 1,000,000 are drawn" in said
-        both = "sample", unnormalised, "--realism", 0.5, "--truncation", 1
+        assert "--data is for --realism" in errors(capsys, "sample", classed, "--data", "x")
+        both = "sample", classed, "--realism", 0.5, "--truncation", 1
         assert "leave out one of the two" in errors(capsys, *both)
 
     def test_truncation_that_makes_no_sense(self, capsys, run, classed, unnormalised):
         assert "is uniform and has no tails" in errors(capsys, "sample", run, "--truncation", 1)
-        assert "it would draw grey pictures" in errors(capsys, "sample", classed, "--truncation", 1)
+        assert "its pictures lose contrast" in errors(capsys, "sample", classed, "--truncation", 1)
         for t in (0, -1, "nan", "inf"):
             said = errors(capsys, "sample", unnormalised, "--truncation", t)
             assert "give a number above 0" in said

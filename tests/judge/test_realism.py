@@ -36,7 +36,7 @@ def test_a_copy_is_as_real_as_can_be_and_so_is_one_of_several():
 @pytest.mark.parametrize(
     ("real", "fake", "said"),
     [
-        (torch.zeros(3, 2), torch.zeros(1, 2), "needs 4 or more"),
+        (torch.zeros(3, 2), torch.zeros(1, 2), "realism: 3 in real: needs 4 or more"),
         (torch.zeros(9, 2), torch.zeros(0, 2), "realism: 0 in fake"),
         (torch.zeros(9, 2), torch.zeros(1, 3), "rows of different shapes"),
         (torch.zeros(9, 2), torch.full((1, 2), torch.nan), "fake"),
@@ -45,3 +45,8 @@ def test_a_copy_is_as_real_as_can_be_and_so_is_one_of_several():
 def test_what_makes_no_sense_is_refused(real, fake, said):
     with pytest.raises(FrenemyError, match=said):
         realism(real=real, fake=fake)
+
+
+def test_a_ball_reaches_to_some_other_image():
+    with pytest.raises(FrenemyError, match="k is 0"):
+        realism(real=torch.zeros(9, 2), fake=torch.zeros(1, 2), k=0)

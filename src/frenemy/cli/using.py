@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import Annotated
 
@@ -63,12 +62,16 @@ def sample(
     from frenemy.data.source import require_images
     from frenemy.pictures import kind_of_place, save_images
     from frenemy.places import expanded
-    from frenemy.rejection import most_real
+    from frenemy.rejection import candidates, most_real
     from frenemy.sampling import columns
     from frenemy.terminal import working
 
     at_least(1, n=n, upscale=upscale)
     at_least(0, seed=seed)
+    if realism is not None and truncation is not None:
+        raise FrenemyError("--realism and --truncation: leave out one of the two")
+    if realism is None and data is not None:
+        raise FrenemyError("--data is for --realism: leave it out")
     place = expanded(out) if out else drawing.run / f"sample.{format or 'png'}"
     kind = kind_of_place(place)  # refused, if it is, before anything is drawn
     if kind != "folder":
@@ -87,16 +90,14 @@ def sample(
     labels = None if of_class is None else model.labels(of_class, n)
     if realism is None:
         images = model.sample(n, seed=seed, labels=labels, truncation=truncation)
-    elif truncation is None:
+    else:
         with working() as say:
             say("comparing samples with training images")
             images = most_real(model, model.data(data), n, realism, seed=seed, labels=labels)
         print(
-            f"kept: the {n:,} of {math.ceil(n / realism):,} samples that look most real, by their "
+            f"kept: the {n:,} of {candidates(n, realism):,} samples that look most real, by their "
             "realism scores (Kynkäänniemi et al. 2019)"
         )
-    else:
-        raise FrenemyError("--realism and --truncation: leave out one of the two")
     wide = None if labels is not None else columns(len(model.classes), n)
     print(save_images(images, place, columns=wide, upscale=upscale, format=format or "png"))
 

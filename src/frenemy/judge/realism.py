@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from frenemy.errors import at_least
 from frenemy.judge.coverage import Manifold
 from frenemy.judge.distances import squared_distances
 from frenemy.judge.estimate import checked
@@ -30,6 +31,8 @@ def realism(*, real: Tensor, fake: Tensor, k: int = 3) -> Tensor:
     >>> realism(real=line, fake=torch.tensor([[2.5], [5.0], [1.0]]), k=1)
     tensor([2.0000, 0.3333,    inf], dtype=torch.float64)
     """
+    at_least(1, k=k)
+    (real,) = checked("realism", k + 1, real=real)
     real, fake = checked("realism", 1, real=real, fake=fake)
     radii = torch.from_numpy(Manifold.of(real, k).radii).to(real.device)  # squared
     small = radii <= radii.median()
