@@ -10,7 +10,7 @@ from frenemy.errors import FrenemyError
 from frenemy.judge.authenticity import data_copying
 from frenemy.judge.classes import diversity_within_classes
 from frenemy.judge.coverage import precision_recall_density_coverage
-from frenemy.judge.diversity import pairwise_distance, vendi
+from frenemy.judge.diversity import vendi
 from frenemy.judge.fld import fld
 from frenemy.judge.frechet import frechet, frechet_infinity
 from frenemy.judge.kernel import cmmd, kid
@@ -36,7 +36,7 @@ TWO_SETS = {
         2,
     ),
 }
-ONE_SET = {"vendi": (vendi, 4), "pairwise_distance": (pairwise_distance, 3)}
+ONE_SET = {"vendi": (vendi, 4)}
 
 NOT_FINITE = [torch.full_like(X, math.nan), X.clone().index_fill_(1, torch.tensor(2), -math.inf)]
 

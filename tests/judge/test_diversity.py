@@ -1,16 +1,16 @@
-"""The Vendi score and pairwise distances against their definitions, closed forms and scipy."""
+"""The Vendi score and distances to others against their definitions and scipy."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics.pairwise import cosine_similarity
 
 from frenemy.judge import distances
 from frenemy.judge import diversity as module
-from frenemy.judge.diversity import pairwise_distance, vendi
+from frenemy.judge.diversity import distances_to_others, vendi
 
 from .clouds import cloud, modes, shuffled
 
@@ -89,56 +89,31 @@ def test_vendi_counts_modes():
     assert found[5].value + 3 * found[5].error < found[10].value
 
 
-# Pairwise distances
-
-
-@pytest.mark.parametrize(("n", "d"), [(3, 1), (40, 5), (100, 30)])
-def test_pairwise_distance_is_scipys_mean_and_its_error_the_jackknife(n, d):
-    x = cloud(n, d) + 3
-    found = pairwise_distance(fake=x)
-    assert found.value == pytest.approx(pdist(x.numpy()).mean(), rel=1e-12)  # float64
-    left = [pdist(np.delete(x.numpy(), i, 0)).mean() for i in range(n)]
-    assert found.error == pytest.approx(math.sqrt((n - 1) * np.var(left)), rel=1e-9)
-
-
-@pytest.mark.parametrize("d", [1, 2, 50])
-def test_pairwise_distance_of_a_normal_cloud_is_the_closed_form(d):
-    found = pairwise_distance(fake=cloud(2000, d))
-    expected = 2 * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))  # sqrt 2 chi_d
-    assert abs(found.value - expected) < 3 * found.error
-    assert found.error < 0.05
-
-
-def test_equal_samples_are_at_distance_zero():
-    found = pairwise_distance(fake=torch.full((20, 3), 0.1))
-    assert (found.value, found.error) == (0, 0)
-
-
-def test_collapse_costs_distance():
-    whole, collapsed = (pairwise_distance(fake=modes(300, kinds, 5)) for kinds in (10, 1))
-    assert collapsed.value + 3 * (collapsed.error + whole.error) < whole.value
-
-
-# Both
-
-
-@pytest.mark.parametrize("metric", [vendi, pairwise_distance])
-def test_the_error_is_the_deviation_over_other_samples(metric):
+def test_the_error_is_the_deviation_over_other_samples():
     stretched = torch.tensor([2.0, 1.0, 0.5])
-    found = [metric(fake=cloud(300, 3, seed=s) * stretched) for s in range(150)]
+    found = [vendi(fake=cloud(300, 3, seed=s) * stretched) for s in range(150)]
     deviation = torch.tensor([estimate.value for estimate in found]).std().item()
     mean = sum(estimate.error for estimate in found) / len(found)
     assert mean == pytest.approx(deviation, rel=0.2)  # 150 deviates give their deviation to 6 %
 
 
-@pytest.mark.parametrize("metric", [vendi, pairwise_distance])
 @pytest.mark.parametrize("d", [3, 90])
-def test_tiles_and_order_do_not_matter(metric, d, monkeypatch):
+def test_tiles_and_order_do_not_matter(d, monkeypatch):
     x = cloud(80, d) + 1
-    expected = metric(fake=x)
+    expected = vendi(fake=x)
     for fake, tile in ((shuffled(x), 2048), (x, 7), (x, 1)):
         monkeypatch.setattr(module, "TILE", tile)
         monkeypatch.setattr(distances, "TILE", tile)
-        found = metric(fake=fake)
+        found = vendi(fake=fake)
         assert found.value == pytest.approx(expected.value, rel=1e-11)  # float64
         assert found.error == pytest.approx(expected.error, rel=1e-9)
+
+
+@pytest.mark.parametrize(("n", "d"), [(3, 1), (40, 5), (100, 30)])
+@pytest.mark.parametrize("tile", [2048, 7])
+def test_distances_to_others_are_scipys_means(n, d, tile, monkeypatch):
+    monkeypatch.setattr(distances, "TILE", tile)
+    x = cloud(n, d) + 3
+    found = distances_to_others(x)
+    expected = squareform(pdist(x.numpy())).sum(1) / (n - 1)
+    assert found.numpy() == pytest.approx(expected, rel=1e-12)  # float64

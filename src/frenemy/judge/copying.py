@@ -65,8 +65,8 @@ class Copies:
         low, high: the 95 % interval of the share.
         certain: whether there are more copies than chance makes.
         exact: how many of all samples are training images byte for byte.
-        repeats: the share of samples that are as good as equal to another, with `repeats_low` and
-            `repeats_high`.
+        repeats: the share of samples that are as good as equal to another; the lower end of its
+            95 % interval is `repeats_low`.
         verdict: the first that applies, "" if neither does. Repeated samples count once as copies.
         note: the same in words.
         pairs: the copies, the most certain first.
@@ -82,7 +82,6 @@ class Copies:
     exact: int
     repeats: Estimate
     repeats_low: float
-    repeats_high: float
     verdict: Literal["repeats", "copied", ""]
     note: str
     pairs: Sequence[Pair]
@@ -196,7 +195,6 @@ class Copying:
             exact=int(exact.sum()),
             repeats=repeats,
             repeats_low=low,
-            repeats_high=high,
             verdict="repeats" if repeated else "copied" if copied.certain else "",
             note=note,
             pairs=pairs,

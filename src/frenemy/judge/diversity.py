@@ -75,30 +75,6 @@ def _directions(rows: Tensor) -> Tensor:
     return torch.cat([rows / (norms + zero), zero], 1)
 
 
-def pairwise_distance(*, fake: Tensor) -> Estimate:
-    """The mean Euclidean distance between two different samples, over all pairs.
-
-    It is a U-statistic of order 2; with h_i the mean distance of sample i to the others and h
-    their mean, the jackknife gives its squared error 4 (n - 1) / (n (n - 2)^2) sum (h_i - h)^2.
-
-    Sources: Hoeffding (1948), A Class of Statistics with Asymptotically Normal Distribution;
-    Arvesen (1969), Jackknifing U-Statistics.
-
-    Args:
-        fake: (n, d), three or more.
-
-    Raises:
-        FrenemyError: too few samples, or numbers that are not finite.
-
-    >>> print(pairwise_distance(fake=torch.tensor([[0.0], [3.0], [3.0]])))
-    2.0 ± 2.0
-    """
-    (fake,) = checked("pairwise_distance", 3, fake=fake)
-    n, means = len(fake), distances_to_others(fake)
-    error = 2 * means.std(correction=0).item() * math.sqrt(n - 1) / (n - 2)
-    return Estimate(means.mean().item(), error)
-
-
 def distances_to_others(rows: Tensor) -> Tensor:
     """The mean distance of each row (n, d) to the others: float64 (n,)."""
     sums = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
