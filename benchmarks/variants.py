@@ -16,7 +16,7 @@ from frenemy.choices import given
 from frenemy.data import Facts
 from frenemy.experiment import Recipe, Stage
 from frenemy.game import Game, Player, Round, Turn
-from frenemy.nets.augment import Augment
+from frenemy.nets.augment import Augment, DiffAugment
 from frenemy.nets.augmented import Augmented
 from frenemy.nets.dcgan import SPREAD, discriminator, generator
 from frenemy.nets.sngan import SpectralConvolution, power_iteration
@@ -87,6 +87,19 @@ def same_draw(facts: Facts, arguments: Pictures = OPEN) -> list[Stage]:
 
         D.T.maps = maps
         return turns
+
+    return [_with_turns(pictures(facts, arguments), of)]
+
+
+def fixed_policy(facts: Facts, arguments: Pictures = OPEN) -> list[Stage]:
+    """D sees every image changed by DiffAugment, however well it knows the training images."""
+
+    def of(players: Players, turns: Turns) -> Turns:
+        D = players["D"].net
+        assert isinstance(D, Augmented)
+        D.T = DiffAugment(p=1.0)
+        of_D, of_G = turns
+        return replace(of_D, after=None), of_G
 
     return [_with_turns(pictures(facts, arguments), of)]
 
@@ -192,7 +205,7 @@ def beside_z(facts: Facts, arguments: Pictures = OPEN) -> list[Stage]:
 VARIANTS: dict[str, Recipe] = {
     recipe.__name__: recipe
     for recipe in (
-        *(late_copying, uncentred, same_draw, together),
+        *(late_copying, uncentred, same_draw, fixed_policy, together),
         *(spectral, hidden, unbiased, wider_G, full_resolution, beside_z),
     )
 }

@@ -1,5 +1,6 @@
 """What the benchmarks of `pictures` print, in miniature: docs/numbers.md has their real tables."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -8,7 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from frenemy import open_dataset, train
+from frenemy.experiment import vary
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def imported(name):
+    """A benchmark as a module."""
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+VARIANTS = imported("variants").VARIANTS
 
 
 def printed(name, *arguments):
@@ -84,3 +99,11 @@ def test_penalties_are_compared_at_equal_time(tmp_path):
     seconds = {game["kind"]: game["rounds"] * costs["costs"][game["kind"]] for game in games}
     # a second each, within half a round
     assert seconds == {kind: pytest.approx(1, abs=costs["costs"][kind] / 2) for kind in kinds}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_of_pictures_is_a_game(name, tmp_path):
+    recipe = vary(VARIANTS[name], width=2, minibatch=4)
+    data = open_dataset("embedded:digits", size=16)
+    run = train(recipe, data, out=tmp_path / "run", steps=4)
+    assert run.rows()[-1]["step"] == 4
