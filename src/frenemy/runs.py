@@ -195,7 +195,8 @@ def runs_json(runs: Sequence[Listed]) -> str:
 def runs_table(runs: Sequence[Listed]) -> Group:
     """A row for each run; those that are broken below, with the reason."""
     names = ["recipe", "data", "seed", "rounds", "images", "time", "state", "written"]
-    table = FoldedTable(["run"], [*names, "last", "best"])
+    best = ["best"] if any(run.best for run in runs) else []
+    table = FoldedTable(["run"], [*names, "last", *best])
     for run in runs:
         if run.fault:
             continue
@@ -206,7 +207,7 @@ def runs_table(runs: Sequence[Listed]) -> Group:
             "" if run.images is None else f"{run.images:,}",
             "" if run.seconds is None else duration(run.seconds),
             *(run.state, time.strftime("%Y-%m-%d %H:%M", time.localtime(run.changed)), last),
-            _best(run.best),
+            *[_best(run.best) for _ in best],
         ]
         table.add_row([str(run.path)], cells)
     broken = [Text(f"{run.path}: {run.fault}", style="yellow") for run in runs if run.fault]

@@ -66,6 +66,12 @@ def test_runs_shows_a_table_and_what_is_broken(folder, capsys):
     assert f"{folder / 'broken'}: {folder / 'broken' / 'run.json'}" in shown
 
 
+def test_no_column_tells_of_the_best_where_no_run_keeps_one(folder, capsys):
+    for name, told in (("done", False), ("deep", True)):
+        assert main(["runs", str(folder / name)]) == 0
+        assert ("best" in capsys.readouterr().out.split()) == told
+
+
 def test_a_folder_that_cannot_be_read_is_listed_and_stops_nothing(folder, capsys, monkeypatch):
     scandir = os.scandir
 
