@@ -94,7 +94,7 @@ FILES = {
     "packed struct.mat": structure(True),
     "parts.npz": parts(),
 }
-PICTURES = {suffix: picture(suffix) for suffix in ("PNG", "JPEG", "WEBP", "BMP", "GIF")}
+PICTURES = {suffix: picture(suffix) for suffix in ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "GIF")}
 
 
 @st.composite

@@ -61,10 +61,13 @@ def test_lossless_formats(pictures, suffix, mode):
     np.testing.assert_array_equal(only(pictures), expected)
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
-def test_jpeg(pictures, mode):
+@pytest.mark.parametrize(
+    ("suffix", "mode"),
+    [("jpg", "L"), ("jpg", "RGB"), ("jpg", "CMYK"), ("avif", "L"), ("avif", "RGB")],
+)
+def test_lossy_formats(pictures, suffix, mode):
     smooth = Image.linear_gradient("L").resize((64, 64)).convert(mode)
-    smooth.save(pictures / "a.jpg", quality=95)
+    smooth.save(pictures / f"a.{suffix}", quality=95)
     expected = planes(smooth.convert("L" if mode == "L" else "RGB")).astype(int)
     assert np.abs(only(pictures) - expected).max() < 8
 
@@ -173,9 +176,7 @@ def test_a_transparent_palette_entry_is_white(pictures):
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", ["png", "webp"])
 def test_exif_rotation(pictures, orientation, suffix):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    noise().save(pictures / f"a.{suffix}", exif=exif, lossless=True)
+    noise().save(pictures / f"a.{suffix}", exif=exif(orientation), lossless=True)
     x = np.asarray(noise())
     upright = {
         1: x,
@@ -196,12 +197,19 @@ def xmp(orientation):
     return f'<rdf:Description tiff:Orientation="{orientation}"/>'.encode()
 
 
+def exif(orientation):
+    told = Image.Exif()
+    told[0x0112] = orientation
+    return told
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("suffix", ["jpg", "webp"])
-def test_xmp_rotation(pictures, orientation, suffix):
+@pytest.mark.parametrize(("suffix", "by"), [("jpg", "xmp"), ("webp", "xmp"), ("avif", "exif")])
+def test_rotation_of_lossy_formats(pictures, orientation, suffix, by):
     left = Image.new("L", (6, 4))
     left.paste(255, (0, 0, 2, 4))  # a bar at the left
-    left.save(pictures / f"a.{suffix}", xmp=xmp(orientation), quality=95, lossless=True)
+    told = {"xmp": xmp, "exif": exif}[by](orientation)
+    left.save(pictures / f"a.{suffix}", quality=95, lossless=True, **{by: told})
     contents = find(pictures).read(None)
     upright = contents.decode(0)
     assert contents.shape == upright.shape
@@ -211,6 +219,11 @@ def test_xmp_rotation(pictures, orientation, suffix):
     bright = {"left": x[:, 0], "right": x[:, -1], "top": x[0], "bottom": x[-1]}
     means = {name: edge.mean() for name, edge in bright.items()}
     assert max(means, key=means.__getitem__) == side.get(orientation, "bottom")
+
+
+def test_an_avif_is_not_turned_by_xmp(pictures):
+    noise().save(pictures / "a.avif", xmp=xmp(6))
+    assert find(pictures).read(None).shape == (3, *np.asarray(noise()).shape[:2])
 
 
 def png_chunk(kind, data):
@@ -466,11 +479,12 @@ def test_what_is_passed_over(pictures):
 
 def test_pictures_of_other_formats_are_left_out_by_name(pictures, cache):
     save_many(pictures)
-    digest, left_out = open_dataset(pictures).train.digest, "is not of a format that is read"
-    for name in ("c.TIFF", "d.heic", "e.avif", "notes.txt", "f.json", ".hidden.tif"):
+    digest = open_dataset(pictures).train.digest
+    left_out = "is not of a format that is read: convert it to PNG or JPEG"
+    for name in ("c.TIFF", "d.heic", "e.jxl", "notes.txt", "f.json", ".hidden.tif"):
         (pictures / name).write_bytes(b"II*\0")
     (pictures / "folder.tif").mkdir()
-    expected = dict.fromkeys(("c.TIFF", "d.heic", "e.avif"), left_out)
+    expected = dict.fromkeys(("c.TIFF", "d.heic", "e.jxl"), left_out)
     assert describe(pictures).unreadable == expected
     with pytest.warns(UserWarning, match=f"3 left out: .*: {left_out}"):
         dataset = open_dataset(pictures)

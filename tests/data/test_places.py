@@ -52,7 +52,9 @@ def test_pictures_by_whatever_ending(tmp_path):
     (tmp_path / "text.heic").write_bytes(b"no picture")
     names = [*JPEGS, "i.apng", "j.PNG", "k", "l.dib", "m"]
     assert found(tmp_path) == sorted(names)
-    assert describe(tmp_path).unreadable == {"text.heic": "is not of a format that is read"}
+    assert describe(tmp_path).unreadable == {
+        "text.heic": "is not of a format that is read: convert it to PNG or JPEG"
+    }
 
 
 def test_a_pipe_is_never_opened(tmp_path):

@@ -21,8 +21,8 @@ from frenemy.names import known
 from frenemy.places import user_path
 
 FORMATS = (
-    "a folder of pictures (PNG, JPEG, WebP, BMP, GIF) or a zip of them, a folder of IDX files of "
-    "MNIST or EMNIST or of CIFAR's batches, or an IDX, .npy, .npz or .mat file"
+    "a folder of pictures (PNG, JPEG, WebP, AVIF, BMP, GIF) or a zip of them, a folder of IDX "
+    "files of MNIST or EMNIST or of CIFAR's batches, or an IDX, .npy, .npz or .mat file"
 )
 
 _IDX = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, and the same of t10k"

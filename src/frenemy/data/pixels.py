@@ -12,6 +12,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, features
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -27,13 +28,14 @@ FORMATS: dict[str, tuple[bytes, type[ImageFile.ImageFile]]] = {
     "PNG": (rb"\x89PNG\r\n\x1a\n", PngImageFile),
     "JPEG": (rb"\xff\xd8\xff", JpegImageFile),
     "WEBP": (rb"RIFF....WEBP", WebPImageFile),
+    "AVIF": (rb"....ftypavi[fs]", AvifImageFile),
     "BMP": (rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", BmpImageFile),  # its header's length
     "GIF": (rb"GIF8[79]a", GifImageFile),
 }
 """The formats that are read -> how their files start, and Pillow's class for them."""
 
 DECODERS = " ".join(
-    f"{name} {features.version(name)}" for name in ("pil", "jpg", "libjpeg_turbo", "webp")
+    f"{name} {features.version(name)}" for name in ("pil", "jpg", "libjpeg_turbo", "webp", "avif")
 )
 """The versions of all that decodes and resizes: others may make other pixels of a file."""
 
@@ -154,6 +156,8 @@ def header(image: Image.Image, resize: Resize | None) -> Header:
     if isinstance(image, PngImageFile) and image.fp and png.has_late_metadata(image.fp):
         with _in_turn(image):
             image.load()
+    if isinstance(image, AvifImageFile):
+        image.info.pop("xmp", None)  # boxes of its own turn it, which Pillow tells as EXIF data
     # Not image.getexif(), which decodes any PNG that has no EXIF data before its pixels.
     orientation = Image.Image.getexif(image).get(_ORIENTATION, 1)
     if orientation not in range(1, 9):

@@ -19,11 +19,11 @@ from frenemy.errors import FrenemyError
 
 SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".pjpeg", ".pjp"),
-    *(".webp", ".bmp", ".dib", ".gif"),
+    *(".webp", ".avif", ".bmp", ".dib", ".gif"),
 )
 
 OTHER_SUFFIXES = (
-    *(".avif", ".heic", ".heif", ".jp2", ".jxl", ".pbm", ".pgm", ".pnm", ".ppm"),
+    *(".heic", ".heif", ".jp2", ".jxl", ".pbm", ".pgm", ".pnm", ".ppm"),
     *(".tga", ".tif", ".tiff"),
 )
 """Of pictures in formats that are not read: what goes by them is left out, but not silently."""
@@ -274,7 +274,7 @@ def _verdict(name: str, opened: Callable[[], BoundedFile]) -> bool | str:
     except Exception as error:  # whatever a damaged archive makes of its parser
         if isinstance(error, OSError) or not is_of_the_file(error):
             raise
-    return "is not of a format that is read" if other else False
+    return "is not of a format that is read: convert it to PNG or JPEG" if other else False
 
 
 def _too_large(length: int) -> str:
